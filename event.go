@@ -1,0 +1,387 @@
+package flowscope
+
+import (
+	"bytes"
+	"math/bits"
+	"time"
+
+	"github.com/flowscope-go/flowscope/internal/flowtable"
+	"github.com/flowscope-go/flowscope/internal/tcp"
+)
+
+// EventKind says what an event is about, and which of its fields are set.
+//
+// All events carry Kind, Timestamp and, unless they concern the tracker as a
+// whole, Flow, Key, L4, State and Packet. Beyond these:
+//
+//	Kind         Side Orientation  further fields
+//	Started       x       x
+//	Packet        x       x        Bytes (transport payload), Len (bytes on the wire)
+//	Established   x       x
+//	StateChange   x       x        From
+//	Data          x       x        Bytes, Offset, Len
+//	Gap           x       x        Offset, Len
+//	SideClosed    x       x        Offset (where the stream ended)
+//	Anomaly       x       x        Anomaly, Len (how many or how much)
+//	Ended                 x        Reason, Stats, History
+//	Late          x       x        Bytes, Len (as Packet)
+//	Released              x        Reason, Stats, History
+//
+// The orientation of Ended and Released is that of the initiator's packets.
+//
+// In one call of Track the order is: flows that had to leave (their last bytes,
+// Ended, Released), then for the packet's own flow Started,
+// Established or StateChange (after Established if both), Packet, Data and Gap
+// by offset, SideClosed, Anomaly, Ended. Late and Released are the only kinds
+// that may follow the Ended of their flow.
+type EventKind uint8
+
+const (
+	// EventStarted: a flow begins with this packet.
+	EventStarted EventKind = iota + 1
+	// EventPacket: a packet of the flow. Its first one has this event too.
+	EventPacket
+	// EventEstablished: the TCP handshake is complete.
+	EventEstablished
+	// EventStateChange: the TCP state went from From to State.
+	EventStateChange
+	// EventData: bytes of a TCP stream, in order.
+	EventData
+	// EventGap: bytes of a TCP stream that will not come.
+	EventGap
+	// EventSideClosed: one side of a TCP stream is complete.
+	EventSideClosed
+	// EventAnomaly: something that should not be.
+	EventAnomaly
+	// EventEnded: the flow is over. Every EventStarted has exactly one.
+	EventEnded
+	// EventLate: a packet of a connection that has ended. Off by default.
+	EventLate
+	// EventReleased: a flow that has ended is forgotten, and its Stats, which
+	// now count the late packets too, are final. It comes right after Ended
+	// for a flow that does not linger. Off by default.
+	EventReleased
+
+	numEventKinds
+)
+
+var eventNames = [numEventKinds]string{
+	EventStarted: "started", EventPacket: "packet", EventEstablished: "established", EventStateChange: "state_change",
+	EventData: "data", EventGap: "gap", EventSideClosed: "side_closed", EventAnomaly: "anomaly",
+	EventEnded: "ended", EventLate: "late", EventReleased: "released",
+}
+
+// String is a short name, such as "state_change".
+func (k EventKind) String() string { return nameOf(eventNames[:], int(k)) }
+
+func nameOf(names []string, i int) string {
+	if i < len(names) && names[i] != "" {
+		return names[i]
+	}
+	return "unknown"
+}
+
+// EventMask is a set of event kinds.
+type EventMask uint32
+
+// Events makes a mask of kinds.
+func Events(kinds ...EventKind) EventMask {
+	m := NoEvents
+	for _, k := range kinds {
+		m |= 1 << k
+	}
+	return m
+}
+
+const (
+	// NoEvents asks for no event at all; counters go on. It is not zero, since
+	// zero in Config stands for DefaultEvents.
+	NoEvents EventMask = 1
+	// AllEvents asks for every kind.
+	AllEvents EventMask = 1<<numEventKinds - 1
+	// DefaultEvents asks for every kind but Anomaly, Late and Released.
+	DefaultEvents = AllEvents &^ (1<<EventAnomaly | 1<<EventLate | 1<<EventReleased)
+)
+
+// Has reports whether the mask contains the kind.
+func (m EventMask) Has(k EventKind) bool { return m&(1<<k) != 0 && k != 0 }
+
+// FlowID numbers the flows of a tracker from 1 in the order of their creation.
+// It is never used again, so it tells two connections of one key apart.
+type FlowID uint64
+
+// FlowSide is a role in the conversation: who began it, and who answered. A TCP
+// initiator is the one who sent the SYN, even if the answer was captured first;
+// otherwise it is the sender of the flow's first packet. Sides index the pairs
+// in FlowStats.
+type FlowSide uint8
+
+const (
+	Initiator FlowSide = FlowSide(tcp.Initiator)
+	Responder FlowSide = FlowSide(tcp.Responder)
+)
+
+// String is "initiator" or "responder".
+func (s FlowSide) String() string {
+	if s == Initiator {
+		return "initiator"
+	}
+	return "responder"
+}
+
+// Opposite is the other side.
+func (s FlowSide) Opposite() FlowSide { return s ^ 1 }
+
+// FlowState is where a flow stands. Flows without TCP, and TCP flows that were
+// under way when first seen, are Active until they close.
+type FlowState uint8
+
+const (
+	StateActive      = FlowState(tcp.Active)
+	StateSynSent     = FlowState(tcp.SynSent)     // the initiator has sent a SYN
+	StateSynReceived = FlowState(tcp.SynReceived) // the responder has sent one too
+	StateEstablished = FlowState(tcp.Established) // both SYNs are acknowledged
+	StateFinWait     = FlowState(tcp.FinWait)     // one side has sent a FIN
+	StateClosingTCP  = FlowState(tcp.ClosingTcp)  // both have; an ACK is outstanding
+	StateClosed      = FlowState(tcp.Closed)      // both FINs are acknowledged
+	StateReset       = FlowState(tcp.Reset)       // cut by a RST
+	StateAborted     = FlowState(tcp.Aborted)     // ended from outside
+)
+
+var stateNames = []string{
+	"active", "syn_sent", "syn_received", "established", "fin_wait", "closing_tcp", "closed", "reset", "aborted",
+}
+
+// String is a short name, such as "syn_sent".
+func (s FlowState) String() string { return nameOf(stateNames, int(s)) }
+
+// IsTerminal reports whether a flow in this state has ended.
+func (s FlowState) IsTerminal() bool { return s >= StateClosed }
+
+// EndReason says why a flow ended.
+type EndReason uint8
+
+const (
+	// EndFIN: both sides said FIN. If the last ACK was never seen, the flow
+	// ends so after Config.ClosingTimeout.
+	EndFIN EndReason = iota + 1
+	// EndRST: one side cut the connection.
+	EndRST
+	// EndIdleTimeout: silent for longer than its time-out.
+	EndIdleTimeout
+	// EndEvicted: the table was full.
+	EndEvicted
+	// EndBufferOverflow: a reassembler ran full under OverflowDropFlow.
+	EndBufferOverflow
+	// EndReused: a new connection took over its addresses and ports.
+	EndReused
+	// EndForceClosed: ForceClose was called.
+	EndForceClosed
+	// EndFinished: the capture was over; Finish was called.
+	EndFinished
+
+	numEndReasons
+)
+
+var reasonNames = [numEndReasons]string{
+	EndFIN: "fin", EndRST: "rst", EndIdleTimeout: "idle", EndEvicted: "evicted", EndBufferOverflow: "buffer_overflow",
+	EndReused: "reused", EndForceClosed: "force_closed", EndFinished: "finished",
+}
+
+// String is a short name, such as "fin".
+func (r EndReason) String() string { return nameOf(reasonNames[:], int(r)) }
+
+// lingers reports whether packets may still come after such an end that must
+// not look like a new flow.
+func (r EndReason) lingers() bool {
+	return r == EndFIN || r == EndRST || r == EndForceClosed || r == EndBufferOverflow
+}
+
+// FlowEvent is one thing that happened. Which fields are set depends on Kind;
+// see EventKind.
+//
+// The slice that holds events, and what their Bytes and Stats refer to, are
+// lent: they are good until the next call on the tracker or, for Bytes, until
+// the caller reuses the packet's frame, whichever is first. Clone keeps one.
+type FlowEvent[K comparable] struct {
+	Kind        EventKind
+	Side        FlowSide
+	Orientation Orientation
+	L4          L4Proto
+	State, From FlowState
+	Reason      EndReason
+	Anomaly     AnomalyKind
+	slot        flowtable.ID
+
+	// Flow is the flow's number, 0 in events about the tracker as a whole.
+	Flow FlowID
+	// Packet is the PacketView.ID of the packet that caused the event; 0 if
+	// time alone did.
+	Packet uint64
+	// Timestamp is the time of that packet on the tracker's clock: its own
+	// stamp, unless that ran backwards or leapt ahead.
+	Timestamp Timestamp
+	Key       K
+	Bytes     []byte
+	// Offset counts the bytes of the side's stream; 0 is the byte after the
+	// SYN or the first byte seen.
+	Offset int64
+	Len    int64
+	// Stats are the flow's final counters.
+	Stats *FlowStats
+	// History is the flow in letters.
+	History History
+}
+
+// Clone is a copy that shares no memory with the tracker.
+func (e *FlowEvent[K]) Clone() FlowEvent[K] {
+	c := *e
+	c.Bytes = bytes.Clone(e.Bytes)
+	if e.Stats != nil {
+		s := *e.Stats
+		c.Stats = &s
+	}
+	return c
+}
+
+// AnomalyKind names something that should not be.
+type AnomalyKind uint8
+
+// FlowStats are the counters of one flow. Pairs are indexed by FlowSide. The
+// zero value is a flow of no packets.
+type FlowStats struct {
+	// Packets counts captured packets, as they came.
+	Packets [2]uint64
+	// Bytes counts bytes on the wire, link headers included.
+	Bytes [2]uint64
+	// Payload counts bytes of transport payload on the wire, retransmissions
+	// included, whether or not they were captured.
+	Payload [2]uint64
+	// Late counts packets after the end; they are in none of the others.
+	Late [2]uint64
+	// First and Last are the times of the first and last packet; set if
+	// Packets is not 0.
+	First, Last [2]Timestamp
+	// Flags is the union of TCP flags.
+	Flags [2]TCPFlags
+	// SYNToSYNACK and SYNACKToACK are the two halves of the TCP handshake's
+	// round trip as seen from where the capture was made, each from the last
+	// transmission of the one to the first of the other; 0 if not seen.
+	SYNToSYNACK, SYNACKToACK time.Duration
+	// Midstream is set if a TCP flow was under way when first seen.
+	Midstream bool
+}
+
+// Start is the time of the first packet of either side.
+func (s *FlowStats) Start() Timestamp { return s.edge(&s.First, -1) }
+
+// End is the time of the last packet of either side.
+func (s *FlowStats) End() Timestamp { return s.edge(&s.Last, 1) }
+
+// edge picks the earlier (sign < 0) or later of two times of sides that have
+// packets.
+func (s *FlowStats) edge(t *[2]Timestamp, sign int) Timestamp {
+	switch {
+	case s.Packets[Responder] == 0:
+		return t[Initiator]
+	case s.Packets[Initiator] == 0, t[Responder] < t[Initiator] == (sign < 0):
+		return t[Responder]
+	}
+	return t[Initiator]
+}
+
+// History tells the life of a TCP flow in letters, those of Zeek's conn.log:
+// upper case for the initiator, lower case for the responder.
+//
+//	S  a SYN without ACK          T  payload sent again
+//	H  a SYN with ACK             W  a zero window
+//	A  an ACK with nothing else   C  a bad checksum
+//	D  payload                    G  a gap in the stream
+//	F  a FIN                      I  flags that contradict each other
+//	R  a RST                      ^  the answer was captured before the SYN
+//
+// S, H, A, D, F, R and I stand once for each side, at their first occurrence;
+// T, W, C and G stand again at the 10th, 100th, ... occurrence. After 16
+// letters nothing is added. Flows without TCP have none.
+type History struct{ letters [16]byte }
+
+// String is the letters, as in "ShADadFf".
+func (h History) String() string { return string(h.letters[:h.len()]) }
+
+func (h *History) len() int {
+	if n := bytes.IndexByte(h.letters[:], 0); n >= 0 {
+		return n
+	}
+	return len(h.letters)
+}
+
+// Letters that stand once a side, as bits in the order of their place in a
+// packet's share of the history.
+const (
+	letterS = 1 << iota
+	letterH
+	letterA
+	letterD
+	letterF
+	letterR
+	letterI
+	onceLetters = "SHADFRI"
+)
+
+// once adds the letters of a set.
+func (h *History) once(set uint8, side FlowSide) {
+	for ; set != 0; set &= set - 1 {
+		h.add(onceLetters[bits.TrailingZeros8(set)], side)
+	}
+}
+
+// again adds a letter if its count, which includes the present occurrence, is
+// a power of ten.
+func (h *History) again(letter byte, count uint16, side FlowSide) {
+	switch count {
+	case 1, 10, 100, 1000, 10000:
+		h.add(letter, side)
+	}
+}
+
+func (h *History) add(letter byte, side FlowSide) {
+	if n := h.len(); n < len(h.letters) {
+		if side == Responder && letter != '^' {
+			letter |= 'a' - 'A'
+		}
+		h.letters[n] = letter
+	}
+}
+
+// lettersOf gives the letters of a segment that stand once a side.
+func lettersOf(flags uint8, payload bool) uint8 {
+	const kinds = tcp.SYN | tcp.FIN | tcp.RST
+	switch flags & kinds {
+	case 0:
+		if payload {
+			return letterD
+		}
+		if flags&tcp.ACK != 0 {
+			return letterA
+		}
+		return 0
+	case tcp.SYN, tcp.FIN, tcp.RST:
+	default:
+		return letterI
+	}
+	set := uint8(0)
+	if payload {
+		set = letterD
+	}
+	switch {
+	case flags&tcp.FIN != 0:
+		set |= letterF
+	case flags&tcp.RST != 0:
+		set |= letterR
+	case flags&tcp.ACK != 0:
+		set |= letterH
+	default:
+		set |= letterS
+	}
+	return set
+}

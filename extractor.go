@@ -1,0 +1,507 @@
+package flowscope
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/dgryski/go-wyhash"
+
+	"github.com/flowscope-go/flowscope/internal/decode"
+)
+
+// FlowExtractor says which flow a packet belongs to. K is the flow's key: any
+// comparable type, best one without pointers, so that the garbage collector
+// need not look at the table of flows.
+//
+// Extract fills x and reports whether the packet belongs to a flow. On entry
+// every field of x but Key is zero; Key holds what the last call left there and
+// must be written whole. Payload is a part of v.Frame. Extract must not keep v
+// or x, and must answer the same for the same packet. If it reports false it
+// may say why in x.Refused.
+//
+// An extractor may have two more methods, looked for once, when a tracker is
+// made:
+//
+//	Hash(k K, seed uint64) uint64      // a good hash of the key; else the
+//	                                   // general one of hash/maphash is used
+//	IdleTimeout(k K) time.Duration     // how long a flow of that key may be
+//	                                   // silent; 0 or less: as in Config
+//
+// IdleTimeout must give the same answer for the same key each time. It replaces
+// the established, UDP, ICMP and other time-outs of Config, not those of a TCP
+// connection that is opening or closing.
+type FlowExtractor[K comparable] interface {
+	Extract(v PacketView, x *Extracted[K]) bool
+}
+
+type keyHasher[K comparable] interface {
+	Hash(k K, seed uint64) uint64
+}
+
+type keyTimer[K comparable] interface {
+	IdleTimeout(k K) time.Duration
+}
+
+// Extracted is what an extractor says of one packet.
+type Extracted[K comparable] struct {
+	// Key names the flow.
+	Key K
+	// Payload is what the transport carries: a part of the frame, so it is
+	// right under any number of tunnels. It may be empty.
+	Payload []byte
+	// Missing is how many bytes of payload follow on the wire that the capture
+	// does not hold.
+	Missing int
+	// TCP is used if HasTCP is set; otherwise the flow has no TCP state.
+	TCP TCPInfo
+	// Orientation is the packet's direction relative to the key's own order.
+	Orientation Orientation
+	// L4 is the transport protocol, which chooses the idle time-out; 0 if there
+	// is none.
+	L4     L4Proto
+	HasTCP bool
+	// Refused says why the packet belongs to no flow.
+	Refused Refusal
+}
+
+// Orientation is the direction of a packet relative to the order that its key
+// imposes on the two ends. It does not depend on who spoke first; that is
+// FlowSide.
+type Orientation uint8
+
+const (
+	Forward Orientation = iota // from the key's first end to its second
+	Reverse                    // from the second to the first
+)
+
+// String is "forward" or "reverse".
+func (o Orientation) String() string {
+	if o == Forward {
+		return "forward"
+	}
+	return "reverse"
+}
+
+// L4Proto is a transport protocol by its IP protocol number. 0 stands for none.
+type L4Proto uint8
+
+// Protocols with a name. Any other number is itself: L4Proto(47) is GRE.
+const (
+	L4ICMP   L4Proto = 1
+	L4TCP    L4Proto = 6
+	L4UDP    L4Proto = 17
+	L4ICMPv6 L4Proto = 58
+	L4SCTP   L4Proto = 132
+)
+
+// String is "tcp", "udp", "icmp", "icmpv6", "sctp", "none" or "ip-47".
+func (p L4Proto) String() string {
+	switch p {
+	case 0:
+		return "none"
+	case L4ICMP:
+		return "icmp"
+	case L4TCP:
+		return "tcp"
+	case L4UDP:
+		return "udp"
+	case L4ICMPv6:
+		return "icmpv6"
+	case L4SCTP:
+		return "sctp"
+	}
+	return "ip-" + strconv.Itoa(int(p))
+}
+
+// TCPFlags are the flag bits of a TCP header.
+type TCPFlags uint8
+
+const (
+	FlagFIN TCPFlags = 1 << iota
+	FlagSYN
+	FlagRST
+	FlagPSH
+	FlagACK
+	FlagURG
+	FlagECE
+	FlagCWR
+)
+
+// Has reports whether all of the given flags are set.
+func (f TCPFlags) Has(all TCPFlags) bool { return f&all == all }
+
+// String is one letter for each flag that is set, in the order "FSRPAUEC", or
+// "." for none.
+func (f TCPFlags) String() string {
+	if f == 0 {
+		return "."
+	}
+	var s [8]byte
+	n := 0
+	for i := range 8 {
+		if f&(1<<i) != 0 {
+			s[n] = "FSRPAUEC"[i]
+			n++
+		}
+	}
+	return string(s[:n])
+}
+
+// TCPInfo is what the tracker needs of a TCP header, in host byte order.
+type TCPInfo struct {
+	Seq, Ack       uint32
+	Window, Urgent uint16 // as in the header; the window is not scaled
+	Flags          TCPFlags
+	WindowScale    uint8 // the option of a SYN; only if HasWindowScale
+	HasWindowScale bool
+}
+
+// Refusal is the reason why a packet belongs to no flow.
+type Refusal uint8
+
+// Refusals of the built-in extractors. RefusedByExtractor, the zero value,
+// is an extractor that gave no reason.
+const (
+	RefusedByExtractor        = Refusal(decode.OK)
+	RefusedFragment           = Refusal(decode.FragmentLater)      // a fragment without the transport header
+	RefusedUnknownLink        = Refusal(decode.UnknownLink)        // a link type that is not read
+	RefusedNotIP              = Refusal(decode.NotIP)              // ARP, LLDP, spanning tree, ...
+	RefusedNoMACs             = Refusal(decode.NoMACs)             // MACPair on a link without MAC addresses
+	RefusedTruncatedEthernet  = Refusal(decode.TruncatedEthernet)  // fewer than 14 bytes
+	RefusedTruncatedVLAN      = Refusal(decode.TruncatedVLAN)      // a VLAN tag cut short
+	RefusedTooManyVLANs       = Refusal(decode.TooManyVLANs)       // more than 4 tags
+	RefusedTruncatedLLC       = Refusal(decode.TruncatedLLC)       // an LLC or SNAP header cut short
+	RefusedTruncatedNull      = Refusal(decode.TruncatedNull)      // a BSD loopback header cut short
+	RefusedTruncatedPPP       = Refusal(decode.TruncatedPPP)       // a PPP header cut short
+	RefusedTruncatedSLL       = Refusal(decode.TruncatedSLL)       // a Linux cooked header cut short
+	RefusedTruncatedRaw       = Refusal(decode.TruncatedRaw)       // an empty raw IP frame
+	RefusedBadIPVersion       = Refusal(decode.BadIPVersion)       // not the version that was announced
+	RefusedTruncatedIPv4      = Refusal(decode.TruncatedIPv4)      // no whole header
+	RefusedBadIPv4Header      = Refusal(decode.BadIPv4Header)      // header length below 20
+	RefusedBadIPv4Length      = Refusal(decode.BadIPv4Length)      // total length below the header length
+	RefusedTruncatedIPv6      = Refusal(decode.TruncatedIPv6)      // fewer than 40 bytes
+	RefusedTruncatedExtension = Refusal(decode.TruncatedExtension) // an extension header cut short
+	RefusedBadAuthHeader      = Refusal(decode.BadAuthHeader)      // authentication header shorter than its fixed part
+	RefusedTooManyExtensions  = Refusal(decode.TooManyExtensions)  // more than 16 extension headers
+	RefusedNestedFragment     = Refusal(decode.NestedFragment)     // a fragment inside a fragment
+	RefusedTruncatedTCP       = Refusal(decode.TruncatedTCP)       // fewer than 20 bytes
+	RefusedBadTCPOffset       = Refusal(decode.BadTCPOffset)       // header length impossible
+	RefusedTruncatedUDP       = Refusal(decode.TruncatedUDP)       // fewer than 8 bytes
+	RefusedBadUDPLength       = Refusal(decode.BadUDPLength)       // length 1 to 7
+	RefusedTruncatedICMP      = Refusal(decode.TruncatedICMP)      // fewer than 4 bytes
+	RefusedTruncatedSCTP      = Refusal(decode.TruncatedSCTP)      // fewer than 12 bytes
+
+	numRefusals = int(decode.NumStatus)
+)
+
+// String is a short name, such as "truncated_tcp".
+func (r Refusal) String() string {
+	if r == RefusedByExtractor {
+		return "by_extractor"
+	}
+	return decode.Status(r).String()
+}
+
+// FiveTuple tells flows apart by protocol, addresses and ports. The zero value
+// puts both directions of a conversation into one flow, and does not look at
+// VLAN tags.
+//
+// TCP, UDP and SCTP have ports. ICMP messages with an identifier (echo and the
+// like) are told apart by it; any other packet has ports 0. An IPv6 address
+// that embeds an IPv4 one is another address than that one.
+type FiveTuple struct {
+	// Directional makes each direction a flow of its own.
+	Directional bool
+	// VLAN makes the outermost VLAN identifier part of the key.
+	VLAN bool
+}
+
+// FiveTupleKey is the key of FiveTuple: two ends in the order of their
+// addresses as numbers, then of their ports; under Directional, source and
+// destination. It is comparable, holds no pointers, and its zero
+// value is no key of any packet.
+type FiveTupleKey struct {
+	aHi, aLo, bHi, bLo uint64
+	// meta: port of a, port of b, protocol, flags and VLAN identifier.
+	//
+	//	63        48        32     24     16         12           0
+	//	 | a's port | b's port | proto | flags | unused | VLAN id |
+	meta uint64
+}
+
+const (
+	keyIPv6 = 1 << 16 // both addresses are IPv6
+	keyVLAN = 1 << 17 // a VLAN identifier is part of the key
+)
+
+// NewFiveTupleKey makes the key of a conversation between two ends. They are
+// put in order. Both addresses must be of one family; zones are ignored. For
+// ICMP, put the identifier in both ports.
+func NewFiveTupleKey(proto L4Proto, a, b netip.AddrPort) FiveTupleKey {
+	var p decode.Packet
+	p.Family = 6
+	if a.Addr().Is4() {
+		p.Family = 4
+	}
+	p.SrcHi, p.SrcLo = words(a.Addr())
+	p.DstHi, p.DstLo = words(b.Addr())
+	p.SrcPort, p.DstPort, p.Proto = a.Port(), b.Port(), uint8(proto)
+	var k FiveTupleKey
+	k.set(&p, FiveTuple{})
+	return k
+}
+
+func words(a netip.Addr) (hi, lo uint64) {
+	b := a.As16()
+	return binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
+}
+
+// WithVLAN is the key with a VLAN identifier in it, as FiveTuple{VLAN: true}
+// makes it for a tagged packet.
+func (k FiveTupleKey) WithVLAN(id uint16) FiveTupleKey {
+	k.meta = k.meta&^0xfff | keyVLAN | uint64(id&0xfff)
+	return k
+}
+
+// set writes the words of the key in place and gives the packet's orientation.
+func (k *FiveTupleKey) set(p *decode.Packet, how FiveTuple) Orientation {
+	meta := uint64(p.Proto) << 24
+	if p.Family == 6 {
+		meta |= keyIPv6
+	}
+	if how.VLAN && p.VLANs > 0 {
+		meta |= keyVLAN | uint64(p.VLAN&0xfff)
+	}
+	if !how.Directional && reversed(p) {
+		k.aHi, k.aLo, k.bHi, k.bLo = p.DstHi, p.DstLo, p.SrcHi, p.SrcLo
+		k.meta = meta | uint64(p.DstPort)<<48 | uint64(p.SrcPort)<<32
+		return Reverse
+	}
+	k.aHi, k.aLo, k.bHi, k.bLo = p.SrcHi, p.SrcLo, p.DstHi, p.DstLo
+	k.meta = meta | uint64(p.SrcPort)<<48 | uint64(p.DstPort)<<32
+	return Forward
+}
+
+// reversed reports whether the source comes after the destination in order.
+func reversed(p *decode.Packet) bool {
+	switch {
+	case p.SrcLo != p.DstLo && p.SrcHi == p.DstHi:
+		return p.SrcLo > p.DstLo
+	case p.SrcHi != p.DstHi:
+		return p.SrcHi > p.DstHi
+	default:
+		return p.SrcPort > p.DstPort
+	}
+}
+
+// Proto is the transport protocol.
+func (k FiveTupleKey) Proto() L4Proto { return L4Proto(k.meta >> 24) }
+
+// A is the first end. Its port is 0 for protocols without ports.
+func (k FiveTupleKey) A() netip.AddrPort {
+	return netip.AddrPortFrom(k.addr(k.aHi, k.aLo), k.port(48))
+}
+
+// B is the second end. Its port is 0 for protocols without ports.
+func (k FiveTupleKey) B() netip.AddrPort {
+	return netip.AddrPortFrom(k.addr(k.bHi, k.bLo), k.port(32))
+}
+
+// Ends are the two ends in the given orientation: where packets of that
+// orientation come from, and where they go.
+func (k FiveTupleKey) Ends(o Orientation) (from, to netip.AddrPort) {
+	if o == Reverse {
+		return k.B(), k.A()
+	}
+	return k.A(), k.B()
+}
+
+// ICMPID is the identifier of an ICMP or ICMPv6 conversation, 0 if it has none.
+func (k FiveTupleKey) ICMPID() uint16 {
+	if !k.icmp() {
+		return 0
+	}
+	return uint16(k.meta >> 48)
+}
+
+// VLAN is the outermost VLAN identifier, if it is part of the key.
+func (k FiveTupleKey) VLAN() (id uint16, ok bool) {
+	return uint16(k.meta & 0xfff), k.meta&keyVLAN != 0
+}
+
+func (k FiveTupleKey) icmp() bool { return k.Proto() == L4ICMP || k.Proto() == L4ICMPv6 }
+
+func (k FiveTupleKey) port(shift int) uint16 {
+	if k.icmp() {
+		return 0
+	}
+	return uint16(k.meta >> shift)
+}
+
+func (k FiveTupleKey) addr(hi, lo uint64) netip.Addr {
+	return addrOf(hi, lo, k.meta&keyIPv6 != 0)
+}
+
+func addrOf(hi, lo uint64, v6 bool) netip.Addr {
+	if !v6 {
+		var b [4]byte
+		binary.BigEndian.PutUint32(b[:], uint32(lo))
+		return netip.AddrFrom4(b)
+	}
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], hi)
+	binary.BigEndian.PutUint64(b[8:], lo)
+	return netip.AddrFrom16(b)
+}
+
+// String is as in "tcp 10.0.0.1:1234 <-> 10.0.0.2:80", with the ICMP identifier
+// and the VLAN identifier behind where there are any.
+func (k FiveTupleKey) String() string {
+	s := fmt.Sprintf("%v %v <-> %v", k.Proto(), k.A(), k.B())
+	if id := k.ICMPID(); id != 0 {
+		s += fmt.Sprintf(" id %d", id)
+	}
+	if id, ok := k.VLAN(); ok {
+		s += fmt.Sprintf(" vlan %d", id)
+	}
+	return s
+}
+
+// Hash is a hash of the key that is the same for both directions, also of
+// directional keys, so it can spread conversations over workers. Trackers use
+// a secret seed; so should a program that hashes packets of strangers.
+func (k FiveTupleKey) Hash(seed uint64) uint64 {
+	if k.bHi < k.aHi || k.bHi == k.aHi && (k.bLo < k.aLo || k.bLo == k.aLo && uint16(k.meta>>32) < uint16(k.meta>>48)) {
+		k.aHi, k.aLo, k.bHi, k.bLo = k.bHi, k.bLo, k.aHi, k.aLo
+		k.meta = k.meta&(1<<32-1) | k.meta<<16&(0xffff<<48) | k.meta>>16&(0xffff<<32)
+	}
+	return k.hash(seed)
+}
+
+// hash is the hash of the words as they stand.
+func (k *FiveTupleKey) hash(seed uint64) uint64 {
+	var b [40]byte
+	binary.LittleEndian.PutUint64(b[0:], k.aHi)
+	binary.LittleEndian.PutUint64(b[8:], k.aLo)
+	binary.LittleEndian.PutUint64(b[16:], k.bHi)
+	binary.LittleEndian.PutUint64(b[24:], k.bLo)
+	binary.LittleEndian.PutUint64(b[32:], k.meta)
+	return wyhash.Hash(b[:], seed)
+}
+
+// Extract implements FlowExtractor.
+func (f FiveTuple) Extract(v PacketView, x *Extracted[FiveTupleKey]) bool {
+	var p decode.Packet
+	if st := decode.Decode(&p, v.Frame, decode.Link(v.LinkType), v.WireLen); st != decode.OK {
+		x.Refused = Refusal(st)
+		return false
+	}
+	x.Orientation = x.Key.set(&p, f)
+	x.L4 = L4Proto(p.Proto)
+	x.Payload, x.Missing = p.Payload, p.Missing
+	if p.Proto == uint8(L4TCP) {
+		x.HasTCP = true
+		x.TCP = TCPInfo{
+			Seq: p.Seq, Ack: p.Ack, Window: p.Window, Urgent: p.Urgent, Flags: TCPFlags(p.Flags),
+			WindowScale: p.WindowScale, HasWindowScale: p.HasWindowScale,
+		}
+	}
+	return true
+}
+
+// Hash is the seeded hash that trackers use to find the key.
+func (f FiveTuple) Hash(k FiveTupleKey, seed uint64) uint64 { return k.hash(seed) }
+
+// IPPair tells flows apart by the two IP addresses alone, both directions in
+// one flow, whatever the protocol. It has no TCP state.
+type IPPair struct{}
+
+// IPPairKey is the key of IPPair: two addresses in order.
+type IPPairKey struct {
+	aHi, aLo, bHi, bLo uint64
+	v6                 uint64
+}
+
+// A is the first address.
+func (k IPPairKey) A() netip.Addr { return addrOf(k.aHi, k.aLo, k.v6 != 0) }
+
+// B is the second address.
+func (k IPPairKey) B() netip.Addr { return addrOf(k.bHi, k.bLo, k.v6 != 0) }
+
+// String is as in "10.0.0.1 <-> 10.0.0.2".
+func (k IPPairKey) String() string { return fmt.Sprintf("%v <-> %v", k.A(), k.B()) }
+
+// Extract implements FlowExtractor. L4 is the protocol of this packet; a flow
+// keeps that of its first. Fragments, and packets whose transport header cannot
+// be read, have addresses too and so belong to the flow.
+func (IPPair) Extract(v PacketView, x *Extracted[IPPairKey]) bool {
+	var p decode.Packet
+	st := decode.Decode(&p, v.Frame, decode.Link(v.LinkType), v.WireLen)
+	if st != decode.OK && p.Family == 0 {
+		x.Refused = Refusal(st)
+		return false
+	}
+	p.SrcPort, p.DstPort = 0, 0
+	x.Key = IPPairKey{aHi: p.SrcHi, aLo: p.SrcLo, bHi: p.DstHi, bLo: p.DstLo}
+	if reversed(&p) {
+		x.Key = IPPairKey{aHi: p.DstHi, aLo: p.DstLo, bHi: p.SrcHi, bLo: p.SrcLo}
+		x.Orientation = Reverse
+	}
+	if p.Family == 6 {
+		x.Key.v6 = 1
+	}
+	x.L4 = L4Proto(p.Proto)
+	x.Payload, x.Missing = p.Payload, p.Missing
+	return true
+}
+
+// MACPair tells flows apart by the two MAC addresses of an Ethernet frame, both
+// directions in one flow, whatever the frame carries. It has no TCP state, and
+// refuses frames of other links.
+type MACPair struct{}
+
+// MACPairKey is the key of MACPair: two MAC addresses in order.
+type MACPairKey struct{ a, b uint64 }
+
+// A is the first address.
+func (k MACPairKey) A() [6]byte { return macOf(k.a) }
+
+// B is the second address.
+func (k MACPairKey) B() [6]byte { return macOf(k.b) }
+
+func macOf(n uint64) (m [6]byte) {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], n<<16)
+	copy(m[:], b[:6])
+	return m
+}
+
+// String is as in "02:00:00:00:00:01 <-> 02:00:00:00:00:02".
+func (k MACPairKey) String() string {
+	text := func(m [6]byte) string {
+		return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
+	}
+	return text(k.A()) + " <-> " + text(k.B())
+}
+
+// Extract implements FlowExtractor. Payload is what follows the Ethernet
+// header.
+func (MACPair) Extract(v PacketView, x *Extracted[MACPairKey]) bool {
+	dst, src, st := decode.MACs(v.Frame, decode.Link(v.LinkType))
+	if st != decode.OK {
+		x.Refused = Refusal(st)
+		return false
+	}
+	x.Key = MACPairKey{a: src, b: dst}
+	if src > dst {
+		x.Key = MACPairKey{a: dst, b: src}
+		x.Orientation = Reverse
+	}
+	const header = 14
+	x.Payload = v.Frame[header:len(v.Frame):len(v.Frame)]
+	x.Missing = max(0, v.WireLen-len(v.Frame))
+	return true
+}

@@ -1,0 +1,133 @@
+// Package clock turns the stamps of packets into a time that only moves
+// forward and that one wrong stamp cannot carry away.
+//
+//	stamp   10.0  10.2  10.1   9999.0  10.3   |  10.4  9999.0  9999.1
+//	time    10.0  10.2  10.2   10.2    10.3   |  10.4  10.4    9999.1
+//	              back: clamped   alone: ignored        confirmed by the next
+//
+// All times are nanoseconds since the Unix epoch; the room never asks the
+// machine what time it is.
+package clock
+
+import "math"
+
+// Verdict says what a stamp did to the clock.
+type Verdict uint8
+
+const (
+	// Steady: the stamp was followed.
+	Steady Verdict = iota
+	// Backward: the stamp lies before the clock, which stayed where it was.
+	Backward
+	// Suspect: the stamp lies further ahead than the limit and waits for the
+	// next one to confirm it; the clock stayed where it was.
+	Suspect
+	// Jumped: the clock made a leap longer than the limit, which two stamps in
+	// a row agree on.
+	Jumped
+)
+
+// Clock is packet time. The zero value follows every stamp forward; set Limit
+// before use to distrust leaps.
+type Clock struct {
+	// Limit is the longest leap ahead that needs no confirmation.
+	Limit int64
+
+	now     int64
+	suspect int64
+	state   state
+}
+
+type state uint8
+
+const (
+	unset   state = iota // no stamp seen
+	single               // one stamp seen, nothing supports it yet
+	running              // at least two stamps agree
+	leaping              // as running, and suspect waits for confirmation
+)
+
+// Now is the current time, 0 before the first stamp.
+func (c *Clock) Now() int64 { return c.now }
+
+// Started reports whether the clock has seen a stamp.
+func (c *Clock) Started() bool { return c.state != unset }
+
+// Observe shows the clock the stamp of the next packet. The ordinary case, a
+// small step ahead, is kept short enough to be inlined into the packet's way.
+func (c *Clock) Observe(stamp int64) Verdict {
+	if c.state == running && stamp >= c.now && uint64(stamp)-uint64(c.now) <= uint64(c.Limit) {
+		c.now = stamp
+		return Steady
+	}
+	return c.observe(stamp)
+}
+
+func (c *Clock) observe(stamp int64) Verdict {
+	switch {
+	case c.state == unset:
+		c.now, c.state = stamp, single
+		return Steady
+	case stamp < c.now:
+		return c.backward(stamp)
+	case Sub(stamp, c.now) <= c.Limit:
+		c.now, c.state = stamp, running
+		return Steady
+	case c.state == leaping:
+		// Two stamps in a row lie far ahead: it is at least as late as the
+		// earlier of them says.
+		c.now = min(c.suspect, stamp)
+		if Sub(stamp, c.now) <= c.Limit {
+			c.now, c.state = stamp, running
+		} else {
+			c.suspect = stamp
+		}
+		return Jumped
+	default:
+		c.suspect, c.state = stamp, leaping
+		return Suspect
+	}
+}
+
+func (c *Clock) backward(stamp int64) Verdict {
+	if c.state == single && Sub(c.now, stamp) > c.Limit {
+		// Nothing ever agreed with the first stamp, so it was the wrong one.
+		c.now = stamp
+		return Backward
+	}
+	c.state = running
+	return Backward
+}
+
+// Advance moves the clock to a time that the caller vouches for. It never goes
+// back.
+func (c *Clock) Advance(to int64) {
+	if c.state == unset || to > c.now {
+		c.now = to
+	}
+	c.state = running
+}
+
+// Sub is a-b, held at the limits of int64 instead of wrapping.
+func Sub(a, b int64) int64 {
+	d := a - b
+	if (a >= b) == (d >= 0) {
+		return d
+	}
+	if a > b {
+		return math.MaxInt64
+	}
+	return math.MinInt64
+}
+
+// Add is a+b, held at the limits of int64 instead of wrapping.
+func Add(a, b int64) int64 {
+	s := a + b
+	if (s > a) == (b > 0) {
+		return s
+	}
+	if b > 0 {
+		return math.MaxInt64
+	}
+	return math.MinInt64
+}

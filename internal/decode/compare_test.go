@@ -1,0 +1,86 @@
+package decode
+
+import (
+	"bytes"
+	"reflect"
+	"slices"
+	"testing"
+)
+
+// check decodes the frame with both decoders and holds them to each other, and to what must be true of any
+// answer. It returns Decode's.
+func check(t testing.TB, frame []byte, link Link, wireLen int) (Packet, Status) {
+	t.Helper()
+	kept := slices.Clone(frame)
+	p := dirtyPacket()
+	status := Decode(&p, frame, link, wireLen)
+	want, wantStatus := slowDecode(frame, link, wireLen)
+	if status != wantStatus {
+		t.Fatalf("Decode says %v, the reference %v\nlink %d, wire length %d, frame %x", status, wantStatus, link, wireLen, frame)
+	}
+	if !samePacket(p, want) {
+		t.Fatalf("Decode and the reference differ, both %v\n got %+v\nwant %+v\nlink %d, wire length %d, frame %x",
+			status, p, want, link, wireLen, frame)
+	}
+	if !bytes.Equal(frame, kept) {
+		t.Fatalf("the frame was written to: %x, was %x", frame, kept)
+	}
+	if !within(p.Payload, frame) || !within(p.Fragment, frame) {
+		t.Fatalf("Payload or Fragment is not a part of the frame alone\n%+v\nlink %d, frame %x", p, link, frame)
+	}
+	if p.Missing < 0 {
+		t.Fatalf("Missing is %d\nlink %d, wire length %d, frame %x", p.Missing, link, wireLen, frame)
+	}
+	return p, status
+}
+
+// dirtyPacket has every field set, as a Packet may have that served for another frame.
+func dirtyPacket() Packet {
+	return Packet{
+		SrcHi: 1, SrcLo: 1, DstHi: 1, DstLo: 1, Payload: []byte{1}, Fragment: []byte{1}, Missing: 1,
+		Seq: 1, Ack: 1, FragmentID: 1, FlowLabel: 1, SrcPort: 1, DstPort: 1, Window: 1, Urgent: 1, VLAN: 1,
+		FragmentOffset: 1, Family: 1, Proto: 1, FragmentProto: 1, Flags: 1, WindowScale: 1, ICMPType: 1, ICMPCode: 1,
+		VLANs: 1, HasWindowScale: true, MoreFragments: true, FragmentCut: true, Fragmented: true,
+	}
+}
+
+// samePacket compares all fields, slices by their place in memory and not by their bytes.
+func samePacket(a, b Packet) bool {
+	if !sameSlice(a.Payload, b.Payload) || !sameSlice(a.Fragment, b.Fragment) {
+		return false
+	}
+	a.Payload, a.Fragment, b.Payload, b.Fragment = nil, nil, nil, nil
+	return reflect.DeepEqual(a, b)
+}
+
+func sameSlice(a, b []byte) bool {
+	if len(a) != len(b) || cap(a) != cap(b) {
+		return false
+	}
+	return len(a) == 0 || &a[0] == &b[0]
+}
+
+// within reports whether part has no capacity to spare and lies in whole.
+func within(part, whole []byte) bool {
+	if cap(part) != len(part) {
+		return false
+	}
+	if len(part) == 0 {
+		return true
+	}
+	for at := range whole {
+		if &whole[at] == &part[0] {
+			return len(part) <= len(whole)-at
+		}
+	}
+	return false
+}
+
+func TestDirtyPacketHasEveryFieldSet(t *testing.T) {
+	v := reflect.ValueOf(dirtyPacket())
+	for i := range v.NumField() {
+		if v.Field(i).IsZero() {
+			t.Errorf("%s is zero", v.Type().Field(i).Name)
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package decode
+
+import "encoding/binary"
+
+const (
+	ipv4Header = 20
+	ipv6Header = 40
+	mapped     = 0x0000ffff_00000000 // ::ffff:0.0.0.0, the low word
+)
+
+// plainIPv4 looks at the first 8 bytes of an IPv4 header: version 4, no options, and not a fragment. Such a
+// header has no surprise but its length and its protocol, and may be read without ipv4.
+func plainIPv4(w uint64) bool { return w>>56 == 0x45 && w&0x3fff == 0 }
+
+// ipv4Fields reads what the fixed header says of every packet, and returns the protocol.
+func ipv4Fields(p *Packet, h []byte) uint8 {
+	h = h[:ipv4Header]
+	p.Family = 4
+	p.SrcLo = mapped | uint64(binary.BigEndian.Uint32(h[12:]))
+	p.DstLo = mapped | uint64(binary.BigEndian.Uint32(h[16:]))
+	p.Proto = h[9]
+	return h[9]
+}
+
+// ipv4 reads an IPv4 header (RFC 791 section 3.1): the protocol of what follows, and its bytes, padding gone.
+func ipv4(p *Packet, b []byte, cut int) (uint8, []byte, int, Status) {
+	if len(b) < ipv4Header {
+		return 0, nil, 0, TruncatedIPv4
+	}
+	h := b[:ipv4Header:ipv4Header]
+	if h[0]>>4 != 4 {
+		return 0, nil, 0, BadIPVersion
+	}
+	size := int(h[0]&0x0f) * 4
+	if size < ipv4Header {
+		return 0, nil, 0, BadIPv4Header
+	}
+	// Length 0 is what segmentation offload leaves in frames captured on the sender: all of the frame.
+	total := int(binary.BigEndian.Uint16(h[2:]))
+	switch {
+	case total == 0:
+	case total < size:
+		return 0, nil, 0, BadIPv4Length
+	case total <= len(b):
+		b, cut = b[:total], 0
+	default:
+		cut = total - len(b)
+	}
+	if size > len(b) {
+		return 0, nil, 0, TruncatedIPv4
+	}
+	proto, b := ipv4Fields(p, h), b[size:]
+	if place := binary.BigEndian.Uint16(h[6:]); place&0x3fff != 0 {
+		p.MoreFragments = place&0x2000 != 0
+		status := fragment(p, proto, uint32(binary.BigEndian.Uint16(h[4:])), place<<3, b, cut)
+		if status != OK {
+			return 0, nil, 0, status
+		}
+	}
+	if proto == protoAH {
+		return extensions(p, proto, b, cut, false)
+	}
+	return proto, b, cut, OK
+}
+
+// ipv6 reads an IPv6 header (RFC 8200 section 3) and the extension headers behind it.
+func ipv6(p *Packet, b []byte, cut int) (uint8, []byte, int, Status) {
+	if len(b) < ipv6Header {
+		return 0, nil, 0, TruncatedIPv6
+	}
+	h := b[:ipv6Header:ipv6Header]
+	if h[0]>>4 != 6 {
+		return 0, nil, 0, BadIPVersion
+	}
+	p.Family = 6
+	p.FlowLabel = binary.BigEndian.Uint32(h) & 0xfffff
+	p.SrcHi, p.SrcLo = binary.BigEndian.Uint64(h[8:]), binary.BigEndian.Uint64(h[16:])
+	p.DstHi, p.DstLo = binary.BigEndian.Uint64(h[24:]), binary.BigEndian.Uint64(h[32:])
+	proto := h[6]
+	p.Proto = proto
+	b = b[ipv6Header:]
+	// Length 0 is a jumbogram (RFC 2675) or segmentation offload: the rest of the frame.
+	switch size := int(binary.BigEndian.Uint16(h[4:])); {
+	case size == 0:
+	case size <= len(b):
+		b, cut = b[:size], 0
+	default:
+		cut = size - len(b)
+	}
+	if isExtension(proto) {
+		return extensions(p, proto, b, cut, true)
+	}
+	return proto, b, cut, OK
+}

@@ -1,0 +1,59 @@
+package decode
+
+// Packet is what the headers of one frame say. The zero value is ready for Decode, which overwrites every
+// field, so one Packet serves for any number of frames. A field that the frame's protocol does not have is 0.
+type Packet struct {
+	// Addresses, as big-endian words. The IPv4 address a.b.c.d is the mapped one: Hi is 0, Lo is
+	// 0x0000ffff_aabbccdd. Family tells it from an IPv6 address ::ffff:a.b.c.d.
+	SrcHi, SrcLo, DstHi, DstLo uint64
+
+	// Payload is the transport's payload: a sub-slice of the frame, good as long as the frame, with no capacity
+	// beyond its length. It ends where the IP (and UDP) length says. For a protocol without ports or ICMP
+	// messages here it is what follows the IP headers, and for a later fragment the fragment's bytes.
+	// For ICMP and ICMPv6 it starts after 8 bytes: where an error message quotes the packet it is about.
+	Payload []byte
+
+	// Fragment is what follows the IP headers of a fragment (for IPv6, what follows the fragment header), the
+	// first one or a later one, and nil if the packet is not fragmented. Like Payload it borrows the frame. It is
+	// set even if Decode refuses the beginning of a transport in it.
+	Fragment []byte
+
+	// Missing is the number of payload bytes that the IP (and UDP) length promises after the last of Payload
+	// and that the frame does not hold.
+	Missing int
+
+	Seq, Ack   uint32 // TCP
+	FragmentID uint32 // of a fragment
+	FlowLabel  uint32 // IPv6: 20 bits
+
+	// TCP, UDP and SCTP ports. ICMP and ICMPv6 messages with an identifier have it in both.
+	SrcPort, DstPort uint16
+
+	Window, Urgent uint16 // TCP: as on the wire, the window not scaled
+	VLAN           uint16 // the outermost VLAN id: 12 bits
+	FragmentOffset uint16 // of a fragment: bytes
+
+	Family             uint8 // 4 or 6; 0 if no IP header was read
+	Proto              uint8 // IP protocol number of what was reached, behind extension headers and AH
+	FragmentProto      uint8 // of a fragment: protocol number of what Fragment starts with, or started with at offset 0
+	Flags              uint8 // TCP: CWR 0x80 ... FIN 0x01
+	WindowScale        uint8 // TCP SYN: 0 to 14
+	ICMPType, ICMPCode uint8
+	VLANs              uint8 // number of VLAN tags
+	HasWindowScale     bool  // TCP SYN: the option is there
+	MoreFragments      bool  // not the last fragment
+	FragmentCut        bool  // the frame does not hold all of Fragment
+	Fragmented         bool  // a fragment; an IPv6 fragment header around a whole packet makes none
+}
+
+// TCP flags, as in Packet.Flags.
+const (
+	FIN = 1 << iota
+	SYN
+	RST
+	PSH
+	ACK
+	URG
+	ECE
+	CWR
+)

@@ -1,0 +1,365 @@
+package decode
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+)
+
+// The reference decoder: the same rules once more, in the plainest words, for clarity alone. It shares nothing
+// with Decode but Packet, Status and Link, follows one layer into the next by calling it, and checks each field
+// where it reads it. Decode must agree with it on every frame.
+
+// part is a stretch of the packet: size bytes on the wire, of which the first len(data) were captured.
+type part struct {
+	data []byte
+	size int
+}
+
+func (r part) has(n int) bool    { return len(r.data) >= n }
+func (r part) u8(at int) int     { return int(r.data[at]) }
+func (r part) u16(at int) int    { return int(binary.BigEndian.Uint16(r.data[at:])) }
+func (r part) u32(at int) uint32 { return binary.BigEndian.Uint32(r.data[at:]) }
+
+// from is the part without its first n bytes, whether they were captured or not.
+func (r part) from(n int) part {
+	return part{r.data[min(n, len(r.data)):], max(r.size-n, 0)}
+}
+
+// upTo is the part's first n bytes. Past its end, n is believed: the capture is what fell short.
+func (r part) upTo(n int) part {
+	return part{r.data[:min(n, len(r.data))], n}
+}
+
+func slowDecode(frame []byte, link Link, wireLen int) (p Packet, status Status) {
+	r := part{frame, max(len(frame), wireLen)}
+	switch link {
+	case 0, LinkEthernet:
+		if !r.has(14) {
+			return p, TruncatedEthernet
+		}
+		status = slowEtherType(&p, r.u16(12), r.from(14))
+	case LinkRaw, 12, 14:
+		if !r.has(1) {
+			return p, TruncatedRaw
+		}
+		switch r.u8(0) / 16 {
+		case 4:
+			status = slowIPv4(&p, r)
+		case 6:
+			status = slowIPv6(&p, r)
+		default:
+			status = BadIPVersion
+		}
+	case LinkIPv4:
+		status = slowIPv4(&p, r)
+	case LinkIPv6:
+		status = slowIPv6(&p, r)
+	case LinkNull, LinkLoop:
+		status = slowNull(&p, r)
+	case LinkSLL:
+		if !r.has(16) {
+			return p, TruncatedSLL
+		}
+		status = slowCooked(&p, r.u16(2), r.u16(14), r.from(16))
+	case LinkSLL2:
+		if !r.has(20) {
+			return p, TruncatedSLL
+		}
+		status = slowCooked(&p, r.u16(8), r.u16(0), r.from(20))
+	case LinkPPP:
+		status = slowPPP(&p, r)
+	default:
+		status = UnknownLink
+	}
+	return p, status
+}
+
+func slowNull(p *Packet, r part) Status {
+	if !r.has(4) {
+		return TruncatedNull
+	}
+	either := []uint32{binary.BigEndian.Uint32(r.data), binary.LittleEndian.Uint32(r.data)}
+	if slices.Contains(either, 2) {
+		return slowIPv4(p, r.from(4))
+	}
+	for _, inet6 := range []uint32{10, 24, 28, 30} {
+		if slices.Contains(either, inet6) {
+			return slowIPv6(p, r.from(4))
+		}
+	}
+	return NotIP
+}
+
+func slowCooked(p *Packet, device, proto int, r part) Status {
+	if device == 770 || device == 803 || device == 824 {
+		return NotIP
+	}
+	if proto == 4 {
+		return slowLLC(p, r)
+	}
+	if proto <= 1500 {
+		return NotIP
+	}
+	return slowEtherType(p, proto, r)
+}
+
+func slowPPP(p *Packet, r part) Status {
+	if r.has(2) && r.u16(0) == 0xff03 {
+		r = r.from(2)
+	}
+	switch {
+	case r.has(1) && r.u8(0) == 0x21:
+		return slowIPv4(p, r.from(1))
+	case r.has(1) && r.u8(0) == 0x57:
+		return slowIPv6(p, r.from(1))
+	case r.has(1) && r.u8(0)%2 == 1:
+		return NotIP
+	case !r.has(2):
+		return TruncatedPPP
+	case r.u16(0) == 0x0021:
+		return slowIPv4(p, r.from(2))
+	case r.u16(0) == 0x0057:
+		return slowIPv6(p, r.from(2))
+	}
+	return NotIP
+}
+
+func slowEtherType(p *Packet, etherType int, r part) Status {
+	switch etherType {
+	case 0x0800:
+		return slowIPv4(p, r)
+	case 0x86dd:
+		return slowIPv6(p, r)
+	case 0x8100, 0x88a8, 0x9100, 0x9200:
+		if p.VLANs == 4 {
+			return TooManyVLANs
+		}
+		if !r.has(4) {
+			return TruncatedVLAN
+		}
+		if p.VLANs == 0 {
+			p.VLAN = uint16(r.u16(0) % 4096)
+		}
+		p.VLANs++
+		return slowEtherType(p, r.u16(2), r.from(4))
+	}
+	if etherType <= 1500 {
+		return slowLLC(p, r)
+	}
+	return NotIP
+}
+
+func slowLLC(p *Packet, r part) Status {
+	switch {
+	case !r.has(3):
+		return TruncatedLLC
+	case r.u8(0) == 0x06:
+		return slowIPv4(p, r.from(3))
+	case r.u8(0) != 0xaa:
+		return NotIP
+	case !r.has(8):
+		return TruncatedLLC
+	case r.u16(3) != 0 || r.u8(5) != 0 || r.u16(6) <= 1500:
+		return NotIP
+	}
+	return slowEtherType(p, r.u16(6), r.from(8))
+}
+
+func slowIPv4(p *Packet, r part) Status {
+	if !r.has(20) {
+		return TruncatedIPv4
+	}
+	if r.u8(0)/16 != 4 {
+		return BadIPVersion
+	}
+	header := r.u8(0) % 16 * 4
+	if header < 20 {
+		return BadIPv4Header
+	}
+	if total := r.u16(2); total != 0 {
+		if total < header {
+			return BadIPv4Length
+		}
+		r = r.upTo(total)
+	}
+	if !r.has(header) {
+		return TruncatedIPv4
+	}
+	p.Family, p.Proto = 4, r.data[9]
+	p.SrcHi, p.SrcLo = slowWords(netip.AddrFrom4([4]byte(r.data[12:16])))
+	p.DstHi, p.DstLo = slowWords(netip.AddrFrom4([4]byte(r.data[16:20])))
+	body := r.from(header)
+	more, offset := r.u16(6)&0x2000 != 0, r.u16(6)%0x2000*8
+	if more || offset != 0 {
+		slowFragment(p, more, offset, uint32(r.u16(4)), body)
+	}
+	return slowNext(p, body, nil)
+}
+
+func slowIPv6(p *Packet, r part) Status {
+	if !r.has(40) {
+		return TruncatedIPv6
+	}
+	if r.u8(0)/16 != 6 {
+		return BadIPVersion
+	}
+	p.Family, p.Proto = 6, r.data[6]
+	p.FlowLabel = r.u32(0) % (1 << 20)
+	p.SrcHi, p.SrcLo = slowWords(netip.AddrFrom16([16]byte(r.data[8:24])))
+	p.DstHi, p.DstLo = slowWords(netip.AddrFrom16([16]byte(r.data[24:40])))
+	body := r.from(40)
+	if length := r.u16(4); length != 0 {
+		body = body.upTo(length)
+	}
+	return slowNext(p, body, nil)
+}
+
+func slowWords(a netip.Addr) (hi, lo uint64) {
+	b := a.As16()
+	return binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
+}
+
+func slowFragment(p *Packet, more bool, offset int, id uint32, body part) {
+	p.Fragmented, p.MoreFragments = true, more
+	p.FragmentOffset, p.FragmentID, p.FragmentProto = uint16(offset), id, p.Proto
+	p.Fragment, p.FragmentCut = slices.Clip(body.data), body.size > len(body.data)
+}
+
+// slowNext reads what p.Proto says: an extension header, after those before, or the transport.
+func slowNext(p *Packet, r part, before []uint8) Status {
+	if p.FragmentOffset > 0 {
+		slowPayload(p, r)
+		return FragmentLater
+	}
+	v6 := []uint8{0, 43, 44, 51, 60, 135, 139, 140}
+	if p.Proto != 51 && (p.Family == 4 || !slices.Contains(v6, p.Proto)) {
+		return slowTransport(p, r)
+	}
+	if len(before) == 16 {
+		return TooManyExtensions
+	}
+	if !r.has(8) {
+		return TruncatedExtension
+	}
+	this, length := p.Proto, 8+r.u8(1)*8
+	switch {
+	case this == 44 && slices.Contains(before, 44):
+		return NestedFragment
+	case this == 44:
+		length = 8
+	case this == 51 && r.u8(1) == 0:
+		return BadAuthHeader
+	case this == 51:
+		length = 8 + r.u8(1)*4
+	}
+	if !r.has(length) {
+		return TruncatedExtension
+	}
+	p.Proto = r.data[0]
+	if more, offset := r.u16(2)%2 == 1, r.u16(2)/8*8; this == 44 && (more || offset > 0) {
+		slowFragment(p, more, offset, r.u32(4), r.from(8))
+	}
+	return slowNext(p, r.from(length), append(before, this))
+}
+
+func slowTransport(p *Packet, r part) Status {
+	switch p.Proto {
+	case 6:
+		return slowTCP(p, r)
+	case 17:
+		return slowUDP(p, r)
+	case 1, 58:
+		return slowICMP(p, r)
+	case 132:
+		if !r.has(12) {
+			return TruncatedSCTP
+		}
+		p.SrcPort, p.DstPort = uint16(r.u16(0)), uint16(r.u16(2))
+		r = r.from(12)
+	}
+	slowPayload(p, r)
+	return OK
+}
+
+func slowPayload(p *Packet, r part) {
+	p.Payload, p.Missing = slices.Clip(r.data), r.size-len(r.data)
+}
+
+func slowTCP(p *Packet, r part) Status {
+	if !r.has(20) {
+		return TruncatedTCP
+	}
+	header := r.u8(12) / 16 * 4
+	if header < 20 || header > r.size {
+		return BadTCPOffset
+	}
+	p.SrcPort, p.DstPort = uint16(r.u16(0)), uint16(r.u16(2))
+	p.Seq, p.Ack = r.u32(4), r.u32(8)
+	p.Flags = r.data[13]
+	p.Window, p.Urgent = uint16(r.u16(14)), uint16(r.u16(18))
+	if p.Flags&0x02 != 0 {
+		slowOptions(p, r.upTo(header).from(20).data)
+	}
+	slowPayload(p, r.from(header))
+	return OK
+}
+
+func slowOptions(p *Packet, options []byte) {
+	for at := 0; at < len(options); {
+		kind := options[at]
+		if kind == 0 {
+			return
+		}
+		if kind == 1 {
+			at++
+			continue
+		}
+		if at+1 == len(options) {
+			return
+		}
+		length := int(options[at+1])
+		if length < 2 || at+length > len(options) {
+			return
+		}
+		if kind == 3 && length == 3 {
+			p.HasWindowScale, p.WindowScale = true, options[at+2]
+			if p.WindowScale > 14 {
+				p.WindowScale = 14
+			}
+		}
+		at += length
+	}
+}
+
+func slowUDP(p *Packet, r part) Status {
+	if !r.has(8) {
+		return TruncatedUDP
+	}
+	length := r.u16(4)
+	if length >= 1 && length <= 7 {
+		return BadUDPLength
+	}
+	p.SrcPort, p.DstPort = uint16(r.u16(0)), uint16(r.u16(2))
+	if length != 0 && length < r.size {
+		r = r.upTo(length)
+	}
+	slowPayload(p, r.from(8))
+	return OK
+}
+
+func slowICMP(p *Packet, r part) Status {
+	if !r.has(4) {
+		return TruncatedICMP
+	}
+	p.ICMPType, p.ICMPCode = r.data[0], r.data[1]
+	identified := []uint8{0, 8, 13, 14, 15, 16, 17, 18}
+	if p.Proto == 58 {
+		identified = []uint8{128, 129}
+	}
+	if r.has(8) && slices.Contains(identified, p.ICMPType) {
+		p.SrcPort, p.DstPort = uint16(r.u16(4)), uint16(r.u16(4))
+	}
+	slowPayload(p, r.from(8))
+	return OK
+}

@@ -1,0 +1,193 @@
+// Package flowtable keeps values under keys, finds them with one hash, and
+// knows which to let go: those whose time has come, and, when there is no
+// room, those worth least.
+//
+//	hash ----> index (tag, slot) ----> slab of slots that never move
+//	                                     |  key, value
+//	                                     |  links --> wheel: when to look again
+//	                                     |  links --> queue: who leaves first
+//
+// The index is sized once, from the capacity, so it never grows and nothing
+// stalls. Slots are made in chunks as they are needed and are reused last in,
+// first out. A slot's address is good until the slot is freed.
+//
+// The wheel is asked "whose time has come" and answers with slots that were
+// filed under that time or an earlier one. It does not know whether a slot was
+// busy since: the owner looks and files it again, so an ordinary use of a slot
+// touches no list at all.
+//
+// Nothing here depends on the hash except where a slot is found: the order of
+// everything that comes out is the order of what was put in.
+package flowtable
+
+import (
+	"fmt"
+
+	"github.com/flowscope-go/flowscope/internal/invariants"
+)
+
+// MaxCapacity is the largest table: slot numbers and their marks fit 32 bits.
+const MaxCapacity = 1 << 28
+
+// ID names a slot. 0 names none. An ID is used again after Free.
+type ID uint32
+
+// Slot is one key with its value. The owner may change Value at will, Key never.
+type Slot[K comparable, V any] struct {
+	Key   K
+	Value V
+
+	wheel link // in the bucket it is filed under; unused while not filed
+	line  link // in its queue, or in the free list
+	id    ID
+	queue uint8
+	filed bool
+}
+
+// ID is the slot's own name.
+func (s *Slot[K, V]) ID() ID { return s.id }
+
+// link chains slots both ways. In a wheel bucket, prev of the first slot is
+// the bucket's number with the top bit set.
+type link struct{ next, prev ID }
+
+// Table is the whole. Use New.
+type Table[K comparable, V any] struct {
+	index  index
+	chunks []*[chunkLen]Slot[K, V]
+	free   ID
+	found  int // slots in the index
+	used   int // slots not free: found and detached ones
+	made   int // slots ever made
+	wheel  wheel
+	queues [NumQueues]queue
+}
+
+const (
+	chunkBits = 7
+	chunkLen  = 1 << chunkBits
+)
+
+// New makes a table for at most capacity slots. Only the index is allocated
+// now: 16 to 32 bytes for each slot of the capacity.
+func New[K comparable, V any](capacity int) *Table[K, V] {
+	t := &Table[K, V]{index: newIndex(capacity)}
+	t.wheel.next = never
+	return t
+}
+
+// Len is the number of keys that can be found.
+func (t *Table[K, V]) Len() int { return t.found }
+
+// Has reports whether a slot of that name exists, in use or not.
+func (t *Table[K, V]) Has(id ID) bool { return id != 0 && int64(id) <= int64(t.made) }
+
+// At gives the slot of that name, which must exist.
+func (t *Table[K, V]) At(id ID) *Slot[K, V] {
+	i := uint32(id) - 1
+	return &t.chunks[i>>chunkBits][i&(chunkLen-1)]
+}
+
+// Find gives the slot of a key, or nil. The hash must be the one given to
+// Insert.
+func (t *Table[K, V]) Find(hash uint64, key *K) *Slot[K, V] {
+	tag := uint32(hash >> 32)
+	words, mask := t.index.words, t.index.mask
+	for i := tag & mask; ; i++ {
+		w := words[i&mask]
+		if w == 0 {
+			return nil
+		}
+		if uint32(w>>32) == tag {
+			if s := t.At(ID(w)); s.Key == *key {
+				return s
+			}
+		}
+	}
+}
+
+// Insert makes a slot for a key that is not in the table, with a zero Value, in
+// no queue and not filed. There must be room: Len below the capacity.
+func (t *Table[K, V]) Insert(hash uint64, key *K) *Slot[K, V] {
+	s := t.take()
+	s.Key = *key
+	t.index.put(uint32(hash>>32), s.id)
+	t.found++
+	t.used++
+	return s
+}
+
+// take gives an unused slot, making a chunk of them when none is left.
+func (t *Table[K, V]) take() *Slot[K, V] {
+	if t.free != 0 {
+		s := t.At(t.free)
+		t.free = s.line.next
+		s.line = link{}
+		return s
+	}
+	if t.made&(chunkLen-1) == 0 {
+		t.chunks = append(t.chunks, new([chunkLen]Slot[K, V]))
+	}
+	t.made++
+	s := t.At(ID(t.made))
+	s.id = ID(t.made)
+	return s
+}
+
+// Detach takes a slot out of the index, the wheel and its queue: its key can no
+// longer be found and may be inserted again. Key, Value and ID stay until Free.
+func (t *Table[K, V]) Detach(hash uint64, s *Slot[K, V]) {
+	t.Unfile(s)
+	t.Leave(s)
+	t.index.remove(uint32(hash>>32), s.id)
+	t.found--
+}
+
+// Free lets a detached slot go. Its Value is cleared, so that nothing it refers
+// to is kept alive.
+func (t *Table[K, V]) Free(s *Slot[K, V]) {
+	id := s.id
+	*s = Slot[K, V]{id: id}
+	s.line.next = t.free
+	t.free = id
+	t.used--
+	if t.used == 0 && len(t.chunks) > keepChunks {
+		// A peak does not stay in memory for ever.
+		t.chunks, t.free, t.made = nil, 0, 0
+	}
+}
+
+// keepChunks is how many chunks an empty table keeps for its next use.
+const keepChunks = 64
+
+// All calls yield for each slot that is in a queue until it returns false. The
+// order is that of the slots in memory. Slots may be detached meanwhile.
+func (t *Table[K, V]) All(yield func(*Slot[K, V]) bool) {
+	for i := range t.made {
+		s := t.At(ID(i + 1))
+		if s.queue != 0 && !yield(s) {
+			return
+		}
+	}
+}
+
+// Check verifies the structure in builds that check invariants. It panics with
+// a description: it can only be reached by a bug of this package or its owner.
+func (t *Table[K, V]) Check(hash func(*K) uint64) {
+	if !invariants.Enabled {
+		return
+	}
+	n := 0
+	for _, w := range t.index.words {
+		if w == 0 {
+			continue
+		}
+		n++
+		if s := t.At(ID(w)); t.Find(hash(&s.Key), &s.Key) != s {
+			panic(fmt.Sprintf("flowtable: slot %d cannot be found", ID(w)))
+		}
+	}
+	if n != t.found {
+		panic(fmt.Sprintf("flowtable: index holds %d of %d", n, t.found))
+	}
+}

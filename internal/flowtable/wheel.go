@@ -1,0 +1,141 @@
+package flowtable
+
+import (
+	"math"
+	"math/bits"
+)
+
+// wheel files slots under the time at which somebody should look at them. It
+// is exact to the nanosecond and yet moves a slot only a few times: a time is
+// read as eight digits of eight bits, and a slot waits in a bucket named by the
+// highest digit in which its time differs from the wheel's own.
+//
+//	now     00 00 01 | 5A | 07 3C 10 22
+//	filed   00 00 01 | 63 | .. .. .. ..     level 4, bucket 63
+//	filed   00 00 01 | 5A | 09 .. .. ..     level 3, bucket 09
+//
+// Every bucket of a lower level comes before every bucket of a higher one. When
+// the wheel reaches a bucket, its slots become current and are handed out; those
+// whose time is still ahead are filed again and land at least one level lower. A time-out of
+// minutes takes five looks, however many slots there are and however far apart
+// the calls.
+type wheel struct {
+	now   uint64 // see ordered
+	next  uint64 // no bucket in use begins before it; 0 while there are current slots
+	used  [levels][buckets / 64]uint64
+	heads [levels*buckets + 1]ID // the last one holds the current slots
+}
+
+const (
+	digit   = 8
+	buckets = 1 << digit
+	levels  = 64 / digit
+	current = levels * buckets
+	inWheel = 1 << 31 // marks a bucket number in link.prev
+	never   = math.MaxUint64
+)
+
+// ordered maps times to unsigned numbers of the same order.
+func ordered(t int64) uint64 { return uint64(t) ^ 1<<63 }
+
+// File arranges for the slot to come out of Due at time at, or at the next call
+// if that has passed. A slot that was filed is filed anew.
+func (t *Table[K, V]) File(s *Slot[K, V], at int64) {
+	t.Unfile(s)
+	w := &t.wheel
+	when := max(ordered(at), w.now)
+	level := 0
+	if x := when ^ w.now; x != 0 {
+		level = (bits.Len64(x) - 1) / digit
+	}
+	d := uint32(when>>(level*digit)) & (buckets - 1)
+	w.next = min(w.next, when>>(level*digit)<<(level*digit))
+	b := uint32(level)*buckets + d
+	head := w.heads[b]
+	s.wheel = link{next: head, prev: ID(b | inWheel)}
+	if head != 0 {
+		t.At(head).wheel.prev = s.id
+	}
+	w.heads[b] = s.id
+	w.used[level][d/64] |= 1 << (d % 64)
+	s.filed = true
+}
+
+// Unfile takes the slot out of the wheel, if it is in it.
+func (t *Table[K, V]) Unfile(s *Slot[K, V]) {
+	if !s.filed {
+		return
+	}
+	s.filed = false
+	next, prev := s.wheel.next, s.wheel.prev
+	if next != 0 {
+		t.At(next).wheel.prev = prev
+	}
+	if prev&inWheel == 0 {
+		t.At(prev).wheel.next = next
+		return
+	}
+	b := uint32(prev &^ inWheel)
+	t.wheel.heads[b] = next
+	if next == 0 && b != current {
+		t.wheel.used[b/buckets][b%buckets/64] &^= 1 << (b % 64)
+	}
+}
+
+// Pending reports whether Due(now) may have something to say. It costs one
+// comparison.
+func (t *Table[K, V]) Pending(now int64) bool { return ordered(now) >= t.wheel.next }
+
+// Due takes a slot out of the wheel whose bucket has come by now, or gives nil
+// when there is none left. Its time may still be ahead: the caller then files
+// it again under the right one. Filing under a time that has passed brings it
+// straight back.
+func (t *Table[K, V]) Due(now int64) *Slot[K, V] {
+	w := &t.wheel
+	to := ordered(now)
+	for w.heads[current] == 0 {
+		if to < w.next {
+			return nil
+		}
+		b, start := w.earliest()
+		if start > to || b == current {
+			// Nothing lies between, so the wheel may turn on without a look.
+			w.next, w.now = start, max(w.now, to)
+			return nil
+		}
+		w.next, w.now = 0, max(w.now, start)
+		t.makeCurrent(b)
+	}
+	s := t.At(w.heads[current])
+	t.Unfile(s)
+	if w.heads[current] == 0 {
+		_, w.next = w.earliest()
+	}
+	return s
+}
+
+// makeCurrent moves all slots of bucket b to the current ones.
+func (t *Table[K, V]) makeCurrent(b uint32) {
+	w := &t.wheel
+	id := w.heads[b]
+	w.heads[current], w.heads[b] = id, 0
+	w.used[b/buckets][b%buckets/64] &^= 1 << (b % 64)
+	t.At(id).wheel.prev = current | inWheel
+}
+
+// earliest finds the first bucket in use and the time at which it begins; none
+// is the current one, which has no time.
+func (w *wheel) earliest() (bucket uint32, start uint64) {
+	for level := range levels {
+		for i, word := range w.used[level] {
+			if word == 0 {
+				continue
+			}
+			d := uint32(i*64 + bits.TrailingZeros64(word))
+			shift := level * digit
+			above := w.now >> shift &^ (buckets - 1)
+			return uint32(level)*buckets + d, (above | uint64(d)) << shift
+		}
+	}
+	return current, never
+}

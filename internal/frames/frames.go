@@ -1,0 +1,189 @@
+// Package frames builds frames for tests: a struct literal says what matters, and the rest (lengths,
+// checksums, MAC addresses) is filled in correctly.
+//
+//	frames.TCP{Src: "10.0.0.1:1234", Dst: "10.0.0.2:80", Seq: 100, Flags: "S"}.Ethernet()
+//	frames.UDP{Src: "[fd00::1]:53", Dst: "[fd00::2]:4000", Payload: answer, VLANs: []uint16{7}}.Ethernet()
+//	frames.Cut(frame, 96) // what a snap length of 96 bytes leaves
+//
+// The family is that of the addresses. IP() gives the packet without a link header, and the functions of
+// link.go put another one in front of it. It is not for measuring and not for sending: a literal that makes no
+// sense (an address that does not parse, two families) panics, since only the author of a test can fix it.
+package frames
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
+)
+
+// TCP is one TCP segment. Src and Dst are "address:port", with an IPv6 address in brackets.
+type TCP struct {
+	Src, Dst       string
+	Seq, Ack       uint32
+	Flags          string // any of F S R P A U E C, in any order; empty is no flag
+	Window, Urgent uint16
+	Options        []layers.TCPOption // MSS, WindowScale and so on make them; padding is added
+	Payload        []byte
+	VLANs          []uint16 // outermost first
+}
+
+// UDP is one UDP datagram.
+type UDP struct {
+	Src, Dst string
+	Payload  []byte
+	VLANs    []uint16
+}
+
+// ICMPEcho is an echo request, or the reply to one: ICMP or ICMPv6. Src and Dst are addresses without a port.
+type ICMPEcho struct {
+	Src, Dst string
+	Reply    bool
+	ID, Seq  uint16
+	Payload  []byte
+	VLANs    []uint16
+}
+
+// IP is a packet of any protocol, with Payload behind the IP header as it is.
+type IP struct {
+	Src, Dst string
+	Proto    uint8
+	Payload  []byte
+	VLANs    []uint16
+}
+
+// Ethernet returns the segment in an Ethernet II frame, without trailing padding.
+func (t TCP) Ethernet() []byte { return ethernet(t.VLANs, t.IP()) }
+
+// Ethernet returns the datagram in an Ethernet II frame, without trailing padding.
+func (u UDP) Ethernet() []byte { return ethernet(u.VLANs, u.IP()) }
+
+// Ethernet returns the message in an Ethernet II frame, without trailing padding.
+func (e ICMPEcho) Ethernet() []byte { return ethernet(e.VLANs, e.IP()) }
+
+// Ethernet returns the packet in an Ethernet II frame, without trailing padding.
+func (p IP) Ethernet() []byte { return ethernet(p.VLANs, p.IP()) }
+
+// IP returns the segment with its IP header, and no link header.
+func (t TCP) IP() []byte {
+	src, dst := netip.MustParseAddrPort(t.Src), netip.MustParseAddrPort(t.Dst)
+	l := &layers.TCP{
+		SrcPort: layers.TCPPort(src.Port()), DstPort: layers.TCPPort(dst.Port()),
+		Seq: t.Seq, Ack: t.Ack, Window: t.Window, Urgent: t.Urgent, Options: t.Options,
+	}
+	for _, f := range t.Flags {
+		switch f {
+		case 'F':
+			l.FIN = true
+		case 'S':
+			l.SYN = true
+		case 'R':
+			l.RST = true
+		case 'P':
+			l.PSH = true
+		case 'A':
+			l.ACK = true
+		case 'U':
+			l.URG = true
+		case 'E':
+			l.ECE = true
+		case 'C':
+			l.CWR = true
+		default:
+			panic(fmt.Sprintf("frames: no TCP flag %q", f))
+		}
+	}
+	ip := header(src.Addr(), dst.Addr(), layers.IPProtocolTCP)
+	must(l.SetNetworkLayerForChecksum(ip))
+	return serialize(ip, l, gopacket.Payload(t.Payload))
+}
+
+// IP returns the datagram with its IP header, and no link header.
+func (u UDP) IP() []byte {
+	src, dst := netip.MustParseAddrPort(u.Src), netip.MustParseAddrPort(u.Dst)
+	l := &layers.UDP{SrcPort: layers.UDPPort(src.Port()), DstPort: layers.UDPPort(dst.Port())}
+	ip := header(src.Addr(), dst.Addr(), layers.IPProtocolUDP)
+	must(l.SetNetworkLayerForChecksum(ip))
+	return serialize(ip, l, gopacket.Payload(u.Payload))
+}
+
+// IP returns the message with its IP header, and no link header.
+func (e ICMPEcho) IP() []byte {
+	src, dst := netip.MustParseAddr(e.Src), netip.MustParseAddr(e.Dst)
+	if src.Is4() {
+		kind := uint8(layers.ICMPv4TypeEchoRequest)
+		if e.Reply {
+			kind = layers.ICMPv4TypeEchoReply
+		}
+		l := &layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(kind, 0), Id: e.ID, Seq: e.Seq}
+		return serialize(header(src, dst, layers.IPProtocolICMPv4), l, gopacket.Payload(e.Payload))
+	}
+	kind := uint8(layers.ICMPv6TypeEchoRequest)
+	if e.Reply {
+		kind = layers.ICMPv6TypeEchoReply
+	}
+	ip := header(src, dst, layers.IPProtocolICMPv6)
+	l := &layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(kind, 0)}
+	must(l.SetNetworkLayerForChecksum(ip))
+	echo := &layers.ICMPv6Echo{Identifier: e.ID, SeqNumber: e.Seq}
+	return serialize(ip, l, echo, gopacket.Payload(e.Payload))
+}
+
+// IP returns the packet with its IP header, and no link header.
+func (p IP) IP() []byte {
+	ip := header(netip.MustParseAddr(p.Src), netip.MustParseAddr(p.Dst), layers.IPProtocol(p.Proto))
+	return serialize(ip, gopacket.Payload(p.Payload))
+}
+
+// MSS is the maximum segment size option.
+func MSS(n uint16) layers.TCPOption {
+	return layers.TCPOption{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{byte(n >> 8), byte(n)}}
+}
+
+// WindowScale is the window scale option.
+func WindowScale(shift uint8) layers.TCPOption {
+	return layers.TCPOption{OptionType: layers.TCPOptionKindWindowScale, OptionLength: 3, OptionData: []byte{shift}}
+}
+
+// SACKPermitted is the option that allows selective acknowledgements.
+func SACKPermitted() layers.TCPOption {
+	return layers.TCPOption{OptionType: layers.TCPOptionKindSACKPermitted, OptionLength: 2}
+}
+
+// Timestamps is the time stamps option.
+func Timestamps(value, echo uint32) layers.TCPOption {
+	d := []byte{byte(value >> 24), byte(value >> 16), byte(value >> 8), byte(value),
+		byte(echo >> 24), byte(echo >> 16), byte(echo >> 8), byte(echo)}
+	return layers.TCPOption{OptionType: layers.TCPOptionKindTimestamps, OptionLength: 10, OptionData: d}
+}
+
+// ipLayer is an IP header that can be written and that a transport checksum can be made over.
+type ipLayer interface {
+	gopacket.NetworkLayer
+	gopacket.SerializableLayer
+}
+
+func header(src, dst netip.Addr, proto layers.IPProtocol) ipLayer {
+	if src.Is4() != dst.Is4() {
+		panic(fmt.Sprintf("frames: %v and %v are of two families", src, dst))
+	}
+	from, to := net.IP(src.AsSlice()), net.IP(dst.AsSlice())
+	if src.Is4() {
+		return &layers.IPv4{Version: 4, TTL: 64, Id: 1, Protocol: proto, SrcIP: from, DstIP: to}
+	}
+	return &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: proto, SrcIP: from, DstIP: to}
+}
+
+func serialize(l ...gopacket.SerializableLayer) []byte {
+	buf := gopacket.NewSerializeBuffer()
+	must(gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, l...))
+	return buf.Bytes()
+}
+
+func must(err error) {
+	if err != nil {
+		panic("frames: " + err.Error())
+	}
+}

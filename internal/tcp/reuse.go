@@ -1,0 +1,115 @@
+package tcp
+
+// maxCandidates bounds how many SYNs of possible successors are remembered
+// once a connection is established.
+const maxCandidates = 2
+
+// Reuses reports whether the segment opens a new connection on the numbers of
+// this live one. A SYN that may do so but proves nothing yet is remembered.
+//
+//	state                SYN with another number
+//	opening, by opener   a new attempt: replaces this connection
+//	both FINs seen       replaces it
+//	otherwise            a candidate, until a SYN+ACK acknowledges it or, where
+//	                     the other side is not captured, data follows at it
+func (c *Conn) Reuses(i Side, g *Segment) bool {
+	i &= 1
+	switch {
+	case g.Flags&(SYN|ACK|RST|FIN) == SYN:
+		return c.reusesSYN(i, g)
+	case c.nothers == 0 || c.Opening() || g.Flags&RST != 0:
+		return false
+	case g.Flags&(SYN|ACK) == SYN|ACK:
+		return c.candidate(1-i, g.Ack-1)
+	default:
+		return !c.half[1-i].has(seen) && c.candidate(i, g.Seq-1)
+	}
+}
+
+func (c *Conn) reusesSYN(i Side, g *Segment) bool {
+	s := &c.half[i]
+	if s.has(synned) && s.base == g.Seq+1 || !s.has(anchored) {
+		return false
+	}
+	if !s.has(synned) && (s.base == g.Seq+1 || s.end == 0) {
+		return false // the SYN of this connection, captured late
+	}
+	switch {
+	case c.Opening() && i == Initiator:
+		return true
+	case c.Opening():
+		return false
+	case c.Finished(), c.PendingReset():
+		return true
+	}
+	if !c.candidate(i, g.Seq) {
+		c.remember(i, g.Seq, maxCandidates)
+	}
+	return false
+}
+
+// Reopens reports whether the segment opens a new connection on the numbers of
+// this one, which has ended.
+func (c *Conn) Reopens(i Side, g *Segment) bool {
+	i &= 1
+	s, p := &c.half[i], &c.half[1-i]
+	switch g.Flags & (SYN | ACK | RST | FIN) {
+	case SYN:
+		return !s.has(anchored) || s.base != g.Seq+1
+	case SYN | ACK:
+		if c.bits&settled == 0 && p.has(synned) && p.base == g.Ack {
+			return true // the SYN was refused by somebody else
+		}
+		return s.has(synned) && s.base != g.Seq+1 && !p.has(seen)
+	default:
+		return false
+	}
+}
+
+// Succeed turns c into the connection that replaces it, before the segment
+// that opens it is taken by Step, and says which of the old sides opens.
+func (c *Conn) Succeed(i Side, g *Segment) (opener Side) {
+	i &= 1
+	var next Conn
+	opener = i
+	switch {
+	case g.Flags&(SYN|ACK) == SYN:
+		if c.Opening() && i == Initiator {
+			// The answer may still be to an earlier attempt.
+			next.others, next.nothers = c.others, c.nothers
+			next.remember(Initiator, c.half[i].base-1, len(next.others))
+		}
+	case g.Flags&SYN != 0:
+		opener = 1 - i
+	default:
+		// Data right after a remembered SYN whose answer was not captured.
+		h := &next.half[Initiator]
+		h.anchor(g.Seq)
+		h.bits |= synned
+		next.state = SynSent
+		next.bits |= begun
+	}
+	*c = next
+	return opener
+}
+
+func (c *Conn) candidate(i Side, number uint32) bool {
+	for k := range c.nothers {
+		if c.others[k] == number && Side(c.sides>>k&1) == i {
+			return true
+		}
+	}
+	return false
+}
+
+// remember keeps the last limit numbers.
+func (c *Conn) remember(i Side, number uint32, limit int) {
+	if int(c.nothers) >= limit {
+		copy(c.others[:], c.others[1:])
+		c.sides >>= 1
+		c.nothers = uint8(limit - 1)
+	}
+	c.others[c.nothers] = number
+	c.sides = c.sides&^(1<<c.nothers) | uint8(i)<<c.nothers
+	c.nothers++
+}

@@ -1,0 +1,665 @@
+package flowscope
+
+import (
+	"cmp"
+	"hash/maphash"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/flowscope-go/flowscope/internal/clock"
+	"github.com/flowscope-go/flowscope/internal/flowtable"
+	"github.com/flowscope-go/flowscope/internal/invariants"
+	"github.com/flowscope-go/flowscope/internal/tcp"
+)
+
+// FlowTracker turns packets into flow events. K is the key its extractor
+// makes, S the caller's state of each flow. Make one with NewFlowTracker or
+// NewFlowTrackerWithState. It belongs to one goroutine.
+//
+// Created flows are always those that ended plus those alive: every flow begins
+// with one EventStarted and ends with one EventEnded, whatever is called and
+// whichever events are wanted.
+type FlowTracker[K comparable, S any] struct {
+	ex      FlowExtractor[K]
+	hash    func(k *K) uint64
+	timeout func(k K) time.Duration // nil if the extractor has none
+	init    func(K) S
+	cfg     Config
+	idle    [numIdleClasses]int64
+	limit   int // MaxFlows, or what SetMaxFlows lowered it to
+
+	table  *flowtable.Table[K, flow[S]]
+	clock  clock.Clock
+	nextID FlowID
+	live   int
+	stats  TrackerStats
+
+	x Extracted[K]
+	v PacketView // the packet at hand, for its ID and length; no frame
+
+	// What the last call lent out, to be taken back by the next.
+	events []FlowEvent[K]
+	finals []FlowStats
+	gone   []flowtable.ID // ended; their slots still answer
+	lent   []byte         // copies of payload, in builds that check invariants
+
+	marked  []flowtable.ID // closed from outside, to be ended by the next call
+	expired []flowtable.ID
+}
+
+// Queues of the flow table, in the order in which flows are evicted.
+const (
+	queueLingering = 1 + iota
+	queueOneWay
+	queueClosing
+	queueRest
+)
+
+// maxExpiries bounds how many flows may time out in one call of Track.
+const maxExpiries = 64
+
+// keepEvents is the largest slice of events, in events, that is kept for the
+// next call; a larger one, as of a Finish with many flows, is let go.
+const keepEvents = 4096
+
+func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init func(K) S) *FlowTracker[K, S] {
+	t := &FlowTracker[K, S]{ex: ex, init: init, cfg: cfg, limit: cfg.MaxFlows}
+	t.table = flowtable.New[K, flow[S]](cfg.MaxFlows)
+	t.clock.Limit = int64(cfg.ClockJump)
+	t.idle = [numIdleClasses]int64{
+		idleOpening:     int64(cfg.OpeningTimeout),
+		idleEstablished: int64(cfg.EstablishedTimeout),
+		idleClosing:     int64(cfg.ClosingTimeout),
+		idleUDP:         int64(cfg.UDPTimeout),
+		idleICMP:        int64(cfg.ICMPTimeout),
+		idleOther:       int64(cfg.OtherTimeout),
+		idleLinger:      int64(cfg.LingerTimeout),
+	}
+	// The seeds are secret and differ from tracker to tracker; they decide
+	// where a flow is found and never what happens or in which order.
+	if h, ok := any(ex).(keyHasher[K]); ok {
+		seed := rand.Uint64()
+		t.hash = func(k *K) uint64 { return h.Hash(*k, seed) }
+	} else {
+		seed := maphash.MakeSeed()
+		t.hash = func(k *K) uint64 { return maphash.Comparable(seed, *k) }
+	}
+	if h, ok := any(ex).(keyTimer[K]); ok {
+		t.timeout = h.IdleTimeout
+	}
+	return t
+}
+
+// Track takes the next packet and returns what happened. The slice and what its
+// events refer to are good until the next call. v.Frame must stay as it is
+// until the events have been handled.
+func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] {
+	t.begin(v.ID)
+	t.stats.Packets++
+	t.tick(int64(v.Timestamp))
+	if now := t.clock.Now(); t.table.Pending(now) {
+		t.expire(now, maxExpiries)
+	}
+	x := &t.x
+	x.Payload, x.Missing, x.TCP, x.Orientation, x.L4, x.HasTCP, x.Refused = nil, 0, TCPInfo{}, 0, 0, false, 0
+	if !t.ex.Extract(v, x) {
+		t.stats.PacketsUnmatched++
+		if int(x.Refused) < numRefusals {
+			t.stats.Refused[x.Refused]++
+		}
+		return t.events
+	}
+	wire := max(v.WireLen, len(v.Frame))
+	if invariants.Enabled {
+		t.lent = append(t.lent[:0:0], x.Payload...)
+		x.Payload = t.lent
+	}
+	hash := t.hash(&x.Key)
+	s := t.table.Find(hash, &x.Key)
+	if s != nil {
+		s = t.current(hash, s)
+	}
+	if s == nil {
+		s = t.start(hash, nil)
+	} else if s.Value.bits&lingering != 0 {
+		t.late(s, wire)
+		return t.events
+	}
+	t.packet(hash, s, wire)
+	return t.events
+}
+
+// begin takes back what the last call lent.
+func (t *FlowTracker[K, S]) begin(packet uint64) {
+	if invariants.Enabled {
+		t.trample()
+	}
+	t.v.ID = packet
+	t.events = t.events[:0]
+	t.finals = t.finals[:0]
+	if len(t.gone) > 0 || len(t.marked) > 0 || t.table.Len() > t.limit || cap(t.events) > keepEvents {
+		t.settle()
+	}
+}
+
+// settle is the rare part of begin: it forgets the flows that ended in the last
+// call, ends those that were closed since, and makes the table as small as it
+// was asked to be.
+func (t *FlowTracker[K, S]) settle() {
+	if cap(t.events) > keepEvents {
+		t.events, t.finals, t.expired = nil, nil, nil
+	}
+	for _, id := range t.gone {
+		if !t.table.Has(id) {
+			continue // named twice, and the table is empty by now
+		}
+		s := t.table.At(id)
+		if s.Value.bits&spent != 0 {
+			t.table.Free(s)
+			continue
+		}
+		var none S
+		s.Value.user = none
+		s.Value.bits &^= fresh
+	}
+	if t.gone = t.gone[:0]; cap(t.gone) > keepEvents {
+		t.gone = nil
+	}
+	for _, id := range t.marked {
+		s := t.table.At(id)
+		t.end(t.hash(&s.Key), s, EndForceClosed)
+	}
+	if t.marked = t.marked[:0]; cap(t.marked) > keepEvents {
+		t.marked = nil
+	}
+	for t.table.Len() > t.limit {
+		t.evict()
+	}
+}
+
+func (t *FlowTracker[K, S]) trample() {
+	invariants.Trample(t.lent)
+	for i := range t.events {
+		t.events[i] = FlowEvent[K]{Kind: 0xDB}
+	}
+	for i := range t.finals {
+		t.finals[i] = FlowStats{Packets: [2]uint64{1 << 60, 1 << 60}}
+	}
+	t.events, t.finals, t.lent = nil, nil, nil
+}
+
+// tick moves the clock.
+func (t *FlowTracker[K, S]) tick(stamp int64) {
+	switch t.clock.Observe(stamp) {
+	case clock.Steady:
+	case clock.Backward:
+		t.stats.ClockBackward++
+	case clock.Suspect:
+		t.stats.ClockSuspects++
+	case clock.Jumped:
+		t.stats.ClockJumps++
+	}
+}
+
+// current gives the slot that the packet at hand belongs to, or nil if the one
+// that was found has had its time or its connection is replaced.
+func (t *FlowTracker[K, S]) current(hash uint64, s *slot[K, S]) *slot[K, S] {
+	f := &s.Value
+	switch {
+	case t.overdue(s, t.clock.Now()):
+		t.timeOut(hash, s)
+		return nil
+	case !t.x.HasTCP || f.bits&isTCP == 0:
+		return s
+	case f.bits&lingering != 0:
+		g := t.segment()
+		if f.conn.Reopens(tcp.Side(t.side(f)), &g) {
+			return t.replace(hash, s, &g)
+		}
+	case t.x.TCP.Flags&FlagSYN != 0 || f.conn.Waiting():
+		if g := t.segment(); f.conn.Reuses(tcp.Side(t.side(f)), &g) {
+			return t.replace(hash, s, &g)
+		}
+	}
+	return s
+}
+
+// replace ends s, if it has not ended, and starts the flow of the connection
+// that takes its place.
+func (t *FlowTracker[K, S]) replace(hash uint64, s *slot[K, S], g *tcp.Segment) *slot[K, S] {
+	f := &s.Value
+	side := t.side(f)
+	next := f.conn
+	opener := FlowSide(next.Succeed(tcp.Side(side), g))
+	if f.bits&lingering != 0 {
+		t.release(hash, s)
+	} else if f.conn.PendingReset() {
+		t.end(hash, s, EndRST)
+		t.unlinger(hash, s)
+	} else {
+		t.end(hash, s, EndReused)
+	}
+	return t.start(hash, &succession{conn: next, sender: side ^ opener})
+}
+
+// succession is what a flow takes over from the one it replaces.
+type succession struct {
+	conn   tcp.Conn
+	sender FlowSide // the new side of the packet's sender
+}
+
+// start makes the flow of the packet at hand.
+func (t *FlowTracker[K, S]) start(hash uint64, from *succession) *slot[K, S] {
+	for t.table.Len() >= t.limit {
+		t.evict()
+	}
+	x := &t.x
+	s := t.table.Insert(hash, &x.Key)
+	f := &s.Value
+	if t.init != nil {
+		f.user = t.init(x.Key)
+	}
+	t.nextID++
+	t.live++
+	t.stats.FlowsCreated++
+	f.id = t.nextID
+	f.l4 = x.L4
+	f.class = classOf(x.L4)
+	sender := Initiator
+	if x.HasTCP {
+		f.bits |= isTCP
+		f.class = idleEstablished
+		if from != nil {
+			f.conn, sender = from.conn, from.sender
+		} else {
+			sender = FlowSide(tcp.Opener(uint8(x.TCP.Flags)))
+			if sender == Responder {
+				f.history.add('^', Initiator)
+			}
+		}
+	}
+	f.forward = sender ^ FlowSide(x.Orientation)
+	t.table.Join(s, queueOneWay)
+	t.file(s, t.clock.Now())
+	if t.cfg.Events.Has(EventStarted) {
+		t.emit(EventStarted, s)
+	}
+	return s
+}
+
+// side is who sends the packet at hand.
+func (t *FlowTracker[K, S]) side(f *flow[S]) FlowSide { return f.forward ^ FlowSide(t.x.Orientation) }
+
+func (t *FlowTracker[K, S]) segment() tcp.Segment {
+	x := &t.x
+	return tcp.Segment{
+		Seq: x.TCP.Seq, Ack: x.TCP.Ack, Len: uint32(len(x.Payload) + x.Missing), Window: x.TCP.Window,
+		Flags: uint8(x.TCP.Flags), WindowScale: x.TCP.WindowScale, HasWindowScale: x.TCP.HasWindowScale,
+	}
+}
+
+// packet counts the packet at hand into its flow and moves the flow's state.
+func (t *FlowTracker[K, S]) packet(hash uint64, s *slot[K, S], wire int) {
+	f, x := &s.Value, &t.x
+	side := t.side(f)
+	now := t.clock.Now()
+	if f.packets[side] == 0 {
+		f.first[side] = now
+		if f.packets[side^1] != 0 {
+			t.table.Join(s, queueRest) // answered
+		}
+	}
+	f.last[side] = now
+	f.packets[side]++
+	f.bytes[side] += uint64(wire)
+	f.payload[side] += uint64(len(x.Payload) + x.Missing)
+	if x.HasTCP && f.bits&isTCP != 0 {
+		t.step(hash, s, side, wire)
+		return
+	}
+	if t.cfg.Events.Has(EventPacket) {
+		t.emitPacket(EventPacket, s, side, wire)
+	}
+}
+
+// step shows the packet at hand to the flow's TCP connection.
+func (t *FlowTracker[K, S]) step(hash uint64, s *slot[K, S], side FlowSide, wire int) {
+	f := &s.Value
+	g := t.segment()
+	o := f.conn.Step(tcp.Side(side), &g)
+	if set := lettersOf(g.Flags, g.Len > 0) &^ f.letters[side]; set != 0 {
+		f.letters[side] |= set
+		f.history.once(set, side)
+	}
+	if o.Notes != 0 {
+		f.note(o.Notes, side)
+	}
+	if f.bits&timedFinal == 0 {
+		f.timeHandshake(&g, &o, side, t.clock.Now())
+	}
+	if o.From != o.To {
+		t.changed(s, &o, side)
+	}
+	if t.cfg.Events.Has(EventPacket) {
+		t.emitPacket(EventPacket, s, side, wire)
+	}
+	if o.Ended() {
+		reason := EndFIN
+		if o.To == tcp.Reset {
+			reason = EndRST
+		}
+		t.end(hash, s, reason)
+	}
+}
+
+// changed follows a change of TCP state: the time-out, the place in the line of
+// those to be evicted, and the events.
+func (t *FlowTracker[K, S]) changed(s *slot[K, S], o *tcp.Outcome, side FlowSide) {
+	switch {
+	case o.To >= tcp.Closed:
+	case o.To == tcp.SynSent || o.To == tcp.SynReceived:
+		t.reclass(s, idleOpening)
+	case o.To == tcp.ClosingTcp:
+		t.table.Join(s, queueClosing)
+		t.reclass(s, idleClosing)
+	default:
+		t.reclass(s, idleEstablished)
+	}
+	from := o.From
+	if o.Established {
+		if t.cfg.Events.Has(EventEstablished) {
+			ev := t.emit(EventEstablished, s)
+			ev.State = StateEstablished
+		}
+		from = tcp.Established
+	}
+	if from != o.To && t.cfg.Events.Has(EventStateChange) {
+		ev := t.emit(EventStateChange, s)
+		ev.From = FlowState(from)
+	}
+}
+
+// reclass gives a flow another time-out. Only a shorter one is filed at once:
+// a longer one is found out when the old one comes up.
+func (t *FlowTracker[K, S]) reclass(s *slot[K, S], class idleClass) {
+	f := &s.Value
+	before := t.patience(s)
+	if f.class = class; t.patience(s) < before {
+		t.file(s, t.clock.Now())
+	}
+}
+
+// file arranges for the flow to be looked at when it will have been silent for
+// too long, counted from the given moment.
+func (t *FlowTracker[K, S]) file(s *slot[K, S], from int64) {
+	if at := clock.Add(from, t.patience(s)); at < math.MaxInt64 {
+		t.table.File(s, at)
+	} else {
+		t.table.Unfile(s) // never
+	}
+}
+
+// patience is how long the flow may be silent.
+func (t *FlowTracker[K, S]) patience(s *slot[K, S]) int64 {
+	f := &s.Value
+	if t.timeout != nil && f.class != idleOpening && f.class != idleClosing && f.class != idleLinger {
+		if d := t.timeout(s.Key); d > 0 {
+			return int64(d)
+		}
+	}
+	return t.idle[f.class]
+}
+
+// overdue compares the silence with the time-out. It subtracts and never adds,
+// so that no stamp can wrap it.
+func (t *FlowTracker[K, S]) overdue(s *slot[K, S], now int64) bool {
+	wait := t.patience(s)
+	return wait != int64(Never) && clock.Sub(now, s.Value.since()) >= wait
+}
+
+// timeOut ends a flow whose time has come, or forgets one that lingered.
+func (t *FlowTracker[K, S]) timeOut(hash uint64, s *slot[K, S]) {
+	f := &s.Value
+	switch {
+	case f.bits&lingering != 0:
+		t.release(hash, s)
+	case f.bits&isTCP != 0 && f.conn.PendingReset():
+		t.end(hash, s, EndRST)
+		t.unlinger(hash, s)
+	case f.bits&isTCP != 0 && f.conn.Finished():
+		t.end(hash, s, EndFIN)
+		t.unlinger(hash, s)
+	default:
+		t.end(hash, s, EndIdleTimeout)
+	}
+}
+
+// expire ends the flows whose time has come by now, at most limit of them, in
+// the order of their creation.
+func (t *FlowTracker[K, S]) expire(now int64, limit int) {
+	t.expired = t.expired[:0]
+	for len(t.expired) < limit {
+		s := t.table.Due(now)
+		if s == nil {
+			break
+		}
+		if t.overdue(s, now) {
+			t.expired = append(t.expired, s.ID())
+			continue
+		}
+		t.file(s, s.Value.since())
+		if q := s.Queue(); q == queueOneWay || q == queueRest {
+			t.table.Join(s, q) // it was busy: it goes to the end of its line
+		}
+	}
+	slices.SortFunc(t.expired, t.byID)
+	for _, id := range t.expired {
+		s := t.table.At(id)
+		t.timeOut(t.hash(&s.Key), s)
+	}
+}
+
+func (t *FlowTracker[K, S]) byID(a, b flowtable.ID) int {
+	return cmp.Compare(t.table.At(a).Value.id, t.table.At(b).Value.id)
+}
+
+// evict makes room for one flow.
+func (t *FlowTracker[K, S]) evict() {
+	for q := uint8(queueLingering); q <= queueRest; q++ {
+		s := t.table.First(q)
+		if s == nil {
+			continue
+		}
+		hash := t.hash(&s.Key)
+		if q == queueLingering {
+			t.release(hash, s)
+			return
+		}
+		t.stats.FlowsEvicted++
+		t.end(hash, s, EndEvicted)
+		return
+	}
+}
+
+// end ends a flow. It is the only way a flow ends.
+func (t *FlowTracker[K, S]) end(hash uint64, s *slot[K, S], reason EndReason) {
+	f := &s.Value
+	f.reason = reason
+	f.bits = f.bits&^marked | fresh
+	t.live--
+	t.stats.FlowsEnded++
+	t.stats.Ended[reason]++
+	if reason == EndForceClosed {
+		f.conn.Abort()
+	}
+	if t.cfg.Events.Has(EventEnded) {
+		t.emitFinal(EventEnded, s)
+	}
+	if !reason.lingers() {
+		t.release(hash, s)
+		return
+	}
+	t.gone = append(t.gone, s.ID())
+	f.bits |= lingering
+	f.class = idleLinger
+	f.ended = t.clock.Now()
+	t.table.Join(s, queueLingering)
+	t.file(s, f.ended)
+}
+
+// unlinger makes a flow that has just ended leave at once: it was silent for so
+// long that nothing more is to be expected.
+func (t *FlowTracker[K, S]) unlinger(hash uint64, s *slot[K, S]) {
+	if s.Value.bits&lingering != 0 {
+		t.release(hash, s)
+	}
+}
+
+// release forgets a flow that has ended. Its slot still answers until the next
+// call.
+func (t *FlowTracker[K, S]) release(hash uint64, s *slot[K, S]) {
+	if t.cfg.Events.Has(EventReleased) {
+		t.emitFinal(EventReleased, s)
+	}
+	s.Value.bits |= spent
+	t.table.Detach(hash, s)
+	t.gone = append(t.gone, s.ID())
+}
+
+// late counts a packet of a connection that has ended.
+func (t *FlowTracker[K, S]) late(s *slot[K, S], wire int) {
+	f := &s.Value
+	side := t.side(f)
+	t.stats.PacketsLate++
+	if f.late[side]++; f.late[side] == 0 {
+		f.late[side]--
+	}
+	if t.cfg.Events.Has(EventLate) {
+		t.emitPacket(EventLate, s, side, wire)
+	}
+}
+
+// emit appends an event about a flow.
+func (t *FlowTracker[K, S]) emit(kind EventKind, s *slot[K, S]) *FlowEvent[K] {
+	f := &s.Value
+	t.events = append(t.events, FlowEvent[K]{
+		Kind:        kind,
+		Side:        t.side(f),
+		Orientation: t.x.Orientation,
+		L4:          f.l4,
+		State:       FlowState(f.conn.State()),
+		slot:        s.ID(),
+		Flow:        f.id,
+		Packet:      t.v.ID,
+		Timestamp:   Timestamp(t.clock.Now()),
+		Key:         s.Key,
+	})
+	return &t.events[len(t.events)-1]
+}
+
+func (t *FlowTracker[K, S]) emitPacket(kind EventKind, s *slot[K, S], side FlowSide, wire int) {
+	ev := t.emit(kind, s)
+	ev.Side = side
+	ev.Bytes = t.x.Payload
+	ev.Len = int64(wire)
+}
+
+func (t *FlowTracker[K, S]) emitFinal(kind EventKind, s *slot[K, S]) {
+	t.finals = append(t.finals, s.Value.stats())
+	ev := t.emit(kind, s)
+	ev.Side, ev.Orientation = Initiator, Orientation(s.Value.forward)
+	ev.Reason = s.Value.reason
+	ev.Stats = &t.finals[len(t.finals)-1]
+	ev.History = s.Value.history
+}
+
+// Sweep says that it is now at least that time, and returns what follows from
+// it: the flows that have been silent for too long. Call it where packets may
+// stop coming; Track does the same on its own with the packets' time. A flow
+// whose silence equals its time-out has expired. The cost is that of the flows
+// that expire; a quiet sweep costs next to nothing.
+func (t *FlowTracker[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
+	t.begin(0)
+	t.clock.Advance(int64(now))
+	t.x.Orientation = 0
+	t.expire(t.clock.Now(), t.table.Len())
+	return t.events
+}
+
+// Finish says that the capture is over: every flow ends, in the order of their
+// creation, those whose time-out has passed by it and the others with
+// EndFinished, and lingering ones are released. The tracker is then empty, and
+// may be used for another capture, whose time may lie anywhere.
+func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
+	t.begin(0)
+	t.x.Orientation = 0
+	t.expired = t.expired[:0]
+	for s := range t.table.All {
+		t.expired = append(t.expired, s.ID())
+	}
+	slices.SortFunc(t.expired, t.byID)
+	now := t.clock.Now()
+	for _, id := range t.expired {
+		s := t.table.At(id)
+		hash := t.hash(&s.Key)
+		switch f := &s.Value; {
+		case t.overdue(s, now), f.bits&lingering != 0, f.bits&isTCP != 0 && (f.conn.PendingReset() || f.conn.Finished()):
+			t.timeOut(hash, s)
+		default:
+			t.end(hash, s, EndFinished)
+		}
+	}
+	t.clock = clock.Clock{Limit: t.clock.Limit}
+	return t.events
+}
+
+// ForceClose ends the flow of that key with EndForceClosed and reports whether
+// there was one. It may be called while events are being read: the flow's last
+// events come first in the next call of Track, Sweep or Finish. Its later
+// packets are late, not a new flow, for Config.LingerTimeout.
+func (t *FlowTracker[K, S]) ForceClose(key K) bool {
+	s := t.find(&key)
+	if s == nil {
+		return false
+	}
+	if s.Value.bits&marked == 0 {
+		s.Value.bits |= marked
+		t.marked = append(t.marked, s.ID())
+	}
+	return true
+}
+
+// SetMaxFlows lowers the limit on flows, or raises it again up to
+// Config.MaxFlows; 0 restores that. It reports whether n is possible. It may be
+// called while events are being read: flows that have to leave do so in the
+// next call, as evicted.
+func (t *FlowTracker[K, S]) SetMaxFlows(n int) bool {
+	if n < 0 || n > t.cfg.MaxFlows {
+		return false
+	}
+	if n == 0 {
+		n = t.cfg.MaxFlows
+	}
+	t.limit = n
+	return true
+}
+
+// Len is the number of live flows. Those that have ended and linger do not
+// count.
+func (t *FlowTracker[K, S]) Len() int { return t.live }
+
+// Config is the configuration with all defaults filled in.
+func (t *FlowTracker[K, S]) Config() Config { return t.cfg }
+
+// Now is the tracker's time: that of the latest packet or Sweep.
+func (t *FlowTracker[K, S]) Now() Timestamp { return Timestamp(t.clock.Now()) }
+
+// Stats are the tracker's counters since it was made.
+func (t *FlowTracker[K, S]) Stats() TrackerStats {
+	s := t.stats
+	s.FlowsActive = uint64(t.live)
+	s.FlowsLingering = uint64(t.table.Queued(queueLingering))
+	return s
+}

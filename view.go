@@ -1,0 +1,280 @@
+package flowscope
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"math"
+	"os"
+	"time"
+
+	"github.com/flowscope-go/flowscope/internal/capfile"
+	"github.com/flowscope-go/flowscope/internal/clock"
+	"github.com/flowscope-go/flowscope/internal/decode"
+)
+
+// Timestamp is a moment in nanoseconds since the Unix epoch: the time of a
+// packet, never of the machine. It spans the years 1678 to 2262; what lies
+// outside is held at the limits. The zero Timestamp is the epoch itself.
+type Timestamp int64
+
+// NewTimestamp makes a Timestamp of seconds and nanoseconds, which may be any
+// numbers: excess nanoseconds carry into the seconds.
+func NewTimestamp(sec, nsec int64) Timestamp {
+	const second = int64(time.Second)
+	carry := nsec / second
+	if nsec %= second; nsec < 0 {
+		carry, nsec = carry-1, nsec+second
+	}
+	switch sec = clock.Add(sec, carry); {
+	case sec > math.MaxInt64/second:
+		return math.MaxInt64
+	case sec >= 0:
+		return Timestamp(clock.Add(sec*second, nsec))
+	case sec < math.MinInt64/second-1:
+		return math.MinInt64
+	default:
+		// One second nearer to the epoch first, so that the product fits.
+		return Timestamp(clock.Add((sec+1)*second, nsec-second))
+	}
+}
+
+// TimestampOf converts a time.Time.
+func TimestampOf(t time.Time) Timestamp {
+	return NewTimestamp(t.Unix(), int64(t.Nanosecond()))
+}
+
+// Time converts to a time.Time in UTC.
+func (t Timestamp) Time() time.Time { return time.Unix(0, int64(t)).UTC() }
+
+// Sub is the time from u to t, held at the limits of time.Duration.
+func (t Timestamp) Sub(u Timestamp) time.Duration {
+	return time.Duration(clock.Sub(int64(t), int64(u)))
+}
+
+// Add is the moment d after t, held at the limits of Timestamp.
+func (t Timestamp) Add(d time.Duration) Timestamp {
+	return Timestamp(clock.Add(int64(t), int64(d)))
+}
+
+// String is the time in seconds with nine digits after the dot, as in
+// "1234.000000001".
+func (t Timestamp) String() string {
+	sec, nsec := int64(t)/1e9, int64(t)%1e9
+	minus := ""
+	if t < 0 {
+		minus, sec, nsec = "-", -sec, -nsec
+	}
+	return fmt.Sprintf("%s%d.%09d", minus, sec, nsec)
+}
+
+// LinkType says what a frame begins with. The constants are the numbers of the
+// tcpdump link-type registry, except that the zero value is Ethernet, so that a
+// view that says nothing about its link is an Ethernet frame; the registry's 0,
+// BSD loopback, is LinkTypeNull. LinkTypeOf makes the translation.
+type LinkType uint16
+
+// The link types that the built-in extractors read. Frames of others are
+// refused by name and counted.
+const (
+	LinkTypeEthernet  = LinkType(decode.LinkEthernet)
+	LinkTypePPP       = LinkType(decode.LinkPPP)
+	LinkTypeRaw       = LinkType(decode.LinkRaw)
+	LinkTypeLoop      = LinkType(decode.LinkLoop)
+	LinkTypeLinuxSLL  = LinkType(decode.LinkSLL)
+	LinkTypeIPv4      = LinkType(decode.LinkIPv4)
+	LinkTypeIPv6      = LinkType(decode.LinkIPv6)
+	LinkTypeLinuxSLL2 = LinkType(decode.LinkSLL2)
+	LinkTypeNull      = LinkType(decode.LinkNull)
+)
+
+// LinkTypeOf translates a number of the tcpdump link-type registry, as found in
+// capture files and given by gopacket's readers.
+func LinkTypeOf(number uint16) LinkType {
+	if number == 0 {
+		return LinkTypeNull
+	}
+	return LinkType(number)
+}
+
+// PacketView is one captured packet, lent to the library. The frame is never
+// written to and never kept: it must stay as it is until the events that a call
+// returned have been handled, since their Bytes are part of it.
+type PacketView struct {
+	// Frame is the packet from its link header on, as far as it was captured.
+	Frame []byte
+	// Timestamp is when it was captured.
+	Timestamp Timestamp
+	// WireLen is how long the packet was on the wire. 0, and anything below
+	// len(Frame), means len(Frame).
+	WireLen int
+	// LinkType says what Frame begins with; 0 is Ethernet.
+	LinkType LinkType
+	// ID is the caller's own number for the packet. Events give it back.
+	ID uint64
+}
+
+// ErrNotCapture, ErrTruncated and ErrCorrupt are what can be wrong with a
+// capture file; test with errors.Is. The error around them names the offset at
+// which the damage begins, see CaptureError.
+var (
+	ErrNotCapture = capfile.ErrFormat    // no capture file: unknown or missing first bytes
+	ErrTruncated  = capfile.ErrTruncated // the file ends inside a record
+	ErrCorrupt    = capfile.ErrCorrupt   // lengths or fields contradict each other
+)
+
+// CaptureError tells where reading a capture file stopped. Every whole packet
+// before Offset was delivered.
+type CaptureError struct {
+	// Offset is where the damaged record begins, in bytes from the beginning
+	// of the file, after decompression.
+	Offset int64
+	// Err is ErrNotCapture, ErrTruncated, ErrCorrupt or the reader's own error.
+	Err error
+}
+
+// Error is the text of Err, which contains the offset.
+func (e *CaptureError) Error() string { return e.Err.Error() }
+
+// Unwrap gives Err.
+func (e *CaptureError) Unwrap() error { return e.Err }
+
+// ReadCapture reads a capture file: classic pcap or pcapng, of any byte order
+// and time resolution, plain or gzip, told apart by their first bytes. Nothing
+// is read ahead of need and nothing is allocated for what a file merely claims.
+//
+// The frame of a view is good until the next one is asked for. IDs count the
+// packets from 1. If the file is damaged, every whole packet before the damage
+// comes first and then one pair with a *CaptureError ends the sequence. The
+// sequence can be ranged over once.
+func ReadCapture(r io.Reader) iter.Seq2[PacketView, error] {
+	return func(yield func(PacketView, error) bool) {
+		file := capfile.NewReader(r)
+		var p capfile.Packet
+		for id := uint64(1); ; id++ {
+			if err := file.Next(&p); err != nil {
+				if err != io.EOF {
+					yield(PacketView{}, captureError(err))
+				}
+				return
+			}
+			v := PacketView{
+				Frame:     p.Data,
+				Timestamp: Timestamp(p.Time),
+				WireLen:   p.WireLen,
+				LinkType:  LinkTypeOf(p.Link),
+				ID:        id,
+			}
+			if !yield(v, nil) {
+				return
+			}
+		}
+	}
+}
+
+func captureError(err error) error {
+	e := &CaptureError{Err: err}
+	var at *capfile.Error
+	if errors.As(err, &at) {
+		e.Offset = at.Offset
+	}
+	return e
+}
+
+// OpenCapture is ReadCapture on the file of that name; "-" is standard input.
+// The file is opened when the sequence is ranged over and closed at its end.
+func OpenCapture(name string) iter.Seq2[PacketView, error] {
+	return func(yield func(PacketView, error) bool) {
+		file := os.Stdin
+		if name != "-" {
+			var err error
+			if file, err = os.Open(name); err != nil {
+				yield(PacketView{}, err)
+				return
+			}
+			defer file.Close()
+		}
+		ReadCapture(file)(yield)
+	}
+}
+
+// CaptureInfo is the underlying type of gopacket's CaptureInfo. The type of
+// github.com/google/gopacket and that of github.com/gopacket/gopacket both fit,
+// so sources of either can be used without importing the other.
+type CaptureInfo interface {
+	~struct {
+		Timestamp      time.Time
+		CaptureLength  int
+		Length         int
+		InterfaceIndex int
+		AncillaryData  []interface{}
+	}
+}
+
+// PacketSource is gopacket's PacketDataSource, of any fork: a capture handle or
+// file reader that hands out one packet a call.
+type PacketSource[C CaptureInfo] interface {
+	ReadPacketData() (data []byte, ci C, err error)
+}
+
+// ZeroCopyPacketSource is gopacket's ZeroCopyPacketDataSource, of any fork: the
+// data of a packet is good until the next call.
+type ZeroCopyPacketSource[C CaptureInfo] interface {
+	ZeroCopyReadPacketData() (data []byte, ci C, err error)
+}
+
+// FromSource turns a gopacket source into a sequence of views of the given link
+// type; write LinkTypeOf(uint16(handle.LinkType())). If the source can also read
+// without copying, that is what is used. See FromZeroCopySource for the rules.
+func FromSource[C CaptureInfo](ctx context.Context, src PacketSource[C], link LinkType) iter.Seq2[PacketView, error] {
+	if zc, ok := src.(ZeroCopyPacketSource[C]); ok {
+		return views(ctx, zc.ZeroCopyReadPacketData, link)
+	}
+	return views(ctx, src.ReadPacketData, link)
+}
+
+// FromZeroCopySource turns a gopacket source that lends its packets into a
+// sequence of views. The frame of a view is good until the next one is asked
+// for, and IDs count the packets from 1.
+//
+// The sequence ends at io.EOF, and with the context's error once ctx is done,
+// which is looked at between packets: a source that blocks needs a time-out of
+// its own. Any other error of the source is passed on with an empty view; a
+// loop that goes on after it reads again, so time-outs of a live source are a
+// place to call Sweep, and a loop that cannot go on breaks.
+func FromZeroCopySource[C CaptureInfo](ctx context.Context, src ZeroCopyPacketSource[C], link LinkType) iter.Seq2[PacketView, error] {
+	return views(ctx, src.ZeroCopyReadPacketData, link)
+}
+
+func views[C CaptureInfo](ctx context.Context, read func() ([]byte, C, error), link LinkType) iter.Seq2[PacketView, error] {
+	type info struct {
+		Timestamp      time.Time
+		CaptureLength  int
+		Length         int
+		InterfaceIndex int
+		AncillaryData  []interface{}
+	}
+	return func(yield func(PacketView, error) bool) {
+		for id := uint64(1); ; {
+			if err := ctx.Err(); err != nil {
+				yield(PacketView{}, err)
+				return
+			}
+			data, ci, err := read()
+			if err == io.EOF {
+				return
+			}
+			v := PacketView{}
+			if err == nil {
+				about := info(ci)
+				v = PacketView{Frame: data, Timestamp: TimestampOf(about.Timestamp), WireLen: about.Length, LinkType: link, ID: id}
+				id++
+			}
+			if !yield(v, err) {
+				return
+			}
+		}
+	}
+}
