@@ -293,7 +293,7 @@ func (s *FlowStats) edge(t *[2]Timestamp, sign int) Timestamp {
 // History tells the life of a TCP flow in letters, those of Zeek's conn.log:
 // upper case for the initiator, lower case for the responder.
 //
-//	S  a SYN without ACK          T  payload sent again
+//	S  a SYN without ACK          T  payload sent again, or out of order
 //	H  a SYN with ACK             W  a zero window
 //	A  an ACK with nothing else   C  a bad checksum
 //	D  payload                    G  a gap in the stream
@@ -369,6 +369,9 @@ func lettersOf(flags uint8, payload bool) uint8 {
 	default:
 		return letterI
 	}
+	if flags&tcp.RST != 0 {
+		return letterR // its payload, if any, is no data
+	}
 	set := uint8(0)
 	if payload {
 		set = letterD
@@ -376,8 +379,6 @@ func lettersOf(flags uint8, payload bool) uint8 {
 	switch {
 	case flags&tcp.FIN != 0:
 		set |= letterF
-	case flags&tcp.RST != 0:
-		set |= letterR
 	case flags&tcp.ACK != 0:
 		set |= letterH
 	default:

@@ -160,7 +160,7 @@ func (f *flow[S]) since() int64 {
 
 // note counts what is remarkable and stands in the history more than once.
 func (f *flow[S]) note(n tcp.Note, side FlowSide) {
-	if n&tcp.Retransmission != 0 && f.resent[side] < 1<<16-1 {
+	if n&(tcp.Retransmission|tcp.OutOfOrder) != 0 && f.resent[side] < 1<<16-1 {
 		f.resent[side]++
 		f.history.again('T', f.resent[side], side)
 	}

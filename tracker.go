@@ -36,8 +36,17 @@ type FlowTracker[K comparable, S any] struct {
 	live   int
 	stats  TrackerStats
 
-	x Extracted[K]
-	v PacketView // the packet at hand, for its ID and length; no frame
+	x        Extracted[K]
+	packetID uint64
+	stamp    int64 // as it came
+
+	// doubted is where the last packet was counted if its stamp was not
+	// believed.
+	doubted struct {
+		slot flowtable.ID
+		flow FlowID
+		side FlowSide
+	}
 
 	// What the last call lent out, to be taken back by the next.
 	events []FlowEvent[K]
@@ -136,7 +145,7 @@ func (t *FlowTracker[K, S]) begin(packet uint64) {
 	if invariants.Enabled {
 		t.trample()
 	}
-	t.v.ID = packet
+	t.packetID = packet
 	t.events = t.events[:0]
 	t.finals = t.finals[:0]
 	if len(t.gone) > 0 || len(t.marked) > 0 || t.table.Len() > t.limit || cap(t.events) > keepEvents {
@@ -192,15 +201,36 @@ func (t *FlowTracker[K, S]) trample() {
 
 // tick moves the clock.
 func (t *FlowTracker[K, S]) tick(stamp int64) {
-	switch t.clock.Observe(stamp) {
-	case clock.Steady:
+	t.stamp = stamp
+	verdict := t.clock.Observe(stamp)
+	if verdict == clock.Steady {
+		return
+	}
+	switch verdict {
 	case clock.Backward:
 		t.stats.ClockBackward++
 	case clock.Suspect:
 		t.stats.ClockSuspects++
 	case clock.Jumped:
 		t.stats.ClockJumps++
+		t.redate(t.clock.Now())
 	}
+}
+
+// redate gives the packet before a confirmed leap the time it claimed to have:
+// otherwise its flow would seem to have been silent for the length of the leap.
+func (t *FlowTracker[K, S]) redate(now int64) {
+	d := &t.doubted
+	if d.flow == 0 || !t.table.Has(d.slot) {
+		return
+	}
+	if f := &t.table.At(d.slot).Value; f.id == d.flow && f.bits&(lingering|spent) == 0 {
+		f.last[d.side] = now
+		if f.packets[d.side] == 1 {
+			f.first[d.side] = now
+		}
+	}
+	d.flow = 0
 }
 
 // current gives the slot that the packet at hand belongs to, or nil if the one
@@ -209,18 +239,25 @@ func (t *FlowTracker[K, S]) current(hash uint64, s *slot[K, S]) *slot[K, S] {
 	f := &s.Value
 	switch {
 	case t.overdue(s, t.clock.Now()):
-		t.timeOut(hash, s)
+		t.conclude(hash, s, EndIdleTimeout)
 		return nil
 	case !t.x.HasTCP || f.bits&isTCP == 0:
 		return s
 	case f.bits&lingering != 0:
 		g := t.segment()
 		if f.conn.Reopens(tcp.Side(t.side(f)), &g) {
-			return t.replace(hash, s, &g)
+			return t.replace(hash, s, &g, 0)
 		}
 	case t.x.TCP.Flags&FlagSYN != 0 || f.conn.Waiting():
-		if g := t.segment(); f.conn.Reuses(tcp.Side(t.side(f)), &g) {
-			return t.replace(hash, s, &g)
+		// If the packet's stamp is right though not believed yet, the flow's
+		// time has come.
+		stale := t.clock.Doubtful() && t.overdue(s, t.stamp)
+		if g := t.segment(); f.conn.Reuses(tcp.Side(t.side(f)), &g, stale) {
+			reason := EndReused
+			if stale {
+				reason = EndIdleTimeout
+			}
+			return t.replace(hash, s, &g, reason)
 		}
 	}
 	return s
@@ -228,19 +265,12 @@ func (t *FlowTracker[K, S]) current(hash uint64, s *slot[K, S]) *slot[K, S] {
 
 // replace ends s, if it has not ended, and starts the flow of the connection
 // that takes its place.
-func (t *FlowTracker[K, S]) replace(hash uint64, s *slot[K, S], g *tcp.Segment) *slot[K, S] {
+func (t *FlowTracker[K, S]) replace(hash uint64, s *slot[K, S], g *tcp.Segment, reason EndReason) *slot[K, S] {
 	f := &s.Value
 	side := t.side(f)
 	next := f.conn
 	opener := FlowSide(next.Succeed(tcp.Side(side), g))
-	if f.bits&lingering != 0 {
-		t.release(hash, s)
-	} else if f.conn.PendingReset() {
-		t.end(hash, s, EndRST)
-		t.unlinger(hash, s)
-	} else {
-		t.end(hash, s, EndReused)
-	}
+	t.conclude(hash, s, reason)
 	return t.start(hash, &succession{conn: next, sender: side ^ opener})
 }
 
@@ -312,6 +342,9 @@ func (t *FlowTracker[K, S]) packet(hash uint64, s *slot[K, S], wire int) {
 		}
 	}
 	f.last[side] = now
+	if t.clock.Doubtful() {
+		t.doubted.slot, t.doubted.flow, t.doubted.side = s.ID(), f.id, side
+	}
 	f.packets[side]++
 	f.bytes[side] += uint64(wire)
 	f.payload[side] += uint64(len(x.Payload) + x.Missing)
@@ -419,20 +452,23 @@ func (t *FlowTracker[K, S]) overdue(s *slot[K, S], now int64) bool {
 	return wait != int64(Never) && clock.Sub(now, s.Value.since()) >= wait
 }
 
-// timeOut ends a flow whose time has come, or forgets one that lingered.
-func (t *FlowTracker[K, S]) timeOut(hash uint64, s *slot[K, S]) {
+// conclude ends a flow of which nothing more is to be expected, or forgets one
+// that lingered. If both sides had said FIN, or one had sent a reset that was
+// not believed at the time, that is the reason after all.
+func (t *FlowTracker[K, S]) conclude(hash uint64, s *slot[K, S], reason EndReason) {
 	f := &s.Value
-	switch {
-	case f.bits&lingering != 0:
+	if f.bits&lingering == 0 {
+		switch {
+		case f.bits&isTCP == 0:
+		case f.conn.PendingReset():
+			reason = EndRST
+		case f.conn.Finished():
+			reason = EndFIN
+		}
+		t.end(hash, s, reason)
+	}
+	if f.bits&lingering != 0 {
 		t.release(hash, s)
-	case f.bits&isTCP != 0 && f.conn.PendingReset():
-		t.end(hash, s, EndRST)
-		t.unlinger(hash, s)
-	case f.bits&isTCP != 0 && f.conn.Finished():
-		t.end(hash, s, EndFIN)
-		t.unlinger(hash, s)
-	default:
-		t.end(hash, s, EndIdleTimeout)
 	}
 }
 
@@ -457,7 +493,7 @@ func (t *FlowTracker[K, S]) expire(now int64, limit int) {
 	slices.SortFunc(t.expired, t.byID)
 	for _, id := range t.expired {
 		s := t.table.At(id)
-		t.timeOut(t.hash(&s.Key), s)
+		t.conclude(t.hash(&s.Key), s, EndIdleTimeout)
 	}
 }
 
@@ -509,14 +545,6 @@ func (t *FlowTracker[K, S]) end(hash uint64, s *slot[K, S], reason EndReason) {
 	t.file(s, f.ended)
 }
 
-// unlinger makes a flow that has just ended leave at once: it was silent for so
-// long that nothing more is to be expected.
-func (t *FlowTracker[K, S]) unlinger(hash uint64, s *slot[K, S]) {
-	if s.Value.bits&lingering != 0 {
-		t.release(hash, s)
-	}
-}
-
 // release forgets a flow that has ended. Its slot still answers until the next
 // call.
 func (t *FlowTracker[K, S]) release(hash uint64, s *slot[K, S]) {
@@ -552,7 +580,7 @@ func (t *FlowTracker[K, S]) emit(kind EventKind, s *slot[K, S]) *FlowEvent[K] {
 		State:       FlowState(f.conn.State()),
 		slot:        s.ID(),
 		Flow:        f.id,
-		Packet:      t.v.ID,
+		Packet:      t.packetID,
 		Timestamp:   Timestamp(t.clock.Now()),
 		Key:         s.Key,
 	})
@@ -603,13 +631,11 @@ func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
 	now := t.clock.Now()
 	for _, id := range t.expired {
 		s := t.table.At(id)
-		hash := t.hash(&s.Key)
-		switch f := &s.Value; {
-		case t.overdue(s, now), f.bits&lingering != 0, f.bits&isTCP != 0 && (f.conn.PendingReset() || f.conn.Finished()):
-			t.timeOut(hash, s)
-		default:
-			t.end(hash, s, EndFinished)
+		reason := EndFinished
+		if t.overdue(s, now) {
+			reason = EndIdleTimeout
 		}
+		t.conclude(t.hash(&s.Key), s, reason)
 	}
 	t.clock = clock.Clock{Limit: t.clock.Limit}
 	return t.events

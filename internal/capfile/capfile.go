@@ -141,7 +141,8 @@ const (
 )
 
 // Reader reads packets from a capture file. Make one with [NewReader]; the zero
-// value has nothing to read from. It must not be used by two goroutines at once.
+// value has nothing to read from and must not be used. A Reader serves one
+// goroutine at a time.
 type Reader struct {
 	src    source
 	format format

@@ -96,6 +96,17 @@ func TestEveryErrorIsStickyAndLeavesAZeroPacket(t *testing.T) {
 	}
 }
 
+// A reader may itself know that its input ended early, and say so as it likes.
+func TestUnexpectedEndThatTheReaderReportsIsItsOwnError(t *testing.T) {
+	data := samples()[0].data
+	for _, data := range [][]byte{data, zip(data)} {
+		r := io.MultiReader(bytes.NewReader(data[:len(data)-9]), iotest.ErrReader(io.ErrUnexpectedEOF))
+		_, err := readAll(r)
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		require.NotErrorIs(t, err, ErrTruncated)
+	}
+}
+
 func TestReaderErrorIsPassedOnBehindTheWholePackets(t *testing.T) {
 	boom := errors.New("boom")
 	for _, s := range samples() {

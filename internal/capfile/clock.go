@@ -17,7 +17,7 @@ import (
 // All in 128 bits, since ts * 10^9 has up to 94, and the origin up to 93 more.
 // The result rounds down and stays at the limits of int64.
 type clock struct {
-	div, mul uint64 // one of them is 1
+	div, mul uint64 // at most one of them is not 1
 	shift    uint   // at most 127
 	hi, lo   uint64 // the origin in nanoseconds, two's complement
 }

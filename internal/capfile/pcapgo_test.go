@@ -21,7 +21,7 @@ import (
 // link types are eight bits wide, a fault: 276 becomes 20.
 func peerRead(t *testing.T, data []byte) ([]Packet, error) {
 	var read func() ([]byte, gopacket.CaptureInfo, error)
-	link := func(gopacket.CaptureInfo) uint16 { return 0 }
+	var link func(gopacket.CaptureInfo) uint16
 	if isPcapng(data) {
 		r, err := pcapgo.NewNgReader(bytes.NewReader(data), pcapgo.NgReaderOptions{WantMixedLinkType: true})
 		require.NoError(t, err)

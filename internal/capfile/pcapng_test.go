@@ -85,7 +85,8 @@ func TestBlocksThatContradictThemselvesAreCorrupt(t *testing.T) {
 		{"old packet block too short", ngBlock(le, 2, payload(16))},
 		{"simple packet block too short", ngBlock(le, 3)},
 		{"interface block too short", ngBlock(le, 1, payload(4))},
-		{"section header too short", both(ngSection(le, -1), 24)},
+		{"section header too short", put(both(ngSection(le, -1), 24), 20, 24)},
+		{"section header of 0", put(ngSection(le, -1), 4, 0)},
 		{"section header without byte order", put(ngSection(le, -1), 8, 0x12345678)},
 		{"more captured than the block holds", put(enhanced, 20, 5)},
 		{"far more captured than the block holds", put(enhanced, 20, math.MaxUint32)},
@@ -146,13 +147,15 @@ func TestDamagedPacketOptionsDoNotCostThePacket(t *testing.T) {
 // A length that is no multiple of four is against the format, but says clearly
 // enough where the next block begins, if it stands at both ends.
 func TestUnpaddedBlockIsRead(t *testing.T) {
-	b := ngEnhanced(le, 0, 0, 5, payload(5))
-	b = append(b[:len(b)-7], 37, 0, 0, 0)
-	b[4] = 37
-	got, err := readAll(bytes.NewReader(join(ngSection(le, -1), ngInterface(le, 1, 0), b, ngEnhanced(le, 0, 0, 1, payload(1)))))
-	require.NoError(t, err)
-	require.Len(t, got, 2)
-	require.Equal(t, payload(5), got[0].Data)
+	for size := byte(37); size < 40; size++ {
+		b := ngEnhanced(le, 0, 0, 5, payload(5))
+		b = append(b[:size-4], size, 0, 0, 0)
+		b[4] = size
+		got, err := readAll(bytes.NewReader(join(ngSection(le, -1), ngInterface(le, 1, 0), b, ngEnhanced(le, 0, 0, 1, payload(1)))))
+		require.NoError(t, err)
+		require.Len(t, got, 2)
+		require.Equal(t, payload(5), got[0].Data)
+	}
 }
 
 func TestClockAgreesWithRationalNumbers(t *testing.T) {

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// bufferSize is what a source begins with. It makes a read of the file
-	// worth its system call; larger ones did not pay.
+	// bufferSize is what a source begins with: enough to make a read of the
+	// file worth its system call, and for every packet of common links.
 	bufferSize = 64 << 10
 
 	// maxEmptyReads is how often in a row a reader may return neither bytes

@@ -53,6 +53,9 @@ func (c *Clock) Now() int64 { return c.now }
 // Started reports whether the clock has seen a stamp.
 func (c *Clock) Started() bool { return c.state != unset }
 
+// Doubtful reports whether the last stamp waits for the next one to confirm it.
+func (c *Clock) Doubtful() bool { return c.state == leaping }
+
 // Observe shows the clock the stamp of the next packet. The ordinary case, a
 // small step ahead, is kept short enough to be inlined into the packet's way.
 func (c *Clock) Observe(stamp int64) Verdict {

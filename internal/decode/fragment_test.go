@@ -19,7 +19,7 @@ func TestFragmentsSayWhereTheyBelong(t *testing.T) {
 		proto uint8
 	}{
 		{"UDP over IPv4", udp4.IP(), 40, 17},
-		{"UDP over IPv6", udp6.IP(), 40, 17},
+		{"UDP over IPv6, with a flow label", set(udp6.IP(), 1, 1, 2, 3), 40, 17},
 		{"TCP over IPv4", tcp4.IP(), 40, 6},
 		{"TCP over IPv4, too little for its header at a time", tcp4.IP(), 8, 6},
 	} {

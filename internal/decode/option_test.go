@@ -31,7 +31,7 @@ func TestWindowScaleIsReadFromWhateverOptionsThereAre(t *testing.T) {
 		{"after no-operations", "S", []byte{1, 1, 1, 1, 1, 3, 3, 8}, true, 8},
 		{"above 14 counts as 14", "S", []byte{3, 3, 200}, true, 14},
 		{"not on a segment without SYN", "A", []byte{3, 3, 7}, false, 0},
-		{"not after the end of the list", "S", []byte{0, 3, 3, 7}, false, 0},
+		{"not after the end of the list", "S", []byte{0, 2, 3, 3, 7}, false, 0},
 		{"not after an option of length 0", "S", []byte{2, 0, 3, 3, 7}, false, 0},
 		{"not after an option of length 1", "S", []byte{2, 1, 3, 3, 7}, false, 0},
 		{"not after an option past the end", "S", []byte{2, 9, 3, 3, 7}, false, 0},

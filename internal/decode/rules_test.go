@@ -50,14 +50,14 @@ func TestEveryRefusalHasItsName(t *testing.T) {
 		{"NULL by its number in the registry is Ethernet here", frames.Null(tcp4, binary.BigEndian), 0, NotIP},
 		{"ARP", set(ether, 12, 0x08, 0x06), LinkEthernet, NotIP},
 		{"MPLS", set(ether, 12, 0x88, 0x47), LinkEthernet, NotIP},
-		{"between length and type", set(ether, 12, 0x05, 0xdd), LinkEthernet, NotIP},
+		{"between length and type", set(frames.SNAP(tcp4), 12, 0x05, 0xdd), LinkEthernet, NotIP},
 		{"half a tag", frames.Ethernet(tcp4, 1)[:17], LinkEthernet, TruncatedVLAN},
 		{"a fifth tag", fives, LinkEthernet, TooManyVLANs},
 		{"spanning tree", set(ether, 12, 0, 38, 0x42, 0x42, 3), LinkEthernet, NotIP},
 		{"half an LLC header", set(ether, 12, 0, 38)[:16], LinkEthernet, TruncatedLLC},
 		{"half a SNAP header", frames.SNAP(tcp4)[:21], LinkEthernet, TruncatedLLC},
 		{"SNAP of another organisation", set(frames.SNAP(tcp4), 19, 0x0c), LinkEthernet, NotIP},
-		{"LLC in LLC", set(frames.SNAP(tcp4), 20, 0, 30), LinkEthernet, NotIP},
+		{"LLC in LLC", append(set(frames.SNAP(tcp4)[:22], 20, 0, 30), frames.SNAP(tcp4)[14:]...), LinkEthernet, NotIP},
 		{"an empty raw frame", nil, LinkRaw, TruncatedRaw},
 		{"raw IP of version 5", set(tcp4, 0, 0x55), LinkRaw, BadIPVersion},
 		{"half a family", []byte{0, 0, 0}, LinkNull, TruncatedNull},
@@ -116,6 +116,9 @@ func TestPayloadIsWhatTheLengthsPromise(t *testing.T) {
 	}{
 		{"Ethernet padding is not payload", frames.Pad(ruleUDP4.Ethernet(), 60), LinkEthernet, 0, "hello", 0},
 		{"a pure ACK in a padded frame has none", frames.Pad(frames.TCP{Src: "10.0.0.1:1", Dst: "10.0.0.2:2", Flags: "A"}.Ethernet(), 60), LinkEthernet, 0, "", 0},
+		{"cut in the padding", frames.Pad(ruleTCP4.Ethernet(), 100)[:70], LinkEthernet, 100, "hello", 0},
+		{"don't fragment, and AH", set(frames.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 51, Payload: ah(6, tcp4[20:])}.IP(), 6, 0x40), LinkIPv4, 0, "hello", 0},
+		{"IPv4 options", append(set(tcp4[:20], 0, 0x46, 0, 0, 49, 0, 0, 0x40), append([]byte{1, 1, 1, 0}, tcp4[20:]...)...), LinkIPv4, 0, "hello", 0},
 		{"cut by the snap length", tcp4[:43], LinkIPv4, len(tcp4), "hel", 2},
 		{"cut before any payload", tcp4[:40], LinkIPv4, len(tcp4), "", 5},
 		{"cut within the TCP options", syn[:42], LinkIPv4, len(syn), "", 4},
@@ -139,6 +142,7 @@ func TestPayloadIsWhatTheLengthsPromise(t *testing.T) {
 		{"sixteen extension headers", extended(6, repeat(60, 16)...), LinkIPv6, 0, "hello", 0},
 		{"hop-by-hop not in front", extended(6, 60, 0), LinkIPv6, 0, "hello", 0},
 		{"an atomic fragment", extended(6, 44), LinkIPv6, 0, "hello", 0},
+		{"an atomic fragment with its reserved bits set", set(extended(6, 44), 43, 6), LinkIPv6, 0, "hello", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p, status := check(t, c.frame, c.link, c.wireLen)
@@ -168,6 +172,24 @@ func TestTheWalkStopsAtWhatSaysNothingOfWhatFollows(t *testing.T) {
 		p, status := check(t, extended(proto, 60), LinkIPv6, 0)
 		if status != OK || p.Proto != proto || p.SrcPort != 0 {
 			t.Errorf("%d: %v, protocol %d, port %d", proto, status, p.Proto, p.SrcPort)
+		}
+	}
+}
+
+func TestEachExtensionHeaderIsWalked(t *testing.T) {
+	for _, kind := range []uint8{0, 43, 44, 51, 60, 135, 139, 140} {
+		p, status := check(t, extended(6, kind), LinkIPv6, 0)
+		if status != OK || p.Proto != 6 || p.DstPort != 80 || string(p.Payload) != "hello" {
+			t.Errorf("%d: %v, %+v", kind, status, p)
+		}
+	}
+}
+
+func TestIPv4HasNoExtensionHeaderButAH(t *testing.T) {
+	for _, kind := range []uint8{0, 43, 44, 60} {
+		b := frames.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 51, Payload: ah(kind, chain(nil, 6, kind))}
+		if p, status := check(t, b.IP(), LinkIPv4, 0); status != OK || p.Proto != kind {
+			t.Errorf("%d: %v, protocol %d", kind, status, p.Proto)
 		}
 	}
 }

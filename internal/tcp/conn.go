@@ -190,8 +190,10 @@ func (c *Conn) place(s, p *half, g *Segment, o *Outcome) {
 		switch {
 		case g.Len == 1 && pos == s.end-1:
 			o.Notes |= KeepAlive
-		case pos < s.end:
+		case end <= next:
 			o.Notes |= Retransmission
+		case end <= s.end:
+			o.Notes |= OutOfOrder
 		case pos > s.end:
 			o.Notes |= Hole
 		}

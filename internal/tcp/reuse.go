@@ -5,18 +5,20 @@ package tcp
 const maxCandidates = 2
 
 // Reuses reports whether the segment opens a new connection on the numbers of
-// this live one. A SYN that may do so but proves nothing yet is remembered.
+// this live one. A SYN that may do so but proves nothing yet is remembered. If
+// the connection is stale, silent for so long that it may well be over, a SYN
+// with another number is proof enough.
 //
 //	state                SYN with another number
 //	opening, by opener   a new attempt: replaces this connection
 //	both FINs seen       replaces it
 //	otherwise            a candidate, until a SYN+ACK acknowledges it or, where
 //	                     the other side is not captured, data follows at it
-func (c *Conn) Reuses(i Side, g *Segment) bool {
+func (c *Conn) Reuses(i Side, g *Segment, stale bool) bool {
 	i &= 1
 	switch {
 	case g.Flags&(SYN|ACK|RST|FIN) == SYN:
-		return c.reusesSYN(i, g)
+		return c.reusesSYN(i, g, stale)
 	case c.nothers == 0 || c.Opening() || g.Flags&RST != 0:
 		return false
 	case g.Flags&(SYN|ACK) == SYN|ACK:
@@ -26,7 +28,7 @@ func (c *Conn) Reuses(i Side, g *Segment) bool {
 	}
 }
 
-func (c *Conn) reusesSYN(i Side, g *Segment) bool {
+func (c *Conn) reusesSYN(i Side, g *Segment, stale bool) bool {
 	s := &c.half[i]
 	if s.has(synned) && s.base == g.Seq+1 || !s.has(anchored) {
 		return false
@@ -39,7 +41,7 @@ func (c *Conn) reusesSYN(i Side, g *Segment) bool {
 		return true
 	case c.Opening():
 		return false
-	case c.Finished(), c.PendingReset():
+	case c.Finished(), c.PendingReset(), stale:
 		return true
 	}
 	if !c.candidate(i, g.Seq) {
@@ -57,8 +59,8 @@ func (c *Conn) Reopens(i Side, g *Segment) bool {
 	case SYN:
 		return !s.has(anchored) || s.base != g.Seq+1
 	case SYN | ACK:
-		if c.bits&settled == 0 && p.has(synned) && p.base == g.Ack {
-			return true // the SYN was refused by somebody else
+		if !s.has(synned) && p.has(synned) && p.base == g.Ack {
+			return true // somebody else had refused the SYN
 		}
 		return s.has(synned) && s.base != g.Seq+1 && !p.has(seen)
 	default:

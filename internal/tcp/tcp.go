@@ -68,8 +68,11 @@ const (
 type Note uint16
 
 const (
-	// Retransmission: payload at or below what this side sent before.
+	// Retransmission: all of the payload was seen before.
 	Retransmission Note = 1 << iota
+	// OutOfOrder: the payload reaches no further than what was seen, but some
+	// of it stands behind a hole, so it may close that.
+	OutOfOrder
 	// KeepAlive: at most one byte just below the next expected number
 	// (RFC 9293 section 3.8.4).
 	KeepAlive
