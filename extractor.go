@@ -3,6 +3,7 @@ package flowscope
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"net/netip"
 	"strconv"
 	"time"
@@ -37,9 +38,35 @@ type FlowExtractor[K comparable] interface {
 	Extract(v PacketView, x *Extracted[K]) bool
 }
 
+// hasher hashes keys where they lie: copying a key to hash it costs as much as
+// the hash.
+type hasher[K comparable] interface {
+	hashKey(k *K, seed uint64) uint64
+}
+
+// hasherOf is the extractor's own hasher, or its Hash method, or the general
+// one of hash/maphash.
+func hasherOf[K comparable](ex FlowExtractor[K]) hasher[K] {
+	if h, ok := any(ex).(hasher[K]); ok {
+		return h
+	}
+	if h, ok := any(ex).(keyHasher[K]); ok {
+		return hashMethod[K]{h}
+	}
+	return mapHash[K]{maphash.MakeSeed()}
+}
+
 type keyHasher[K comparable] interface {
 	Hash(k K, seed uint64) uint64
 }
+
+type hashMethod[K comparable] struct{ h keyHasher[K] }
+
+func (m hashMethod[K]) hashKey(k *K, seed uint64) uint64 { return m.h.Hash(*k, seed) }
+
+type mapHash[K comparable] struct{ seed maphash.Seed }
+
+func (m mapHash[K]) hashKey(k *K, _ uint64) uint64 { return maphash.Comparable(m.seed, *k) }
 
 type keyTimer[K comparable] interface {
 	IdleTimeout(k K) time.Duration
@@ -412,8 +439,7 @@ func (f FiveTuple) Extract(v PacketView, x *Extracted[FiveTupleKey]) bool {
 	return true
 }
 
-// Hash is the seeded hash that trackers use to find the key.
-func (f FiveTuple) Hash(k FiveTupleKey, seed uint64) uint64 { return k.hash(seed) }
+func (FiveTuple) hashKey(k *FiveTupleKey, seed uint64) uint64 { return k.hash(seed) }
 
 // IPPair tells flows apart by the two IP addresses alone, both directions in
 // one flow, whatever the protocol. It has no TCP state.

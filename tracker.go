@@ -2,7 +2,6 @@ package flowscope
 
 import (
 	"cmp"
-	"hash/maphash"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -23,7 +22,8 @@ import (
 // whichever events are wanted.
 type FlowTracker[K comparable, S any] struct {
 	ex      FlowExtractor[K]
-	hash    func(k *K) uint64
+	hasher  hasher[K]
+	seed    uint64
 	timeout func(k K) time.Duration // nil if the extractor has none
 	init    func(K) S
 	cfg     Config
@@ -86,15 +86,7 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 		idleOther:       int64(cfg.OtherTimeout),
 		idleLinger:      int64(cfg.LingerTimeout),
 	}
-	// The seeds are secret and differ from tracker to tracker; they decide
-	// where a flow is found and never what happens or in which order.
-	if h, ok := any(ex).(keyHasher[K]); ok {
-		seed := rand.Uint64()
-		t.hash = func(k *K) uint64 { return h.Hash(*k, seed) }
-	} else {
-		seed := maphash.MakeSeed()
-		t.hash = func(k *K) uint64 { return maphash.Comparable(seed, *k) }
-	}
+	t.hasher, t.seed = hasherOf(ex), rand.Uint64()
 	if h, ok := any(ex).(keyTimer[K]); ok {
 		t.timeout = h.IdleTimeout
 	}
@@ -139,6 +131,10 @@ func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] {
 	t.packet(hash, s, wire)
 	return t.events
 }
+
+// hash says where a key is found. The seed is secret and differs from tracker to
+// tracker; it never decides what happens or in which order.
+func (t *FlowTracker[K, S]) hash(k *K) uint64 { return t.hasher.hashKey(k, t.seed) }
 
 // begin takes back what the last call lent.
 func (t *FlowTracker[K, S]) begin(packet uint64) {

@@ -205,9 +205,9 @@ func TestInterfacesOfASectionAreBounded(t *testing.T) {
 }
 
 func TestMutatedFilesReadAsTheSlowReaderReadsThem(t *testing.T) {
-	rounds := 1500
+	rounds := 600
 	if testing.Short() {
-		rounds = 150
+		rounds = 100
 	}
 	rnd := rand.New(rand.NewPCG(5, 6))
 	for _, s := range samples() {

@@ -18,7 +18,7 @@ package decode
 
 import "encoding/binary"
 
-// Decode reads one frame into p. The frame is borrowed: p.Payload is part of it afterwards. wireLen is the
+// Decode reads one frame into p. The frame is borrowed: p.Payload and p.Fragment are parts of it afterwards. wireLen is the
 // frame's length before the capture cut it; 0, or anything below len(frame), stands for len(frame).
 //
 // With OK everything in p holds. FragmentLater is the one other answer with addresses and a Payload. After any
@@ -50,7 +50,7 @@ func Decode(p *Packet, frame []byte, link Link, wireLen int) Status {
 		var status Status
 		switch next {
 		case typeIPv4:
-			// Nearly every header is plain and its packet whole in the frame: no call, and 2 of 13 ns less.
+			// Nearly every header is plain and its packet whole in the frame: that is worth saving the call.
 			if len(b) >= ipv4Header && plainIPv4(binary.BigEndian.Uint64(b)) {
 				h := b[:ipv4Header:ipv4Header]
 				end := int(binary.BigEndian.Uint16(h[2:]))
@@ -72,7 +72,7 @@ func Decode(p *Packet, frame []byte, link Link, wireLen int) Status {
 			return status
 		}
 		if proto == protoTCP {
-			return tcp(p, b, cut) // one call less than through transport: measured, 1 ns
+			return tcp(p, b, cut) // nearly always: as transport would, one call less
 		}
 		return transport(p, proto, b, cut)
 	}

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
@@ -69,31 +70,14 @@ func (p IP) Ethernet() []byte { return ethernet(p.VLANs, p.IP()) }
 // IP returns the segment with its IP header, and no link header.
 func (t TCP) IP() []byte {
 	src, dst := netip.MustParseAddrPort(t.Src), netip.MustParseAddrPort(t.Dst)
+	if strings.Trim(t.Flags, "FSRPAUEC") != "" {
+		panic("frames: no such TCP flags: " + t.Flags)
+	}
+	has := func(flag string) bool { return strings.Contains(t.Flags, flag) }
 	l := &layers.TCP{
 		SrcPort: layers.TCPPort(src.Port()), DstPort: layers.TCPPort(dst.Port()),
 		Seq: t.Seq, Ack: t.Ack, Window: t.Window, Urgent: t.Urgent, Options: t.Options,
-	}
-	for _, f := range t.Flags {
-		switch f {
-		case 'F':
-			l.FIN = true
-		case 'S':
-			l.SYN = true
-		case 'R':
-			l.RST = true
-		case 'P':
-			l.PSH = true
-		case 'A':
-			l.ACK = true
-		case 'U':
-			l.URG = true
-		case 'E':
-			l.ECE = true
-		case 'C':
-			l.CWR = true
-		default:
-			panic(fmt.Sprintf("frames: no TCP flag %q", f))
-		}
+		FIN: has("F"), SYN: has("S"), RST: has("R"), PSH: has("P"), ACK: has("A"), URG: has("U"), ECE: has("E"), CWR: has("C"),
 	}
 	ip := header(src.Addr(), dst.Addr(), layers.IPProtocolTCP)
 	must(l.SetNetworkLayerForChecksum(ip))
@@ -112,20 +96,16 @@ func (u UDP) IP() []byte {
 // IP returns the message with its IP header, and no link header.
 func (e ICMPEcho) IP() []byte {
 	src, dst := netip.MustParseAddr(e.Src), netip.MustParseAddr(e.Dst)
+	kind4, kind6 := uint8(layers.ICMPv4TypeEchoRequest), uint8(layers.ICMPv6TypeEchoRequest)
+	if e.Reply {
+		kind4, kind6 = layers.ICMPv4TypeEchoReply, layers.ICMPv6TypeEchoReply
+	}
 	if src.Is4() {
-		kind := uint8(layers.ICMPv4TypeEchoRequest)
-		if e.Reply {
-			kind = layers.ICMPv4TypeEchoReply
-		}
-		l := &layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(kind, 0), Id: e.ID, Seq: e.Seq}
+		l := &layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(kind4, 0), Id: e.ID, Seq: e.Seq}
 		return serialize(header(src, dst, layers.IPProtocolICMPv4), l, gopacket.Payload(e.Payload))
 	}
-	kind := uint8(layers.ICMPv6TypeEchoRequest)
-	if e.Reply {
-		kind = layers.ICMPv6TypeEchoReply
-	}
 	ip := header(src, dst, layers.IPProtocolICMPv6)
-	l := &layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(kind, 0)}
+	l := &layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(kind6, 0)}
 	must(l.SetNetworkLayerForChecksum(ip))
 	echo := &layers.ICMPv6Echo{Identifier: e.ID, SeqNumber: e.Seq}
 	return serialize(ip, l, echo, gopacket.Payload(e.Payload))
@@ -135,28 +115,6 @@ func (e ICMPEcho) IP() []byte {
 func (p IP) IP() []byte {
 	ip := header(netip.MustParseAddr(p.Src), netip.MustParseAddr(p.Dst), layers.IPProtocol(p.Proto))
 	return serialize(ip, gopacket.Payload(p.Payload))
-}
-
-// MSS is the maximum segment size option.
-func MSS(n uint16) layers.TCPOption {
-	return layers.TCPOption{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{byte(n >> 8), byte(n)}}
-}
-
-// WindowScale is the window scale option.
-func WindowScale(shift uint8) layers.TCPOption {
-	return layers.TCPOption{OptionType: layers.TCPOptionKindWindowScale, OptionLength: 3, OptionData: []byte{shift}}
-}
-
-// SACKPermitted is the option that allows selective acknowledgements.
-func SACKPermitted() layers.TCPOption {
-	return layers.TCPOption{OptionType: layers.TCPOptionKindSACKPermitted, OptionLength: 2}
-}
-
-// Timestamps is the time stamps option.
-func Timestamps(value, echo uint32) layers.TCPOption {
-	d := []byte{byte(value >> 24), byte(value >> 16), byte(value >> 8), byte(value),
-		byte(echo >> 24), byte(echo >> 16), byte(echo >> 8), byte(echo)}
-	return layers.TCPOption{OptionType: layers.TCPOptionKindTimestamps, OptionLength: 10, OptionData: d}
 }
 
 // ipLayer is an IP header that can be written and that a transport checksum can be made over.
