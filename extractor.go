@@ -431,10 +431,11 @@ func (f FiveTuple) Extract(v PacketView, x *Extracted[FiveTupleKey]) bool {
 	x.Payload, x.Missing = p.Payload, p.Missing
 	if p.Proto == uint8(L4TCP) {
 		x.HasTCP = true
-		x.TCP = TCPInfo{
-			Seq: p.Seq, Ack: p.Ack, Window: p.Window, Urgent: p.Urgent, Flags: TCPFlags(p.Flags),
-			WindowScale: p.WindowScale, HasWindowScale: p.HasWindowScale,
-		}
+		// Field by field: a struct made of small fields and copied stalls.
+		x.TCP.Seq, x.TCP.Ack = p.Seq, p.Ack
+		x.TCP.Window, x.TCP.Urgent = p.Window, p.Urgent
+		x.TCP.Flags = TCPFlags(p.Flags)
+		x.TCP.WindowScale, x.TCP.HasWindowScale = p.WindowScale, p.HasWindowScale
 	}
 	return true
 }

@@ -81,12 +81,20 @@ func (t *FlowTracker[K, S]) Flows() iter.Seq[Flow[K, S]] {
 type flow[S any] struct {
 	user S
 
-	last    [2]int64
+	// What every packet touches, close together.
+	last    [2]int64 // of each side; of a side that has not spoken, when the flow began
+	bits    flowBits
+	class   idleClass
+	forward FlowSide // the side whose packets are Forward
+	l4      L4Proto
+	letters [2]uint8
+	reason  EndReason
 	packets [2]uint64
 	bytes   [2]uint64
-	conn    tcp.Conn
 	payload [2]uint64
-	first   [2]int64
+	conn    tcp.Conn
+
+	first [2]int64
 	// handshake holds the moments of the last SYN and the last SYN+ACK until
 	// each is answered, then the time it took.
 	handshake [2]int64
@@ -96,12 +104,6 @@ type flow[S any] struct {
 	late      [2]uint32
 	resent    [2]uint16 // segments with payload sent again
 	zeroes    [2]uint16 // zero windows
-	letters   [2]uint8
-	bits      flowBits
-	l4        L4Proto
-	class     idleClass
-	forward   FlowSide // the side whose packets are Forward
-	reason    EndReason
 }
 
 type flowBits uint8
@@ -147,13 +149,8 @@ func classOf(p L4Proto) idleClass {
 
 // since is the moment from which the flow's time-out counts.
 func (f *flow[S]) since() int64 {
-	switch {
-	case f.bits&lingering != 0:
+	if f.bits&lingering != 0 {
 		return f.ended
-	case f.packets[0] == 0:
-		return f.last[1]
-	case f.packets[1] == 0:
-		return f.last[0]
 	}
 	return max(f.last[0], f.last[1])
 }
@@ -201,6 +198,11 @@ func (f *flow[S]) stats() FlowStats {
 		Late:  [2]uint64{uint64(f.late[0]), uint64(f.late[1])},
 		First: [2]Timestamp{Timestamp(f.first[0]), Timestamp(f.first[1])},
 		Last:  [2]Timestamp{Timestamp(f.last[0]), Timestamp(f.last[1])},
+	}
+	for i, n := range f.packets {
+		if n == 0 {
+			s.Last[i] = 0
+		}
 	}
 	if f.bits&isTCP != 0 {
 		s.Flags = [2]TCPFlags{TCPFlags(f.conn.Flags(tcp.Initiator)), TCPFlags(f.conn.Flags(tcp.Responder))}

@@ -54,8 +54,9 @@ type FlowTracker[K comparable, S any] struct {
 	gone   []flowtable.ID // ended; their slots still answer
 	lent   []byte         // copies of payload, in builds that check invariants
 
-	marked  []flowtable.ID // closed from outside, to be ended by the next call
-	expired []flowtable.ID
+	marked    []flowtable.ID // closed from outside, to be ended by the next call
+	unsettled bool           // there is something for settle to do
+	expired   []flowtable.ID // scratch
 }
 
 // Queues of the flow table, in the order in which flows are evicted.
@@ -119,17 +120,27 @@ func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] {
 	}
 	hash := t.hash(&x.Key)
 	s := t.table.Find(hash, &x.Key)
-	if s != nil {
-		s = t.current(hash, s)
+	if s != nil && !t.plain(&s.Value) {
+		if s = t.current(hash, s); s != nil && s.Value.bits&lingering != 0 {
+			t.late(s, wire)
+			return t.events
+		}
 	}
 	if s == nil {
 		s = t.start(hash, nil)
-	} else if s.Value.bits&lingering != 0 {
-		t.late(s, wire)
-		return t.events
 	}
 	t.packet(hash, s, wire)
 	return t.events
+}
+
+// plain reports whether the packet at hand belongs to the flow that was found
+// and there is nothing to think about: the flow is alive, was not silent for too
+// long, and no new connection is in sight. It is current's answer for nearly
+// every packet, at the price of a few comparisons.
+func (t *FlowTracker[K, S]) plain(f *flow[S]) bool {
+	silent := uint64(t.clock.Now()) - uint64(f.since())
+	return f.bits&lingering == 0 && silent < uint64(t.idle[f.class]) && t.timeout == nil &&
+		t.x.TCP.Flags&FlagSYN == 0 && !f.conn.Waiting()
 }
 
 // hash says where a key is found. The seed is secret and differs from tracker to
@@ -144,7 +155,7 @@ func (t *FlowTracker[K, S]) begin(packet uint64) {
 	t.packetID = packet
 	t.events = t.events[:0]
 	t.finals = t.finals[:0]
-	if len(t.gone) > 0 || len(t.marked) > 0 || t.table.Len() > t.limit || cap(t.events) > keepEvents {
+	if t.unsettled {
 		t.settle()
 	}
 }
@@ -153,6 +164,7 @@ func (t *FlowTracker[K, S]) begin(packet uint64) {
 // call, ends those that were closed since, and makes the table as small as it
 // was asked to be.
 func (t *FlowTracker[K, S]) settle() {
+	t.unsettled = false
 	if cap(t.events) > keepEvents {
 		t.events, t.finals, t.expired = nil, nil, nil
 	}
@@ -240,7 +252,8 @@ func (t *FlowTracker[K, S]) current(hash uint64, s *slot[K, S]) *slot[K, S] {
 	case !t.x.HasTCP || f.bits&isTCP == 0:
 		return s
 	case f.bits&lingering != 0:
-		g := t.segment()
+		var g tcp.Segment
+		t.segment(&g)
 		if f.conn.Reopens(tcp.Side(t.side(f)), &g) {
 			return t.replace(hash, s, &g, 0)
 		}
@@ -248,7 +261,8 @@ func (t *FlowTracker[K, S]) current(hash uint64, s *slot[K, S]) *slot[K, S] {
 		// If the packet's stamp is right though not believed yet, the flow's
 		// time has come.
 		stale := t.clock.Doubtful() && t.overdue(s, t.stamp)
-		if g := t.segment(); f.conn.Reuses(tcp.Side(t.side(f)), &g, stale) {
+		var g tcp.Segment
+		if t.segment(&g); f.conn.Reuses(tcp.Side(t.side(f)), &g, stale) {
 			reason := EndReused
 			if stale {
 				reason = EndIdleTimeout
@@ -291,6 +305,7 @@ func (t *FlowTracker[K, S]) start(hash uint64, from *succession) *slot[K, S] {
 	t.live++
 	t.stats.FlowsCreated++
 	f.id = t.nextID
+	f.last = [2]int64{t.clock.Now(), t.clock.Now()}
 	f.l4 = x.L4
 	f.class = classOf(x.L4)
 	sender := Initiator
@@ -318,12 +333,15 @@ func (t *FlowTracker[K, S]) start(hash uint64, from *succession) *slot[K, S] {
 // side is who sends the packet at hand.
 func (t *FlowTracker[K, S]) side(f *flow[S]) FlowSide { return f.forward ^ FlowSide(t.x.Orientation) }
 
-func (t *FlowTracker[K, S]) segment() tcp.Segment {
+// segment puts the packet at hand into the form of the TCP room. It fills g in
+// place: to copy a struct right after its small fields were written stalls.
+func (t *FlowTracker[K, S]) segment(g *tcp.Segment) {
 	x := &t.x
-	return tcp.Segment{
-		Seq: x.TCP.Seq, Ack: x.TCP.Ack, Len: uint32(len(x.Payload) + x.Missing), Window: x.TCP.Window,
-		Flags: uint8(x.TCP.Flags), WindowScale: x.TCP.WindowScale, HasWindowScale: x.TCP.HasWindowScale,
-	}
+	g.Seq, g.Ack = x.TCP.Seq, x.TCP.Ack
+	g.Len = uint32(len(x.Payload) + x.Missing)
+	g.Window = x.TCP.Window
+	g.Flags = uint8(x.TCP.Flags)
+	g.WindowScale, g.HasWindowScale = x.TCP.WindowScale, x.TCP.HasWindowScale
 }
 
 // packet counts the packet at hand into its flow and moves the flow's state.
@@ -356,7 +374,8 @@ func (t *FlowTracker[K, S]) packet(hash uint64, s *slot[K, S], wire int) {
 // step shows the packet at hand to the flow's TCP connection.
 func (t *FlowTracker[K, S]) step(hash uint64, s *slot[K, S], side FlowSide, wire int) {
 	f := &s.Value
-	g := t.segment()
+	var g tcp.Segment
+	t.segment(&g)
 	o := f.conn.Step(tcp.Side(side), &g)
 	if set := lettersOf(g.Flags, g.Len > 0) &^ f.letters[side]; set != 0 {
 		f.letters[side] |= set
@@ -520,6 +539,7 @@ func (t *FlowTracker[K, S]) end(hash uint64, s *slot[K, S], reason EndReason) {
 	f := &s.Value
 	f.reason = reason
 	f.bits = f.bits&^marked | fresh
+	t.unsettled = true
 	t.live--
 	t.stats.FlowsEnded++
 	t.stats.Ended[reason]++
@@ -550,6 +570,7 @@ func (t *FlowTracker[K, S]) release(hash uint64, s *slot[K, S]) {
 	s.Value.bits |= spent
 	t.table.Detach(hash, s)
 	t.gone = append(t.gone, s.ID())
+	t.unsettled = true
 }
 
 // late counts a packet of a connection that has ended.
@@ -649,6 +670,7 @@ func (t *FlowTracker[K, S]) ForceClose(key K) bool {
 	if s.Value.bits&marked == 0 {
 		s.Value.bits |= marked
 		t.marked = append(t.marked, s.ID())
+		t.unsettled = true
 	}
 	return true
 }
@@ -665,6 +687,7 @@ func (t *FlowTracker[K, S]) SetMaxFlows(n int) bool {
 		n = t.cfg.MaxFlows
 	}
 	t.limit = n
+	t.unsettled = true
 	return true
 }
 

@@ -17,7 +17,9 @@ type Verdict uint8
 const (
 	// Steady: the stamp was followed.
 	Steady Verdict = iota
-	// Backward: the stamp lies before the clock, which stayed where it was.
+	// Backward: the stamp lies before the clock, which stayed where it was,
+	// unless all it had to go by until then was the first stamp and the new one
+	// lies further back than the limit: then it went back, this once.
 	Backward
 	// Suspect: the stamp lies further ahead than the limit and waits for the
 	// next one to confirm it; the clock stayed where it was.
@@ -30,11 +32,12 @@ const (
 // Clock is packet time. The zero value follows every stamp forward; set Limit
 // before use to distrust leaps.
 type Clock struct {
-	// Limit is the longest leap ahead that needs no confirmation.
+	// Limit is the longest leap ahead, in nanoseconds, that needs no
+	// confirmation. With 0 or less, none does.
 	Limit int64
 
 	now     int64
-	suspect int64
+	suspect int64 // a stamp far ahead of now; of use while split or leaping
 	state   state
 }
 
@@ -43,7 +46,8 @@ type state uint8
 const (
 	unset   state = iota // no stamp seen
 	single               // one stamp seen, nothing supports it yet
-	running              // at least two stamps agree
+	split                // nothing supports now, and suspect says otherwise
+	running              // something supports now
 	leaping              // as running, and suspect waits for confirmation
 )
 
@@ -54,7 +58,7 @@ func (c *Clock) Now() int64 { return c.now }
 func (c *Clock) Started() bool { return c.state != unset }
 
 // Doubtful reports whether the last stamp waits for the next one to confirm it.
-func (c *Clock) Doubtful() bool { return c.state == leaping }
+func (c *Clock) Doubtful() bool { return c.state == leaping || c.state == split }
 
 // Observe shows the clock the stamp of the next packet. The ordinary case, a
 // small step ahead, is kept short enough to be inlined into the packet's way.
@@ -73,42 +77,63 @@ func (c *Clock) observe(stamp int64) Verdict {
 		return Steady
 	case stamp < c.now:
 		return c.backward(stamp)
-	case Sub(stamp, c.now) <= c.Limit:
+	case !c.far(c.now, stamp):
 		c.now, c.state = stamp, running
 		return Steady
-	case c.state == leaping:
+	case c.Doubtful():
 		// Two stamps in a row lie far ahead: it is at least as late as the
 		// earlier of them says.
 		c.now = min(c.suspect, stamp)
-		if Sub(stamp, c.now) <= c.Limit {
-			c.now, c.state = stamp, running
+		if c.far(c.now, stamp) {
+			c.suspect, c.state = stamp, leaping
 		} else {
-			c.suspect = stamp
+			c.now, c.state = stamp, running
 		}
 		return Jumped
+	case c.state == single:
+		c.suspect, c.state = stamp, split
+		return Suspect
 	default:
 		c.suspect, c.state = stamp, leaping
 		return Suspect
 	}
 }
 
+// backward judges a stamp that lies before now. As long as nothing supported
+// the first stamp, an earlier one far from it may mean that the first was
+// wrong: the clock goes back, and the next stamp decides between the two.
+//
+//	first wrong     9999    10.0   10.1        time  9999  10.0  10.1
+//	second wrong    10.0     0.0   10.1        time  10.0   0.0  10.1
 func (c *Clock) backward(stamp int64) Verdict {
-	if c.state == single && Sub(c.now, stamp) > c.Limit {
-		// Nothing ever agreed with the first stamp, so it was the wrong one.
-		c.now = stamp
+	if (c.state == single || c.state == split) && c.far(stamp, c.now) {
+		c.suspect, c.now, c.state = c.now, stamp, split
 		return Backward
 	}
 	c.state = running
 	return Backward
 }
 
-// Advance moves the clock to a time that the caller vouches for. It never goes
-// back.
+// far reports whether one time lies further ahead of another than the limit.
+func (c *Clock) far(from, to int64) bool {
+	return c.Limit > 0 && Sub(to, from) > c.Limit
+}
+
+// Advance moves the clock to a time that the caller vouches for. A time that
+// has passed changes nothing: the clock does not go back, and a stamp that
+// waits for confirmation goes on waiting, so that it does no harm to call this
+// after every packet.
 func (c *Clock) Advance(to int64) {
-	if c.state == unset || to > c.now {
-		c.now = to
+	switch {
+	case c.state == unset:
+		c.now, c.state = to, running
+	case to < c.now:
+	case c.Doubtful() && c.far(to, c.suspect):
+		c.now, c.state = to, leaping
+	case c.Doubtful() && to == c.now:
+	default:
+		c.now, c.state = to, running
 	}
-	c.state = running
 }
 
 // Sub is a-b, held at the limits of int64 instead of wrapping.

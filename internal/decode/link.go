@@ -83,6 +83,12 @@ func null(b []byte) (uint16, []byte, Status) {
 	case 10, 24, 28, 30: // Linux; NetBSD and OpenBSD; FreeBSD; macOS
 		return typeIPv6, b[4:], OK
 	}
+	// Some captures of that link type hold Cisco HDLC headers: an address, a zero, an EtherType.
+	if hdlc := b[0] == 0x0f || b[0] == 0x8f; hdlc && b[1] == 0 {
+		if next := binary.BigEndian.Uint16(b[2:]); next == typeIPv4 || next == typeIPv6 {
+			return next, b[4:], OK
+		}
+	}
 	return 0, nil, NotIP
 }
 

@@ -88,6 +88,12 @@ func slowNull(p *Packet, r part) Status {
 			return slowIPv6(p, r.from(4))
 		}
 	}
+	switch string(r.data[:4]) { // Cisco HDLC, to one and to all
+	case "\x0f\x00\x08\x00", "\x8f\x00\x08\x00":
+		return slowIPv4(p, r.from(4))
+	case "\x0f\x00\x86\xdd", "\x8f\x00\x86\xdd":
+		return slowIPv6(p, r.from(4))
+	}
 	return NotIP
 }
 
