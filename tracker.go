@@ -40,8 +40,9 @@ type FlowTracker[K comparable, S any] struct {
 	packetID uint64
 	stamp    int64 // as it came
 
-	// doubted is where the last packet was counted if its stamp was not
-	// believed.
+	// doubted is where a packet was counted whose stamp nothing supports yet:
+	// it leapt ahead, or was the first of all.
+	inDoubt bool
 	doubted struct {
 		slot flowtable.ID
 		flow FlowID
@@ -152,12 +153,13 @@ func (t *FlowTracker[K, S]) begin(packet uint64) {
 	if invariants.Enabled {
 		t.trample()
 	}
-	t.packetID = packet
 	t.events = t.events[:0]
 	t.finals = t.finals[:0]
+	t.packetID = 0
 	if t.unsettled {
 		t.settle()
 	}
+	t.packetID = packet
 }
 
 // settle is the rare part of begin: it forgets the flows that ended in the last
@@ -210,13 +212,17 @@ func (t *FlowTracker[K, S]) trample() {
 // tick moves the clock.
 func (t *FlowTracker[K, S]) tick(stamp int64) {
 	t.stamp = stamp
+	before, first := t.clock.Now(), !t.clock.Started()
 	verdict := t.clock.Observe(stamp)
-	if verdict == clock.Steady {
-		return
-	}
+	t.inDoubt = first || verdict == clock.Suspect
 	switch verdict {
+	case clock.Steady:
+		return
 	case clock.Backward:
 		t.stats.ClockBackward++
+		if t.clock.Now() < before {
+			t.redate(t.clock.Now()) // the very first stamp was wrong
+		}
 	case clock.Suspect:
 		t.stats.ClockSuspects++
 	case clock.Jumped:
@@ -225,18 +231,25 @@ func (t *FlowTracker[K, S]) tick(stamp int64) {
 	}
 }
 
-// redate gives the packet before a confirmed leap the time it claimed to have:
-// otherwise its flow would seem to have been silent for the length of the leap.
+// redate gives the packet before this one another time: the one it claimed, if
+// that has been confirmed, so that its flow does not seem to have been silent
+// for the length of the leap; or, if it was the first packet of all and its
+// stamp was wrong, the present.
 func (t *FlowTracker[K, S]) redate(now int64) {
 	d := &t.doubted
 	if d.flow == 0 || !t.table.Has(d.slot) {
 		return
 	}
-	if f := &t.table.At(d.slot).Value; f.id == d.flow && f.bits&(lingering|spent) == 0 {
+	s := t.table.At(d.slot)
+	if f := &s.Value; f.id == d.flow && f.bits&(lingering|spent) == 0 {
 		f.last[d.side] = now
-		if f.packets[d.side] == 1 {
-			f.first[d.side] = now
+		if f.packets[d.side] == 1 && f.packets[d.side^1] == 0 {
+			f.last[d.side^1], f.first[d.side] = now, now
+			if f.bits&timedSYN != 0 {
+				f.handshake[0] = now
+			}
 		}
+		t.file(s, f.since())
 	}
 	d.flow = 0
 }
@@ -356,7 +369,7 @@ func (t *FlowTracker[K, S]) packet(hash uint64, s *slot[K, S], wire int) {
 		}
 	}
 	f.last[side] = now
-	if t.clock.Doubtful() {
+	if t.inDoubt {
 		t.doubted.slot, t.doubted.flow, t.doubted.side = s.ID(), f.id, side
 	}
 	f.packets[side]++

@@ -4,19 +4,25 @@
 //
 // Each FILE is a pcap or pcapng file, plain or gzip; "-" is standard input.
 // Without a file it reads a small capture that is built in. Every flow is one
-// line, printed when nothing more can come of it.
+// line, printed when nothing more can come of it. How many packets belong to
+// no flow, and why, is said on standard error; -json leaves that out.
+//
+// The exit status is 0; 1 if a file is damaged or missing, after the flows of
+// its sound part; 2 if the command line is wrong.
 package main
 
 import (
 	"bufio"
 	"bytes"
 	_ "embed"
-	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/flowscope-go/flowscope"
@@ -32,40 +38,33 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("flows", flag.ContinueOnError)
 	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, "usage: flows [-json] [-idle D] [FILE...]")
+		flags.PrintDefaults()
+	}
 	asJSON := flags.Bool("json", false, "print one JSON object a line")
 	idle := flags.Duration("idle", 0, "end flows that are silent for this long, whatever their kind (0: the defaults)")
-	if err := flags.Parse(args); err != nil {
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	case *idle < 0:
+		fmt.Fprintln(stderr, "flows: -idle must not be negative")
 		return 2
 	}
 	out := bufio.NewWriter(stdout)
-	defer out.Flush()
-	print := table(out)
+	p := program{out: out, stderr: stderr, cfg: config(*idle), print: newTable(out), refusals: !*asJSON}
 	if *asJSON {
-		print = lines(out)
+		p.print = newLines(out)
 	}
-	cfg := config(*idle)
 	if flags.NArg() == 0 {
-		return report(stderr, flows(flowscope.ReadCapture(bytes.NewReader(sample)), cfg, nil, print))
+		p.capture("built-in capture", flowscope.ReadCapture(bytes.NewReader(sample)))
 	}
-	status := 0
 	for _, name := range flags.Args() {
-		bar := newProgress(stderr, name)
-		err := flows(flowscope.OpenCapture(name), cfg, bar, print)
-		bar.clear()
-		if err != nil {
-			err = fmt.Errorf("%s: %w", name, err)
-		}
-		status = max(status, report(stderr, err))
+		p.capture(name, flowscope.OpenCapture(name))
 	}
-	return status
-}
-
-func report(stderr io.Writer, err error) int {
-	if err == nil {
-		return 0
-	}
-	fmt.Fprintln(stderr, "flows:", err)
-	return 1
+	return p.status
 }
 
 // config asks for the one event that says a flow is over and all its packets,
@@ -82,12 +81,56 @@ func config(idle time.Duration) flowscope.Config {
 
 type event = flowscope.FlowEvent[flowscope.FiveTupleKey]
 
+// printer prints flows. It may hold some back until flush.
+type printer interface {
+	flow(*event)
+	flush()
+}
+
+type program struct {
+	out      *bufio.Writer
+	stderr   io.Writer
+	cfg      flowscope.Config
+	print    printer
+	refusals bool // say what belongs to no flow
+	status   int
+}
+
+// capture prints the flows of one capture, and then what is to be said of it.
+func (p *program) capture(name string, views iter.Seq2[flowscope.PacketView, error]) {
+	if p.out.Flush() != nil {
+		return // nobody reads what is printed; that was said
+	}
+	bar := newProgress(p.stderr, name)
+	stats, err := p.flows(views, bar)
+	bar.clear()
+	p.print.flush()
+	if err := p.out.Flush(); err != nil {
+		p.fail(err)
+	}
+	if p.refusals && stats.PacketsUnmatched > 0 {
+		fmt.Fprintf(p.stderr, "flows: %s: %s\n", name, refused(stats))
+	}
+	if err == nil {
+		return
+	}
+	if path := (*fs.PathError)(nil); !errors.As(err, &path) { // which names the file already
+		err = fmt.Errorf("%s: %w", name, err)
+	}
+	p.fail(err)
+}
+
+func (p *program) fail(err error) {
+	fmt.Fprintln(p.stderr, "flows:", err)
+	p.status = 1
+}
+
 // flows tracks one capture. A damaged file gives the flows of its sound part,
 // and then the error.
-func flows(views iter.Seq2[flowscope.PacketView, error], cfg flowscope.Config, bar *progress, print func(*event)) error {
-	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, cfg)
+func (p *program) flows(views iter.Seq2[flowscope.PacketView, error], bar *progress) (flowscope.TrackerStats, error) {
+	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, p.cfg)
 	if err != nil {
-		return err
+		return flowscope.TrackerStats{}, err
 	}
 	var broken error
 	for view, err := range views {
@@ -96,71 +139,36 @@ func flows(views iter.Seq2[flowscope.PacketView, error], cfg flowscope.Config, b
 			break
 		}
 		bar.packet(len(view.Frame))
-		all(tracker.Track(view), print)
+		p.all(tracker.Track(view))
 	}
-	all(tracker.Finish(), print)
-	return broken
+	p.all(tracker.Finish())
+	return tracker.Stats(), broken
 }
 
-func all(events []event, print func(*event)) {
+func (p *program) all(events []event) {
 	for i := range events {
-		print(&events[i])
+		p.print.flow(&events[i])
 	}
 }
 
-// table prints flows for people.
-func table(w io.Writer) func(*event) {
-	header := true
-	return func(ev *event) {
-		if header {
-			header = false
-			fmt.Fprintf(w, "%-8s %-28s %-28s %15s %19s %9s  %-13s %s\n",
-				"PROTO", "INITIATOR", "RESPONDER", "PACKETS", "BYTES", "SECONDS", "END", "HISTORY")
+// refused is as in "3 of 124 packets belong to no flow: 2 not_ip, 1 truncated_tcp".
+func refused(stats flowscope.TrackerStats) string {
+	var why []string
+	for r, n := range stats.Refused {
+		if n > 0 {
+			why = append(why, fmt.Sprintf("%d %v", n, flowscope.Refusal(r)))
 		}
-		s := ev.Stats
-		from, to := ends(ev)
-		fmt.Fprintf(w, "%-8v %-28s %-28s %7d %7d %9d %9d %9.3f  %-13v %v\n", ev.L4, from, to,
-			s.Packets[0], s.Packets[1], s.Bytes[0], s.Bytes[1], s.End().Sub(s.Start()).Seconds(), ev.Reason, ev.History)
 	}
-}
-
-// line is one flow as JSON.
-type line struct {
-	Proto        string    `json:"proto"`
-	Initiator    string    `json:"initiator"`
-	Responder    string    `json:"responder"`
-	Packets      [2]uint64 `json:"packets"`
-	Late         [2]uint64 `json:"late"`
-	WireBytes    [2]uint64 `json:"wire_bytes"`
-	PayloadBytes [2]uint64 `json:"payload_bytes"`
-	Start        time.Time `json:"start"`
-	End          time.Time `json:"end"`
-	State        string    `json:"state"`
-	Reason       string    `json:"reason"`
-	History      string    `json:"history"`
-	Midstream    bool      `json:"midstream"`
-}
-
-// lines prints flows for programs.
-func lines(w io.Writer) func(*event) {
-	enc := json.NewEncoder(w)
-	return func(ev *event) {
-		s := ev.Stats
-		from, to := ends(ev)
-		// Numbers, strings and times of this century always encode, and a
-		// failed write is bufio's to report.
-		_ = enc.Encode(line{
-			Proto: ev.L4.String(), Initiator: from, Responder: to,
-			Packets: s.Packets, Late: s.Late, WireBytes: s.Bytes, PayloadBytes: s.Payload,
-			Start: s.Start().Time(), End: s.End().Time(),
-			State: ev.State.String(), Reason: ev.Reason.String(), History: ev.History.String(), Midstream: s.Midstream,
-		})
-	}
+	return fmt.Sprintf("%d of %d packets belong to no flow: %s", stats.PacketsUnmatched, stats.Packets, strings.Join(why, ", "))
 }
 
 // ends are the two ends in the order of who began. The events of a flow's end
 // say which orientation that is.
 func ends(ev *event) (initiator, responder string) {
 	a, b := ev.Key.Ends(ev.Orientation)
-	return a.String(), b.String()
+	switch ev.L4 {
+	case flowscope.L4TCP, flowscope.L4UDP, flowscope.L4SCTP:
+		return a.String(), b.String()
+	}
+	return a.Addr().String(), b.Addr().String()
 }

@@ -61,7 +61,8 @@ func (c *Clock) Started() bool { return c.state != unset }
 func (c *Clock) Doubtful() bool { return c.state == leaping || c.state == split }
 
 // Observe shows the clock the stamp of the next packet. The ordinary case, a
-// small step ahead, is kept short enough to be inlined into the packet's way.
+// small step ahead, is decided here; unsigned, so that a step longer than int64
+// holds is not taken for a small one.
 func (c *Clock) Observe(stamp int64) Verdict {
 	if c.state == running && stamp >= c.now && uint64(stamp)-uint64(c.now) <= uint64(c.Limit) {
 		c.now = stamp
@@ -83,9 +84,8 @@ func (c *Clock) observe(stamp int64) Verdict {
 	case c.Doubtful():
 		// Two stamps in a row lie far ahead: it is at least as late as the
 		// earlier of them says.
-		c.now = min(c.suspect, stamp)
-		if c.far(c.now, stamp) {
-			c.suspect, c.state = stamp, leaping
+		if c.far(c.suspect, stamp) {
+			c.now, c.suspect, c.state = c.suspect, stamp, leaping
 		} else {
 			c.now, c.state = stamp, running
 		}
@@ -120,8 +120,8 @@ func (c *Clock) far(from, to int64) bool {
 }
 
 // Advance moves the clock to a time that the caller vouches for. A time that
-// has passed changes nothing: the clock does not go back, and a stamp that
-// waits for confirmation goes on waiting, so that it does no harm to call this
+// has passed changes nothing. A stamp that waits for confirmation goes on
+// waiting unless the clock comes near it, so it does no harm to call this
 // after every packet.
 func (c *Clock) Advance(to int64) {
 	switch {
@@ -130,7 +130,6 @@ func (c *Clock) Advance(to int64) {
 	case to < c.now:
 	case c.Doubtful() && c.far(to, c.suspect):
 		c.now, c.state = to, leaping
-	case c.Doubtful() && to == c.now:
 	default:
 		c.now, c.state = to, running
 	}

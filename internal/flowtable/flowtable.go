@@ -17,7 +17,7 @@
 // touches no list at all.
 //
 // Nothing here depends on the hash except where a slot is found: the order of
-// everything that comes out is the order of what was put in.
+// everything that comes out follows from the order of what was done before.
 package flowtable
 
 import (
@@ -161,9 +161,10 @@ func (t *Table[K, V]) Free(s *Slot[K, V]) {
 const keepChunks = 64
 
 // All calls yield for each slot that is in a queue until it returns false. The
-// order is that of the slots in memory. Slots may be detached meanwhile.
+// order is that of the slots in memory. Slots may be detached and freed
+// meanwhile.
 func (t *Table[K, V]) All(yield func(*Slot[K, V]) bool) {
-	for i := range t.made {
+	for i := 0; i < t.made; i++ { // made may fall to 0, see Free
 		s := t.At(ID(i + 1))
 		if s.queue != 0 && !yield(s) {
 			return

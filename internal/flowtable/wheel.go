@@ -16,11 +16,11 @@ import (
 //
 // Every bucket of a lower level comes before every bucket of a higher one. When
 // the wheel reaches a bucket, its slots become current and are handed out; those
-// whose time is still ahead are filed again and land at least one level lower. A time-out of
-// minutes takes five looks, however many slots there are and however far apart
-// the calls.
+// whose time is still ahead are filed again and land at least one level lower. A
+// time-out of minutes takes five looks, however many slots there are and however
+// far apart the calls.
 type wheel struct {
-	now   uint64 // see ordered
+	now   uint64 // see ordered; Due leaves it at or before the time it was asked for
 	next  uint64 // no bucket in use begins before it; 0 while there are current slots
 	used  [levels][buckets / 64]uint64
 	heads [levels*buckets + 1]ID // the last one holds the current slots
@@ -43,23 +43,26 @@ func ordered(t int64) uint64 { return uint64(t) ^ 1<<63 }
 func (t *Table[K, V]) File(s *Slot[K, V], at int64) {
 	t.Unfile(s)
 	w := &t.wheel
-	when := max(ordered(at), w.now)
-	level := 0
-	if x := when ^ w.now; x != 0 {
-		level = (bits.Len64(x) - 1) / digit
+	when := ordered(at)
+	b, start := uint32(current), uint64(0)
+	if when >= w.now {
+		level := levelOf(when ^ w.now)
+		d := uint32(when>>(level*digit)) & (buckets - 1)
+		b, start = uint32(level)*buckets+d, when>>(level*digit)<<(level*digit)
+		w.used[level][d/64] |= 1 << (d % 64)
 	}
-	d := uint32(when>>(level*digit)) & (buckets - 1)
-	w.next = min(w.next, when>>(level*digit)<<(level*digit))
-	b := uint32(level)*buckets + d
+	w.next = min(w.next, start)
 	head := w.heads[b]
 	s.wheel = link{next: head, prev: ID(b | inWheel)}
 	if head != 0 {
 		t.At(head).wheel.prev = s.id
 	}
 	w.heads[b] = s.id
-	w.used[level][d/64] |= 1 << (d % 64)
 	s.filed = true
 }
+
+// levelOf is the highest digit in which two times differ, given their XOR.
+func levelOf(difference uint64) int { return (bits.Len64(difference|1) - 1) / digit }
 
 // Unfile takes the slot out of the wheel, if it is in it.
 func (t *Table[K, V]) Unfile(s *Slot[K, V]) {
@@ -90,9 +93,15 @@ func (t *Table[K, V]) Pending(now int64) bool { return ordered(now) >= t.wheel.n
 // when there is none left. Its time may still be ahead: the caller then files
 // it again under the right one. Filing under a time that has passed brings it
 // straight back.
+//
+// An earlier now than in the last call is in order, but costs a look at each
+// slot filed for the next while.
 func (t *Table[K, V]) Due(now int64) *Slot[K, V] {
 	w := &t.wheel
 	to := ordered(now)
+	if to < w.now {
+		t.rewind(to)
+	}
 	for w.heads[current] == 0 {
 		if to < w.next {
 			return nil
@@ -112,6 +121,51 @@ func (t *Table[K, V]) Due(now int64) *Slot[K, V] {
 		_, w.next = w.earliest()
 	}
 	return s
+}
+
+// rewind takes the wheel back to an earlier time. Seen from there, what waits on
+// a level below the highest digit that differs is one bucket of that digit's
+// level; the rest stays where it is.
+//
+//	now     5A | 07 | 3C         now     5A | 02 | 00
+//	filed   5A | 07 | 40    ->   filed   5A | 07 | ..
+//	filed   5A | 09 | ..         filed   5A | 09 | ..
+//
+// Without it, what is filed from now on would wait until the later time returns.
+func (t *Table[K, V]) rewind(to uint64) {
+	w := &t.wheel
+	level := levelOf(to ^ w.now)
+	d := uint32(w.now>>(level*digit)) & (buckets - 1)
+	into := uint32(level)*buckets + d
+	for below := range level {
+		for i := range w.used[below] {
+			for ; w.used[below][i] != 0; w.used[below][i] &= w.used[below][i] - 1 {
+				b := below*buckets + i*64 + bits.TrailingZeros64(w.used[below][i])
+				t.merge(uint32(b), into)
+			}
+		}
+	}
+	if w.heads[into] != 0 {
+		w.used[level][d/64] |= 1 << (d % 64)
+		w.next = min(w.next, w.now>>(level*digit)<<(level*digit))
+	}
+	w.now = to
+}
+
+// merge puts the slots of one bucket before those of another.
+func (t *Table[K, V]) merge(from, into uint32) {
+	w := &t.wheel
+	first := w.heads[from]
+	last := t.At(first)
+	for last.wheel.next != 0 {
+		last = t.At(last.wheel.next)
+	}
+	if head := w.heads[into]; head != 0 {
+		last.wheel.next = head
+		t.At(head).wheel.prev = last.id
+	}
+	w.heads[into], w.heads[from] = first, 0
+	t.At(first).wheel.prev = ID(into | inWheel)
 }
 
 // makeCurrent moves all slots of bucket b to the current ones.

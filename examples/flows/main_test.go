@@ -1,0 +1,335 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/flowscope-go/flowscope"
+)
+
+// What tshark says of sample.pcapng; the flows of ICMP are by address and
+// identifier, those of ICMPv6 without an identifier by address.
+//
+//	tshark -r sample.pcapng -q -z conv,tcp -z conv,udp -z io,phs
+//	tshark -r sample.pcapng -Y 'icmp || icmpv6' -T fields -e ip.src -e ip.dst -e ipv6.src -e ipv6.dst -e icmp.ident -e icmpv6.echo.identifier -e frame.len
+//	tshark -r sample.pcapng -Y tcp -T fields -e tcp.stream -e ip.src -e ipv6.src -e tcp.len    (payload, summed)
+const (
+	sampleFrames = 124
+	sampleARP    = 2
+)
+
+type flowOf struct {
+	proto, initiator, responder string
+}
+
+type countsOf struct {
+	packets, wire, payload [2]uint64
+	reason, history        string
+}
+
+var sampleEchoes = map[flowOf]uint16{
+	{"icmp", "192.0.2.10", "198.51.100.20"}:        24335,
+	{"icmpv6", "2001:db8:1::10", "2001:db8:2::20"}: 0x5f83,
+}
+
+// The end of a flow and its letters follow from reading the packets with tshark
+// by eye: who sends SYN, FIN and RST, and in which order.
+var sampleFlows = map[flowOf]countsOf{
+	{"icmp", "192.0.2.10", "198.51.100.20"}: {
+		packets: [2]uint64{3, 3}, wire: [2]uint64{198, 198}, payload: [2]uint64{72, 72}, reason: "finished"},
+	{"tcp", "192.0.2.10:51838", "198.51.100.99:80"}: { // nobody there
+		packets: [2]uint64{4, 0}, wire: [2]uint64{296, 0}, reason: "finished", history: "S"},
+	{"icmpv6", "2001:db8:1::10", "ff02::1:ff00:1"}: { // who has
+		packets: [2]uint64{1, 0}, wire: [2]uint64{86, 0}, payload: [2]uint64{24, 0}, reason: "finished"},
+	{"icmpv6", "2001:db8:1::1", "2001:db8:1::10"}: { // I have
+		packets: [2]uint64{1, 0}, wire: [2]uint64{86, 0}, payload: [2]uint64{24, 0}, reason: "finished"},
+	{"icmpv6", "2001:db8:1::10", "2001:db8:2::20"}: {
+		packets: [2]uint64{3, 3}, wire: [2]uint64{258, 258}, payload: [2]uint64{72, 72}, reason: "finished"},
+	{"tcp", "192.0.2.10:54330", "198.51.100.20:7003"}: { // under way when first seen
+		packets: [2]uint64{8, 4}, wire: [2]uint64{542, 299}, payload: [2]uint64{14, 35}, reason: "fin", history: "DdAFf"},
+	{"udp", "192.0.2.10:40764", "198.51.100.20:53"}: {
+		packets: [2]uint64{1, 1}, wire: [2]uint64{75, 91}, payload: [2]uint64{33, 49}, reason: "finished"},
+	{"udp", "[2001:db8:1::10]:48891", "[2001:db8:2::20]:53"}: {
+		packets: [2]uint64{1, 1}, wire: [2]uint64{95, 123}, payload: [2]uint64{33, 61}, reason: "finished"},
+	{"tcp", "192.0.2.10:33678", "198.51.100.20:80"}: {
+		packets: [2]uint64{7, 5}, wire: [2]uint64{620, 1550}, payload: [2]uint64{150, 1212}, reason: "fin", history: "ShADadFf"},
+	{"tcp", "[2001:db8:1::10]:38284", "[2001:db8:2::20]:8080"}: {
+		packets: [2]uint64{10, 8}, wire: [2]uint64{957, 6340}, payload: [2]uint64{89, 5644}, reason: "fin", history: "ShADadFf"},
+	{"tcp", "192.0.2.10:35662", "198.51.100.20:81"}: { // refused
+		packets: [2]uint64{1, 1}, wire: [2]uint64{74, 54}, reason: "rst", history: "Sr"},
+	{"udp", "192.0.2.10:58233", "198.51.100.20:33434"}: { // refused too, by ICMP
+		packets: [2]uint64{1, 0}, wire: [2]uint64{55, 0}, payload: [2]uint64{13, 0}, reason: "finished"},
+	{"icmp", "198.51.100.20", "192.0.2.10"}: {
+		packets: [2]uint64{1, 0}, wire: [2]uint64{83, 0}, payload: [2]uint64{41, 0}, reason: "finished"},
+	{"tcp", "192.0.2.10:49504", "198.51.100.20:2222"}: {
+		packets: [2]uint64{13, 8}, wire: [2]uint64{908, 639}, payload: [2]uint64{42, 103}, reason: "fin", history: "ShADadFf"},
+	{"tcp", "192.0.2.10:41462", "198.51.100.20:7001"}: { // cut
+		packets: [2]uint64{5, 4}, wire: [2]uint64{358, 296}, payload: [2]uint64{20, 24}, reason: "rst", history: "ShADaFdr"},
+	{"tcp", "[2001:db8:1::10]:54414", "[2001:db8:2::20]:7002"}: { // half closed
+		packets: [2]uint64{9, 8}, wire: [2]uint64{2306, 2220}, payload: [2]uint64{1524, 1524}, reason: "fin", history: "ShADaFdf"},
+	{"tcp", "192.0.2.10:34178", "198.51.100.20:7003"}: { // still open at the end
+		packets: [2]uint64{4, 3}, wire: [2]uint64{288, 229}, payload: [2]uint64{16, 23}, reason: "finished", history: "ShADad"},
+}
+
+// call runs the command and gives what it printed.
+func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	status = run(args, &out, &err)
+	return status, out.String(), err.String()
+}
+
+func parse(t *testing.T, stdout string) []line {
+	t.Helper()
+	var flows []line
+	for text := range strings.Lines(stdout) {
+		dec := json.NewDecoder(strings.NewReader(text))
+		dec.DisallowUnknownFields()
+		var l line
+		require.NoError(t, dec.Decode(&l), text)
+		require.False(t, dec.More(), text)
+		flows = append(flows, l)
+	}
+	return flows
+}
+
+func TestJSONOfTheSampleAgreesWithTshark(t *testing.T) {
+	status, stdout, stderr := call(t, "-json")
+	require.Zero(t, status)
+	require.Empty(t, stderr)
+	flows := parse(t, stdout)
+	require.Len(t, flows, len(sampleFlows))
+	var packets uint64
+	for _, f := range flows {
+		name := flowOf{f.Proto, f.Initiator, f.Responder}
+		want, ok := sampleFlows[name]
+		require.True(t, ok, "%v", name)
+		require.Equal(t, want, countsOf{f.Packets, f.WireBytes, f.PayloadBytes, f.Reason, f.History}, "%v", name)
+		require.Equal(t, strings.HasPrefix(f.History, "D"), f.Midstream, "%v", name)
+		require.False(t, f.End.Before(f.Start), "%v", name)
+		require.Equal(t, sampleEchoes[name], f.ICMPID, "%v", name)
+		packets += f.Packets[0] + f.Packets[1] + f.Late[0] + f.Late[1]
+	}
+	require.EqualValues(t, sampleFrames-sampleARP, packets, "every packet is in one flow")
+}
+
+func TestFlowsComeInTheOrderOfTheirBeginning(t *testing.T) {
+	_, stdout, _ := call(t, "-json")
+	flows := parse(t, stdout)
+	// capinfos -a -e -S sample.pcapng; the first packets are ARP.
+	first := time.Unix(1795377991, 788119849)
+	last := time.Unix(1795377999, 328803814)
+	before, end := first, first
+	for _, f := range flows {
+		require.False(t, f.Start.Before(before))
+		before = f.Start
+		if f.End.After(end) {
+			end = f.End
+		}
+	}
+	require.True(t, end.Equal(last), "%v", end)
+}
+
+func TestTheTableHasARowForEachFlowInAlignedColumns(t *testing.T) {
+	status, stdout, stderr := call(t)
+	require.Zero(t, status)
+	require.Equal(t, "flows: built-in capture: 2 of 124 packets belong to no flow: 2 not_ip\n", stderr)
+	rows := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
+	require.Len(t, rows, 1+len(sampleFlows))
+	seen := map[flowOf]bool{}
+	for _, row := range rows[1:] {
+		f := strings.Fields(row)
+		name := flowOf{f[0], f[1], f[2]}
+		require.Contains(t, sampleFlows, name)
+		require.Equal(t, sampleFlows[name].reason, f[8])
+		seen[name] = true
+		for _, title := range []string{"INITIATOR", "RESPONDER", "END"} {
+			at := strings.Index(rows[0], title)
+			require.Equal(t, byte(' '), row[at-1], "%s: %q", title, row)
+			require.NotEqual(t, byte(' '), row[at], "%s: %q", title, row)
+		}
+		for _, title := range []string{"PKTS>", "<PKTS", "BYTES>", "<BYTES", "SECONDS"} {
+			at := strings.Index(rows[0], title) + len(title)
+			require.NotEqual(t, byte(' '), row[at-1], "%s: %q", title, row)
+			require.Equal(t, byte(' '), row[at], "%s: %q", title, row)
+		}
+		require.Equal(t, strings.TrimRight(row, " "), row)
+	}
+	require.Len(t, seen, len(sampleFlows))
+}
+
+func TestALongTableNeedsTheMemoryOfAThousandRows(t *testing.T) {
+	var out bytes.Buffer
+	table := newTable(&out)
+	ev := event{Key: flowscope.FiveTupleKey{}, Stats: &flowscope.FlowStats{}, Reason: flowscope.EndFIN}
+	const flows = 10*tableRows + 1
+	for range flows {
+		table.flow(&ev)
+		require.Less(t, len(table.rows), tableRows)
+	}
+	table.flush()
+	require.Equal(t, 1+flows, strings.Count(out.String(), "\n"))
+	require.Equal(t, 1, strings.Count(out.String(), "PROTO"))
+}
+
+// The same from tshark: a TCP stream falls apart wherever a packet comes a
+// second or more after the one before it,
+//
+//	tshark -r sample.pcapng -Y 'tcp && tcp.time_delta >= 1' -T fields -e tcp.stream
+//
+// which is 3 times in the unanswered one and once in the longest.
+func TestIdleEndsFlowsThatAreSilentForThatLong(t *testing.T) {
+	status, stdout, stderr := call(t, "-json", "-idle", "1s")
+	require.Zero(t, status)
+	require.Empty(t, stderr)
+	flows := map[flowOf]int{}
+	idle := map[flowOf]int{}
+	for _, f := range parse(t, stdout) {
+		name := flowOf{f.Proto, f.Initiator, f.Responder}
+		flows[name]++
+		if f.Reason == "idle" {
+			idle[name]++
+		}
+	}
+	for name := range sampleFlows {
+		want := 1
+		switch name.responder {
+		case "198.51.100.99:80":
+			want += 3
+		case "198.51.100.20:2222":
+			want++
+		}
+		require.Equal(t, want, flows[name], "%v", name)
+		require.GreaterOrEqual(t, idle[name], want-1, "%v", name)
+	}
+}
+
+func TestSeveralFilesArePrintedOneAfterTheOther(t *testing.T) {
+	status, both, stderr := call(t, "-json", captures("http.pcap"), captures("lossy.pcap"))
+	require.Zero(t, status)
+	require.Empty(t, stderr)
+	_, first, _ := call(t, "-json", captures("http.pcap"))
+	_, second, _ := call(t, "-json", captures("lossy.pcap"))
+	require.Equal(t, first+second, both)
+	flows := parse(t, both)
+	require.Len(t, flows, 3)
+	// tshark -r lossy.pcap -q -z conv,tcp
+	require.Equal(t, [2]uint64{43, 41}, flows[2].Packets)
+	require.Equal(t, [2]uint64{22646, 2863}, flows[2].WireBytes)
+	require.Contains(t, flows[2].History, "T")
+
+	_, table, stderr := call(t, captures("http.pcap"), captures("lossy.pcap"))
+	require.Equal(t, 1, strings.Count(table, "PROTO"), "one table")
+	require.Equal(t, 1+3, strings.Count(table, "\n"))
+	require.Equal(t, "flows: "+captures("lossy.pcap")+": 4 of 88 packets belong to no flow: 4 not_ip\n", stderr)
+}
+
+func captures(name string) string { return filepath.Join("..", "..", "testdata", "captures", name) }
+
+func TestDashIsStandardInput(t *testing.T) {
+	file, err := os.Open("sample.pcapng")
+	require.NoError(t, err)
+	defer file.Close()
+	defer func(stdin *os.File) { os.Stdin = stdin }(os.Stdin)
+	os.Stdin = file
+	status, piped, stderr := call(t, "-json", "-")
+	require.Zero(t, status)
+	require.Empty(t, stderr)
+	_, builtIn, _ := call(t, "-json")
+	require.Equal(t, builtIn, piped)
+}
+
+// head -c 11960 sample.pcapng | tshark -r -    (which reads 53 frames)
+func TestACutFileGivesTheFlowsSoFarAndAnError(t *testing.T) {
+	const kept = 53
+	whole, err := os.ReadFile("sample.pcapng")
+	require.NoError(t, err)
+	cut := filepath.Join(t.TempDir(), "cut.pcapng")
+	require.NoError(t, os.WriteFile(cut, whole[:11960], 0o600))
+
+	status, stdout, stderr := call(t, "-json", cut, captures("http.pcap"))
+	require.Equal(t, 1, status)
+	require.Equal(t, 1, strings.Count(stderr, "\n"))
+	require.True(t, strings.HasPrefix(stderr, "flows: "+cut+": "), stderr)
+	require.Contains(t, stderr, "offset")
+	flows := parse(t, stdout)
+	var packets uint64
+	for _, f := range flows[:len(flows)-2] {
+		packets += f.Packets[0] + f.Packets[1] + f.Late[0] + f.Late[1]
+	}
+	require.EqualValues(t, kept-sampleARP, packets)
+	require.Equal(t, "192.0.2.10:33678", flows[len(flows)-1].Initiator, "the next file is read all the same")
+}
+
+func TestWhatCannotBeReadIsSaidOnce(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing.pcap")
+	text := filepath.Join(t.TempDir(), "notes.txt")
+	require.NoError(t, os.WriteFile(text, []byte("this is no capture\n"), 0o600))
+	for _, name := range []string{missing, text} {
+		status, stdout, stderr := call(t, name)
+		require.Equal(t, 1, status)
+		require.Empty(t, stdout)
+		require.Equal(t, 1, strings.Count(stderr, name), stderr)
+		require.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
+	}
+}
+
+func TestAWrongCommandLineIsStatusTwo(t *testing.T) {
+	for _, args := range [][]string{{"-nosuch"}, {"-idle", "soon"}, {"-idle", "-1s"}} {
+		status, stdout, stderr := call(t, args...)
+		require.Equal(t, 2, status, "%v", args)
+		require.Empty(t, stdout)
+		require.NotEmpty(t, stderr)
+	}
+	status, stdout, stderr := call(t, "-h")
+	require.Zero(t, status)
+	require.Empty(t, stdout)
+	require.Contains(t, stderr, "usage: flows")
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+
+func TestAFullDiskIsAnErrorSaidOnce(t *testing.T) {
+	for _, format := range []string{"-json=true", "-json=false"} {
+		var stderr bytes.Buffer
+		require.Equal(t, 1, run([]string{format, captures("http.pcap"), captures("http.pcap")}, full{}, &stderr))
+		require.Equal(t, "flows: no space left\n", stderr.String())
+	}
+}
+
+func TestProgressIsForBigFilesOnTerminals(t *testing.T) {
+	require.Nil(t, newProgress(os.Stderr, "sample.pcapng"), "a small file")
+	big := filepath.Join(t.TempDir(), "big.pcap")
+	require.NoError(t, os.WriteFile(big, nil, 0o600))
+	require.NoError(t, os.Truncate(big, bigFile)) // a hole, not bytes
+	require.Nil(t, newProgress(&bytes.Buffer{}, big), "no file at all")
+	pipe, err := os.Open(big)
+	require.NoError(t, err)
+	defer pipe.Close()
+	require.Nil(t, newProgress(pipe, big), "a file, but no terminal")
+
+	var p *progress
+	p.packet(100)
+	p.clear()
+
+	var out bytes.Buffer
+	p = &progress{w: &out, name: "big.pcap", size: 1000 << 20}
+	for range 1000 {
+		p.packet(1 << 20)
+	}
+	require.LessOrEqual(t, strings.Count(out.String(), "\r"), 201)
+	require.Contains(t, out.String(), "\rbig.pcap: 1 packets, 1 MB of 1000 MB")
+	out.Reset()
+	p.clear()
+	require.Empty(t, strings.TrimSpace(out.String()))
+}

@@ -1,0 +1,159 @@
+package stream
+
+// Arena holds the early bytes of many streams under one budget. What is here:
+//
+//	held   records, rings and buffers of streams that wait
+//	lent   buffers that were given back while Items may still refer to them
+//	idle   memory at rest, for the next who asks: as much as one side may have or a
+//	       quarter of held, whichever is more, but an eighth of the budget at most
+//	desk   tables and working space
+type Arena struct {
+	limits  Limits
+	stats   Stats
+	held    int64
+	lent    int64
+	idle    int64
+	period  uint64 // counts calls of Begin
+	sides   []*side
+	vacant  []uint32 // numbers without a record
+	spare   []*side  // records without a stream
+	rings   pool[extent]
+	buffers pool[byte]
+	waiting [][]byte // the lent buffers
+	work    merger
+	none    side // what a stream without a record has; never written
+}
+
+// NewArena makes an empty arena. It takes memory only for bytes that arrived.
+func NewArena(l Limits) *Arena {
+	// Period 0 is what a buffer has that was never lent.
+	return &Arena{limits: l.normal(), period: 1}
+}
+
+// Limits gives the limits in force, defaults filled in.
+func (a *Arena) Limits() Limits { return a.limits }
+
+// Begin ends the life of the arena's bytes in all Items so far. Call it once
+// before each packet or sweep.
+func (a *Arena) Begin() {
+	a.period++
+	for i, buf := range a.waiting {
+		a.lent -= int64(len(buf))
+		a.waiting[i] = nil
+		a.rest(buf)
+	}
+	a.waiting = a.waiting[:0]
+	// A peak of one call should not stay for ever.
+	if cap(a.waiting) > 1024 {
+		a.waiting = nil
+	}
+	if cap(a.work.list) > 512 {
+		a.work.list = nil
+	}
+	if a.idle > a.idleLimit() {
+		a.release()
+	}
+}
+
+// TotalBytes is everything that the arena occupies, in bytes of capacity.
+func (a *Arena) TotalBytes() int64 { return a.held + a.lent + a.idle + a.desk() }
+
+// HeldBytes is the part of TotalBytes that streams occupy, in bytes of capacity: 0
+// if none of them waits.
+func (a *Arena) HeldBytes() int64 { return a.held }
+
+// Held tells what s occupies in bytes of capacity, and how many pieces it holds.
+func (a *Arena) Held(s *Stream) (bytes, pieces int) {
+	d := a.side(s)
+	if d == nil {
+		return 0, 0
+	}
+	return d.cost() + len(d.kept), d.n
+}
+
+func (a *Arena) desk() int64 {
+	return 8*int64(cap(a.sides)+cap(a.spare)) + 4*int64(cap(a.vacant)) +
+		24*int64(cap(a.waiting)) + extentBytes*int64(cap(a.work.list))
+}
+
+func (a *Arena) idleLimit() int64 {
+	return min(max(int64(a.limits.SideBytes), a.held/4), a.limits.TotalBytes/8)
+}
+
+// affords reports whether the budget allows to hold delta bytes more, of which
+// the memory takes fresh bytes until the old is given back. Memory at rest goes first.
+func (a *Arena) affords(delta, fresh int) bool {
+	if a.fits(delta, fresh) {
+		return true
+	}
+	if a.idle == 0 {
+		return false
+	}
+	a.release()
+	return a.fits(delta, fresh)
+}
+
+// release lets the memory at rest go.
+func (a *Arena) release() {
+	a.rings.clear()
+	a.buffers.clear()
+	a.spare = nil
+	a.idle = 0
+}
+
+func (a *Arena) fits(delta, fresh int) bool {
+	now := a.held + a.idle + a.desk()
+	return now+int64(delta) <= a.limits.TotalBytes-a.limits.reserve() &&
+		now+a.lent+int64(fresh) <= a.limits.TotalBytes
+}
+
+func (a *Arena) takeRing(size int) []extent {
+	ring, rested := a.rings.get(size)
+	if rested {
+		a.idle -= int64(size) * extentBytes
+	}
+	a.held += int64(size) * extentBytes
+	return ring
+}
+
+func (a *Arena) giveRing(ring []extent) {
+	size := int64(len(ring)) * extentBytes
+	a.held -= size
+	if size > 0 && a.idle+size <= a.idleLimit() {
+		a.idle += size
+		a.rings.put(ring)
+	}
+}
+
+func (a *Arena) takeBuffer(size int) []byte {
+	buf, rested := a.buffers.get(size)
+	if rested {
+		a.idle -= int64(size)
+	}
+	a.held += int64(size)
+	return buf
+}
+
+// giveBuffer takes back d's buffer: at once, or from Begin on if Items refer to it.
+func (a *Arena) giveBuffer(d *side, buf []byte) {
+	a.held -= int64(len(buf))
+	if len(buf) > 0 && d.lent == a.period {
+		a.lent += int64(len(buf))
+		a.waiting = append(a.waiting, buf)
+		return
+	}
+	a.rest(buf)
+}
+
+// rest lays a buffer down for the next who asks, or lets it go.
+func (a *Arena) rest(buf []byte) {
+	if invariants {
+		for i := range buf {
+			buf[i] = 0xA5
+		}
+	}
+	if len(buf) > 0 && a.idle+int64(len(buf)) <= a.idleLimit() {
+		a.idle += int64(len(buf))
+		a.buffers.put(buf)
+	}
+}

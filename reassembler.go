@@ -1,0 +1,357 @@
+package flowscope
+
+import (
+	"fmt"
+
+	"github.com/flowscope-go/flowscope/internal/stream"
+)
+
+// Segment is the payload of one TCP segment, as a Reassembler gets it: in the
+// order of arrival, which need not be that of the stream.
+type Segment struct {
+	// Seq is the number of the first payload byte as on the wire, and Pos the
+	// same as a position in the stream that never wraps: 0 is the byte after
+	// the SYN, or the first byte seen. It is negative for bytes from before
+	// that.
+	Seq uint32
+	Pos int64
+	// Payload is borrowed until Segment returns. Missing is how many bytes of
+	// it the capture does not hold.
+	Payload []byte
+	Missing int
+	// Time and Packet are those of the packet.
+	Time   Timestamp
+	Packet uint64
+	// Flags are the segment's flags, and Urgent its urgent pointer, which
+	// counts from Pos and matters if FlagURG is set.
+	Flags  TCPFlags
+	Urgent uint16
+}
+
+// Reassembler makes a stream of the segments of one side of one TCP connection.
+// What it has to say goes into out: data, gaps, what it dropped. The driver makes
+// events and counters of that.
+//
+// It is made at the first payload of its side. Payload that no receiver would
+// take (of a RST, of a SYN before it is acknowledged, outside the window) is not
+// given to it.
+type Reassembler interface {
+	// Segment takes the next segment, whose Payload is not empty.
+	Segment(s Segment, out *Delivery)
+	// Fin says that the flow ended in order, fell idle, or outlived the
+	// capture. Nothing follows.
+	Fin(out *Delivery)
+	// Rst says that the flow was cut: reset, evicted, overflowing, replaced,
+	// or closed from outside. Nothing follows.
+	Rst(out *Delivery)
+}
+
+// Acker may be implemented by a Reassembler that wants to know what the other
+// side acknowledged: everything below pos. It is asked for once, when the
+// Reassembler is made.
+type Acker interface {
+	Acked(pos int64, now Timestamp, out *Delivery)
+}
+
+// Waiter may be implemented by a Reassembler that gives up on what does not
+// come. Wait is called after each segment, and when the time that it last gave
+// has come; it answers with the next one, 0 for none. It is asked for once.
+type Waiter interface {
+	Wait(now Timestamp, out *Delivery) (next Timestamp)
+}
+
+// ReassemblerFactory makes the Reassembler of one side of a flow. A nil
+// Reassembler leaves that side without one.
+type ReassemblerFactory[K comparable] interface {
+	NewReassembler(key K, side FlowSide) Reassembler
+}
+
+// ReassemblerFunc makes a ReassemblerFactory of a function.
+type ReassemblerFunc[K comparable] func(key K, side FlowSide) Reassembler
+
+// NewReassembler calls f.
+func (f ReassemblerFunc[K]) NewReassembler(key K, side FlowSide) Reassembler { return f(key, side) }
+
+// Delivery takes what a Reassembler has to say in one call. The zero value is
+// ready, so a Reassembler can be tested without a driver.
+type Delivery struct {
+	items   []stream.Item
+	drops   []drop
+	poison  bool
+	offset  int64 // of the next byte, kept by whoever owns the stream
+	time    Timestamp
+	packet  uint64
+	private bool // items carry positions of their own
+}
+
+type drop struct {
+	kind     AnomalyKind
+	segments int
+	bytes    int64
+}
+
+// Data delivers the next bytes of the stream. They must stay as they are until
+// the next call on the driver: bytes of the segment's own payload may be given
+// on, and so may memory of the Reassembler that it does not use again before.
+func (d *Delivery) Data(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	d.items = append(d.items, stream.Item{
+		Kind: stream.Data, Pos: d.offset, Len: int64(len(b)), Bytes: b, Time: int64(d.time), ID: d.packet,
+	})
+	d.offset += int64(len(b))
+}
+
+// Gap says that the next n bytes of the stream will not come.
+func (d *Delivery) Gap(n int64, cause GapCause) {
+	if n <= 0 || n > 1<<62-d.offset {
+		return
+	}
+	d.items = append(d.items, stream.Item{Kind: stream.Gap, Cause: stream.GapCause(cause), Pos: d.offset, Len: n})
+	d.offset += n
+}
+
+// Dropped says that segments, or bytes of one, were thrown away: counted in
+// FlowStats.Streams and reported as an anomaly of that kind.
+func (d *Delivery) Dropped(kind AnomalyKind, segments int, bytes int64) {
+	d.drops = append(d.drops, drop{kind, segments, bytes})
+}
+
+// Poison says that this stream cannot go on: the driver ends the flow with
+// EndBufferOverflow.
+func (d *Delivery) Poison() { d.poison = true }
+
+// Bytes is the data delivered so far, gaps left out: a help for tests of a
+// Reassembler.
+func (d *Delivery) Bytes() []byte {
+	var all []byte
+	for i := range d.items {
+		all = append(all, d.items[i].Bytes...)
+	}
+	return all
+}
+
+// Poisoned reports whether Poison was called.
+func (d *Delivery) Poisoned() bool { return d.poison }
+
+func (d *Delivery) reset(offset int64, now Timestamp, packet uint64) {
+	clear(d.items) // do not keep frames alive
+	d.items, d.drops = d.items[:0], d.drops[:0]
+	d.poison, d.offset, d.time, d.packet = false, offset, now, packet
+}
+
+// GapCause says why bytes of a stream were given up.
+type GapCause uint8
+
+const (
+	// GapAcknowledged: the receiver confirmed the bytes, so they were sent but
+	// not captured, and will not be sent again.
+	GapAcknowledged = GapCause(stream.Acknowledged)
+	// GapExpired: they were waited for long enough.
+	GapExpired = GapCause(stream.Expired)
+	// GapBudget: there was no room to hold what lies behind them.
+	GapBudget = GapCause(stream.Budget)
+	// GapCut: the capture holds only the beginning of the packet.
+	GapCut = GapCause(stream.Cut)
+	// GapEnded: the stream is over.
+	GapEnded = GapCause(stream.Ended)
+)
+
+// String is a short name, such as "acknowledged".
+func (c GapCause) String() string { return stream.GapCause(c).String() }
+
+// OverlapPolicy says who wins where a segment overlaps bytes that are held and
+// not delivered yet. A byte belongs to the segment it came in; the arriving
+// segment is compared with the whole of that segment as it was sent, also where
+// part of it has been overwritten since. No such rule behaves like a real stack
+// in every case; conflicting copies are always reported.
+type OverlapPolicy uint8
+
+const (
+	// OverlapFirst: the bytes that came first stay.
+	OverlapFirst = OverlapPolicy(stream.First)
+	// OverlapLast: the bytes that came last win.
+	OverlapLast = OverlapPolicy(stream.Last)
+	// OverlapLinux: the arriving segment wins if it begins before the other,
+	// or begins with it and ends after it.
+	OverlapLinux = OverlapPolicy(stream.Linux)
+
+	numOverlapPolicies = 3
+)
+
+// String is a short name, such as "first".
+func (p OverlapPolicy) String() string {
+	return nameOf([]string{"first", "last", "linux"}, int(p))
+}
+
+// OverflowPolicy says what happens when a side has no room left.
+type OverflowPolicy uint8
+
+const (
+	// OverflowSlidingWindow loses bytes and goes on: BufferedReassembler
+	// throws away its oldest bytes, the built-in streams give up their first
+	// hole and deliver what lies behind it.
+	OverflowSlidingWindow OverflowPolicy = iota
+	// OverflowDropFlow ends the flow with EndBufferOverflow.
+	OverflowDropFlow
+
+	numOverflowPolicies = 2
+)
+
+// String is "sliding_window" or "drop_flow".
+func (p OverflowPolicy) String() string {
+	return nameOf([]string{"sliding_window", "drop_flow"}, int(p))
+}
+
+// BufferedReassembler collects the bytes of one side, in order, for Take. It
+// holds nothing back: a segment that does not continue the stream is dropped and
+// counted, and so is everything behind it. For streams with holes and reordering
+// use the driver's built-in streams.
+//
+// The stream begins with the first payload seen. What was seen before is cut off
+// a segment and the rest is taken; a segment that brings nothing new is a
+// retransmission, not out of order. It delivers no Data: Take is the way to the
+// bytes. The zero value has no limit and is ready.
+type BufferedReassembler struct {
+	max      int // 0: none
+	policy   OverflowPolicy
+	buf      []byte
+	expected uint32
+	started  bool
+	poisoned bool
+	dropped  uint64
+	repeated uint64
+	oversize uint64
+}
+
+// NewBufferedReassembler makes a reassembler that holds at most max bytes, and
+// does as the policy says when more come; 0 is no limit.
+func NewBufferedReassembler(max int, policy OverflowPolicy) *BufferedReassembler {
+	return &BufferedReassembler{max: max, policy: policy}
+}
+
+// Segment implements Reassembler.
+func (r *BufferedReassembler) Segment(s Segment, out *Delivery) {
+	p := s.Payload
+	if len(p) == 0 || r.poisoned {
+		return
+	}
+	if !r.started {
+		r.started, r.expected = true, s.Seq
+	}
+	switch ahead := int32(s.Seq - r.expected); {
+	case ahead > 0:
+		r.dropped++
+		out.Dropped(AnomalyOutOfOrderSegment, 1, int64(len(p)))
+		return
+	case ahead < 0 && -int64(ahead) >= int64(len(p)):
+		r.repeated++
+		return
+	case ahead < 0:
+		p = p[-int64(ahead):]
+	}
+	r.expected += uint32(len(p))
+	r.add(p, out)
+}
+
+func (r *BufferedReassembler) add(p []byte, out *Delivery) {
+	excess := len(r.buf) + len(p) - r.max
+	if r.max <= 0 || excess <= 0 {
+		r.buf = append(r.buf, p...)
+		return
+	}
+	lost := excess
+	if r.policy == OverflowDropFlow {
+		lost = len(r.buf) + len(p) // the held bytes are lost too
+		r.buf, r.poisoned = nil, true
+		out.Poison()
+	} else {
+		if len(p) > r.max {
+			p = p[len(p)-r.max:]
+		}
+		keep := r.buf[min(excess, len(r.buf)):]
+		r.buf = append(append(r.buf[:0], keep...), p...)
+	}
+	r.oversize += uint64(lost)
+	out.Dropped(AnomalyBufferOverflow, 0, int64(lost))
+}
+
+// Fin implements Reassembler.
+func (r *BufferedReassembler) Fin(*Delivery) {}
+
+// Rst implements Reassembler.
+func (r *BufferedReassembler) Rst(*Delivery) {}
+
+// Take gives the bytes collected since the last Take. They are the caller's.
+func (r *BufferedReassembler) Take() []byte {
+	b := r.buf
+	r.buf = nil
+	return b
+}
+
+// Buffered is how many bytes Take would give.
+func (r *BufferedReassembler) Buffered() int { return len(r.buf) }
+
+// DroppedSegments counts segments that did not continue the stream.
+func (r *BufferedReassembler) DroppedSegments() uint64 { return r.dropped }
+
+// Retransmissions counts segments that brought nothing new.
+func (r *BufferedReassembler) Retransmissions() uint64 { return r.repeated }
+
+// BytesDroppedOversize counts bytes lost to the limit.
+func (r *BufferedReassembler) BytesDroppedOversize() uint64 { return r.oversize }
+
+// Poisoned reports whether the limit was passed under OverflowDropFlow.
+func (r *BufferedReassembler) Poisoned() bool { return r.poisoned }
+
+// BufferedReassemblerFactory makes BufferedReassemblers, for both sides of every
+// flow.
+type BufferedReassemblerFactory[K comparable] struct {
+	// MaxBuffer is the most bytes one of them holds. 0 means 1 MiB; Unlimited
+	// means none.
+	MaxBuffer int
+	// Overflow is what happens when more come.
+	Overflow OverflowPolicy
+}
+
+// Unlimited asks for no limit where 0 asks for the default.
+const Unlimited = -1
+
+const defaultBuffer = 1 << 20
+
+// NewReassembler implements ReassemblerFactory.
+func (f BufferedReassemblerFactory[K]) NewReassembler(K, FlowSide) Reassembler {
+	max := f.MaxBuffer
+	switch {
+	case max == 0:
+		max = defaultBuffer
+	case max < 0:
+		max = 0
+	}
+	return NewBufferedReassembler(max, f.Overflow)
+}
+
+// StreamConfig bounds a StreamReassembler. 0 stands for the default.
+type StreamConfig struct {
+	// SideBytes bounds the early bytes held, with what it takes to keep them.
+	// Default 256 KiB.
+	SideBytes int
+	// SidePieces bounds the pieces they lie in. Default 1,024.
+	SidePieces int
+	// Overlap says who wins where held bytes are sent again. Default
+	// OverlapFirst.
+	Overlap OverlapPolicy
+	// Remember is how many delivered bytes are kept to notice retransmissions
+	// that differ. Default none.
+	Remember int
+	// HoleAcked, HoleTimeout: see Config.
+	HoleAcked, HoleTimeout int64
+}
+
+func (p OverlapPolicy) check() error {
+	if p >= numOverlapPolicies {
+		return fmt.Errorf("%w: unknown overlap policy %d", ErrConfig, p)
+	}
+	return nil
+}
