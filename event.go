@@ -20,9 +20,10 @@ import (
 //	Established   x       x
 //	StateChange   x       x        From
 //	Data          x       x        Bytes, Offset, Len
-//	Gap           x       x        Offset, Len
-//	SideClosed    x       x        Offset (where the stream ended)
-//	Anomaly       x       x        Anomaly, Len (how many or how much)
+//	Gap           x       x        Offset, Len, Cause
+//	SideClosed    x       x        Offset (where the stream ended), Reason if the flow's end closed it
+//	Urgent        x       x        Offset
+//	Anomaly       x       x        Anomaly, Offset, Len; see AnomalyKind
 //	Ended                 x        Reason, Stats, History
 //	Late          x       x        Bytes, Len (as Packet)
 //	Released              x        Reason, Stats, History
@@ -31,8 +32,8 @@ import (
 //
 // In one call of Track the order is: flows that had to leave (their last bytes,
 // Ended, Released), then for the packet's own flow Started,
-// Established or StateChange (after Established if both), Packet, Data and Gap
-// by offset, SideClosed, Anomaly, Ended. Late and Released are the only kinds
+// Established or StateChange (after Established if both), Packet, then for each
+// side Urgent, Data and Gap by offset, SideClosed, then Anomaly, Ended. Late and Released are the only kinds
 // that may follow the Ended of their flow.
 type EventKind uint8
 
@@ -51,7 +52,10 @@ const (
 	EventGap
 	// EventSideClosed: one side of a TCP stream is complete.
 	EventSideClosed
-	// EventAnomaly: something that should not be.
+	// EventUrgent: the sender pointed out the byte before Offset as urgent. The
+	// byte itself stays in its place in the stream.
+	EventUrgent
+	// EventAnomaly: something that should not be. Off by default.
 	EventAnomaly
 	// EventEnded: the flow is over. Every EventStarted has exactly one.
 	EventEnded
@@ -67,7 +71,7 @@ const (
 
 var eventNames = [numEventKinds]string{
 	EventStarted: "started", EventPacket: "packet", EventEstablished: "established", EventStateChange: "state_change",
-	EventData: "data", EventGap: "gap", EventSideClosed: "side_closed", EventAnomaly: "anomaly",
+	EventData: "data", EventGap: "gap", EventSideClosed: "side_closed", EventUrgent: "urgent", EventAnomaly: "anomaly",
 	EventEnded: "ended", EventLate: "late", EventReleased: "released",
 }
 
@@ -211,6 +215,7 @@ type FlowEvent[K comparable] struct {
 	State, From FlowState
 	Reason      EndReason
 	Anomaly     AnomalyKind
+	Cause       GapCause
 	slot        flowtable.ID
 
 	// Flow is the flow's number, 0 in events about the tracker as a whole.
@@ -244,9 +249,6 @@ func (e *FlowEvent[K]) Clone() FlowEvent[K] {
 	return c
 }
 
-// AnomalyKind names something that should not be.
-type AnomalyKind uint8
-
 // FlowStats are the counters of one flow. Pairs are indexed by FlowSide. The
 // zero value is a flow of no packets.
 type FlowStats struct {
@@ -264,12 +266,25 @@ type FlowStats struct {
 	First, Last [2]Timestamp
 	// Flags is the union of TCP flags.
 	Flags [2]TCPFlags
+	// Streams counts what became of the bytes of each side; a FlowDriver fills
+	// it.
+	Streams [2]StreamStats
 	// SYNToSYNACK and SYNACKToACK are the two halves of the TCP handshake's
 	// round trip as seen from where the capture was made, each from the last
 	// transmission of the one to the first of the other; 0 if not seen.
 	SYNToSYNACK, SYNACKToACK time.Duration
 	// Midstream is set if a TCP flow was under way when first seen.
 	Midstream bool
+}
+
+// StreamStats counts what became of the bytes of one side of a connection.
+// Delivered + GapBytes is the final offset of the stream.
+type StreamStats struct {
+	Delivered       uint64 // bytes handed on
+	Gaps, GapBytes  uint64 // holes given up, and their bytes
+	DroppedSegments uint64 // segments that a Reassembler dropped
+	DroppedBytes    uint64 // bytes that were dropped for want of room
+	Conflicts       uint64 // copies of the same bytes that differed
 }
 
 // Start is the time of the first packet of either side.

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/flowscope-go/flowscope/internal/clock"
 	"github.com/flowscope-go/flowscope/internal/flowtable"
 	"github.com/flowscope-go/flowscope/internal/tcp"
 )
@@ -24,11 +25,11 @@ type Flow[K comparable, S any] struct {
 	User *S
 }
 
-func view[K comparable, S any](s *slot[K, S]) Flow[K, S] {
+func (t *FlowTracker[K, S]) view(s *slot[K, S]) Flow[K, S] {
 	f := &s.Value
 	return Flow[K, S]{
 		ID: f.id, Key: s.Key, Orientation: Orientation(f.forward), L4: f.l4, State: FlowState(f.conn.State()),
-		Stats: f.stats(), History: f.history, User: &f.user,
+		Stats: t.statsOf(s), History: f.history, User: &f.user,
 	}
 }
 
@@ -61,19 +62,37 @@ func (t *FlowTracker[K, S]) Get(key K) (Flow[K, S], bool) {
 	if s == nil {
 		return Flow[K, S]{}, false
 	}
-	return view(s), true
+	return t.view(s), true
 }
 
 // Flows are the live flows, in an order that depends only on the packets. The
 // loop may call ForceClose, and must not call Track, Sweep or Finish.
 func (t *FlowTracker[K, S]) Flows() iter.Seq[Flow[K, S]] {
 	return func(yield func(Flow[K, S]) bool) {
-		for s := range t.table.All {
-			if s.Value.bits&lingering == 0 && !yield(view(s)) {
+		for s := range t.slots {
+			if !yield(t.view(s)) {
 				return
 			}
 		}
 	}
+}
+
+// slots are the slots of the live flows.
+func (t *FlowTracker[K, S]) slots(yield func(*slot[K, S]) bool) {
+	for s := range t.table.All {
+		if s.Value.bits&lingering == 0 && !yield(s) {
+			return
+		}
+	}
+}
+
+// statsOf is the flow's counters as they stand.
+func (t *FlowTracker[K, S]) statsOf(s *slot[K, S]) FlowStats {
+	stats := s.Value.stats()
+	if t.hook != nil {
+		t.hook.streams(s, &stats.Streams)
+	}
+	return stats
 }
 
 // flow is one slot's value. The caller's state stands first, where its size may
@@ -179,15 +198,25 @@ func (f *flow[S]) timeHandshake(g *tcp.Segment, o *tcp.Outcome, side FlowSide, n
 	case tcp.SYN | tcp.ACK:
 		if side == Responder && o.Notes&(tcp.BadSYNACK|tcp.StraySYN) == 0 {
 			if f.bits&(timedSYN|timedBoth) == timedSYN {
-				f.handshake[0] = now - f.handshake[0]
+				f.handshake[0] = clock.Sub(now, f.handshake[0])
 			}
 			f.handshake[1] = now
 			f.bits |= timedBoth
 		}
 	}
 	if o.Established && f.bits&timedBoth != 0 {
-		f.handshake[1] = now - f.handshake[1]
+		f.handshake[1] = clock.Sub(now, f.handshake[1])
 		f.bits |= timedFinal
+	}
+}
+
+// redateHandshake moves the moment of side's SYN, if it was its last packet.
+func (f *flow[S]) redateHandshake(side FlowSide, now int64) {
+	switch {
+	case side == Initiator && f.packets[side] == 1 && f.bits&(timedSYN|timedBoth) == timedSYN:
+		f.handshake[0] = now
+	case side == Responder && f.packets[side] == 1 && f.bits&(timedBoth|timedFinal) == timedBoth:
+		f.handshake[1] = now
 	}
 }
 

@@ -54,6 +54,7 @@ import (
 	"time"
 
 	"github.com/flowscope-go/flowscope/internal/flowtable"
+	"github.com/flowscope-go/flowscope/internal/stream"
 )
 
 // ErrConfig is wrapped by every error of a constructor; test with errors.Is.
@@ -100,6 +101,39 @@ type Config struct {
 	// Never believes every stamp.
 	ClockJump time.Duration
 
+	// SideBytes bounds what a FlowDriver holds of one side of a connection
+	// because it came early: payload and what it takes to keep it. SidePieces
+	// bounds the pieces. Beyond, Overflow applies. Default 256 KiB and 1,024.
+	SideBytes  int
+	SidePieces int
+	// TotalBytes bounds the same over all built-in streams of a driver. A side
+	// that needs more than is left gives up its own first hole. Default 64 MiB.
+	TotalBytes int64
+	// Overlap says who wins where bytes that are held are sent again. Default
+	// OverlapFirst.
+	Overlap OverlapPolicy
+	// Overflow says what a built-in stream does when SideBytes or SidePieces
+	// is reached: under OverflowSlidingWindow, the default, it gives up its
+	// first hole; under OverflowDropFlow the flow ends.
+	Overflow OverflowPolicy
+	// Remember is how many delivered bytes of each side are kept to notice
+	// retransmissions that differ from them. Default none. It costs that much
+	// memory a side and a copy of every byte.
+	Remember int
+
+	// HoleAckedTimeout is how long bytes are waited for that the receiver has
+	// confirmed, so that they were sent but not captured. Default 10 ms.
+	HoleAckedTimeout time.Duration
+	// HoleTimeout is how long other missing bytes are waited for. Default 30 s.
+	HoleTimeout time.Duration
+	// HoleLoneTimeout is the same where only one side of the connection is
+	// seen, so that no confirmation can come. Default 4 s.
+	HoleLoneTimeout time.Duration
+
+	// MaxAnomalies bounds EventAnomaly in one call; what is beyond is counted.
+	// Default 8.
+	MaxAnomalies int
+
 	// Events chooses which kinds of events are produced; what is not wanted is
 	// never built. Default DefaultEvents; NoEvents for none.
 	Events EventMask
@@ -107,13 +141,23 @@ type Config struct {
 
 // withDefaults fills in the defaults, or says what is wrong.
 func (c Config) withDefaults() (Config, error) {
-	switch {
-	case c.MaxFlows < 0:
-		return c, fmt.Errorf("%w: MaxFlows %d is negative", ErrConfig, c.MaxFlows)
-	case c.MaxFlows > flowtable.MaxCapacity:
-		return c, fmt.Errorf("%w: MaxFlows %d is more than %d", ErrConfig, c.MaxFlows, flowtable.MaxCapacity)
-	case c.MaxFlows == 0:
-		c.MaxFlows = 100_000
+	for _, n := range []struct {
+		name     string
+		value    *int
+		std, max int
+	}{
+		{"MaxFlows", &c.MaxFlows, 100_000, flowtable.MaxCapacity},
+		{"SideBytes", &c.SideBytes, 256 << 10, 256 << 20},
+		{"SidePieces", &c.SidePieces, 1024, 1 << 20},
+		{"Remember", &c.Remember, 0, 1 << 20},
+		{"MaxAnomalies", &c.MaxAnomalies, 8, 1 << 20},
+	} {
+		if *n.value < 0 || *n.value > n.max {
+			return c, fmt.Errorf("%w: %s %d is not between 0 and %d", ErrConfig, n.name, *n.value, n.max)
+		}
+		if *n.value == 0 {
+			*n.value = n.std
+		}
 	}
 	for _, d := range []struct {
 		name  string
@@ -128,6 +172,9 @@ func (c Config) withDefaults() (Config, error) {
 		{"OtherTimeout", &c.OtherTimeout, 30 * time.Second},
 		{"LingerTimeout", &c.LingerTimeout, 60 * time.Second},
 		{"ClockJump", &c.ClockJump, time.Hour},
+		{"HoleAckedTimeout", &c.HoleAckedTimeout, 10 * time.Millisecond},
+		{"HoleTimeout", &c.HoleTimeout, 30 * time.Second},
+		{"HoleLoneTimeout", &c.HoleLoneTimeout, 4 * time.Second},
 	} {
 		if *d.value < 0 {
 			return c, fmt.Errorf("%w: %s %v is negative", ErrConfig, d.name, *d.value)
@@ -136,13 +183,34 @@ func (c Config) withDefaults() (Config, error) {
 			*d.value = d.std
 		}
 	}
-	if c.Events&^AllEvents != 0 {
-		return c, fmt.Errorf("%w: Events has unknown kinds", ErrConfig)
+	switch {
+	case c.TotalBytes < 0:
+		return c, fmt.Errorf("%w: TotalBytes %d is negative", ErrConfig, c.TotalBytes)
+	case c.TotalBytes == 0:
+		c.TotalBytes = 64 << 20
 	}
-	if c.Events == 0 {
+	switch {
+	case c.Overlap >= numOverlapPolicies:
+		return c, fmt.Errorf("%w: unknown Overlap %d", ErrConfig, c.Overlap)
+	case c.Overflow >= numOverflowPolicies:
+		return c, fmt.Errorf("%w: unknown Overflow %d", ErrConfig, c.Overflow)
+	case c.Events&^AllEvents != 0:
+		return c, fmt.Errorf("%w: Events has unknown kinds", ErrConfig)
+	case c.Events == 0:
 		c.Events = DefaultEvents
 	}
 	return c, nil
+}
+
+func (c *Config) limits() stream.Limits {
+	return stream.Limits{
+		SideBytes: c.SideBytes, SidePieces: c.SidePieces, TotalBytes: c.TotalBytes,
+		Policy: stream.Policy(c.Overlap), Keep: c.Remember,
+	}
+}
+
+func (c *Config) holeTimes() holeTimes {
+	return holeTimes{acked: int64(c.HoleAckedTimeout), both: int64(c.HoleTimeout), lone: int64(c.HoleLoneTimeout)}
 }
 
 // NewFlowTracker makes a tracker. The error is about cfg, and wraps ErrConfig;
@@ -163,4 +231,25 @@ func NewFlowTrackerWithState[K comparable, S any](ex FlowExtractor[K], cfg Confi
 		return nil, fmt.Errorf("%w: no extractor", ErrConfig)
 	}
 	return newFlowTracker(ex, cfg, init), nil
+}
+
+// NewFlowDriver makes a driver: a tracker that also puts the bytes of TCP
+// connections in order. factory makes a Reassembler for each side; nil takes the
+// built-in streams, the default and the fast way. The error is about cfg, and
+// wraps ErrConfig.
+func NewFlowDriver[K comparable](ex FlowExtractor[K], factory ReassemblerFactory[K], cfg Config) (*FlowDriver[K, struct{}], error) {
+	return NewFlowDriverWithState(ex, factory, cfg, func(K) struct{} { return struct{}{} })
+}
+
+// NewFlowDriverWithState makes a driver that keeps a value of the caller's with
+// each flow, as NewFlowTrackerWithState does.
+func NewFlowDriverWithState[K comparable, S any](ex FlowExtractor[K], factory ReassemblerFactory[K], cfg Config, init func(K) S) (*FlowDriver[K, S], error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if ex == nil {
+		return nil, fmt.Errorf("%w: no extractor", ErrConfig)
+	}
+	return newFlowDriver(ex, factory, cfg, init), nil
 }

@@ -27,6 +27,7 @@ type ledger[K comparable] struct {
 	limit    int
 	taken    flowscope.FlowID // flows up to this one were begun at a stamp that was taken back
 	running  bool             // the tracker has a time
+	lies     bool             // frames may claim more payload than was on the wire
 	log      []fact[K]        // what was said, if keep is set
 	keep     bool
 }
@@ -183,6 +184,9 @@ func (l *ledger[K]) fail(ev *flowscope.FlowEvent[K], format string, args ...any)
 }
 
 func (l *ledger[K]) enter(ev *flowscope.FlowEvent[K], wire int) {
+	if ev.Flow == 0 && ev.Kind == flowscope.EventAnomaly {
+		return // about the tracker as a whole
+	}
 	a := l.accounts[ev.Flow]
 	if ev.Kind == flowscope.EventStarted {
 		if a != nil || ev.Flow != flowscope.FlowID(len(l.accounts)+1) {
@@ -216,7 +220,7 @@ func (l *ledger[K]) enter(ev *flowscope.FlowEvent[K], wire int) {
 
 func (l *ledger[K]) charge(a *account[K], ev *flowscope.FlowEvent[K], wire int) {
 	switch ev.Kind {
-	case flowscope.EventStarted:
+	case flowscope.EventStarted, flowscope.EventAnomaly:
 	case flowscope.EventPacket:
 		a.packets[ev.Side]++
 		a.bytes[ev.Side] += uint64(ev.Len)
@@ -265,7 +269,7 @@ func (l *ledger[K]) balance(a *account[K], ev *flowscope.FlowEvent[K]) {
 	}
 	for side := range s.Packets {
 		switch {
-		case s.Payload[side] > s.Bytes[side]:
+		case s.Payload[side] > s.Bytes[side] && !l.lies:
 			l.fail(ev, "has more payload than bytes")
 		case ev.Flow <= l.taken:
 		case s.First[side] > s.Last[side] || s.Packets[side] > 0 && s.Last[side] > ev.Timestamp:
@@ -331,7 +335,7 @@ func (l *ledger[K]) walk() {
 // onlyEnds: where no packet came, flows can only end.
 func (l *ledger[K]) onlyEnds(events []flowscope.FlowEvent[K]) {
 	for i := range events {
-		if k := events[i].Kind; k != flowscope.EventEnded && k != flowscope.EventReleased {
+		if k := events[i].Kind; k != flowscope.EventEnded && k != flowscope.EventReleased && events[i].Flow != 0 {
 			l.fail(&events[i], "without a packet")
 		}
 	}
@@ -364,6 +368,7 @@ func (l *ledger[K]) order(events []flowscope.FlowEvent[K]) {
 		ev := &events[i]
 		ends := ev.Kind == flowscope.EventEnded || ev.Kind == flowscope.EventReleased
 		switch {
+		case ev.Kind == flowscope.EventAnomaly && ev.Flow == 0:
 		case own == 0 && ends:
 			if ev.Kind == flowscope.EventReleased && ev.Stats.Late == [2]uint64{} && i > 0 && events[i-1].Flow == ev.Flow {
 				continue
@@ -372,7 +377,7 @@ func (l *ledger[K]) order(events []flowscope.FlowEvent[K]) {
 			own, last = ev.Flow, rank(ev.Kind)
 		case ev.Flow != own:
 			l.fail(ev, "comes after events of flow %d, whose packet it is", own)
-		case rank(ev.Kind) <= last:
+		case rank(ev.Kind) < last, rank(ev.Kind) == last && ev.Kind != flowscope.EventAnomaly:
 			l.fail(ev, "comes too late in its call")
 		default:
 			last = rank(ev.Kind)

@@ -1,5 +1,12 @@
 package flowscope
 
+import (
+	"context"
+	"log/slog"
+
+	"github.com/flowscope-go/flowscope/internal/tcp"
+)
+
 // TrackerStats counts what a tracker has seen since it was made.
 // FlowsCreated is always FlowsEnded + FlowsActive.
 type TrackerStats struct {
@@ -20,4 +27,179 @@ type TrackerStats struct {
 	ClockBackward uint64 // stamps before the time already reached
 	ClockSuspects uint64 // stamps far ahead that were not believed at once
 	ClockJumps    uint64 // leaps that two stamps agreed on
+
+	// Anomalies counts by AnomalyKind, whether or not EventAnomaly is wanted;
+	// AnomaliesUntold those that had no place in their call's events.
+	Anomalies       [numAnomalyKinds]uint64
+	AnomaliesUntold uint64
+}
+
+// DriverStats are the counters of a FlowDriver: those of its tracker and, over
+// all sides of all connections, what became of their bytes.
+type DriverStats struct {
+	TrackerStats
+	Streams StreamStats
+	// Late counts segments that arrived after their bytes were given up, and
+	// Duplicates those that brought nothing new.
+	Late, Duplicates uint64
+	// BudgetGaps counts gaps made because there was no room.
+	BudgetGaps uint64
+	// HeldBytes is what early bytes occupy now, and MemoryBytes the same with
+	// the memory kept for the next. Built-in streams only.
+	HeldBytes, MemoryBytes int64
+}
+
+// AnomalyKind names something that should not be, or need not be well. Beside
+// each stands what Offset and Len of its event mean; Len is summed up where one
+// call has several of a kind for one side of a flow.
+type AnomalyKind uint8
+
+const (
+	// AnomalyBufferOverflow: a Reassembler lost bytes to its limit. Len: bytes.
+	AnomalyBufferOverflow AnomalyKind = iota + 1
+	// AnomalyOutOfOrderSegment: segments came early. Len: segments.
+	AnomalyOutOfOrderSegment
+	// AnomalyFlowTableEvictionPressure: the table is full. No flow. Offset:
+	// flows evicted since the tracker was made; Len: in this call.
+	AnomalyFlowTableEvictionPressure
+	// AnomalyConflictingOverlap: two copies of the same bytes differ; somebody
+	// may be evading. Offset, Len: where.
+	AnomalyConflictingOverlap
+	// AnomalyGap: bytes were given up. Offset: of the first; Len: bytes.
+	AnomalyGap
+	// AnomalyMemoryCap: a stream had no room and gave up a hole. Len: bytes.
+	AnomalyMemoryCap
+	// AnomalyImplausibleRST: a reset that no receiver would believe. Len: packets.
+	AnomalyImplausibleRST
+	// AnomalyImplausibleSYN: a SYN that fits no connection. Len: packets.
+	AnomalyImplausibleSYN
+	// AnomalyImplausibleACK: acknowledges what was never sent. Len: packets.
+	AnomalyImplausibleACK
+	// AnomalyOutOfWindow: a segment far beyond what may be sent. Len: bytes.
+	AnomalyOutOfWindow
+	// AnomalyFINConflict: a FIN at another place than the first. Len: packets.
+	AnomalyFINConflict
+	// AnomalyDataAfterClose: bytes beyond the FIN of their side. Len: bytes.
+	AnomalyDataAfterClose
+	// AnomalyDataWithoutACK: payload without the ACK flag, which receivers
+	// ignore. Len: bytes.
+	AnomalyDataWithoutACK
+	// AnomalyDataOnRST: payload of a reset, which is no data. Len: bytes.
+	AnomalyDataOnRST
+	// AnomalyDataBeforeHandshake: payload of a responder that has not answered
+	// the SYN. Len: bytes.
+	AnomalyDataBeforeHandshake
+	// AnomalySYNDataIgnored: the receiver took the SYN but not its data.
+	AnomalySYNDataIgnored
+	// AnomalyLateData: bytes that arrived after they were given up. Offset,
+	// Len: where.
+	AnomalyLateData
+	// AnomalyClockBackward: a stamp before the time already reached. No flow.
+	AnomalyClockBackward
+	// AnomalyClockJump: a stamp far ahead; not believed until confirmed. No flow.
+	AnomalyClockJump
+
+	numAnomalyKinds
+)
+
+var anomalyNames = [numAnomalyKinds]string{
+	AnomalyBufferOverflow: "buffer_overflow", AnomalyOutOfOrderSegment: "ooo_segment",
+	AnomalyFlowTableEvictionPressure: "flow_table_eviction", AnomalyConflictingOverlap: "conflicting_overlap",
+	AnomalyGap: "gap", AnomalyMemoryCap: "memory_cap", AnomalyImplausibleRST: "implausible_rst",
+	AnomalyImplausibleSYN: "implausible_syn", AnomalyImplausibleACK: "implausible_ack",
+	AnomalyOutOfWindow: "out_of_window", AnomalyFINConflict: "fin_conflict",
+	AnomalyDataAfterClose: "data_after_close", AnomalyDataWithoutACK: "data_without_ack",
+	AnomalyDataOnRST: "data_on_rst", AnomalyDataBeforeHandshake: "data_before_handshake",
+	AnomalySYNDataIgnored: "syn_data_ignored", AnomalyLateData: "late_data",
+	AnomalyClockBackward: "clock_backward", AnomalyClockJump: "clock_jump",
+}
+
+// String is a short name, such as "buffer_overflow": the label of metrics and
+// logs.
+func (k AnomalyKind) String() string { return nameOf(anomalyNames[:], int(k)) }
+
+// Severity says how much an anomaly matters.
+type Severity uint8
+
+const (
+	SeverityInfo    Severity = iota // happens in every network
+	SeverityWarning                 // something was lost, or is odd
+	SeverityError                   // what was seen may not be what was received
+)
+
+// String is "info", "warning" or "error".
+func (s Severity) String() string { return nameOf([]string{"info", "warning", "error"}, int(s)) }
+
+// Severity of the kind.
+func (k AnomalyKind) Severity() Severity {
+	switch k {
+	case AnomalyOutOfOrderSegment, AnomalySYNDataIgnored, AnomalyClockBackward, AnomalyDataOnRST:
+		return SeverityInfo
+	case AnomalyConflictingOverlap, AnomalyMemoryCap, AnomalyBufferOverflow:
+		return SeverityError
+	}
+	return SeverityWarning
+}
+
+// noted maps what the TCP room finds remarkable to anomalies.
+var noted = [...]struct {
+	note tcp.Note
+	kind AnomalyKind
+}{
+	{tcp.ImplausibleRST, AnomalyImplausibleRST},
+	{tcp.StraySYN | tcp.BadSYNACK, AnomalyImplausibleSYN},
+	{tcp.ImplausibleACK, AnomalyImplausibleACK},
+	{tcp.OutOfWindow, AnomalyOutOfWindow},
+	{tcp.FINConflict, AnomalyFINConflict},
+	{tcp.DataAfterFIN, AnomalyDataAfterClose},
+	{tcp.DataBeforeHandshake, AnomalyDataBeforeHandshake},
+	{tcp.SYNDataIgnored, AnomalySYNDataIgnored},
+	{tcp.NoACK, AnomalyDataWithoutACK},
+}
+
+// anomalous are the notes that are anomalies.
+const anomalous = tcp.ImplausibleRST | tcp.StraySYN | tcp.BadSYNACK | tcp.ImplausibleACK | tcp.OutOfWindow |
+	tcp.FINConflict | tcp.DataAfterFIN | tcp.DataBeforeHandshake | tcp.SYNDataIgnored | tcp.NoACK
+
+// LogEvent writes one event to a logger, at a level that fits its kind: flows
+// that start and end at Info, anomalies by severity at Info, Warn or Error,
+// gaps at Warn, the rest at Debug. Keys appear in their own text form; payload
+// never appears.
+func LogEvent[K comparable](logger *slog.Logger, ev *FlowEvent[K]) {
+	level := slog.LevelDebug
+	switch ev.Kind {
+	case EventStarted, EventEnded:
+		level = slog.LevelInfo
+	case EventGap:
+		level = slog.LevelWarn
+	case EventAnomaly:
+		level = [...]slog.Level{slog.LevelInfo, slog.LevelWarn, slog.LevelError}[ev.Anomaly.Severity()]
+	}
+	ctx := context.Background()
+	if !logger.Enabled(ctx, level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 12)
+	if ev.Flow != 0 {
+		attrs = append(attrs, slog.Uint64("flow", uint64(ev.Flow)), slog.Any("key", ev.Key), slog.String("l4", ev.L4.String()))
+	}
+	switch ev.Kind {
+	case EventStateChange:
+		attrs = append(attrs, slog.String("from", ev.From.String()), slog.String("to", ev.State.String()))
+	case EventPacket, EventLate:
+		attrs = append(attrs, slog.String("side", ev.Side.String()), slog.Int64("len", ev.Len), slog.Int("payload", len(ev.Bytes)))
+	case EventData, EventGap, EventSideClosed, EventUrgent:
+		attrs = append(attrs, slog.String("side", ev.Side.String()), slog.Int64("offset", ev.Offset), slog.Int64("len", ev.Len))
+		if ev.Kind == EventGap {
+			attrs = append(attrs, slog.String("cause", ev.Cause.String()))
+		}
+	case EventAnomaly:
+		attrs = append(attrs, slog.String("kind", ev.Anomaly.String()), slog.String("severity", ev.Anomaly.Severity().String()),
+			slog.String("side", ev.Side.String()), slog.Int64("offset", ev.Offset), slog.Int64("len", ev.Len))
+	case EventEnded, EventReleased:
+		attrs = append(attrs, slog.String("reason", ev.Reason.String()), slog.String("history", ev.History.String()),
+			slog.Uint64("packets", ev.Stats.Packets[0]+ev.Stats.Packets[1]), slog.Uint64("bytes", ev.Stats.Bytes[0]+ev.Stats.Bytes[1]))
+	}
+	attrs = append(attrs, slog.Time("time", ev.Timestamp.Time()))
+	logger.LogAttrs(ctx, level, ev.Kind.String(), attrs...)
 }

@@ -1,8 +1,9 @@
 package flowscope
 
 import (
-	"fmt"
+	"math"
 
+	"github.com/flowscope-go/flowscope/internal/clock"
 	"github.com/flowscope-go/flowscope/internal/stream"
 )
 
@@ -75,13 +76,12 @@ func (f ReassemblerFunc[K]) NewReassembler(key K, side FlowSide) Reassembler { r
 // Delivery takes what a Reassembler has to say in one call. The zero value is
 // ready, so a Reassembler can be tested without a driver.
 type Delivery struct {
-	items   []stream.Item
-	drops   []drop
-	poison  bool
-	offset  int64 // of the next byte, kept by whoever owns the stream
-	time    Timestamp
-	packet  uint64
-	private bool // items carry positions of their own
+	items  []stream.Item
+	drops  []drop
+	poison bool
+	offset int64 // of the next byte
+	time   Timestamp
+	packet uint64
 }
 
 type drop struct {
@@ -263,7 +263,7 @@ func (r *BufferedReassembler) add(p []byte, out *Delivery) {
 	}
 	lost := excess
 	if r.policy == OverflowDropFlow {
-		lost = len(r.buf) + len(p) // the held bytes are lost too
+		lost = len(p) // what was held counts as received
 		r.buf, r.poisoned = nil, true
 		out.Poison()
 	} else {
@@ -332,26 +332,141 @@ func (f BufferedReassemblerFactory[K]) NewReassembler(K, FlowSide) Reassembler {
 	return NewBufferedReassembler(max, f.Overflow)
 }
 
-// StreamConfig bounds a StreamReassembler. 0 stands for the default.
-type StreamConfig struct {
-	// SideBytes bounds the early bytes held, with what it takes to keep them.
-	// Default 256 KiB.
-	SideBytes int
-	// SidePieces bounds the pieces they lie in. Default 1,024.
-	SidePieces int
-	// Overlap says who wins where held bytes are sent again. Default
-	// OverlapFirst.
-	Overlap OverlapPolicy
-	// Remember is how many delivered bytes are kept to notice retransmissions
-	// that differ. Default none.
-	Remember int
-	// HoleAcked, HoleTimeout: see Config.
-	HoleAcked, HoleTimeout int64
+// StreamReassembler is the engine of the driver's built-in streams, for those
+// who compose a Reassembler of their own around it: it holds what comes early,
+// fills holes, decides overlaps, and gives up what does not come. Make one with
+// NewStreamReassembler.
+type StreamReassembler struct {
+	arena *stream.Arena
+	side  streamSide
+	times holeTimes
+	items []stream.Item
 }
 
-func (p OverlapPolicy) check() error {
-	if p >= numOverlapPolicies {
-		return fmt.Errorf("%w: unknown overlap policy %d", ErrConfig, p)
+// NewStreamReassembler makes a reassembler with a budget of its own. Of cfg it
+// takes SideBytes, SidePieces, Overlap, Remember and the times of holes.
+func NewStreamReassembler(cfg Config) (*StreamReassembler, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	// What one side may hold, and as much again for moving it.
+	cfg.TotalBytes = 4 * int64(cfg.SideBytes)
+	return &StreamReassembler{arena: stream.NewArena(cfg.limits()), times: cfg.holeTimes()}, nil
+}
+
+// Segment implements Reassembler.
+func (r *StreamReassembler) Segment(s Segment, out *Delivery) {
+	r.begin()
+	r.arena.Insert(&r.side.s, stream.Segment{
+		Pos: s.Pos, Bytes: s.Payload, Missing: s.Missing, Time: int64(s.Time), ID: s.Packet,
+	}, &r.items)
+	r.side.skipCut(r.arena, s.Pos, len(s.Payload), s.Missing, &r.items)
+	r.say(out)
+}
+
+// Acked implements Acker.
+func (r *StreamReassembler) Acked(pos int64, now Timestamp, _ *Delivery) {
+	r.side.ackedTo(pos, int64(now))
+}
+
+// Wait implements Waiter.
+func (r *StreamReassembler) Wait(now Timestamp, out *Delivery) (next Timestamp) {
+	r.begin()
+	at := r.side.wait(r.arena, int64(now), &r.times, false, &r.items)
+	r.say(out)
+	if at == math.MaxInt64 {
+		return 0
+	}
+	return Timestamp(at)
+}
+
+// Fin implements Reassembler: what is held is delivered, with its gaps.
+func (r *StreamReassembler) Fin(out *Delivery) {
+	r.begin()
+	r.arena.Finish(&r.side.s, -1, stream.Ended, &r.items)
+	r.say(out)
+}
+
+// Rst implements Reassembler: as Fin, since held bytes were received too.
+func (r *StreamReassembler) Rst(out *Delivery) { r.Fin(out) }
+
+func (r *StreamReassembler) begin() {
+	r.arena.Begin()
+	clear(r.items)
+	r.items = r.items[:0]
+}
+
+// say hands the items on as they are, with the times of their own packets.
+func (r *StreamReassembler) say(out *Delivery) {
+	for i := range r.items {
+		it := r.items[i]
+		switch it.Kind {
+		case stream.Data, stream.Gap:
+			it.Pos = out.offset
+			out.offset += it.Len
+			out.items = append(out.items, it)
+		case stream.Conflict:
+			out.Dropped(AnomalyConflictingOverlap, 0, it.Len)
+		}
+	}
+}
+
+// streamSide is one side's stream and its patience with holes.
+type streamSide struct {
+	s     stream.Stream
+	acked int64 // the other side has confirmed everything below
+	ackAt int64 // since when it has confirmed more than was delivered
+}
+
+// holeTimes is how long a hole is waited for.
+type holeTimes struct {
+	acked int64 // after the receiver confirmed it
+	both  int64 // with both sides seen
+	lone  int64 // with one side seen, so that no confirmation can come
+}
+
+// ackedTo takes the other side's confirmation.
+func (x *streamSide) ackedTo(pos, now int64) {
+	if pos <= x.acked {
+		return
+	}
+	if x.acked <= x.s.Next() {
+		x.ackAt = now
+	}
+	x.acked = pos
+}
+
+// skipCut gives up at once what the capture cut off the segment that has just
+// been inserted at pos: it will not come from anywhere else.
+func (x *streamSide) skipCut(a *stream.Arena, pos int64, captured, missing int, out *[]stream.Item) {
+	if end := pos + int64(captured); missing > 0 && x.s.Next() == end {
+		a.Skip(&x.s, end+int64(missing), stream.Cut, out)
+	}
+}
+
+// wait gives up the holes that were waited for long enough by now, and says when
+// to look again; math.MaxInt64 is never.
+func (x *streamSide) wait(a *stream.Arena, now int64, h *holeTimes, lone bool, out *[]stream.Item) (next int64) {
+	for !x.s.Idle() {
+		pos, size, since, ok := a.FirstHole(&x.s)
+		if !ok {
+			break
+		}
+		patience := h.both
+		if lone {
+			patience = h.lone
+		}
+		at, upTo, cause := clock.Add(since, patience), pos+size, stream.Expired
+		if x.acked > pos {
+			if soon := clock.Add(max(x.ackAt, since), h.acked); soon < at {
+				at, upTo, cause = soon, x.acked, stream.Acknowledged
+			}
+		}
+		if now < at {
+			return at
+		}
+		a.Skip(&x.s, upTo, cause, out)
+	}
+	return math.MaxInt64
 }

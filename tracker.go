@@ -30,6 +30,7 @@ type FlowTracker[K comparable, S any] struct {
 	idle    [numIdleClasses]int64
 	limit   int // MaxFlows, or what SetMaxFlows lowered it to
 
+	hook   hook[K, S] // of a FlowDriver, or nil
 	table  *flowtable.Table[K, flow[S]]
 	clock  clock.Clock
 	nextID FlowID
@@ -58,6 +59,24 @@ type FlowTracker[K comparable, S any] struct {
 	marked    []flowtable.ID // closed from outside, to be ended by the next call
 	unsettled bool           // there is something for settle to do
 	expired   []flowtable.ID // scratch
+
+	pending []pendingAnomaly // of this call, not told yet
+	told    int              // anomalies in this call's events
+}
+
+// hook is how a tracker tells its driver what happens to a flow: the one place
+// where something calls up. The flow's state is the driver's.
+type hook[K comparable, S any] interface {
+	// segment takes a segment that belongs to the flow's connection, and wake a
+	// flow that came up in the wheel. They report whether the flow must end.
+	segment(s *slot[K, S], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool
+	wake(s *slot[K, S], now int64) bool
+	// alarm is when the flow must come up in the wheel at the latest, or 0.
+	alarm(s *slot[K, S]) int64
+	// ending comes before the flow's Ended, forget when its state is let go.
+	ending(s *slot[K, S], reason EndReason)
+	forget(s *slot[K, S])
+	streams(s *slot[K, S], to *[2]StreamStats)
 }
 
 // Queues of the flow table, in the order in which flows are evicted.
@@ -112,6 +131,7 @@ func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] {
 		if int(x.Refused) < numRefusals {
 			t.stats.Refused[x.Refused]++
 		}
+		t.tell(nil)
 		return t.events
 	}
 	wire := max(v.WireLen, len(v.Frame))
@@ -124,6 +144,7 @@ func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] {
 	if s != nil && !t.plain(&s.Value) {
 		if s = t.current(hash, s); s != nil && s.Value.bits&lingering != 0 {
 			t.late(s, wire)
+			t.tell(nil)
 			return t.events
 		}
 	}
@@ -131,6 +152,7 @@ func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] {
 		s = t.start(hash, nil)
 	}
 	t.packet(hash, s, wire)
+	t.tell(nil)
 	return t.events
 }
 
@@ -156,6 +178,7 @@ func (t *FlowTracker[K, S]) begin(packet uint64) {
 	t.events = t.events[:0]
 	t.finals = t.finals[:0]
 	t.packetID = 0
+	t.told, t.pending = 0, t.pending[:0]
 	if t.unsettled {
 		t.settle()
 	}
@@ -175,6 +198,9 @@ func (t *FlowTracker[K, S]) settle() {
 			continue // named twice, and the table is empty by now
 		}
 		s := t.table.At(id)
+		if t.hook != nil {
+			t.hook.forget(s)
+		}
 		if s.Value.bits&spent != 0 {
 			t.table.Free(s)
 			continue
@@ -220,11 +246,13 @@ func (t *FlowTracker[K, S]) tick(stamp int64) {
 		return
 	case clock.Backward:
 		t.stats.ClockBackward++
+		t.anomaly(AnomalyClockBackward, nil, 0, 0, 1)
 		if t.clock.Now() < before {
 			t.redate(t.clock.Now()) // the very first stamp was wrong
 		}
 	case clock.Suspect:
 		t.stats.ClockSuspects++
+		t.anomaly(AnomalyClockJump, nil, 0, 0, 1)
 	case clock.Jumped:
 		t.stats.ClockJumps++
 		t.redate(t.clock.Now())
@@ -243,12 +271,13 @@ func (t *FlowTracker[K, S]) redate(now int64) {
 	s := t.table.At(d.slot)
 	if f := &s.Value; f.id == d.flow && f.bits&(lingering|spent) == 0 {
 		f.last[d.side] = now
-		if f.packets[d.side] == 1 && f.packets[d.side^1] == 0 {
-			f.last[d.side^1], f.first[d.side] = now, now
-			if f.bits&timedSYN != 0 {
-				f.handshake[0] = now
-			}
+		if f.packets[d.side] == 1 {
+			f.first[d.side] = now
 		}
+		if f.packets[d.side^1] == 0 {
+			f.last[d.side^1] = min(f.last[d.side^1], now) // when the flow began
+		}
+		f.redateHandshake(d.side, now)
 		t.file(s, f.since())
 	}
 	d.flow = 0
@@ -406,13 +435,97 @@ func (t *FlowTracker[K, S]) step(hash uint64, s *slot[K, S], side FlowSide, wire
 	if t.cfg.Events.Has(EventPacket) {
 		t.emitPacket(EventPacket, s, side, wire)
 	}
-	if o.Ended() {
-		reason := EndFIN
-		if o.To == tcp.Reset {
-			reason = EndRST
-		}
-		t.end(hash, s, reason)
+	if o.Notes&anomalous != 0 {
+		t.odd(s, side, &g, &o)
 	}
+	overflow := false
+	if g.Flags&tcp.RST != 0 {
+		if g.Len > 0 {
+			t.anomaly(AnomalyDataOnRST, s, side, 0, int64(g.Len))
+		}
+	} else if t.hook != nil {
+		overflow = t.hook.segment(s, side, &g, &o)
+	}
+	t.tell(s)
+	switch {
+	case o.To == tcp.Reset:
+		t.end(hash, s, EndRST)
+	case o.Ended():
+		t.end(hash, s, EndFIN)
+	case overflow:
+		t.end(hash, s, EndBufferOverflow)
+	}
+}
+
+// odd makes anomalies of what the TCP room found remarkable.
+func (t *FlowTracker[K, S]) odd(s *slot[K, S], side FlowSide, g *tcp.Segment, o *tcp.Outcome) {
+	for _, n := range noted {
+		if o.Notes&n.note == 0 {
+			continue
+		}
+		size := int64(1)
+		switch n.kind {
+		case AnomalyOutOfWindow, AnomalyDataAfterClose, AnomalyDataBeforeHandshake, AnomalyDataWithoutACK:
+			size = int64(g.Len)
+		}
+		t.anomaly(n.kind, s, side, o.Pos, size)
+	}
+}
+
+// pendingAnomaly waits for its place in the order of events.
+type pendingAnomaly struct {
+	flow        FlowID // 0: about the tracker as a whole
+	side        FlowSide
+	kind        AnomalyKind
+	offset, len int64
+}
+
+// anomaly counts an anomaly of a flow, or of none, and keeps it for tell. Those
+// of one kind, flow and side become one.
+func (t *FlowTracker[K, S]) anomaly(kind AnomalyKind, s *slot[K, S], side FlowSide, offset, n int64) {
+	t.stats.Anomalies[kind]++
+	if !t.cfg.Events.Has(EventAnomaly) {
+		return
+	}
+	p := pendingAnomaly{side: side, kind: kind, offset: offset, len: n}
+	if s != nil {
+		p.flow = s.Value.id
+	}
+	for i := range t.pending {
+		if q := &t.pending[i]; q.flow == p.flow && q.side == side && q.kind == kind {
+			q.len += n
+			return
+		}
+	}
+	if t.told+len(t.pending) >= t.cfg.MaxAnomalies {
+		t.stats.AnomaliesUntold++
+		return
+	}
+	t.pending = append(t.pending, p)
+}
+
+// tell makes events of the anomalies that wait: those of the flow, and those
+// without one.
+func (t *FlowTracker[K, S]) tell(s *slot[K, S]) {
+	if len(t.pending) == 0 {
+		return
+	}
+	rest := t.pending[:0]
+	for _, p := range t.pending {
+		switch {
+		case p.flow == 0:
+			t.events = append(t.events, FlowEvent[K]{Kind: EventAnomaly, Packet: t.packetID, Timestamp: Timestamp(t.clock.Now())})
+		case s != nil && p.flow == s.Value.id:
+			t.emitSide(EventAnomaly, s, p.side)
+		default:
+			rest = append(rest, p)
+			continue
+		}
+		ev := &t.events[len(t.events)-1]
+		ev.Anomaly, ev.Offset, ev.Len = p.kind, p.offset, p.len
+		t.told++
+	}
+	t.pending = rest
 }
 
 // changed follows a change of TCP state: the time-out, the place in the line of
@@ -455,7 +568,16 @@ func (t *FlowTracker[K, S]) reclass(s *slot[K, S], class idleClass) {
 // file arranges for the flow to be looked at when it will have been silent for
 // too long, counted from the given moment.
 func (t *FlowTracker[K, S]) file(s *slot[K, S], from int64) {
-	if at := clock.Add(from, t.patience(s)); at < math.MaxInt64 {
+	at := int64(math.MaxInt64)
+	if wait := t.patience(s); wait != int64(Never) {
+		at = clock.Add(from, wait)
+	}
+	if t.hook != nil {
+		if alarm := t.hook.alarm(s); alarm != 0 {
+			at = min(at, alarm)
+		}
+	}
+	if at < math.MaxInt64 {
 		t.table.File(s, at)
 	} else {
 		t.table.Unfile(s) // never
@@ -504,10 +626,18 @@ func (t *FlowTracker[K, S]) conclude(hash uint64, s *slot[K, S], reason EndReaso
 // the order of their creation.
 func (t *FlowTracker[K, S]) expire(now int64, limit int) {
 	t.expired = t.expired[:0]
-	for len(t.expired) < limit {
+	for looks := 0; len(t.expired) < limit && looks < 4*limit; looks++ {
 		s := t.table.Due(now)
 		if s == nil {
 			break
+		}
+		if t.hook != nil && s.Value.bits&lingering == 0 {
+			overflow := t.hook.wake(s, now)
+			t.tell(s)
+			if overflow {
+				t.end(t.hash(&s.Key), s, EndBufferOverflow)
+				continue
+			}
 		}
 		if t.overdue(s, now) {
 			t.expired = append(t.expired, s.ID())
@@ -543,6 +673,7 @@ func (t *FlowTracker[K, S]) evict() {
 		}
 		t.stats.FlowsEvicted++
 		t.end(hash, s, EndEvicted)
+		t.anomaly(AnomalyFlowTableEvictionPressure, nil, 0, int64(t.stats.FlowsEvicted), 1)
 		return
 	}
 }
@@ -556,6 +687,10 @@ func (t *FlowTracker[K, S]) end(hash uint64, s *slot[K, S], reason EndReason) {
 	t.live--
 	t.stats.FlowsEnded++
 	t.stats.Ended[reason]++
+	if t.hook != nil {
+		t.hook.ending(s, reason)
+		t.tell(s)
+	}
 	if reason == EndForceClosed {
 		f.conn.Abort()
 	}
@@ -617,6 +752,14 @@ func (t *FlowTracker[K, S]) emit(kind EventKind, s *slot[K, S]) *FlowEvent[K] {
 	return &t.events[len(t.events)-1]
 }
 
+// emitSide appends an event about one side of a flow, which need not be the
+// sender of the packet at hand.
+func (t *FlowTracker[K, S]) emitSide(kind EventKind, s *slot[K, S], side FlowSide) *FlowEvent[K] {
+	ev := t.emit(kind, s)
+	ev.Side, ev.Orientation = side, Orientation(s.Value.forward^side)
+	return ev
+}
+
 func (t *FlowTracker[K, S]) emitPacket(kind EventKind, s *slot[K, S], side FlowSide, wire int) {
 	ev := t.emit(kind, s)
 	ev.Side = side
@@ -625,7 +768,7 @@ func (t *FlowTracker[K, S]) emitPacket(kind EventKind, s *slot[K, S], side FlowS
 }
 
 func (t *FlowTracker[K, S]) emitFinal(kind EventKind, s *slot[K, S]) {
-	t.finals = append(t.finals, s.Value.stats())
+	t.finals = append(t.finals, t.statsOf(s))
 	ev := t.emit(kind, s)
 	ev.Side, ev.Orientation = Initiator, Orientation(s.Value.forward)
 	ev.Reason = s.Value.reason
@@ -642,7 +785,8 @@ func (t *FlowTracker[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
 	t.begin(0)
 	t.clock.Advance(int64(now))
 	t.x.Orientation = 0
-	t.expire(t.clock.Now(), t.table.Len())
+	t.expire(t.clock.Now(), math.MaxInt/4)
+	t.tell(nil)
 	return t.events
 }
 
@@ -668,6 +812,7 @@ func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
 		t.conclude(t.hash(&s.Key), s, reason)
 	}
 	t.clock = clock.Clock{Limit: t.clock.Limit}
+	t.tell(nil)
 	return t.events
 }
 

@@ -308,10 +308,14 @@ func TestAFullDiskIsAnErrorSaidOnce(t *testing.T) {
 }
 
 func TestProgressIsForBigFilesOnTerminals(t *testing.T) {
-	require.Nil(t, newProgress(os.Stderr, "sample.pcapng"), "a small file")
+	terminal, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0) // a character device too
+	require.NoError(t, err)
+	defer terminal.Close()
+	require.Nil(t, newProgress(terminal, "sample.pcapng"), "a small file")
 	big := filepath.Join(t.TempDir(), "big.pcap")
 	require.NoError(t, os.WriteFile(big, nil, 0o600))
 	require.NoError(t, os.Truncate(big, bigFile)) // a hole, not bytes
+	require.NotNil(t, newProgress(terminal, big))
 	require.Nil(t, newProgress(&bytes.Buffer{}, big), "no file at all")
 	pipe, err := os.Open(big)
 	require.NoError(t, err)

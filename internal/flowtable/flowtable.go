@@ -20,12 +20,6 @@
 // everything that comes out follows from the order of what was done before.
 package flowtable
 
-import (
-	"fmt"
-
-	"github.com/flowscope-go/flowscope/internal/invariants"
-)
-
 // MaxCapacity is the largest table: slot numbers and their marks fit 32 bits.
 const MaxCapacity = 1 << 28
 
@@ -68,8 +62,8 @@ const (
 	chunkLen  = 1 << chunkBits
 )
 
-// New makes a table for at most capacity slots. Only the index is allocated
-// now: 16 to 32 bytes for each slot of the capacity.
+// New makes a table for at most capacity slots, 0 to MaxCapacity. Only the index
+// is allocated now: 16 to 32 bytes for each slot of the capacity.
 func New[K comparable, V any](capacity int) *Table[K, V] {
 	t := &Table[K, V]{index: newIndex(capacity)}
 	t.wheel.next = never
@@ -169,26 +163,5 @@ func (t *Table[K, V]) All(yield func(*Slot[K, V]) bool) {
 		if s.queue != 0 && !yield(s) {
 			return
 		}
-	}
-}
-
-// Check verifies the structure in builds that check invariants. It panics with
-// a description: it can only be reached by a bug of this package or its owner.
-func (t *Table[K, V]) Check(hash func(*K) uint64) {
-	if !invariants.Enabled {
-		return
-	}
-	n := 0
-	for _, w := range t.index.words {
-		if w == 0 {
-			continue
-		}
-		n++
-		if s := t.At(ID(w)); t.Find(hash(&s.Key), &s.Key) != s {
-			panic(fmt.Sprintf("flowtable: slot %d cannot be found", ID(w)))
-		}
-	}
-	if n != t.found {
-		panic(fmt.Sprintf("flowtable: index holds %d of %d", n, t.found))
 	}
 }

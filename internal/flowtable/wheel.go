@@ -20,7 +20,7 @@ import (
 // time-out of minutes takes five looks, however many slots there are and however
 // far apart the calls.
 type wheel struct {
-	now   uint64 // see ordered; Due leaves it at or before the time it was asked for
+	now   uint64 // see ordered; not after the last Due that found something
 	next  uint64 // no bucket in use begins before it; 0 while there are current slots
 	used  [levels][buckets / 64]uint64
 	heads [levels*buckets + 1]ID // the last one holds the current slots
@@ -94,14 +94,11 @@ func (t *Table[K, V]) Pending(now int64) bool { return ordered(now) >= t.wheel.n
 // it again under the right one. Filing under a time that has passed brings it
 // straight back.
 //
-// An earlier now than in the last call is in order, but costs a look at each
-// slot filed for the next while.
+// It is in order to ask about an earlier time than before, but it may cost a
+// walk over the slots filed for the next while.
 func (t *Table[K, V]) Due(now int64) *Slot[K, V] {
 	w := &t.wheel
 	to := ordered(now)
-	if to < w.now {
-		t.rewind(to)
-	}
 	for w.heads[current] == 0 {
 		if to < w.next {
 			return nil
@@ -114,6 +111,9 @@ func (t *Table[K, V]) Due(now int64) *Slot[K, V] {
 		}
 		w.next, w.now = 0, max(w.now, start)
 		t.makeCurrent(b)
+	}
+	if to < w.now {
+		t.rewind(to)
 	}
 	s := t.At(w.heads[current])
 	t.Unfile(s)
@@ -131,7 +131,8 @@ func (t *Table[K, V]) Due(now int64) *Slot[K, V] {
 //	filed   5A | 07 | 40    ->   filed   5A | 07 | ..
 //	filed   5A | 09 | ..         filed   5A | 09 | ..
 //
-// Without it, what is filed from now on would wait until the later time returns.
+// Without it, a slot filed between the two times would be handed out for ever:
+// it is not due yet, but the wheel would call its time passed.
 func (t *Table[K, V]) rewind(to uint64) {
 	w := &t.wheel
 	level := levelOf(to ^ w.now)

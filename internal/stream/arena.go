@@ -1,5 +1,7 @@
 package stream
 
+import "github.com/flowscope-go/flowscope/internal/invariants"
+
 // Arena holds the early bytes of many streams under one budget. What is here:
 //
 //	held   records, rings and buffers of streams that wait
@@ -147,11 +149,7 @@ func (a *Arena) giveBuffer(d *side, buf []byte) {
 
 // rest lays a buffer down for the next who asks, or lets it go.
 func (a *Arena) rest(buf []byte) {
-	if invariants {
-		for i := range buf {
-			buf[i] = 0xA5
-		}
-	}
+	invariants.Trample(buf)
 	if len(buf) > 0 && a.idle+int64(len(buf)) <= a.idleLimit() {
 		a.idle += int64(len(buf))
 		a.buffers.put(buf)

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/flowscope-go/flowscope/internal/invariants"
 )
 
 func TestItemsAreGoodUntilBegin(t *testing.T) {
@@ -31,8 +33,8 @@ func goodUntilBegin(t *testing.T, arriving string) {
 	require.Equal(t, "early", string(out[len(out)-1].Bytes), "held, not the frame's")
 
 	a.Begin()
-	if invariants {
-		require.Equal(t, bytes.Repeat([]byte{0xA5}, 5), out[len(out)-1].Bytes, "trampled, so that keepers notice")
+	if invariants.Enabled {
+		require.Equal(t, bytes.Repeat([]byte{0xDB}, 5), out[len(out)-1].Bytes, "trampled, so that keepers notice")
 	}
 }
 

@@ -61,14 +61,15 @@ func (c *Conn) refusal(opener *half, g *Segment) credit {
 	return outside
 }
 
-// incomplete reports whether packets are known to be missing from our view.
+// incomplete reports whether packets are known to be missing from our view. A
+// responder that has not answered yet is not missing.
 func (c *Conn) incomplete() bool {
 	if c.bits&midstream != 0 {
 		return true
 	}
 	for k := range c.half {
 		h := &c.half[k]
-		if !h.has(seen) || h.lag > 0 || h.has(unseen) {
+		if !h.has(seen) && c.state != SynSent || h.lag > 0 || h.has(awaited|unseen) {
 			return true
 		}
 	}

@@ -10,38 +10,50 @@ const maxCandidates = 2
 // with another number is proof enough.
 //
 //	state                SYN with another number
-//	opening, by opener   a new attempt: replaces this connection
-//	both FINs seen       replaces it
+//	no number seen yet   replaces this connection, which is none
+//	opening, by opener   a new attempt: replaces it
+//	both FINs seen       replaces it, as does one after a reset in doubt
 //	otherwise            a candidate, until a SYN+ACK acknowledges it or, where
-//	                     the other side is not captured, data follows at it
+//	                     the other side is not captured, an ACK follows at it
 func (c *Conn) Reuses(i Side, g *Segment, stale bool) bool {
 	i &= 1
 	switch {
-	case g.Flags&(SYN|ACK|RST|FIN) == SYN:
+	case g.Flags&RST != 0:
+		return false
+	case g.Flags&(SYN|FIN) == SYN && c.blank():
+		return true
+	case g.Flags&(SYN|ACK|FIN) == SYN:
 		return c.reusesSYN(i, g, stale)
-	case c.nothers == 0 || c.Opening() || g.Flags&RST != 0:
+	case c.nothers == 0 || c.Opening():
 		return false
 	case g.Flags&(SYN|ACK) == SYN|ACK:
 		return c.candidate(1-i, g.Ack-1)
-	default:
+	case g.Flags&ACK != 0:
 		return !c.half[1-i].has(seen) && c.candidate(i, g.Seq-1)
 	}
+	return false
+}
+
+// blank reports whether segments were seen but none of them had a number that
+// counts: a scanner's probe must not take the place of the SYN that follows it.
+func (c *Conn) blank() bool {
+	return c.bits&begun != 0 && (c.half[0].bits|c.half[1].bits)&anchored == 0
 }
 
 func (c *Conn) reusesSYN(i Side, g *Segment, stale bool) bool {
-	s := &c.half[i]
-	if s.has(synned) && s.base == g.Seq+1 || !s.has(anchored) {
-		return false
-	}
-	if !s.has(synned) && (s.base == g.Seq+1 || s.end == 0) {
-		return false // the SYN of this connection, captured late
-	}
+	s, first := &c.half[i], g.Seq+1
 	switch {
-	case c.Opening() && i == Initiator:
+	case s.has(synned) && s.base == first:
+		return false // retransmitted
+	case s.has(anchored) && !s.has(synned) && s.begins(first, g.Len):
+		return false // the SYN of this connection, captured late
+	case stale:
 		return true
+	case !s.has(anchored):
+		return false // simultaneous open
 	case c.Opening():
-		return false
-	case c.Finished(), c.PendingReset(), stale:
+		return i == Initiator
+	case c.Finished(), c.PendingReset():
 		return true
 	}
 	if !c.candidate(i, g.Seq) {
@@ -55,17 +67,21 @@ func (c *Conn) reusesSYN(i Side, g *Segment, stale bool) bool {
 func (c *Conn) Reopens(i Side, g *Segment) bool {
 	i &= 1
 	s, p := &c.half[i], &c.half[1-i]
+	first := g.Seq + 1
 	switch g.Flags & (SYN | ACK | RST | FIN) {
 	case SYN:
-		return !s.has(anchored) || s.base != g.Seq+1
+		return !s.has(anchored) || s.base != first
 	case SYN | ACK:
-		if !s.has(synned) && p.has(synned) && p.base == g.Ack {
+		switch {
+		case s.has(anchored) && s.base == first:
+			return false // retransmitted
+		case c.bits&settled == 0 && !s.has(synned) && p.holds(g.Ack):
 			return true // somebody else had refused the SYN
 		}
-		return s.has(synned) && s.base != g.Seq+1 && !p.has(seen)
-	default:
-		return false
+		// The SYN was not captured, but nobody of this connection has it.
+		return !p.has(seen) || !p.holds(g.Ack)
 	}
+	return false
 }
 
 // Succeed turns c into the connection that replaces it, before the segment

@@ -33,6 +33,7 @@ const (
 // Side names a half: the one who opened the connection or the one who answered.
 type Side uint8
 
+// The sides.
 const (
 	Initiator Side = 0
 	Responder Side = 1
@@ -44,7 +45,7 @@ type Segment struct {
 	Len            uint32 // payload bytes on the wire, captured or not
 	Window         uint16 // as in the header, unscaled
 	Flags          uint8
-	WindowScale    uint8 // of a SYN's option
+	WindowScale    uint8 // of a SYN's option, valid with HasWindowScale
 	HasWindowScale bool
 }
 
@@ -52,20 +53,21 @@ type Segment struct {
 // no handshake seen, which is also where every connection starts.
 type State uint8
 
+// The states, in the order of a connection's life.
 const (
-	Active State = iota
-	SynSent
-	SynReceived
-	Established
-	FinWait
-	ClosingTcp
-	Closed
-	Reset
-	Aborted // ended from outside; never reached by segments
+	Active      State = iota
+	SynSent           // the initiator's SYN was seen
+	SynReceived       // the responder's too, or at least that one
+	Established       // both are acknowledged
+	FinWait           // one side has said FIN
+	ClosingTcp        // both have
+	Closed            // and both FINs are acknowledged
+	Reset             // a RST was believed
+	Aborted           // ended from outside; never reached by segments
 )
 
 // Note marks what is remarkable about a segment. Several may be set.
-type Note uint16
+type Note uint32
 
 const (
 	// Retransmission: all of the payload was seen before.
@@ -73,12 +75,14 @@ const (
 	// OutOfOrder: the payload reaches no further than what was seen, but some
 	// of it stands behind a hole, so it may close that.
 	OutOfOrder
-	// KeepAlive: at most one byte just below the next expected number
-	// (RFC 9293 section 3.8.4).
+	// KeepAlive: at most one byte just below the next expected number, while
+	// nothing is known to be unacknowledged (RFC 9293 section 3.8.4). The byte
+	// is no data.
 	KeepAlive
-	// Hole: the segment begins beyond what was seen, so bytes are missing.
+	// Hole: payload or a FIN beyond what was seen, so bytes are missing.
 	Hole
-	// OutOfWindow: so far ahead that it cannot belong to this connection.
+	// OutOfWindow: so far ahead, or behind, that it cannot belong to this
+	// connection.
 	OutOfWindow
 	// ZeroWindow: the sender cannot take more bytes.
 	ZeroWindow
@@ -88,8 +92,8 @@ const (
 	RepeatedSYN
 	// BadSYNACK: a SYN+ACK that acknowledges no SYN that was seen.
 	BadSYNACK
-	// SYNDataIgnored: the peer acknowledged the SYN but not the data in it
-	// (RFC 7413 section 4.2).
+	// SYNDataIgnored: acknowledges the other side's SYN but not the data in
+	// it, which is void (RFC 7413 section 4.2).
 	SYNDataIgnored
 	// ImplausibleRST: a reset that the receiver would not have believed
 	// (RFC 5961 section 3).
@@ -98,24 +102,37 @@ const (
 	FINConflict
 	// DataAfterFIN: payload beyond the position of the FIN.
 	DataAfterFIN
-	// ImplausibleACK: acknowledges what cannot have been sent.
+	// ImplausibleACK: acknowledges what cannot have been sent, or was long
+	// acknowledged. No receiver takes such a segment (RFC 5961 section 5).
 	ImplausibleACK
 	// DataBeforeHandshake: payload from a responder that has not answered the
 	// SYN yet.
 	DataBeforeHandshake
+	// NoACK: payload or a FIN without the ACK flag, which no receiver takes
+	// (RFC 9293 section 3.10.7.4).
+	NoACK
+	// UnseenACK: acknowledges bytes that were not seen (yet).
+	UnseenACK
+	// WindowProbe: one byte sent into a closed window. It becomes data if the
+	// peer acknowledges it before another copy arrives, and is void otherwise
+	// (RFC 9293 section 3.8.6.1).
+	WindowProbe
 )
 
 // Outcome says what a segment changed.
 type Outcome struct {
-	// Pos is the position of the first payload byte in its half.
+	// Pos is the position of the first payload byte in its half. It may lie
+	// below 0.
 	Pos int64
 	// From and To are the states before and after.
 	From, To State
 	// Established is set once, by the segment that completes the handshake.
 	Established bool
-	// Placed is set when Pos is known, so payload may be put there.
+	// Placed is set when Pos is known and payload may be put there, as far as
+	// it lies below the FIN (Conn.End). Unset, the payload is nobody's.
 	Placed bool
-	Notes  Note
+	// Notes is what is remarkable.
+	Notes Note
 }
 
 // Ended reports whether the segment closed or reset the connection.

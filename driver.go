@@ -1,0 +1,657 @@
+package flowscope
+
+import (
+	"iter"
+	"math"
+
+	"github.com/flowscope-go/flowscope/internal/clock"
+	"github.com/flowscope-go/flowscope/internal/stream"
+	"github.com/flowscope-go/flowscope/internal/tcp"
+)
+
+// FlowDriver is a FlowTracker that also puts the bytes of TCP connections in
+// order: what each side said comes out as Data and Gap events, between the
+// Packet and the Ended of the flow. Make one with NewFlowDriver or
+// NewFlowDriverWithState. It belongs to one goroutine.
+//
+// With a nil factory the driver's own streams do the work: in-order bytes are
+// handed on as they lie in the frame, early ones are held, bounded by
+// Config.SideBytes, SidePieces and TotalBytes, and what does not come is given
+// up after Config.HoleTimeout, or HoleAckedTimeout once the receiver has
+// confirmed it. With a factory each side has a Reassembler of the caller's.
+//
+// Positions count from the byte after the SYN, or from the first byte seen.
+// Payload of a SYN is held until the other side acknowledges it (RFC 7413) and
+// dropped if it acknowledges only the SYN; a byte sent into a closed window is
+// held until it is acknowledged; payload of a RST is no data.
+type FlowDriver[K comparable, S any] struct {
+	// The tracker's per-flow state is the two streams, so there is one table,
+	// one look-up and one lifetime.
+	t       *FlowTracker[K, driven[S]]
+	factory ReassemblerFactory[K]
+	arena   *stream.Arena
+	times   holeTimes
+	items   []stream.Item
+
+	custom     []customSide // the caller's reassemblers; index 0 is none
+	customFree []uint32
+	delivery   Delivery
+
+	simple   bool    // built-in streams, and nothing to remember of what they deliver
+	poisoned bool    // a side of the flow at hand ran full
+	syn      [1]byte // stands for the SYN in a stream; never handed on
+	total    StreamStats
+}
+
+// driven is what a driver keeps with each flow. The caller's state stands first,
+// where its size may be zero.
+type driven[S any] struct {
+	user  S
+	sides [2]drivenSide
+	// alarm is when a hole's time is up at the earliest, 0 if there is none.
+	alarm int64
+}
+
+// drivenSide is the stream of one side. In it, position 0 is the SYN itself and
+// byte 0 of the stream is position 1: so the payload of a SYN that nobody has
+// acknowledged yet is simply early, and held like any other early data.
+type drivenSide struct {
+	streamSide
+	gapBytes  uint64
+	custom    uint32 // the caller's reassembler
+	gaps      uint32
+	conflicts uint32
+	bits      sideBits
+	probe     byte // a byte sent into a closed window
+}
+
+type sideBits uint8
+
+const (
+	sideOpen    sideBits = 1 << iota // the SYN's own position is passed
+	sideHeld                         // payload of the SYN is held
+	sideClosed                       // SideClosed was said
+	sideStopped                      // the caller wants no more bytes
+	sideProbed                       // probe is valid, at Next
+	sideAsked                        // the factory was asked
+)
+
+// customSide is a Reassembler of the caller's.
+type customSide struct {
+	r      Reassembler
+	acker  Acker
+	waiter Waiter
+	wake   int64 // when waiter wants to be called; math.MaxInt64 never
+	offset int64
+	stats  StreamStats
+}
+
+func newFlowDriver[K comparable, S any](ex FlowExtractor[K], factory ReassemblerFactory[K], cfg Config, init func(K) S) *FlowDriver[K, S] {
+	d := &FlowDriver[K, S]{factory: factory, arena: stream.NewArena(cfg.limits()), times: cfg.holeTimes()}
+	d.custom = []customSide{{wake: math.MaxInt64}}
+	d.simple = factory == nil && cfg.Remember == 0
+	var initDriven func(K) driven[S]
+	if init != nil {
+		initDriven = func(k K) driven[S] { return driven[S]{user: init(k)} }
+	}
+	d.t = newFlowTracker(ex, cfg, initDriven)
+	d.t.hook = d
+	return d
+}
+
+// Track takes the next packet and returns what happened; see FlowTracker.Track.
+func (d *FlowDriver[K, S]) Track(v PacketView) []FlowEvent[K] {
+	d.arena.Begin()
+	return d.t.Track(v)
+}
+
+// Sweep says that it is now at least that time; see FlowTracker.Sweep. Holes
+// whose time is up are given up too.
+func (d *FlowDriver[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
+	d.arena.Begin()
+	return d.t.Sweep(now)
+}
+
+// Finish says that the capture is over; see FlowTracker.Finish. What is held is
+// delivered, with its gaps.
+func (d *FlowDriver[K, S]) Finish() []FlowEvent[K] {
+	d.arena.Begin()
+	return d.t.Finish()
+}
+
+// segment dispatches a segment that the flow's TCP connection has taken, and
+// reports whether the flow has to end because a side ran full.
+func (d *FlowDriver[K, S]) segment(s *slot[K, driven[S]], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool {
+	dv := &s.Value.user
+	ds, other := &dv.sides[side], &dv.sides[side^1]
+	x := &d.t.x
+
+	// The plain case: the next bytes of a stream that waits for nothing.
+	const special = tcp.SYN | tcp.FIN | tcp.URG | tcp.ACK
+	if n := len(x.Payload); x.Missing == 0 && g.Flags&special == tcp.ACK && o.Placed && o.Notes&^tcp.ZeroWindow == 0 &&
+		d.simple && ds.bits == sideOpen && ds.s.Idle() && (o.Pos+1 == ds.s.Next() || n == 0) && other.plain() {
+		if n > 0 {
+			ds.s.Advance(int64(n))
+			if d.t.cfg.Events.Has(EventData) {
+				ev := d.t.emitSide(EventData, s, side)
+				ev.Bytes, ev.Offset, ev.Len = x.Payload, o.Pos, int64(n)
+			}
+		}
+		return false
+	}
+	d.poisoned = false
+	if g.Flags&tcp.ACK != 0 && o.Notes&tcp.ImplausibleACK == 0 {
+		d.acknowledged(s, side^1, o)
+	}
+	if o.Placed && (g.Len > 0 || g.Flags&tcp.SYN != 0) {
+		d.payload(s, side, g, o)
+	}
+	d.wakeSides(s, d.t.clock.Now())
+	d.closeSide(s, side)
+	d.closeSide(s, side^1)
+	return d.poisoned
+}
+
+// plain reports whether an ACK of this side's bytes is nothing to think about.
+func (ds *drivenSide) plain() bool { return ds.s.Idle() && ds.bits&(sideHeld|sideProbed) == 0 }
+
+// acknowledged follows an ACK of the bytes of side.
+func (d *FlowDriver[K, S]) acknowledged(s *slot[K, driven[S]], side FlowSide, o *tcp.Outcome) {
+	ds := &s.Value.user.sides[side]
+	if o.Notes&tcp.SYNDataIgnored != 0 && ds.bits&sideHeld != 0 {
+		d.forgetSYN(ds)
+	}
+	if ds.custom == 0 && ds.plain() && o.Notes&tcp.UnseenACK == 0 {
+		return
+	}
+	pos, ok := s.Value.conn.AckedTo(tcp.Side(side))
+	if !ok {
+		return
+	}
+	now := d.t.clock.Now()
+	if ds.bits&sideHeld != 0 && pos > 0 {
+		d.confirmSYN(s, side)
+	}
+	if ds.bits&sideProbed != 0 && pos+1 > ds.s.Next() {
+		ds.bits &^= sideProbed
+		d.insert(s, side, []byte{ds.probe}, stream.Segment{Pos: ds.s.Next(), Time: now, ID: d.t.packetID})
+	}
+	ds.ackedTo(pos+1, now)
+	if c := &d.custom[ds.custom]; c.acker != nil {
+		d.prepare(c)
+		c.acker.Acked(pos, Timestamp(now), &d.delivery)
+		d.deliver(s, side)
+	}
+}
+
+// open passes the SYN's own position.
+func (ds *drivenSide) open() {
+	if ds.bits&(sideOpen|sideHeld) == 0 {
+		ds.s.Advance(1)
+		ds.bits |= sideOpen
+	}
+}
+
+// confirmSYN lets go of the payload of a SYN, which the other side has taken.
+func (d *FlowDriver[K, S]) confirmSYN(s *slot[K, driven[S]], side FlowSide) {
+	ds := &s.Value.user.sides[side]
+	ds.bits = ds.bits&^sideHeld | sideOpen
+	d.insert(s, side, d.syn[:], stream.Segment{})
+}
+
+// forgetSYN drops the payload of a SYN, which the other side has refused.
+func (d *FlowDriver[K, S]) forgetSYN(ds *drivenSide) {
+	d.arena.Drop(&ds.s)
+	ds.s = stream.Stream{}
+	ds.bits &^= sideHeld
+	ds.open()
+}
+
+// payload takes what a segment of side carries.
+func (d *FlowDriver[K, S]) payload(s *slot[K, driven[S]], side FlowSide, g *tcp.Segment, o *tcp.Outcome) {
+	ds, x := &s.Value.user.sides[side], &d.t.x
+	if ds.bits&(sideClosed|sideStopped) != 0 {
+		return
+	}
+	if g.Flags&tcp.SYN != 0 {
+		if g.Len > 0 && ds.bits&sideOpen == 0 {
+			ds.bits |= sideHeld
+			d.insert(s, side, x.Payload, stream.Segment{Pos: 1, Missing: x.Missing, Time: d.t.clock.Now(), ID: d.t.packetID})
+		}
+		ds.open()
+		return
+	}
+	if ds.bits&sideHeld != 0 && s.Value.packets[side^1] == 0 {
+		// The other side is not captured. Whether it took the payload of the
+		// SYN shows in where this side goes on.
+		if o.Pos > 0 {
+			d.confirmSYN(s, side)
+		} else {
+			d.forgetSYN(ds)
+		}
+	}
+	ds.open()
+	if g.Flags&tcp.URG != 0 && d.t.cfg.Events.Has(EventUrgent) {
+		ev := d.t.emitSide(EventUrgent, s, side)
+		ev.Offset = o.Pos + int64(x.TCP.Urgent)
+	}
+	b, missing := x.Payload, x.Missing
+	if fin, ok := s.Value.conn.FINAt(tcp.Side(side)); ok && o.Pos+int64(g.Len) > fin {
+		room := max(fin-o.Pos, 0)
+		b = b[:min(room, int64(len(b)))]
+		missing = int(min(room-int64(len(b)), int64(missing)))
+	}
+	if len(b)+missing == 0 {
+		return
+	}
+	if d.factory != nil {
+		d.dispatch(s, side, b, missing, o.Pos, g)
+		return
+	}
+	if o.Notes&tcp.KeepAlive != 0 && o.Pos+1 < ds.s.Next() {
+		return
+	}
+	if o.Notes&tcp.WindowProbe != 0 && ds.s.Idle() && len(b) == 1 && o.Pos+1 == ds.s.Next() {
+		ds.probe = b[0]
+		ds.bits |= sideProbed
+		return
+	}
+	if o.Pos+1 <= ds.s.Next() {
+		ds.bits &^= sideProbed // the byte was refused, and here is the next try
+	} else {
+		d.t.anomaly(AnomalyOutOfOrderSegment, s, side, o.Pos, 1)
+	}
+	d.insert(s, side, b, stream.Segment{Pos: o.Pos + 1, Missing: missing, Time: d.t.clock.Now(), ID: d.t.packetID})
+}
+
+// insert gives bytes to the side's stream, and says what comes of it.
+func (d *FlowDriver[K, S]) insert(s *slot[K, driven[S]], side FlowSide, b []byte, seg stream.Segment) {
+	ds := &s.Value.user.sides[side]
+	seg.Bytes = b
+	d.items = d.items[:0]
+	d.arena.Insert(&ds.s, seg, &d.items)
+	ds.skipCut(d.arena, seg.Pos, len(b), seg.Missing, &d.items)
+	d.say(s, side)
+}
+
+// say makes events of what the side's stream has to say.
+func (d *FlowDriver[K, S]) say(s *slot[K, driven[S]], side FlowSide) {
+	ds := &s.Value.user.sides[side]
+	for i := range d.items {
+		it := &d.items[i]
+		if it.Pos == 0 && (it.Kind == stream.Data || it.Kind == stream.Gap) {
+			it.Pos, it.Len = 1, it.Len-1 // the SYN's own position
+			if it.Kind == stream.Data {
+				it.Bytes = it.Bytes[1:]
+			}
+		}
+		it.Pos--
+		if it.Len == 0 {
+			continue
+		}
+		switch it.Kind {
+		case stream.Data:
+			if d.factory != nil { // payload of a SYN that counts
+				d.dispatch(s, side, it.Bytes, 0, it.Pos, &tcp.Segment{Flags: tcp.SYN | tcp.ACK})
+				continue
+			}
+			d.data(s, side, it)
+		case stream.Gap:
+			d.gap(s, side, it)
+		case stream.Conflict:
+			ds.conflicts++
+			d.t.anomaly(AnomalyConflictingOverlap, s, side, it.Pos, it.Len)
+		case stream.Late:
+			d.t.anomaly(AnomalyLateData, s, side, it.Pos, it.Len)
+		}
+	}
+	clear(d.items) // do not keep frames alive
+}
+
+func (d *FlowDriver[K, S]) data(s *slot[K, driven[S]], side FlowSide, it *stream.Item) {
+	if d.t.cfg.Events.Has(EventData) && s.Value.user.sides[side].bits&sideStopped == 0 {
+		ev := d.t.emitSide(EventData, s, side)
+		ev.Bytes, ev.Offset, ev.Len = it.Bytes, it.Pos, it.Len
+		ev.Timestamp, ev.Packet = Timestamp(it.Time), it.ID
+	}
+}
+
+func (d *FlowDriver[K, S]) gap(s *slot[K, driven[S]], side FlowSide, it *stream.Item) {
+	ds := &s.Value.user.sides[side]
+	ds.gaps++
+	ds.gapBytes += uint64(it.Len)
+	s.Value.history.again('G', uint16(min(ds.gaps, 1<<16-1)), side)
+	if d.t.cfg.Events.Has(EventGap) && ds.bits&sideStopped == 0 {
+		ev := d.t.emitSide(EventGap, s, side)
+		ev.Offset, ev.Len, ev.Cause = it.Pos, it.Len, GapCause(it.Cause)
+	}
+	d.t.anomaly(AnomalyGap, s, side, it.Pos, it.Len)
+	if it.Cause == stream.Budget {
+		d.t.anomaly(AnomalyMemoryCap, s, side, it.Pos, it.Len)
+		d.poisoned = d.poisoned || d.t.cfg.Overflow == OverflowDropFlow
+	}
+}
+
+// wakeSides gives up the holes of a flow whose time is up, and sets the alarm
+// for the next.
+func (d *FlowDriver[K, S]) wakeSides(s *slot[K, driven[S]], now int64) {
+	dv := &s.Value.user
+	lone := s.Value.packets[0] == 0 || s.Value.packets[1] == 0
+	next := int64(math.MaxInt64)
+	for side := range dv.sides {
+		ds := &dv.sides[side]
+		if c := &d.custom[ds.custom]; c.waiter != nil && now >= c.wake {
+			d.wait(s, FlowSide(side), now)
+		}
+		next = min(next, d.custom[ds.custom].wake)
+		if ds.bits&sideHeld != 0 || ds.s.Idle() {
+			continue
+		}
+		d.items = d.items[:0]
+		next = min(next, ds.wait(d.arena, now, &d.times, lone, &d.items))
+		d.say(s, FlowSide(side))
+	}
+	before := dv.alarm
+	if dv.alarm = 0; next != math.MaxInt64 {
+		dv.alarm = next
+	}
+	if dv.alarm != 0 && (before == 0 || dv.alarm < before) {
+		d.t.file(s, s.Value.since())
+	}
+}
+
+// wake is the tracker's question about a flow that came up in its wheel.
+func (d *FlowDriver[K, S]) wake(s *slot[K, driven[S]], now int64) bool {
+	d.poisoned = false
+	if s.Value.user.alarm != 0 {
+		s.Value.user.alarm = 0
+		d.wakeSides(s, now)
+		d.closeSide(s, Initiator)
+		d.closeSide(s, Responder)
+	}
+	return d.poisoned
+}
+
+func (d *FlowDriver[K, S]) alarm(s *slot[K, driven[S]]) int64 { return s.Value.user.alarm }
+
+// closeSide says that a side is complete, once everything before its FIN was
+// delivered or given up.
+func (d *FlowDriver[K, S]) closeSide(s *slot[K, driven[S]], side FlowSide) {
+	ds := &s.Value.user.sides[side]
+	if ds.bits&sideClosed != 0 || ds.custom != 0 {
+		return
+	}
+	if fin, ok := s.Value.conn.FINAt(tcp.Side(side)); ok && ds.s.Next() == fin+1 {
+		d.closed(s, side, fin, 0)
+	}
+}
+
+func (d *FlowDriver[K, S]) closed(s *slot[K, driven[S]], side FlowSide, offset int64, reason EndReason) {
+	s.Value.user.sides[side].bits |= sideClosed
+	if d.t.cfg.Events.Has(EventSideClosed) {
+		ev := d.t.emitSide(EventSideClosed, s, side)
+		ev.Offset, ev.Reason = offset, reason
+	}
+}
+
+// ending hands over what a flow still holds, before its Ended.
+func (d *FlowDriver[K, S]) ending(s *slot[K, driven[S]], reason EndReason) {
+	f := &s.Value
+	f.user.alarm = 0
+	for side := range f.user.sides {
+		side := FlowSide(side)
+		ds := &f.user.sides[side]
+		offset := ds.s.Next() - 1
+		switch {
+		case ds.custom != 0:
+			offset = d.endCustom(s, side, reason)
+		case ds.bits&(sideHeld|sideOpen) != sideOpen || ds.bits&sideStopped != 0:
+			d.arena.Drop(&ds.s)
+		case ds.bits&sideClosed == 0:
+			d.items = d.items[:0]
+			d.arena.Finish(&ds.s, f.conn.Extent(tcp.Side(side))+1, stream.Ended, &d.items)
+			d.say(s, side)
+			offset = ds.s.Next() - 1
+		default:
+			d.arena.Drop(&ds.s)
+		}
+		if f.bits&isTCP != 0 && f.packets[side] > 0 && ds.bits&sideClosed == 0 {
+			d.closed(s, side, max(offset, 0), reason)
+		}
+	}
+}
+
+// streams fills in what became of the bytes of both sides.
+func (d *FlowDriver[K, S]) streams(s *slot[K, driven[S]], to *[2]StreamStats) {
+	for side := range to {
+		ds := &s.Value.user.sides[side]
+		if ds.custom != 0 {
+			to[side] = d.custom[ds.custom].stats
+			continue
+		}
+		end := uint64(max(ds.s.Next()-1, 0))
+		to[side] = StreamStats{
+			Delivered: end - ds.gapBytes, Gaps: uint64(ds.gaps), GapBytes: ds.gapBytes, Conflicts: uint64(ds.conflicts),
+		}
+	}
+}
+
+// dispatch gives a segment to the caller's Reassembler, making it first if this
+// is the side's first payload.
+func (d *FlowDriver[K, S]) dispatch(s *slot[K, driven[S]], side FlowSide, b []byte, missing int, pos int64, g *tcp.Segment) {
+	ds := &s.Value.user.sides[side]
+	if len(b) == 0 {
+		return
+	}
+	if ds.bits&sideAsked == 0 {
+		ds.bits |= sideAsked
+		if r := d.factory.NewReassembler(s.Key, side); r != nil {
+			ds.custom = d.adopt(r)
+		}
+	}
+	if ds.custom == 0 {
+		return
+	}
+	c := &d.custom[ds.custom]
+	d.prepare(c)
+	c.r.Segment(Segment{
+		Seq: s.Value.conn.Number(tcp.Side(side), pos), Pos: pos, Payload: b, Missing: missing,
+		Time: Timestamp(d.t.clock.Now()), Packet: d.t.packetID, Flags: TCPFlags(g.Flags), Urgent: d.t.x.TCP.Urgent,
+	}, &d.delivery)
+	d.deliver(s, side)
+	if d.custom[ds.custom].waiter != nil {
+		d.wait(s, side, d.t.clock.Now())
+	}
+}
+
+func (d *FlowDriver[K, S]) adopt(r Reassembler) uint32 {
+	c := customSide{r: r, wake: math.MaxInt64}
+	c.acker, _ = r.(Acker)
+	c.waiter, _ = r.(Waiter)
+	if n := len(d.customFree); n > 0 {
+		i := d.customFree[n-1]
+		d.customFree = d.customFree[:n-1]
+		d.custom[i] = c
+		return i
+	}
+	d.custom = append(d.custom, c)
+	return uint32(len(d.custom) - 1)
+}
+
+func (d *FlowDriver[K, S]) prepare(c *customSide) {
+	d.delivery.reset(c.offset, Timestamp(d.t.clock.Now()), d.t.packetID)
+}
+
+func (d *FlowDriver[K, S]) wait(s *slot[K, driven[S]], side FlowSide, now int64) {
+	c := &d.custom[s.Value.user.sides[side].custom]
+	d.prepare(c)
+	next := int64(c.waiter.Wait(Timestamp(now), &d.delivery))
+	if c.wake = math.MaxInt64; next != 0 {
+		c.wake = max(next, clock.Add(now, 1))
+	}
+	d.deliver(s, side)
+}
+
+// deliver makes events of what the caller's Reassembler said.
+func (d *FlowDriver[K, S]) deliver(s *slot[K, driven[S]], side FlowSide) {
+	ds, out := &s.Value.user.sides[side], &d.delivery
+	c := &d.custom[ds.custom]
+	c.offset = out.offset
+	before := c.stats
+	for i := range out.items {
+		it := &out.items[i]
+		if it.Kind == stream.Data {
+			c.stats.Delivered += uint64(it.Len)
+			d.data(s, side, it)
+		} else {
+			c.stats.Gaps++
+			c.stats.GapBytes += uint64(it.Len)
+			d.gap(s, side, it)
+		}
+	}
+	for _, drop := range out.drops {
+		switch drop.kind {
+		case AnomalyConflictingOverlap:
+			c.stats.Conflicts++
+			d.t.anomaly(drop.kind, s, side, c.offset, drop.bytes)
+		case AnomalyOutOfOrderSegment:
+			c.stats.DroppedSegments += uint64(max(drop.segments, 0))
+			d.t.anomaly(drop.kind, s, side, c.offset, int64(drop.segments))
+		default:
+			c.stats.DroppedSegments += uint64(max(drop.segments, 0))
+			c.stats.DroppedBytes += uint64(max(drop.bytes, 0))
+			d.t.anomaly(drop.kind, s, side, c.offset, drop.bytes)
+		}
+	}
+	d.total.add(c.stats, before)
+	d.poisoned = d.poisoned || out.poison
+}
+
+// add adds what changed from one to the other.
+func (t *StreamStats) add(now, before StreamStats) {
+	t.Delivered += now.Delivered - before.Delivered
+	t.Gaps += now.Gaps - before.Gaps
+	t.GapBytes += now.GapBytes - before.GapBytes
+	t.DroppedSegments += now.DroppedSegments - before.DroppedSegments
+	t.DroppedBytes += now.DroppedBytes - before.DroppedBytes
+	t.Conflicts += now.Conflicts - before.Conflicts
+}
+
+// endCustom tells the caller's Reassembler how the flow ended.
+func (d *FlowDriver[K, S]) endCustom(s *slot[K, driven[S]], side FlowSide, reason EndReason) (offset int64) {
+	c := &d.custom[s.Value.user.sides[side].custom]
+	d.prepare(c)
+	switch reason {
+	case EndFIN, EndIdleTimeout, EndFinished:
+		c.r.Fin(&d.delivery)
+	default:
+		c.r.Rst(&d.delivery)
+	}
+	c.acker, c.waiter, c.wake = nil, nil, math.MaxInt64
+	d.deliver(s, side)
+	return d.custom[s.Value.user.sides[side].custom].offset
+}
+
+// forget lets go of the caller's reassemblers of a flow that is gone.
+func (d *FlowDriver[K, S]) forget(s *slot[K, driven[S]]) {
+	for side := range s.Value.user.sides {
+		ds := &s.Value.user.sides[side]
+		if ds.custom != 0 {
+			d.custom[ds.custom] = customSide{wake: math.MaxInt64}
+			d.customFree = append(d.customFree, ds.custom)
+			ds.custom = 0
+		}
+	}
+}
+
+// Reassembler is the caller's Reassembler of one side of a live flow, or of one
+// that ended in the last call; nil if there is none.
+func (d *FlowDriver[K, S]) Reassembler(key K, side FlowSide) Reassembler {
+	if s := d.t.find(&key); s != nil {
+		return d.custom[s.Value.user.sides[side&1].custom].r
+	}
+	return nil
+}
+
+// ReassemblerOf is the caller's Reassembler of one side of an event's flow,
+// without looking the key up again; it answers also for the flow's Ended.
+func (d *FlowDriver[K, S]) ReassemblerOf(ev *FlowEvent[K], side FlowSide) Reassembler {
+	if dv := d.t.State(ev); dv != nil {
+		return d.custom[dv.sides[side&1].custom].r
+	}
+	return nil
+}
+
+// Stop says that the caller wants no more bytes of one side of an event's flow:
+// there is no more Data, Gap or Urgent for it, nothing is held, and a Reassembler
+// gets no more segments. The flow and its counters go on. It reports whether
+// the flow is alive.
+func (d *FlowDriver[K, S]) Stop(ev *FlowEvent[K], side FlowSide) bool {
+	dv := d.t.State(ev)
+	if dv == nil {
+		return false
+	}
+	dv.sides[side&1].bits |= sideStopped
+	return true
+}
+
+// State is the caller's state of an event's flow; see FlowTracker.State.
+func (d *FlowDriver[K, S]) State(ev *FlowEvent[K]) *S {
+	if dv := d.t.State(ev); dv != nil {
+		return &dv.user
+	}
+	return nil
+}
+
+// Get is the live flow of a key, and whether there is one.
+func (d *FlowDriver[K, S]) Get(key K) (Flow[K, S], bool) {
+	s := d.t.find(&key)
+	if s == nil {
+		return Flow[K, S]{}, false
+	}
+	return d.view(s), true
+}
+
+// Flows are the live flows; see FlowTracker.Flows.
+func (d *FlowDriver[K, S]) Flows() iter.Seq[Flow[K, S]] {
+	return func(yield func(Flow[K, S]) bool) {
+		for s := range d.t.slots {
+			if !yield(d.view(s)) {
+				return
+			}
+		}
+	}
+}
+
+func (d *FlowDriver[K, S]) view(s *slot[K, driven[S]]) Flow[K, S] {
+	v := d.t.view(s)
+	return Flow[K, S]{
+		ID: v.ID, Key: v.Key, Orientation: v.Orientation, L4: v.L4, State: v.State,
+		Stats: v.Stats, History: v.History, User: &v.User.user,
+	}
+}
+
+// ForceClose ends the flow of that key; see FlowTracker.ForceClose.
+func (d *FlowDriver[K, S]) ForceClose(key K) bool { return d.t.ForceClose(key) }
+
+// SetMaxFlows lowers the limit on flows; see FlowTracker.SetMaxFlows.
+func (d *FlowDriver[K, S]) SetMaxFlows(n int) bool { return d.t.SetMaxFlows(n) }
+
+// Len is the number of live flows.
+func (d *FlowDriver[K, S]) Len() int { return d.t.Len() }
+
+// Config is the configuration with all defaults filled in.
+func (d *FlowDriver[K, S]) Config() Config { return d.t.Config() }
+
+// Now is the driver's time: that of the latest packet or Sweep.
+func (d *FlowDriver[K, S]) Now() Timestamp { return d.t.Now() }
+
+// Stats are the driver's counters since it was made.
+func (d *FlowDriver[K, S]) Stats() DriverStats {
+	a := d.arena.Stats()
+	s := DriverStats{
+		TrackerStats: d.t.Stats(), Streams: d.total, Late: a.Late, Duplicates: a.Duplicates, BudgetGaps: a.BudgetGaps,
+		HeldBytes: d.arena.HeldBytes(), MemoryBytes: d.arena.TotalBytes(),
+	}
+	return s
+}

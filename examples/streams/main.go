@@ -1,0 +1,179 @@
+// Command streams writes what each side of each TCP connection said.
+//
+//	streams [-json] [-idle D] [-o DIR] FILE...
+//
+// Each FILE is a pcap or pcapng file, plain or gzip; "-" is standard input.
+// Every side of a connection that carried data is one line, printed at its end:
+// how many bytes, their SHA-256, and the gaps. With -o, the bytes of each side go
+// into a file of their own in DIR.
+package main
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/flowscope-go/flowscope"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("streams", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	asJSON := flags.Bool("json", false, "print one JSON object a line")
+	idle := flags.Duration("idle", 0, "end flows that are silent for this long, whatever their kind (0: the defaults)")
+	dir := flags.String("o", "", "write the bytes of each side to a file in this directory")
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	if flags.NArg() == 0 {
+		flags.Usage()
+		return 2
+	}
+	out := bufio.NewWriter(stdout)
+	defer out.Flush()
+	r := &report{out: out, json: *asJSON, dir: *dir}
+	status := 0
+	for _, name := range flags.Args() {
+		if err := r.capture(name, config(*idle)); err != nil {
+			fmt.Fprintf(stderr, "streams: %s: %v\n", name, err)
+			status = 1
+		}
+	}
+	return status
+}
+
+func config(idle time.Duration) flowscope.Config {
+	cfg := flowscope.Config{
+		Events: flowscope.Events(flowscope.EventData, flowscope.EventGap, flowscope.EventEnded),
+	}
+	if idle != 0 {
+		cfg.OpeningTimeout, cfg.EstablishedTimeout, cfg.ClosingTimeout = idle, idle, idle
+		cfg.UDPTimeout, cfg.ICMPTimeout, cfg.OtherTimeout = idle, idle, idle
+		cfg.LingerTimeout = max(idle, 60*time.Second)
+	}
+	return cfg
+}
+
+// side is what is kept of one side of a connection: its bytes are not.
+type side struct {
+	length int64 // bytes, gaps left out
+	sum    hash.Hash
+	gaps   [][2]int64
+	file   *os.File
+}
+
+// sides is the driver's state of a flow: the two of them.
+type sides [2]*side
+
+type driver = flowscope.FlowDriver[flowscope.FiveTupleKey, sides]
+type event = flowscope.FlowEvent[flowscope.FiveTupleKey]
+
+type report struct {
+	out  io.Writer
+	json bool
+	dir  string
+	err  error // of writing
+}
+
+// capture reports the streams of one file. A damaged file gives those of its
+// sound part, and then the error.
+func (r *report) capture(name string, cfg flowscope.Config) error {
+	drv, err := flowscope.NewFlowDriverWithState[flowscope.FiveTupleKey, sides](flowscope.FiveTuple{}, nil, cfg, nil)
+	if err != nil {
+		return err
+	}
+	var broken error
+	for view, err := range flowscope.OpenCapture(name) {
+		if err != nil {
+			broken = err
+			break
+		}
+		r.events(drv, drv.Track(view))
+	}
+	r.events(drv, drv.Finish())
+	return errors.Join(broken, r.err)
+}
+
+func (r *report) events(drv *driver, events []event) {
+	for i := range events {
+		ev := &events[i]
+		both := drv.State(ev)
+		switch ev.Kind {
+		case flowscope.EventData:
+			s := r.side(both, ev)
+			s.length += ev.Len
+			s.sum.Write(ev.Bytes)
+			if s.file != nil {
+				_, err := s.file.Write(ev.Bytes)
+				r.err = errors.Join(r.err, err)
+			}
+		case flowscope.EventGap:
+			s := r.side(both, ev)
+			s.gaps = append(s.gaps, [2]int64{ev.Offset, ev.Len})
+		case flowscope.EventEnded:
+			for k, s := range both {
+				if s != nil {
+					r.line(ev, flowscope.FlowSide(k), s)
+				}
+			}
+		}
+	}
+}
+
+// side makes a side's state at its first byte or gap.
+func (r *report) side(both *sides, ev *event) *side {
+	s := both[ev.Side]
+	if s == nil {
+		s = &side{sum: sha256.New()}
+		both[ev.Side] = s
+		if r.dir != "" {
+			var err error
+			s.file, err = os.Create(filepath.Join(r.dir, fileName(ev)))
+			r.err = errors.Join(r.err, err)
+		}
+	}
+	return s
+}
+
+// fileName names sender and receiver, and the flow's number, since a pair of
+// ports may serve several connections.
+func fileName(ev *event) string {
+	from, to := ev.Key.Ends(ev.Orientation)
+	return strings.NewReplacer(":", "_", "[", "", "]", "").Replace(fmt.Sprintf("%d-%v-%v", ev.Flow, from, to))
+}
+
+func (r *report) line(ev *event, k flowscope.FlowSide, s *side) {
+	if s.file != nil {
+		r.err = errors.Join(r.err, s.file.Close())
+	}
+	from, to := ev.Key.Ends(ev.Orientation)
+	sum := hex.EncodeToString(s.sum.Sum(nil))
+	var err error
+	if r.json {
+		err = json.NewEncoder(r.out).Encode(struct {
+			Initiator string     `json:"initiator"`
+			Responder string     `json:"responder"`
+			Side      string     `json:"side"`
+			Length    int64      `json:"length"`
+			SHA256    string     `json:"sha256"`
+			Gaps      [][2]int64 `json:"gaps"`
+			Reason    string     `json:"reason"`
+			Midstream bool       `json:"midstream"`
+		}{from.String(), to.String(), k.String(), s.length, sum, append([][2]int64{}, s.gaps...), ev.Reason.String(), ev.Stats.Midstream})
+	} else {
+		_, err = fmt.Fprintf(r.out, "%-28v %-28v %-9v %10d bytes  %s  gaps %v\n", from, to, k, s.length, sum[:16], s.gaps)
+	}
+	r.err = errors.Join(r.err, err)
+}

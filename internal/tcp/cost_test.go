@@ -1,0 +1,79 @@
+package tcp
+
+import (
+	"reflect"
+	"testing"
+)
+
+func TestAConnectionIsSmallAndHoldsNoPointers(t *testing.T) {
+	typ := reflect.TypeFor[Conn]()
+	if typ.Size() > 80 {
+		t.Errorf("a Conn takes %d bytes, more than 80", typ.Size())
+	}
+	var walk func(reflect.Type)
+	walk = func(typ reflect.Type) {
+		switch typ.Kind() {
+		case reflect.Struct:
+			for i := range typ.NumField() {
+				walk(typ.Field(i).Type)
+			}
+		case reflect.Array:
+			walk(typ.Elem())
+		case reflect.Bool, reflect.Int64, reflect.Uint8, reflect.Uint16, reflect.Uint32:
+		default:
+			t.Errorf("a %s in a Conn", typ)
+		}
+	}
+	walk(typ)
+}
+
+func TestNothingIsAllocated(t *testing.T) {
+	c := play(t, shook).conn
+	g := Segment{Seq: isns[len(isns)-1] + 1, Ack: isns[len(isns)-1] + 1, Flags: ACK, Window: 65535, Len: 1000}
+	syn := Segment{Seq: 5, Flags: SYN}
+	placed := 0
+	if n := testing.AllocsPerRun(1000, func() {
+		if o := c.Step(Initiator, &g); o.Placed {
+			placed++
+		}
+		c.Reuses(Initiator, &syn, false)
+		g.Seq += g.Len
+	}); n != 0 {
+		t.Errorf("%v allocations a segment", n)
+	}
+	if placed != 1001 {
+		t.Errorf("%d of 1001 segments placed", placed)
+	}
+}
+
+var sink Outcome
+
+// BenchmarkStep is the cost of data in order, alone and with its ACKs.
+func BenchmarkStep(b *testing.B) {
+	start := func() (c Conn) {
+		c.Step(Initiator, &Segment{Seq: 0, Flags: SYN, Window: 65535})
+		c.Step(Responder, &Segment{Seq: 0, Ack: 1, Flags: SYN | ACK, Window: 65535})
+		c.Step(Initiator, &Segment{Seq: 1, Ack: 1, Flags: ACK, Window: 65535})
+		return c
+	}
+	b.Run("mix=one-way", func(b *testing.B) {
+		c, g := start(), Segment{Seq: 1, Ack: 1, Flags: ACK, Window: 65535, Len: 1000}
+		for b.Loop() {
+			sink = c.Step(Initiator, &g)
+			g.Seq += g.Len
+		}
+	})
+	b.Run("mix=ack-every-second", func(b *testing.B) {
+		c, g := start(), Segment{Seq: 1, Ack: 1, Flags: ACK, Window: 65535, Len: 1000}
+		a := Segment{Seq: 1, Flags: ACK, Window: 65535}
+		for n := 0; b.Loop(); n++ {
+			if n%3 == 2 {
+				a.Ack = g.Seq
+				sink = c.Step(Responder, &a)
+				continue
+			}
+			sink = c.Step(Initiator, &g)
+			g.Seq += g.Len
+		}
+	})
+}

@@ -1,0 +1,166 @@
+package tcp
+
+import "testing"
+
+func TestANewConnectionWhileOpening(t *testing.T) {
+	playAll(t, []scene{
+		{"the SYN again is not one", "> S 0 ; SynSent\n> S 0 ; RepeatedSYN\n> S 0 stale ; RepeatedSYN"},
+		{"the other side's SYN is not one", "> S 0 ; SynSent\n< S 7 ; SynReceived\n< S 9 ; StraySYN"},
+		{"another number is, and the answer to it", `
+			> S 0 ; SynSent
+			> S 4000 ; reused SynSent
+			< SA 0 4001 ; SynReceived
+			> A 4001 1 +3 ; est Established @0`},
+		{"another number is, but the answer is to the first", `
+			> S 0 ; SynSent
+			> S 4000 ; reused SynSent
+			< SA 0 1 ; SynReceived
+			> A 1 1 +3 ; est Established @0`},
+		{"the answer is to the first of four", `
+			> S 0 ; SynSent
+			> S 4000 ; reused SynSent
+			> S 5000 ; reused SynSent
+			> S 6000 ; reused SynSent
+			< SA 0 1 ; SynReceived
+			> A 1 1 +3 ; est Established @0`},
+		{"a fifth drives the first out", `
+			> S 0 ; SynSent
+			> S 4000 ; reused SynSent
+			> S 5000 ; reused SynSent
+			> S 6000 ; reused SynSent
+			> S 7000 ; reused SynSent
+			< SA 0 1 ; BadSYNACK
+			< SA 0 4001 ; SynReceived
+			> A 4001 1 +3 ; est Established @0`},
+		{"the answer was seen, the opener's ACK was not", `
+			> S 0 ; SynSent
+			< SA 0 1 ; SynReceived
+			> S 4000 ; reused SynSent
+			< SA 900 4001 ; SynReceived`},
+		{"the SYN+ACK was for a SYN not captured, then comes another", `
+			< SA 0 1 ; SynReceived
+			> S 4000 ; reused SynSent
+			< SA 900 4001 ; SynReceived
+			> A 4001 901 ; est Established`},
+	})
+}
+
+func TestACandidateNeedsAnAnswer(t *testing.T) {
+	playAll(t, []scene{
+		{"none comes, the old connection goes on", shook + `
+			> S 4000 ; StraySYN
+			> A 1 1 +5 ; @0
+			> A 4001 1 +5 ; Hole @4000
+			< A 1 6`},
+		{"the other side accepts", shook + `
+			> S 4000 ; StraySYN
+			< SA 9000 4001 ; reused SynReceived
+			> A 4001 9001 ; est Established`},
+		{"the other side accepts the first of two", shook + `
+			> S 4000 ; StraySYN
+			> S 6000 ; StraySYN
+			< SA 9000 4001 ; reused SynReceived`},
+		{"a third drives the first out", shook + `
+			> S 4000 ; StraySYN
+			> S 6000 ; StraySYN
+			> S 6000 ; StraySYN
+			> S 8000 ; StraySYN
+			< SA 9000 4001 ; StraySYN
+			< SA 9000 6001 ; reused SynReceived`},
+		{"the old responder opens", shook + `
+			< S 4000 ; StraySYN
+			> SA 9000 4001 ; reused turned SynReceived
+			< A 4001 9001 ; turned est Established`},
+		{"a SYN+ACK of the same side accepts nothing", shook + `
+			> S 4000 ; StraySYN
+			> SA 9000 4001 ; StraySYN`},
+		{"where both are captured, data at its number proves nothing", shook + `
+			> S 4000 ; StraySYN
+			> A 4001 1 +5 ; Hole @4000`},
+		{"where the other side is not captured, it does", `
+			> S 0 ; SynSent
+			> A 1 1 ; est Established
+			> S 4000 ; StraySYN
+			> A 1 1 +5 ; @0
+			> P 4001 +5 ; NoACK nowhere
+			> A 4001 1 +5 ; reused est Established @0`},
+		{"a connection under way, of which only ACKs were seen", `
+			> A 70000 90000
+			> S 0 ; StraySYN
+			< SA 0 1 ; reused SynReceived
+			> A 1 1 ; est Established`},
+		{"... by its responder", `
+			> A 70000 90000
+			< S 0 ; StraySYN
+			> SA 0 1 ; reused turned SynReceived
+			< A 1 1 ; turned est Established`},
+		{"stale: the SYN is enough", shook + `
+			> S 0 stale ; RepeatedSYN
+			> S 4000 stale ; reused SynSent`},
+		{"stale while opening, by the other side", `
+			> S 0 ; SynSent
+			< S 4000 stale ; reused turned SynSent`},
+		{"both have said FIN", shook + `
+			> FA 1 1 ; FinWait @0
+			< FA 1 1 ; ClosingTcp @0
+			> S 0 ; RepeatedSYN
+			> S 4000 ; reused SynSent`},
+		{"one has said FIN", shook + `
+			> FA 1 1 ; FinWait @0
+			> S 4000 ; StraySYN
+			< SA 9000 4001 ; reused SynReceived`},
+		{"a reset is in doubt", shook + `
+			> R 100 ; ImplausibleRST
+			> S 4000 ; reused SynSent`},
+		{"a SYN with FIN or RST is not one", shook + `
+			> SF 4000 ; StraySYN nowhere
+			> SR 9000000 ; ImplausibleRST
+			< SA 9000 4001 ; StraySYN`},
+	})
+}
+
+func TestAnEndedConnectionLingers(t *testing.T) {
+	const closed = shook + `
+		> FA 1 1 ; FinWait @0
+		< FA 1 2 ; ClosingTcp @0
+		> A 2 2 ; Closed end
+	`
+	const refused = "> S 0 ; SynSent\n< RA 0 1 ; Reset end\n"
+	playAll(t, []scene{
+		{"the same number opens nothing", closed + "> S 0\n< S 0\n< SA 0 1"},
+		{"another number opens, above or below", closed + "> S 9000 ; reopened SynSent"},
+		{"below", closed + "> S -9000 ; reopened SynSent"},
+		{"the other side opens", closed + "< S 9000 ; reopened turned SynSent"},
+		{"late segments open nothing", closed + `
+			> FA 1 1 ; nowhere
+			< A 1 2 +5 ; nowhere
+			> R 2
+			< RA 2 2
+			> SR 9000
+			> SF 9000 ; nowhere`},
+		{"late SYN+ACK with other number of the same SYN", closed + "< SA 700 1"},
+		{"SYN+ACK whose SYN was not captured", closed + `
+			< SA 9000 4001 ; reopened SynReceived
+			> A 4001 9001 ; est Established`},
+		{"only the responder is captured", `
+			< SA 0 1 ; SynReceived
+			< RA 1 1 ; Reset end
+			< SA 0 1
+			< SA 9000 4001 ; reopened SynReceived`},
+		{"a refused SYN is answered after all", refused + `
+			< SA 0 1 ; reopened SynReceived
+			> A 1 1 ; est Established`},
+		{"a refused SYN again", refused + "> S 0\n> S 5 ; reopened SynSent"},
+		{"SYN+ACK captured after the end", `
+			> S 0 ; SynSent
+			> FA 1 1 ; est FinWait @0
+			< FA 1 2 ; ClosingTcp @0
+			> A 2 2 ; Closed end
+			< SA 0 1`},
+		{"a stray reset, then a connection", `
+			> R 77 ; Reset end
+			< S 0 ; reopened turned SynSent
+			> SA 0 1 ; turned SynReceived
+			< A 1 1 ; turned est Established`},
+	})
+}

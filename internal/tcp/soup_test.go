@@ -1,0 +1,244 @@
+package tcp
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+// steps are the changes of state a single segment may bring. A segment may end
+// the handshake and be a FIN as well.
+var steps = map[State][]State{
+	Active:      {SynSent, SynReceived, FinWait, Reset},
+	SynSent:     {SynReceived, Established, FinWait, ClosingTcp, Reset},
+	SynReceived: {Established, FinWait, ClosingTcp, Closed, Reset},
+	Established: {FinWait, Reset},
+	FinWait:     {ClosingTcp, Closed, Reset},
+	ClosingTcp:  {Closed, Reset},
+}
+
+func allowed(from, to State) bool {
+	if from == to {
+		return true
+	}
+	for _, s := range steps[from] {
+		if s == to {
+			return true
+		}
+	}
+	return false
+}
+
+// op takes eight bytes and makes a segment of them. Numbers are small or near a
+// corner, so that segments often have to do with each other.
+//
+//	0: direction, stale   1: flags   2, 3: sequence   4, 5: ACK   6: length   7: window, scale
+func op(b [8]byte) line {
+	near := func(kind, n byte) uint32 {
+		v := uint32(n >> 1)
+		switch kind & 7 {
+		case 0, 1, 2:
+		case 3:
+			v *= 1 << 10
+		case 4:
+			v *= 1 << 20
+		case 5:
+			v *= 1 << 25
+		case 6:
+			v += 1<<31 - 64
+		case 7:
+			v += 1<<30 - 64
+		}
+		if n&1 != 0 {
+			v = -v
+		}
+		return v
+	}
+	l := line{right: b[0]&1 != 0, stale: b[0]&0xf0 == 0xf0}
+	l.g = Segment{
+		Seq: near(b[2], b[3]), Ack: near(b[4], b[5]), Flags: b[1],
+		Window: uint16(b[7]) << 8, WindowScale: b[7] & 31, HasWindowScale: b[7]&32 != 0,
+	}
+	switch {
+	case b[6] < 64:
+	case b[6] < 192:
+		l.g.Len = uint32(b[6] - 63)
+	case b[6] < 254:
+		l.g.Len = uint32(b[6]) * 300
+	default:
+		l.g.Len = 1<<32 - uint32(b[6])
+	}
+	return l
+}
+
+// usual makes flags that senders use, out of any byte.
+func usual(b byte) uint8 {
+	return []uint8{
+		ACK, ACK, ACK, ACK, ACK | PSH, ACK | PSH, SYN, SYN, SYN | ACK, SYN | ACK, FIN | ACK, FIN | ACK, RST, RST | ACK, 0, FIN,
+	}[b&15]
+}
+
+// checked is a watcher that demands what holds of any segments whatever.
+type checked struct {
+	watcher
+	established bool
+}
+
+func (c *checked) see(t testing.TB, l *line, g *Segment) sight {
+	t.Helper()
+	before := c.conn
+	s := c.watcher.see(l.right, g, l.stale)
+	switch {
+	case s.fresh == "reused" && g.Flags&SYN == 0 && !before.Waiting():
+		t.Fatal("neither a SYN nor a connection that waits, yet the numbers are reused")
+	case s.fresh != "" && g.Flags&RST != 0:
+		t.Fatal("a reset opened a connection")
+	case s.fresh == "" && s.From != before.State():
+		t.Fatalf("From is %d after %d", s.From, before.State())
+	case s.To != c.conn.State():
+		t.Fatalf("To is %d, but the state %d", s.To, c.conn.State())
+	case !allowed(s.From, s.To):
+		t.Fatalf("%s moved %s to %s", describe(g), stateNames[s.From], stateNames[s.To])
+	case s.Ended() != (s.From < Closed && s.To >= Closed):
+		t.Fatal("ended, but not from a live state")
+	case s.Placed && g.Flags&RST != 0:
+		t.Fatal("payload of a reset was placed")
+	case s.From >= Closed && (s.Placed || s.Notes != 0):
+		t.Fatal("a segment after the end was placed")
+	}
+	if s.fresh != "" {
+		c.established = false
+	}
+	if s.Established {
+		if c.established {
+			t.Fatal("established twice")
+		}
+		c.established = true
+		if c.conn.Midstream() {
+			t.Fatal("under way when first seen, yet established")
+		}
+	}
+	c.halves(t)
+	return s
+}
+
+// halves checks what holds between the fields.
+func (c *checked) halves(t testing.TB) {
+	t.Helper()
+	for k := range c.conn.half {
+		h := &c.conn.half[k]
+		switch {
+		case h.end < 0:
+			t.Fatalf("half %d ends at %d", k, h.end)
+		case h.has(finned) && h.pos(h.fin) >= h.end:
+			t.Fatalf("half %d: FIN at %d, end at %d", k, h.pos(h.fin), h.end)
+		case h.has(synned|finned) && !h.has(anchored):
+			t.Fatalf("half %d has a SYN or FIN and no number", k)
+		case h.has(patched) && h.lag == 0:
+			t.Fatalf("half %d has a patch and no hole", k)
+		}
+	}
+	if int(c.conn.nothers) > len(c.conn.others) {
+		t.Fatalf("%d other SYNs", c.conn.nothers)
+	}
+}
+
+func describe(g *Segment) string {
+	var b []byte
+	for _, f := range "SAFRPU" {
+		if g.Flags&flagLetters[f] != 0 {
+			b = append(b, byte(f))
+		}
+	}
+	return "a segment " + string(b)
+}
+
+// alike plays the operations at two pairs of initial numbers and demands that
+// nobody can tell one from the other.
+func alike(t testing.TB, ops []line, left, right uint32) {
+	t.Helper()
+	var plain, moved checked
+	for n := range ops {
+		a, b := ops[n].shifted(0, 0), ops[n].shifted(left, right)
+		x, y := plain.see(t, &ops[n], &a), moved.see(t, &ops[n], &b)
+		if x != y {
+			t.Fatalf("segment %d: %+v %v at 0 and 0, but %+v %v at %d and %d",
+				n, x, x.Notes.names(), y, y.Notes.names(), left, right)
+		}
+	}
+}
+
+func TestRandomSegmentsKeepTheRulesAtAllInitialNumbers(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	rounds := 20_000
+	if testing.Short() {
+		rounds = 2_000
+	}
+	for n := range rounds {
+		ops := make([]line, 1+r.IntN(60))
+		for k := range ops {
+			var b [8]byte
+			for j := range b {
+				b[j] = byte(r.Uint32())
+			}
+			if n%8 != 0 {
+				b[1] = usual(b[1])
+				b[2] &^= 4 * byte(n&1) // often with small numbers only
+				b[4] &^= 4 * byte(n&1)
+				b[3], b[5] = b[3]&15, b[5]&15
+			}
+			ops[k] = op(b)
+		}
+		alike(t, ops, r.Uint32(), r.Uint32())
+		alike(t, ops, isns[n%len(isns)], isns[n/len(isns)%len(isns)])
+	}
+}
+
+// FuzzConn reads initial numbers and a list of segments, and demands that no
+// rule is broken and that the initial numbers make no difference.
+func FuzzConn(f *testing.F) {
+	seed := func(left, right uint32, text string) {
+		var b []byte
+		for _, l := range parse(f, text) {
+			b = append(b, encode(&l)...)
+		}
+		f.Add(left, right, b)
+	}
+	seed(1<<32-1, 1<<31, shook+"> A 1 1 +10\n< A 1 11 +10\n> FA 11 11\n< FA 11 12\n> A 12 12\n> S 90")
+	seed(1<<32-11, 1<<31-3, shook+"> A 11 1 +10\n> A 1 1 +10\n> R 60\n< S 30\n> SA 70 31\n< A 31 71")
+	seed(0, 1, "> S 0 +3\n> S 40\n< SA 0 1\n> A 1 1 +3\n> S 80\n< SA 20 81\n> A 81 21")
+	seed(5, 1<<31, "< SA 0 1\n< A 1 1 +10\n< FA 11 1\n< R 12\n< SA 50 60\n> S 59")
+	seed(7, 9, "> - 3\n> S 0\n< S 0\n> SA 0 1\n< SA 0 1\n> FA 1 1\n< FA 1 1\n> A 2 2\n< A 2 2")
+	f.Fuzz(func(t *testing.T, left, right uint32, data []byte) {
+		var ops []line
+		for ; len(data) >= 8 && len(ops) < 200; data = data[8:] {
+			ops = append(ops, op([8]byte(data)))
+		}
+		alike(t, ops, left, right)
+	})
+}
+
+// encode is the inverse of op for small numbers.
+func encode(l *line) []byte {
+	b := make([]byte, 8)
+	if l.right {
+		b[0] = 1
+	}
+	b[1] = l.g.Flags
+	b[3], b[5] = byte(l.g.Seq<<1), byte(l.g.Ack<<1)
+	if l.g.Len > 0 {
+		b[6] = byte(l.g.Len + 63)
+	}
+	b[7] = byte(l.g.Window >> 8)
+	return b
+}
+
+func TestScriptsSurviveTheirEncoding(t *testing.T) {
+	for _, l := range parse(t, shook+"> A 1 1 +10\n< FA 11 120") {
+		got := op([8]byte(encode(&l)))
+		l.g.Window &= 0xff00
+		got.g.HasWindowScale, got.g.WindowScale = false, 0
+		if got.g != l.g || got.right != l.right {
+			t.Errorf("%q came back as %+v", l.text, got)
+		}
+	}
+}

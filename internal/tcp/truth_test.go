@@ -1,0 +1,97 @@
+package tcp
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+// party is one end of a conversation whose truth is known.
+type party struct {
+	isn  uint32
+	sent int64 // bytes
+	acks int64 // how much of the peer's it acknowledged last
+}
+
+// said is a segment with the position that it truly has.
+type said struct {
+	side Side
+	g    Segment
+	pos  int64
+}
+
+// speak makes the next segment of side i: new data as far as the window goes,
+// old data again, or only an ACK.
+func speak(r *rand.Rand, parties *[2]party, i Side) said {
+	me, peer := &parties[i], &parties[1-i]
+	me.acks = peer.sent
+	s := said{side: i, pos: me.sent}
+	room := min(peer.acks+60_000-me.sent, 9_000)
+	switch n := r.IntN(10); {
+	case n < 6 && room > 0:
+		s.g.Len = uint32(1 + r.Int64N(room))
+		me.sent += int64(s.g.Len)
+	case n < 8 && me.sent > 0:
+		s.pos -= 1 + r.Int64N(min(me.sent, 60_000))
+		s.g.Len = uint32(1 + r.Int64N(me.sent-s.pos))
+	}
+	s.g.Seq = me.isn + 1 + uint32(s.pos)
+	s.g.Ack = peer.isn + 1 + uint32(me.acks)
+	s.g.Flags, s.g.Window = ACK, 60_000
+	return s
+}
+
+// Whatever the capture loses, repeats or confuses of an honest conversation,
+// every payload that it does show is put where it belongs.
+func TestAnHonestConversationIsPlacedExactly(t *testing.T) {
+	for seed := range uint64(40) {
+		r := rand.New(rand.NewPCG(seed, 7))
+		parties := [2]party{{isn: isns[r.IntN(len(isns))]}, {isn: r.Uint32()}}
+		lost, late := r.IntN(20), r.IntN(30) // of 100
+		var c Conn
+		if seed%3 != 0 { // otherwise under way
+			c.Step(Initiator, &Segment{Seq: parties[0].isn, Flags: SYN, Window: 60_000})
+			c.Step(Responder, &Segment{Seq: parties[1].isn, Ack: parties[0].isn + 1, Flags: SYN | ACK, Window: 60_000})
+		}
+		c.Step(Initiator, &Segment{Seq: parties[0].isn + 1, Ack: parties[1].isn + 1, Flags: ACK, Window: 60_000})
+		var waiting []said
+		for range 20_000 {
+			waiting = append(waiting, speak(r, &parties, Side(r.IntN(2))))
+			if n := len(waiting); n > 1 && r.IntN(100) < late {
+				waiting[n-1], waiting[n-2] = waiting[n-2], waiting[n-1]
+			}
+			if len(waiting) < 5 {
+				continue
+			}
+			s := waiting[0]
+			waiting = waiting[1:]
+			if r.IntN(100) < lost {
+				continue
+			}
+			o := c.Step(s.side, &s.g)
+			if o.Pos != s.pos || !o.Placed && o.Notes&KeepAlive == 0 {
+				t.Fatalf("seed %d: %+v is at %d, not at %d: %v", seed, s.g, s.pos, o.Pos, o.Notes.names())
+			}
+		}
+	}
+}
+
+func TestAnHonestConversationWithoutLossIsUnremarkable(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 9))
+	parties := [2]party{{isn: 1<<32 - 2}, {isn: 1<<31 - 2}}
+	c := Conn{}
+	c.Step(Initiator, &Segment{Seq: parties[0].isn, Flags: SYN, Window: 60_000})
+	c.Step(Responder, &Segment{Seq: parties[1].isn, Ack: parties[0].isn + 1, Flags: SYN | ACK, Window: 60_000})
+	for n := range 100_000 {
+		s := speak(r, &parties, Side(n&1))
+		o := c.Step(s.side, &s.g)
+		if o.Notes&^(Retransmission|KeepAlive) != 0 {
+			t.Fatalf("segment %d: %v", n, o.Notes.names())
+		}
+		if again := s.pos+int64(s.g.Len) < parties[s.side].sent; again && s.g.Len > 1 && o.Notes != Retransmission {
+			t.Fatalf("segment %d: sent again, but %v", n, o.Notes.names())
+		}
+	}
+	if c.incomplete() {
+		t.Error("nothing was lost, but the view is said to be incomplete")
+	}
+}
