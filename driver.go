@@ -37,10 +37,10 @@ type FlowDriver[K comparable, S any] struct {
 	customFree []uint32
 	delivery   Delivery
 
-	simple   bool    // built-in streams, and nothing to remember of what they deliver
-	poisoned bool    // a side of the flow at hand ran full
-	syn      [1]byte // stands for the SYN in a stream; never handed on
-	total    StreamStats
+	simple   bool        // built-in streams, and nothing to remember of what they deliver
+	poisoned bool        // a side of the flow at hand ran full
+	syn      [1]byte     // stands for the SYN in a stream; never handed on
+	total    StreamStats // of all flows
 }
 
 // driven is what a driver keeps with each flow. The caller's state stands first,
@@ -132,6 +132,7 @@ func (d *FlowDriver[K, S]) segment(s *slot[K, driven[S]], side FlowSide, g *tcp.
 		d.simple && ds.bits == sideOpen && ds.s.Idle() && (o.Pos+1 == ds.s.Next() || n == 0) && other.plain() {
 		if n > 0 {
 			ds.s.Advance(int64(n))
+			d.total.Delivered += uint64(n)
 			if d.t.cfg.Events.Has(EventData) {
 				ev := d.t.emitSide(EventData, s, side)
 				ev.Bytes, ev.Offset, ev.Len = x.Payload, o.Pos, int64(n)
@@ -295,11 +296,18 @@ func (d *FlowDriver[K, S]) say(s *slot[K, driven[S]], side FlowSide) {
 				d.dispatch(s, side, it.Bytes, 0, it.Pos, &tcp.Segment{Flags: tcp.SYN | tcp.ACK})
 				continue
 			}
+			d.total.Delivered += uint64(it.Len)
 			d.data(s, side, it)
 		case stream.Gap:
+			ds.gaps++
+			ds.gapBytes += uint64(it.Len)
+			d.total.Gaps++
+			d.total.GapBytes += uint64(it.Len)
+			s.Value.history.again('G', uint16(min(ds.gaps, 1<<16-1)), side)
 			d.gap(s, side, it)
 		case stream.Conflict:
 			ds.conflicts++
+			d.total.Conflicts++
 			d.t.anomaly(AnomalyConflictingOverlap, s, side, it.Pos, it.Len)
 		case stream.Late:
 			d.t.anomaly(AnomalyLateData, s, side, it.Pos, it.Len)
@@ -317,11 +325,7 @@ func (d *FlowDriver[K, S]) data(s *slot[K, driven[S]], side FlowSide, it *stream
 }
 
 func (d *FlowDriver[K, S]) gap(s *slot[K, driven[S]], side FlowSide, it *stream.Item) {
-	ds := &s.Value.user.sides[side]
-	ds.gaps++
-	ds.gapBytes += uint64(it.Len)
-	s.Value.history.again('G', uint16(min(ds.gaps, 1<<16-1)), side)
-	if d.t.cfg.Events.Has(EventGap) && ds.bits&sideStopped == 0 {
+	if d.t.cfg.Events.Has(EventGap) && s.Value.user.sides[side].bits&sideStopped == 0 {
 		ev := d.t.emitSide(EventGap, s, side)
 		ev.Offset, ev.Len, ev.Cause = it.Pos, it.Len, GapCause(it.Cause)
 	}
@@ -506,6 +510,7 @@ func (d *FlowDriver[K, S]) deliver(s *slot[K, driven[S]], side FlowSide) {
 		} else {
 			c.stats.Gaps++
 			c.stats.GapBytes += uint64(it.Len)
+			s.Value.history.again('G', uint16(min(c.stats.Gaps, 1<<16-1)), side)
 			d.gap(s, side, it)
 		}
 	}

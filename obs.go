@@ -161,6 +161,82 @@ var noted = [...]struct {
 const anomalous = tcp.ImplausibleRST | tcp.StraySYN | tcp.BadSYNACK | tcp.ImplausibleACK | tcp.OutOfWindow |
 	tcp.FINConflict | tcp.DataAfterFIN | tcp.DataBeforeHandshake | tcp.SYNDataIgnored | tcp.NoACK
 
+// Metric is one counter with its name, for whatever collects them.
+type Metric struct {
+	Name, Help        string
+	Label, LabelValue string // none if Label is empty
+	Value             float64
+	Gauge             bool // may go down
+}
+
+// The names of the crate's metrics that are counters here too. The crate's
+// histograms (flowscope_flow_duration_seconds, flowscope_flow_packets,
+// flowscope_flow_bytes) are made from the Stats of EventEnded by who wants them.
+const (
+	MetricFlowsCreated    = "flowscope_flows_created_total"
+	MetricFlowsEnded      = "flowscope_flows_ended_total" // reason
+	MetricFlowsActive     = "flowscope_flows_active"
+	MetricUnmatched       = "flowscope_packets_unmatched_total"
+	MetricAnomalies       = "flowscope_anomalies_total" // kind
+	MetricDroppedOOO      = "flowscope_reassembly_dropped_ooo_total"
+	MetricDroppedOversize = "flowscope_reassembly_bytes_dropped_oversize_total"
+)
+
+// Metrics are the tracker's counters one by one, in a fixed order, by the
+// crate's names where it has them. Labels have few values: never a flow's key.
+func (s *TrackerStats) Metrics(yield func(Metric) bool) {
+	one := func(name, help string, n uint64) bool {
+		return yield(Metric{Name: name, Help: help, Value: float64(n)})
+	}
+	if !one("flowscope_packets_total", "Packets given to Track.", s.Packets) ||
+		!one(MetricUnmatched, "Packets that belong to no flow.", s.PacketsUnmatched) ||
+		!one("flowscope_packets_late_total", "Packets of connections that had ended.", s.PacketsLate) ||
+		!one(MetricFlowsCreated, "Flows begun.", s.FlowsCreated) ||
+		!yield(Metric{Name: MetricFlowsActive, Help: "Live flows.", Value: float64(s.FlowsActive), Gauge: true}) ||
+		!yield(Metric{Name: "flowscope_flows_lingering", Help: "Ended flows kept for their late packets.", Value: float64(s.FlowsLingering), Gauge: true}) ||
+		!one("flowscope_clock_backward_total", "Stamps before the time already reached.", s.ClockBackward) ||
+		!one("flowscope_clock_jumps_total", "Leaps ahead that were confirmed.", s.ClockJumps) {
+		return
+	}
+	for i, n := range s.Ended {
+		if r := EndReason(i); i != 0 && !yield(Metric{Name: MetricFlowsEnded, Help: "Flows ended.", Label: "reason", LabelValue: r.String(), Value: float64(n)}) {
+			return
+		}
+	}
+	for i, n := range s.Refused {
+		if r := Refusal(i); n != 0 && !yield(Metric{Name: "flowscope_packets_refused_total", Help: "Unmatched packets by cause.", Label: "refusal", LabelValue: r.String(), Value: float64(n)}) {
+			return
+		}
+	}
+	for i, n := range s.Anomalies {
+		if k := AnomalyKind(i); i != 0 && !yield(Metric{Name: MetricAnomalies, Help: "Anomalies.", Label: "kind", LabelValue: k.String(), Value: float64(n)}) {
+			return
+		}
+	}
+}
+
+// Metrics are the driver's counters one by one; see TrackerStats.Metrics.
+func (s *DriverStats) Metrics(yield func(Metric) bool) {
+	more := true
+	s.TrackerStats.Metrics(func(m Metric) bool {
+		more = yield(m)
+		return more
+	})
+	for _, m := range []Metric{
+		{Name: "flowscope_stream_bytes_total", Help: "Bytes of TCP streams delivered.", Value: float64(s.Streams.Delivered)},
+		{Name: "flowscope_stream_gaps_total", Help: "Holes given up.", Value: float64(s.Streams.Gaps)},
+		{Name: "flowscope_stream_gap_bytes_total", Help: "Bytes of holes given up.", Value: float64(s.Streams.GapBytes)},
+		{Name: "flowscope_stream_conflicts_total", Help: "Copies of the same bytes that differed.", Value: float64(s.Streams.Conflicts)},
+		{Name: MetricDroppedOOO, Help: "Segments dropped as out of order.", Value: float64(s.Streams.DroppedSegments)},
+		{Name: MetricDroppedOversize, Help: "Bytes dropped for want of room.", Value: float64(s.Streams.DroppedBytes)},
+		{Name: "flowscope_stream_held_bytes", Help: "Memory of early bytes.", Value: float64(s.HeldBytes), Gauge: true},
+	} {
+		if !more || !yield(m) {
+			return
+		}
+	}
+}
+
 // LogEvent writes one event to a logger, at a level that fits its kind: flows
 // that start and end at Info, anomalies by severity at Info, Warn or Error,
 // gaps at Warn, the rest at Debug. Keys appear in their own text form; payload

@@ -126,8 +126,8 @@ func (h *half) acknowledges(ack uint32, peer *half, reach int64, o *Outcome) boo
 // whether that is more than was seen.
 func (h *half) acknowledged(pos int64) bool {
 	switch {
-	case pos > h.end && !h.has(seen):
-		h.end = pos // this side is not captured: its ACKs are all we have
+	case pos > h.end && !h.has(seen|finned):
+		h.end = pos // this side is not captured: the peer's ACKs are all we have
 		h.bits |= unseen
 	case pos > h.end:
 		h.bits |= awaited
@@ -146,11 +146,11 @@ func (h *half) acknowledged(pos int64) bool {
 	return false
 }
 
-// leap takes an ACK although it is not plausible.
+// leap takes an ACK although it is not plausible. Nothing leaps over a FIN.
 func (h *half) leap(ack uint32, peer *half) {
 	h.ack = ack
 	h.bits |= acked
-	if pos := peer.pos(ack); pos > peer.end {
+	if pos := peer.pos(ack); pos > peer.end && !peer.has(finned) {
 		next := peer.next()
 		peer.end = pos
 		peer.setNext(next)

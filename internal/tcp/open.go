@@ -97,7 +97,7 @@ func (c *Conn) establish(o *Outcome) {
 // only the SYN and nothing of what came with it (RFC 7413 section 4.2).
 func (h *half) settle(peer *half, pos int64, o *Outcome) {
 	peer.bits &^= synData
-	if pos == 0 {
+	if pos == 0 && !peer.has(finned) {
 		o.Notes |= SYNDataIgnored
 		peer.end, peer.lag = 0, 0
 		peer.bits &^= patched

@@ -65,7 +65,7 @@ func op(b [8]byte) line {
 	case b[6] < 254:
 		l.g.Len = uint32(b[6]) * 300
 	default:
-		l.g.Len = 1<<32 - uint32(b[6])
+		l.g.Len = -uint32(b[6])
 	}
 	return l
 }

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"sync"
+
+	"github.com/flowscope-go/flowscope"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// collector shows the last counters that replay has set.
+type collector struct {
+	mu    sync.Mutex
+	stats flowscope.DriverStats
+}
+
+func (c *collector) set(s flowscope.DriverStats) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats = s
+}
+
+// Describe sends nothing: the set of labels is not known beforehand.
+func (c *collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	c.mu.Lock()
+	stats := c.stats
+	c.mu.Unlock()
+	for m := range stats.Metrics {
+		kind := prometheus.CounterValue
+		if m.Gauge {
+			kind = prometheus.GaugeValue
+		}
+		var labels prometheus.Labels
+		if m.Label != "" {
+			labels = prometheus.Labels{m.Label: m.LabelValue}
+		}
+		out <- prometheus.MustNewConstMetric(prometheus.NewDesc(m.Name, m.Help, nil, labels), kind, m.Value)
+	}
+}

@@ -1,0 +1,96 @@
+// Command prometheus replays a capture and serves the driver's counters to
+// Prometheus while it does.
+//
+//	prometheus [-listen ADDR] [-keep D] FILE
+//
+// It is a module of its own, so that the library needs no client.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/flowscope-go/flowscope"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "prometheus:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stderr io.Writer) error {
+	flags := flag.NewFlagSet("prometheus", flag.ContinueOnError)
+	listen := flags.String("listen", "127.0.0.1:9464", "address to serve /metrics on")
+	keep := flags.Duration("keep", time.Minute, "how long to go on serving after the end of the capture")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() != 1 {
+		return errors.New("name one capture file")
+	}
+	metrics := new(collector)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(metrics)
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	socket, err := net.Listen("tcp", *listen)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stderr, "serving http://%v/metrics\n", socket.Addr())
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(socket) }()
+
+	err = replay(ctx, flags.Arg(0), metrics)
+	if err == nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(*keep):
+		}
+	}
+	err = errors.Join(err, server.Close())
+	if e := <-served; !errors.Is(e, http.ErrServerClosed) {
+		err = errors.Join(err, e)
+	}
+	return err
+}
+
+// replay runs a capture through a driver. The driver belongs to this goroutine;
+// what others may see of it are the counters, by value.
+func replay(ctx context.Context, name string, metrics *collector) error {
+	driver, err := flowscope.NewFlowDriver(flowscope.FiveTuple{}, nil, flowscope.Config{Events: flowscope.NoEvents})
+	if err != nil {
+		return err
+	}
+	n := 0
+	for view, err := range flowscope.OpenCapture(name) {
+		if err != nil {
+			return err
+		}
+		driver.Track(view)
+		if n++; n%1000 == 0 {
+			metrics.set(driver.Stats())
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+		}
+	}
+	driver.Finish()
+	metrics.set(driver.Stats())
+	return nil
+}
