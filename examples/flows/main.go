@@ -13,8 +13,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
-	_ "embed"
 	"errors"
 	"flag"
 	"fmt"
@@ -26,12 +24,8 @@ import (
 	"time"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/examples/internal/sample"
 )
-
-// sample is described in ../../testdata/README.md.
-//
-//go:embed sample.pcapng
-var sample []byte
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
@@ -59,7 +53,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		p.print = newLines(out)
 	}
 	if flags.NArg() == 0 {
-		p.capture("built-in capture", flowscope.ReadCapture(bytes.NewReader(sample)))
+		p.capture(sample.Name, sample.Packets())
 	}
 	for _, name := range flags.Args() {
 		p.capture(name, flowscope.OpenCapture(name))

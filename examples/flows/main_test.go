@@ -235,7 +235,7 @@ func TestSeveralFilesArePrintedOneAfterTheOther(t *testing.T) {
 func captures(name string) string { return filepath.Join("..", "..", "testdata", "captures", name) }
 
 func TestDashIsStandardInput(t *testing.T) {
-	file, err := os.Open("sample.pcapng")
+	file, err := os.Open("../internal/sample/sample.pcapng")
 	require.NoError(t, err)
 	defer file.Close()
 	defer func(stdin *os.File) { os.Stdin = stdin }(os.Stdin)
@@ -250,7 +250,7 @@ func TestDashIsStandardInput(t *testing.T) {
 // head -c 11960 sample.pcapng | tshark -r -    (which reads 53 frames)
 func TestACutFileGivesTheFlowsSoFarAndAnError(t *testing.T) {
 	const kept = 53
-	whole, err := os.ReadFile("sample.pcapng")
+	whole, err := os.ReadFile("../internal/sample/sample.pcapng")
 	require.NoError(t, err)
 	cut := filepath.Join(t.TempDir(), "cut.pcapng")
 	require.NoError(t, os.WriteFile(cut, whole[:11960], 0o600))
@@ -311,7 +311,7 @@ func TestProgressIsForBigFilesOnTerminals(t *testing.T) {
 	terminal, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0) // a character device too
 	require.NoError(t, err)
 	defer terminal.Close()
-	require.Nil(t, newProgress(terminal, "sample.pcapng"), "a small file")
+	require.Nil(t, newProgress(terminal, "../internal/sample/sample.pcapng"), "a small file")
 	big := filepath.Join(t.TempDir(), "big.pcap")
 	require.NoError(t, os.WriteFile(big, nil, 0o600))
 	require.NoError(t, os.Truncate(big, bigFile)) // a hole, not bytes

@@ -19,14 +19,18 @@ func (c *collector) set(s flowscope.DriverStats) {
 	c.stats = s
 }
 
+func (c *collector) get() flowscope.DriverStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats
+}
+
 // Describe sends nothing: the set of labels is not known beforehand.
 func (c *collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(out chan<- prometheus.Metric) {
-	c.mu.Lock()
-	stats := c.stats
-	c.mu.Unlock()
+	stats := c.get()
 	for m := range stats.Metrics {
 		kind := prometheus.CounterValue
 		if m.Gauge {

@@ -1,8 +1,9 @@
 // Command prometheus replays a capture and serves the driver's counters to
 // Prometheus while it does.
 //
-//	prometheus [-listen ADDR] [-keep D] FILE
+//	prometheus [-listen ADDR] [-keep D] [FILE]
 //
+// Without a file it replays a small capture that is built in.
 // It is a module of its own, so that the library needs no client.
 package main
 
@@ -12,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"iter"
 	"net"
 	"net/http"
 	"os"
@@ -19,6 +21,7 @@ import (
 	"time"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/examples/internal/sample"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -26,21 +29,26 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stderr); err != nil {
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "prometheus:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, args []string, stderr io.Writer) error {
+func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("prometheus", flag.ContinueOnError)
 	listen := flags.String("listen", "127.0.0.1:9464", "address to serve /metrics on")
-	keep := flags.Duration("keep", time.Minute, "how long to go on serving after the end of the capture")
+	keep := flags.Duration("keep", 0, "how long to go on serving after the end of the capture")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if flags.NArg() != 1 {
-		return errors.New("name one capture file")
+	packets := sample.Packets()
+	switch flags.NArg() {
+	case 0:
+	case 1:
+		packets = flowscope.OpenCapture(flags.Arg(0))
+	default:
+		return errors.New("name one capture file at most")
 	}
 	metrics := new(collector)
 	registry := prometheus.NewRegistry()
@@ -51,13 +59,15 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "serving http://%v/metrics\n", socket.Addr())
+	fmt.Fprintf(out, "serving http://%v/metrics\n", socket.Addr())
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(socket) }()
 
-	err = replay(ctx, flags.Arg(0), metrics)
+	err = replay(ctx, packets, metrics)
 	if err == nil {
+		stats := metrics.get()
+		fmt.Fprintf(out, "%d packets, %d flows\n", stats.Packets, stats.FlowsCreated)
 		select {
 		case <-ctx.Done():
 		case <-time.After(*keep):
@@ -72,13 +82,13 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 
 // replay runs a capture through a driver. The driver belongs to this goroutine;
 // what others may see of it are the counters, by value.
-func replay(ctx context.Context, name string, metrics *collector) error {
+func replay(ctx context.Context, packets iter.Seq2[flowscope.PacketView, error], metrics *collector) error {
 	driver, err := flowscope.NewFlowDriver(flowscope.FiveTuple{}, nil, flowscope.Config{Events: flowscope.NoEvents})
 	if err != nil {
 		return err
 	}
 	n := 0
-	for view, err := range flowscope.OpenCapture(name) {
+	for view, err := range packets {
 		if err != nil {
 			return err
 		}

@@ -18,13 +18,15 @@ func TestCountersAreServedWhileAndAfterReplay(t *testing.T) {
 	reader, writer := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		done <- run(ctx, []string{"-listen", "127.0.0.1:0", "-keep", "20s", "../flows/sample.pcapng"}, writer)
+		done <- run(ctx, []string{"-listen", "127.0.0.1:0", "-keep", "20s"}, writer)
 		writer.Close()
 	}()
-	line, err := bufio.NewReader(reader).ReadString('\n')
+	lines := bufio.NewReader(reader)
+	line, err := lines.ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
 	}
+	go io.Copy(io.Discard, lines)
 	url := strings.TrimSpace(strings.TrimPrefix(line, "serving "))
 	for {
 		body := get(t, url)

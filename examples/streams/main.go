@@ -1,8 +1,9 @@
 // Command streams writes what each side of each TCP connection said.
 //
-//	streams [-json] [-idle D] [-o DIR] FILE...
+//	streams [-json] [-idle D] [-o DIR] [FILE...]
 //
 // Each FILE is a pcap or pcapng file, plain or gzip; "-" is standard input.
+// Without a file it reads a small capture that is built in.
 // Every side of a connection that carried data is one line, printed at its end:
 // how many bytes, their SHA-256, and the gaps. With -o, the bytes of each side go
 // into a file of their own in DIR.
@@ -18,12 +19,14 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/examples/internal/sample"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -37,19 +40,21 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	if flags.NArg() == 0 {
-		flags.Usage()
-		return 2
-	}
 	out := bufio.NewWriter(stdout)
 	defer out.Flush()
 	r := &report{out: out, json: *asJSON, dir: *dir}
 	status := 0
-	for _, name := range flags.Args() {
-		if err := r.capture(name, config(*idle)); err != nil {
+	one := func(name string, packets iter.Seq2[flowscope.PacketView, error]) {
+		if err := r.capture(packets, config(*idle)); err != nil {
 			fmt.Fprintf(stderr, "streams: %s: %v\n", name, err)
 			status = 1
 		}
+	}
+	if flags.NArg() == 0 {
+		one(sample.Name, sample.Packets())
+	}
+	for _, name := range flags.Args() {
+		one(name, flowscope.OpenCapture(name))
 	}
 	return status
 }
@@ -87,15 +92,15 @@ type report struct {
 	err  error // of writing
 }
 
-// capture reports the streams of one file. A damaged file gives those of its
+// capture reports the streams of one capture. A damaged file gives those of its
 // sound part, and then the error.
-func (r *report) capture(name string, cfg flowscope.Config) error {
+func (r *report) capture(packets iter.Seq2[flowscope.PacketView, error], cfg flowscope.Config) error {
 	drv, err := flowscope.NewFlowDriverWithState[flowscope.FiveTupleKey, sides](flowscope.FiveTuple{}, nil, cfg, nil)
 	if err != nil {
 		return err
 	}
 	var broken error
-	for view, err := range flowscope.OpenCapture(name) {
+	for view, err := range packets {
 		if err != nil {
 			broken = err
 			break

@@ -20,7 +20,7 @@ func TestTheTableDoesWhatTheModelDoes(t *testing.T) {
 	for _, h := range hashes {
 		t.Run(h.name, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, 2))
-			for range 150 {
+			for range 60 {
 				m := newModel(t, 1+r.IntN(40), h.of)
 				m.run(randomScript(r, 400))
 			}
@@ -36,7 +36,7 @@ func FuzzTable(f *testing.F) {
 	f.Add(byte(0), byte(2), []byte{0, 0, 0, 0, 13, 0, 3, 0, 8, 0, 1, 90, 13, 0, 1, 80}) // filed behind the wheel
 	f.Fuzz(func(t *testing.T, hash, capacity byte, script []byte) {
 		m := newModel(t, 1+int(capacity%40), hashes[int(hash)%len(hashes)].of)
-		m.run(script[:min(len(script), 4000)])
+		m.run(script[:min(len(script), 1600)])
 	})
 }
 

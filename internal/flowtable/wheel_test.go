@@ -170,7 +170,7 @@ func TestTheWheelHandsOutWhatASortedListWould(t *testing.T) {
 // and nothing is handed out for ever: the model sees to it.
 func TestTimeMayGoBackAtAnyMoment(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	for range 1500 {
+	for range 800 {
 		m := newModel(t, 12, hashes[4].of)
 		for k := range key(12) {
 			m.insert(k)
