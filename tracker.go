@@ -568,6 +568,14 @@ func (t *FlowTracker[K, S]) reclass(s *slot[K, S], class idleClass) {
 // file arranges for the flow to be looked at when it will have been silent for
 // too long, counted from the given moment.
 func (t *FlowTracker[K, S]) file(s *slot[K, S], from int64) {
+	if at := t.deadline(s, from); at < math.MaxInt64 {
+		t.table.File(s, at)
+	} else {
+		t.table.Unfile(s) // never
+	}
+}
+
+func (t *FlowTracker[K, S]) deadline(s *slot[K, S], from int64) int64 {
 	at := int64(math.MaxInt64)
 	if wait := t.patience(s); wait != int64(Never) {
 		at = clock.Add(from, wait)
@@ -577,11 +585,7 @@ func (t *FlowTracker[K, S]) file(s *slot[K, S], from int64) {
 			at = min(at, alarm)
 		}
 	}
-	if at < math.MaxInt64 {
-		t.table.File(s, at)
-	} else {
-		t.table.Unfile(s) // never
-	}
+	return at
 }
 
 // patience is how long the flow may be silent.
@@ -643,9 +647,10 @@ func (t *FlowTracker[K, S]) expire(now int64, limit int) {
 			t.expired = append(t.expired, s.ID())
 			continue
 		}
+		busy := !s.WasFiled(t.deadline(s, s.Value.since()))
 		t.file(s, s.Value.since())
-		if q := s.Queue(); q == queueOneWay || q == queueRest {
-			t.table.Join(s, q) // it was busy: it goes to the end of its line
+		if q := s.Queue(); busy && (q == queueOneWay || q == queueRest) {
+			t.table.Join(s, q) // it goes to the end of its line
 		}
 	}
 	slices.SortFunc(t.expired, t.byID)

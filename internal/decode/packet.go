@@ -1,6 +1,6 @@
 package decode
 
-// Packet is what the headers of one frame say. The zero value is ready for Decode, which overwrites every
+// Packet is what the headers of one frame say, of the innermost packet if tunnels were peeled off. The zero value is ready for Decode, which overwrites every
 // field, so one Packet serves for any number of frames. A field that the frame's protocol does not have is 0.
 type Packet struct {
 	// Addresses, as big-endian words. The IPv4 address a.b.c.d is the mapped one: Hi is 0, Lo is
@@ -26,11 +26,18 @@ type Packet struct {
 	FragmentID uint32 // of a fragment
 	FlowLabel  uint32 // IPv6: 20 bits
 
+	Peeled   Peel   // every kind of encapsulation that was peeled off on the way
+	TunnelID uint32 // identifier of Tunnel: what it is depends on the kind, and 0 is none
+
+	// fromIP and fromTransport say where the IP header and the transport header begin, for Checksum: in bytes
+	// before the end of the frame, since that is the capacity of a part of it. 0 is unknown.
+	fromIP, fromTransport uint32
+
 	// TCP, UDP and SCTP ports. ICMP and ICMPv6 messages with an identifier have it in both.
 	SrcPort, DstPort uint16
 
 	Window, Urgent uint16 // TCP: as on the wire, the window not scaled
-	VLAN           uint16 // the outermost VLAN id: 12 bits
+	VLAN           uint16 // the outermost VLAN id of the innermost Ethernet header: 12 bits
 	FragmentOffset uint16 // of a fragment: bytes
 
 	Family             uint8 // 4 or 6; 0 if no IP header was read
@@ -39,7 +46,15 @@ type Packet struct {
 	Flags              uint8 // TCP: CWR 0x80 ... FIN 0x01
 	WindowScale        uint8 // TCP SYN: 0 to 14
 	ICMPType, ICMPCode uint8
-	VLANs              uint8 // number of VLAN tags
+	VLANs              uint8 // number of VLAN tags of the innermost Ethernet header
+
+	// Tunnel is the innermost tunnel whose identifier is not 0, so that a plain tunnel within one of many tenants
+	// does not hide the tenant; if there is none, the innermost. Tunnels is the number of tunnel headers, an MPLS
+	// label stack being one.
+	Tunnel  Tunnel
+	Tunnels uint8
+
+	rerouted           bool  // the addresses are not those that the transport's checksum was made over
 	HasWindowScale     bool  // TCP SYN: the option is there
 	MoreFragments      bool  // not the last fragment
 	FragmentCut        bool  // the frame does not hold all of Fragment

@@ -20,6 +20,8 @@
 // everything that comes out follows from the order of what was done before.
 package flowtable
 
+import "github.com/flowscope-go/flowscope/internal/invariants"
+
 // MaxCapacity is the largest table: slot numbers and their marks fit 32 bits.
 const MaxCapacity = 1 << 28
 
@@ -32,10 +34,11 @@ type Slot[K comparable, V any] struct {
 	Value V
 
 	wheel link // in the bucket it is filed under; unused while not filed
-	line  link // in its queue, or in the free list
+	line  link // in its queue, or in the free list; stale while in neither
 	id    ID
 	queue uint8
 	filed bool
+	mark  uint16 // of the time it was filed under
 }
 
 // ID is the slot's own name.
@@ -103,6 +106,9 @@ func (t *Table[K, V]) Find(hash uint64, key *K) *Slot[K, V] {
 // Insert makes a slot for a key that is not in the table, with a zero Value, in
 // no queue and not filed. There must be room: Len below the capacity.
 func (t *Table[K, V]) Insert(hash uint64, key *K) *Slot[K, V] {
+	if invariants.Enabled && 2*t.found >= len(t.index.words) {
+		panic("flowtable: no room; with a few keys more no search would end")
+	}
 	s := t.take()
 	s.Key = *key
 	t.index.put(uint32(hash>>32), s.id)
@@ -116,7 +122,6 @@ func (t *Table[K, V]) take() *Slot[K, V] {
 	if t.free != 0 {
 		s := t.At(t.free)
 		t.free = s.line.next
-		s.line = link{}
 		return s
 	}
 	if t.made&(chunkLen-1) == 0 {

@@ -255,8 +255,25 @@ func (m *model) check() {
 	}
 	m.checkQueues()
 	m.checkAll(math.MaxInt)
+	m.checkPlaces()
 	if what := m.table.broken(func(k *key) uint64 { return m.hash(*k) }); what != "" {
 		m.t.Fatal(what)
+	}
+}
+
+// checkPlaces: a slot waits where it would be put if it were filed only now,
+// or it is current.
+func (m *model) checkPlaces() {
+	m.t.Helper()
+	w := &m.table.wheel
+	for b := range current {
+		for id := w.heads[b]; id != 0; id = m.table.At(id).wheel.next {
+			when := ordered(m.keys[m.table.At(id).Key].under)
+			level := levelOf(when ^ w.now)
+			if d := int(when >> (level * digit) & (buckets - 1)); when < w.now || b != level*buckets+d {
+				m.t.Fatalf("at %x a slot filed under %x is in bucket %x of level %d", w.now, when, b%buckets, b/buckets)
+			}
+		}
 	}
 }
 

@@ -20,8 +20,8 @@ import (
 // time-out of minutes takes five looks, however many slots there are and however
 // far apart the calls.
 type wheel struct {
-	now   uint64 // see ordered; not after the last Due that found something
-	next  uint64 // no bucket in use begins before it; 0 while there are current slots
+	now   uint64 // see ordered; no bucket in use begins before it
+	next  uint64 // no bucket in use begins before this either; 0 as long as there may be current slots
 	used  [levels][buckets / 64]uint64
 	heads [levels*buckets + 1]ID // the last one holds the current slots
 }
@@ -58,7 +58,7 @@ func (t *Table[K, V]) File(s *Slot[K, V], at int64) {
 		t.At(head).wheel.prev = s.id
 	}
 	w.heads[b] = s.id
-	s.filed = true
+	s.filed, s.mark = true, fold(at)
 }
 
 // levelOf is the highest digit in which two times differ, given their XOR.
@@ -109,7 +109,7 @@ func (t *Table[K, V]) Due(now int64) *Slot[K, V] {
 			w.next, w.now = start, max(w.now, to)
 			return nil
 		}
-		w.next, w.now = 0, max(w.now, start)
+		w.next, w.now = 0, start
 		t.makeCurrent(b)
 	}
 	if to < w.now {
@@ -117,9 +117,6 @@ func (t *Table[K, V]) Due(now int64) *Slot[K, V] {
 	}
 	s := t.At(w.heads[current])
 	t.Unfile(s)
-	if w.heads[current] == 0 {
-		_, w.next = w.earliest()
-	}
 	return s
 }
 
@@ -148,7 +145,6 @@ func (t *Table[K, V]) rewind(to uint64) {
 	}
 	if w.heads[into] != 0 {
 		w.used[level][d/64] |= 1 << (d % 64)
-		w.next = min(w.next, w.now>>(level*digit)<<(level*digit))
 	}
 	w.now = to
 }
@@ -177,6 +173,13 @@ func (t *Table[K, V]) makeCurrent(b uint32) {
 	w.used[b/buckets][b%buckets/64] &^= 1 << (b % 64)
 	t.At(id).wheel.prev = current | inWheel
 }
+
+// WasFiled reports whether at is the time under which the slot was filed last,
+// also after Due gave it: if not, it was used since. Only a mark of 16 bits is
+// kept, so once in 65,536 cases it mistakes another time for that one.
+func (s *Slot[K, V]) WasFiled(at int64) bool { return s.mark == fold(at) }
+
+func fold(at int64) uint16 { return uint16(at ^ at>>16 ^ at>>32 ^ at>>48) }
 
 // earliest finds the first bucket in use and the time at which it begins; none
 // is the current one, which has no time.

@@ -271,13 +271,16 @@ func TestABusySlotIsLookedAtAFewTimesInEachTimeOut(t *testing.T) {
 // However many slots are filed, whoever asks too early is sent away with one
 // comparison, and nothing is moved.
 func TestAQuietMomentMovesNothing(t *testing.T) {
-	const n, now = 50000, int64(1_700_000_000_000_000_000)>>40<<40 // else a bucket of that size begins meanwhile
+	const n, now = 50000, int64(1_700_000_000_000_000_000)>>40<<40 + 12345 // else a bucket of that size begins meanwhile
 	w := newClockwork(n)
 	for i, s := range w.slots {
 		w.File(s, now+300e9+int64(i)*1000)
 	}
 	for s := w.Due(now); s != nil; s = w.Due(now) { // an empty wheel does not turn: these are its first turns
 		w.File(s, now+300e9+int64(s.Value)*1000)
+	}
+	if w.wheel.now != ordered(now) {
+		t.Fatalf("the wheel stands at %x, not at %x", w.wheel.now, ordered(now))
 	}
 	turned := w.wheel
 	for d := int64(0); d < 290e9; d += 1e9 {
@@ -317,5 +320,27 @@ func TestACallerMayStopInTheMiddle(t *testing.T) {
 	}
 	if w.Due(math.MaxInt64) != nil {
 		t.Fatal("one too many")
+	}
+}
+
+// Nothing is current any more, but the wheel cannot know without looking. What
+// it finds then must not turn it back under the slots that are filed.
+func TestASlotTakenBackLeavesTheWheelWhereItIs(t *testing.T) {
+	const now = int64(0x123456)
+	m := newModel(t, 3, hashes[4].of)
+	for k := range key(3) {
+		m.insert(k)
+	}
+	m.file(0, now)
+	m.drain(now, 1)
+	m.file(1, now+5)
+	m.file(2, now-0x20000)
+	m.unfile(2)
+	for _, at := range []int64{now - 0x10000, now - 1, now + 4, now + 5} {
+		m.drain(at, math.MaxInt)
+		m.check()
+	}
+	if m.keys[1].filed {
+		t.Fatal("the slot did not come out")
 	}
 }

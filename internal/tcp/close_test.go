@@ -58,6 +58,14 @@ func TestClosing(t *testing.T) {
 			> A 2 2
 			> R 2
 			< RA 2 2`},
+		{"an ACK of unseen bytes that another takes back is not one of the FIN", shook + `
+			> A 1 1 +3 ; @0
+			< A 1 1004 ; UnseenACK
+			< A 1 4
+			> FA 4 1 ; FinWait @3
+			< FA 1 4 ; ClosingTcp @0
+			> A 5 2
+			< A 2 5 ; Closed end`},
 		{"an ACK of a FIN that is captured after it", shook + `
 			> A 1 1 +3 ; @0
 			< A 1 5 ; UnseenACK
@@ -84,9 +92,17 @@ func TestFINsHavePositions(t *testing.T) {
 			> FA 3 1 ; FinWait @2
 			> A 3 1 +2 ; DataAfterFIN nowhere
 			> A 4 1 +2 ; DataAfterFIN nowhere
-			> A 9 1 +2 ; DataAfterFIN Hole nowhere
+			> A 9 1 +2 ; DataAfterFIN nowhere
 			> A 1 1 +9 ; DataAfterFIN @0
 			> R 4 ; Reset end`},
+		{"early, and the hole closed: nothing is missing", shook + `
+			> FA 3 1 ; FinWait Hole @2
+			> A 1 1 +2 ; OutOfOrder @0
+			> R 100 ; ImplausibleRST`},
+		{"one byte at its place is no keep-alive", shook + `
+			> FA 1 1 +3 ; FinWait @0
+			< A 1 5
+			> A 4 1 +1 ; DataAfterFIN nowhere`},
 		{"early with data, more behind it, then the hole", shook + `
 			> FA 3 1 +2 ; FinWait Hole @2
 			> A 5 1 +2 ; DataAfterFIN nowhere
@@ -99,7 +115,8 @@ func TestFINsHavePositions(t *testing.T) {
 			> A 1 1 +4 ; @0
 			> FA 5 1 ; FinWait @4
 			> FA 3 1 ; FINConflict @2
-			> FA 8 1 ; FINConflict DataAfterFIN Hole nowhere
+			> FA 8 1 ; FINConflict Hole @7
+			> FA 8 1 +2 ; FINConflict DataAfterFIN nowhere
 			> FA 3 1 +2 ; Retransmission @2`},
 		{"below what was sent", shook + `
 			> A 1 1 +4 ; @0
@@ -116,13 +133,22 @@ func TestFINsHavePositions(t *testing.T) {
 	})
 }
 
-func TestEndIsThePositionOfTheFIN(t *testing.T) {
+func TestFINAtIsThePositionOfTheFirstFIN(t *testing.T) {
 	w := play(t, shook+"> A 1 1 +2 ; @0\n> FA 5 1 ; FinWait Hole @4\n> A 3 1 +9 ; DataAfterFIN @2")
-	if pos, known := w.conn.End(Initiator); pos != 4 || !known {
-		t.Errorf("End(Initiator) = %d, %t", pos, known)
+	if pos, known := w.conn.FINAt(Initiator); pos != 4 || !known {
+		t.Errorf("FINAt(Initiator) = %d, %t", pos, known)
 	}
-	if _, known := w.conn.End(Responder); known {
-		t.Error("End(Responder) is known without a FIN")
+	for k := range 8 { // the eighth ACK leaps, but not over a FIN
+		g := Segment{Seq: isns[len(isns)-1] + 1, Ack: isns[len(isns)-1] + 0x60000000, Flags: ACK}
+		if o := w.conn.Step(Responder, &g); (o.Notes&ImplausibleACK != 0) != (k != 7) {
+			t.Errorf("ACK %d: %v", k, o.Notes.names())
+		}
+	}
+	if pos, known := w.conn.FINAt(Initiator); pos != 4 || !known || w.conn.half[0].end != 5 {
+		t.Errorf("after a leap FINAt(Initiator) = %d, %t", pos, known)
+	}
+	if _, known := w.conn.FINAt(Responder); known {
+		t.Error("FINAt(Responder) is known without a FIN")
 	}
 }
 
@@ -142,6 +168,9 @@ func TestWhatAConnectionTells(t *testing.T) {
 	}
 	if c := play(t, "> A 0 0").conn; !c.Midstream() || c.Answered() {
 		t.Errorf("under way: %+v", c)
+	}
+	if c := play(t, "> SF 0 ; @0").conn; !c.Midstream() {
+		t.Errorf("after a SYN with a FIN: %+v", c)
 	}
 	finished := play(t, shook+"> FA 1 1 ; FinWait @0\n< FA 1 1 ; ClosingTcp @0").conn
 	if !finished.Finished() {

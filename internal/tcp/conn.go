@@ -53,15 +53,6 @@ func (c *Conn) Answered() bool { return c.half[0].has(seen) && c.half[1].has(see
 // so that Reuses must be asked about every segment and not only about SYNs.
 func (c *Conn) Waiting() bool { return c.nothers != 0 }
 
-// End gives the position behind the last byte of side i, once its FIN says so.
-func (c *Conn) End(i Side) (pos int64, known bool) {
-	h := &c.half[i&1]
-	if !h.has(finned) {
-		return 0, false
-	}
-	return h.pos(h.fin), true
-}
-
 // Abort ends the connection from outside.
 func (c *Conn) Abort() { c.state = Aborted }
 

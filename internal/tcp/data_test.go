@@ -60,6 +60,10 @@ func TestWindowProbes(t *testing.T) {
 			> A 4 1 +1 ; WindowProbe @3
 			< A 1 5 w=0 ; ZeroWindow
 			> A 5 1 +2 ; @4`},
+		{"none in a window that opened again", shook + `
+			< A 1 1 w=0 ; ZeroWindow
+			< A 1 1 w=100
+			> A 1 1 +1 ; @0`},
 		{"without a byte it is a keep-alive", shook + `
 			> A 1 1 +3 ; @0
 			< A 1 4 w=0 ; ZeroWindow
@@ -85,6 +89,13 @@ func TestSegmentsFarFromTheConnection(t *testing.T) {
 			< A 1 0x80000001 +3 ; ImplausibleACK nowhere
 			< A 1 0x70000001 +3 ; ImplausibleACK nowhere
 			< A 1 4 +3 ; @0`},
+		{"an ACK of what was acknowledged long ago", shook + `
+			> A 1 1 +60000 ; @0
+			> A 60001 1 +60000 ; @60000
+			> A 120001 1 +60000 ; @120000
+			< A 1 180001
+			< A 1 60001 +3 ; @0
+			< A 1 40001 +3 ; ImplausibleACK nowhere`},
 		{"an ACK of what may have been lost is taken", shook + `
 			> A 1 1 +3 ; @0
 			< A 1 1004 +3 ; UnseenACK @0

@@ -163,7 +163,6 @@ func (h *half) finAcked(peer *half) bool {
 	return h.has(finned) && peer.has(acked) && distance(h.fin, peer.ack) > 0
 }
 
-// synAcked reports whether peer has acknowledged this half's SYN.
-func (h *half) synAcked(peer *half) bool {
-	return peer.has(acked) && h.pos(peer.ack) >= 0
-}
+// synAcked reports whether peer has acknowledged this half's SYN: nothing below
+// it is ever taken.
+func (h *half) synAcked(peer *half) bool { return h.has(anchored) && peer.has(acked) }

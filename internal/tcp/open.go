@@ -64,7 +64,7 @@ func (c *Conn) handshake(i Side, g *Segment, o *Outcome) {
 		}
 	case c.state == SynSent && res.has(synned):
 		c.state = SynReceived
-	case c.state == SynSent && plain && i == Initiator && o.Pos >= 0:
+	case c.state == SynSent && plain && i == Initiator:
 		// The opener only acknowledges what it received, so there was a
 		// SYN+ACK that was not captured.
 		c.establish(o)

@@ -10,13 +10,15 @@ func (c *Conn) place(s, p *half, g *Segment, o *Outcome) {
 	if g.Len == 0 && g.Flags&FIN == 0 {
 		return
 	}
-	o.Notes |= s.order(pos, end)
-	if s.has(finned) {
+	if s.has(finned) && g.Len > 0 {
 		if at := s.pos(s.fin); end > at {
 			o.Notes |= DataAfterFIN
 			o.Placed = pos < at
 			end = at
 		}
+	}
+	if o.Placed {
+		o.Notes |= s.order(pos, pos+int64(g.Len))
 	}
 	if pos < end {
 		s.covers(pos, end)

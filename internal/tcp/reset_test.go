@@ -24,6 +24,11 @@ func TestResets(t *testing.T) {
 		{"one below", sent + "> R 10 ; ImplausibleRST"},
 		{"beyond the window", sent + "> R 9000000 ; ImplausibleRST"},
 		{"half the space away", sent + "> R 0x8000000b ; ImplausibleRST"},
+		{"at the end of what was sent, the window's width behind a hole", shook + `
+			> A 10001 1 +60000 ; Hole @10000
+			> A 70001 1 +60000 ; @70000
+			> A 130001 1 +60000 ; @130000
+			> R 190001 ; Reset end`},
 		{"where the peer waits although more was sent", sent + `
 			> A 11 1 +10 ; @10
 			> R 11 ; Reset end`},

@@ -16,6 +16,22 @@ func TestANewConnectionWhileOpening(t *testing.T) {
 			> S 4000 ; reused SynSent
 			< SA 0 1 ; SynReceived
 			> A 1 1 +3 ; est Established @0`},
+		{"the answer is to the first, but a third follows and the second is answered", `
+			> S 0 ; SynSent
+			> S 4000 ; reused SynSent
+			< SA 0 1 ; SynReceived
+			> S 9000 ; reused SynSent
+			< SA 700 4001 ; SynReceived`},
+		{"the answer to the first says nothing of the data in the second", `
+			> S 0 ; SynSent
+			> S 4000 +3 ; reused SynSent @0
+			< SA 0 1 ; SynReceived`},
+		{"once established the earlier numbers are forgotten", `
+			> S 0 ; SynSent
+			> S 4000 ; reused SynSent
+			< SA 0 4001 ; SynReceived
+			> A 4001 1 ; est Established
+			< SA 900 1 ; StraySYN`},
 		{"the answer is to the first of four", `
 			> S 0 ; SynSent
 			> S 4000 ; reused SynSent
@@ -58,6 +74,11 @@ func TestACandidateNeedsAnAnswer(t *testing.T) {
 			> A 4001 9001 ; est Established`},
 		{"the other side accepts the first of two", shook + `
 			> S 4000 ; StraySYN
+			> S 6000 ; StraySYN
+			< SA 9000 4001 ; reused SynReceived`},
+		{"one sent again does not drive the other out", shook + `
+			> S 4000 ; StraySYN
+			> S 6000 ; StraySYN
 			> S 6000 ; StraySYN
 			< SA 9000 4001 ; reused SynReceived`},
 		{"a third drives the first out", shook + `
@@ -147,6 +168,11 @@ func TestAnEndedConnectionLingers(t *testing.T) {
 			< RA 1 1 ; Reset end
 			< SA 0 1
 			< SA 9000 4001 ; reopened SynReceived`},
+		{"only the responder is captured, and the numbers are near", `
+			< SA 0 1 ; SynReceived
+			< A 1 5001 ; est Established
+			< RA 1 5001 ; Reset end
+			< SA 9000 4001 ; reopened SynReceived`},
 		{"a refused SYN is answered after all", refused + `
 			< SA 0 1 ; reopened SynReceived
 			> A 1 1 ; est Established`},
@@ -156,7 +182,8 @@ func TestAnEndedConnectionLingers(t *testing.T) {
 			> FA 1 1 ; est FinWait @0
 			< FA 1 2 ; ClosingTcp @0
 			> A 2 2 ; Closed end
-			< SA 0 1`},
+			< SA 0 1
+			< SA 700 1`},
 		{"a stray reset, then a connection", `
 			> R 77 ; Reset end
 			< S 0 ; reopened turned SynSent

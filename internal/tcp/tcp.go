@@ -129,7 +129,7 @@ type Outcome struct {
 	// Established is set once, by the segment that completes the handshake.
 	Established bool
 	// Placed is set when Pos is known and payload may be put there, as far as
-	// it lies below the FIN (Conn.End). Unset, the payload is nobody's.
+	// it lies below the FIN (Conn.FINAt). Unset, the payload is nobody's.
 	Placed bool
 	// Notes is what is remarkable.
 	Notes Note

@@ -1,0 +1,177 @@
+package decode
+
+import "encoding/binary"
+
+// inner is what a tunnel header leads to. The zero value says that it was no tunnel header.
+type inner struct {
+	b        []byte // what the tunnel carries, behind its own header and an Ethernet or PPP header
+	cut      int
+	id       uint32
+	next     uint16 // what b begins with
+	kind     Tunnel
+	ethernet bool // an Ethernet header was passed: its tags count, not those outside
+}
+
+// inside goes from tunnel to tunnel, each header once. p holds a packet read to its payload; it is replaced by
+// the packet that the payload carries, and so on. A tunnel is believed if there is an IP header inside:
+//
+//	outer IP | UDP 4789 | VXLAN | Ethernet | IP ...   p is the inner packet, whatever is wrong behind its IP header
+//	outer IP | UDP 4789 | VXLAN | Ethernet | ARP      p stays the outer packet
+//	outer IP | UDP 4789 | something else              p stays the outer packet
+//
+// A fragment is not looked into: its payload is not whole.
+func (w *Peeler) inside(p *Packet) Status {
+	for !p.Fragmented && w.may(p) {
+		in := w.open(p)
+		if in.kind == NoTunnel {
+			return OK
+		}
+		outer := *p
+		*p = Packet{Peeled: outer.Peeled, Tunnel: outer.Tunnel, TunnelID: outer.TunnelID, Tunnels: outer.Tunnels}
+		if !in.ethernet {
+			p.VLAN, p.VLANs = outer.VLAN, outer.VLANs
+		}
+		p.enter(in.kind, in.id)
+		status := w.through(p, in)
+		switch {
+		case status == TooManyTunnels, p.Family != 0 && p.Tunnels > w.depth:
+			*p = Packet{}
+			return TooManyTunnels
+		case p.Family == 0:
+			*p = outer
+			return OK
+		}
+		// The payload of p was a part without capacity to spare, and what is counted back from its end is to be
+		// counted back from the end of the frame.
+		tail := outer.afterPayload()
+		p.fromIP += tail
+		p.fromTransport += tail
+		if status != OK {
+			return status
+		}
+	}
+	return OK
+}
+
+// through reads what a tunnel carries up to the transport. The lengths inside may not reach past the lengths
+// outside, so that no more is missing inside than is outside.
+func (w *Peeler) through(p *Packet, in inner) Status {
+	next, b, cut, status := in.next, in.b, in.cut, OK
+	for next != typeIPv4 && next != typeIPv6 {
+		if next, b, cut, status = shim(p, next, b, cut, w); status != OK {
+			return status
+		}
+	}
+	var proto uint8
+	if next == typeIPv4 {
+		proto, b, cut, status = ipv4(p, b, cut)
+	} else {
+		proto, b, cut, status = ipv6(p, b, cut)
+	}
+	if status != OK {
+		p.Missing = min(p.Missing, in.cut)
+		return status
+	}
+	return transport(p, proto, b, min(cut, in.cut))
+}
+
+// afterPayload is the number of bytes between the end of the payload and the end of the frame.
+func (p *Packet) afterPayload() uint32 {
+	before := uint32(len(p.Payload))
+	if p.Proto == protoUDP {
+		before += udpHeader
+	}
+	return p.fromTransport - before
+}
+
+// open reads the tunnel header that the packet carries.
+func (w *Peeler) open(p *Packet) inner {
+	b, cut := p.Payload, p.Missing
+	switch p.Proto {
+	case protoUDP:
+		return w.overUDP(p)
+	case protoIPv4:
+		return inner{b: b, cut: cut, next: typeIPv4, kind: IPIP}
+	case protoIPv6:
+		return inner{b: b, cut: cut, next: typeIPv6, kind: IPIP}
+	case protoGRE:
+		return gre(b, cut)
+	case protoEtherIP:
+		return etherIP(b, cut)
+	case protoMPLS:
+		return w.mplsInIP(b, cut)
+	}
+	return inner{}
+}
+
+// overUDP asks the ports, the destination's first: it is the one that the sender of a tunnel chose.
+func (w *Peeler) overUDP(p *Packet) inner {
+	for _, number := range [...]uint16{p.DstPort, p.SrcPort} {
+		for _, port := range w.ports {
+			if port.Number != number {
+				continue
+			}
+			if in := udpTunnel(port.Kind, p.Payload, p.Missing); in.kind != NoTunnel {
+				return in
+			}
+		}
+	}
+	return inner{}
+}
+
+func udpTunnel(kind Tunnel, b []byte, cut int) inner {
+	switch kind {
+	case VXLAN:
+		return vxlan(b, cut)
+	case VXLANGPE:
+		return vxlanGPE(b, cut)
+	case Geneve:
+		return geneve(b, cut)
+	case GTPU:
+		return gtpu(b, cut)
+	case Teredo:
+		return teredo(b, cut)
+	case AYIYA:
+		return ayiya(b, cut)
+	case L2TP:
+		return l2tp(b, cut)
+	}
+	return inner{}
+}
+
+// frame is for tunnels that carry Ethernet frames. A frame too short for its header is none.
+func (in inner) frame(b []byte) inner {
+	if len(b) < ethernetHeader {
+		return inner{}
+	}
+	in.next, in.b, in.ethernet = binary.BigEndian.Uint16(b[12:]), b[ethernetHeader:], true
+	return in
+}
+
+// packet is for tunnels that carry IP packets of either version, and do not say of which.
+func (in inner) packet(b []byte) inner {
+	next, b, status := raw(b)
+	if status != OK {
+		return inner{}
+	}
+	in.next, in.b = next, b
+	return in
+}
+
+// ppp is for tunnels that carry PPP.
+func (in inner) ppp(b []byte) inner {
+	next, b, status := ppp(b)
+	if status != OK {
+		return inner{}
+	}
+	in.next, in.b = next, b
+	return in
+}
+
+// limit cuts b to the n bytes that an enclosing header grants it.
+func limit(b []byte, cut, n int) ([]byte, int) {
+	if n <= len(b) {
+		return b[:n], 0
+	}
+	return b, min(cut, n-len(b))
+}

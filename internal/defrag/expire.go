@@ -1,0 +1,52 @@
+package defrag
+
+import "math"
+
+// Expire says that it is now, and lets go every datagram and tombstone whose time is over. It costs
+// what it lets go.
+func (t *Table[V]) Expire(now int64) { t.advance(now, math.MaxInt) }
+
+// Clear forgets everything and returns all memory, as at the end of a capture. Time goes on.
+func (t *Table[V]) Clear() {
+	t.endLoan()
+	for t.age.len > 0 {
+		t.leave(t.age.first, &t.stats.Cleared)
+	}
+	for range 2 { // the first review notes that nothing is in use, the second that nothing was
+		t.memory.review()
+	}
+	t.memory.release(math.MaxInt)
+	t.shrinkIndex(0)
+}
+
+// advance begins a call: the loan of the last one ends, time passes, and at most n datagrams leave and
+// 2n spares are let go.
+func (t *Table[V]) advance(now int64, n int) {
+	t.endLoan()
+	t.now = max(t.now, now)
+	for i := 0; i < n && t.age.len > 0 && t.expired(t.age.first); i++ {
+		t.leave(t.age.first, nil)
+	}
+	if t.over(t.reviewed) {
+		t.reviewed = t.now
+		t.memory.review()
+		t.shrinkIndex(t.memory.records.keep)
+	}
+	t.memory.release(n)
+}
+
+// shrinkIndex makes the index no larger than n datagrams need.
+func (t *Table[V]) shrinkIndex(n int) {
+	if n := slotsFor(n); n < len(t.index.slots) {
+		t.memory.bytes -= int64(len(t.index.slots)-n) * pointerBytes
+		t.index.resize(n)
+	}
+}
+
+func (t *Table[V]) expired(d *datagram[V]) bool { return t.over(d.since) }
+
+// over reports whether the time-out has passed since then, which is not after now: as
+// unsigned numbers the difference is right however far apart the two are.
+func (t *Table[V]) over(then int64) bool {
+	return uint64(t.now)-uint64(then) >= uint64(t.limits.Timeout)
+}

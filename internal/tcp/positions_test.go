@@ -1,0 +1,43 @@
+package tcp
+
+import "testing"
+
+func TestPositionsAKeeperOfBytesAsksFor(t *testing.T) {
+	type answer struct {
+		acked  int64
+		ok     bool
+		extent int64
+	}
+	for name, c := range map[string]struct {
+		script string
+		want   answer
+	}{
+		"nothing seen":                {"", answer{}},
+		"only a SYN":                  {"> S 0 ; SynSent", answer{}},
+		"sent, not acknowledged":      {shook + "> A 1 1 +9 ; @0", answer{0, true, 9}},
+		"acknowledged in part":        {shook + "> A 1 1 +9 ; @0\n< A 1 6", answer{5, true, 9}},
+		"acknowledged beyond":         {shook + "> A 1 1 +9 ; @0\n< A 1 21 ; UnseenACK", answer{20, true, 20}},
+		"a FIN is not counted":        {shook + "> FA 1 1 +9 ; FinWait @0\n< A 1 11", answer{9, true, 9}},
+		"behind a hole":               {shook + "> A 5 1 +9 ; Hole @4", answer{0, true, 13}},
+		"nobody goes beyond the FIN":  {shook + "> FA 1 1 +9 ; FinWait @0\n< A 1 500 ; UnseenACK", answer{9, true, 9}},
+		"the other side never heard":  {"> A 1 1 +5 ; @0", answer{0, false, 5}},
+		"the SYN's data taken back":   {"> S 0 +3 ; SynSent @0\n< SA 0 1 ; SynReceived SYNDataIgnored", answer{0, true, 0}},
+		"the SYN's data acknowledged": {"> S 0 +3 ; SynSent @0\n< SA 0 4 ; SynReceived", answer{3, true, 3}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := play(t, c.script)
+			var got answer
+			got.acked, got.ok = w.conn.AckedTo(Initiator)
+			if got.extent = w.conn.Extent(Initiator); got != c.want {
+				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+		})
+	}
+	w := play(t, "> A 1 1\n> A 1 70001")
+	if pos, ok := w.conn.AckedTo(Responder); pos != 70000 || !ok {
+		t.Errorf("AckedTo of a side that is not captured = %d, %t", pos, ok)
+	}
+	if got := w.conn.Number(Responder, 70000); got != isns[len(isns)-1]+70001 {
+		t.Errorf("Number(70000) = %d", got)
+	}
+}
