@@ -50,7 +50,9 @@ func TestNoAllocs(t *testing.T) {
 		b.send(ack)
 	}
 	nothing := func(*bench) {}
-	last := func(st flowscope.TrackerStats) uint64 { return st.Packets - st.PacketsUnmatched - st.PacketsLate - st.FlowsCreated }
+	last := func(st flowscope.TrackerStats) uint64 {
+		return st.Packets - st.PacketsUnmatched - st.PacketsLate - st.FlowsCreated
+	}
 	var seq [2]uint32
 	for _, c := range []struct {
 		name  string

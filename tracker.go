@@ -240,7 +240,9 @@ func (t *FlowTracker[K, S]) tick(stamp int64) {
 	t.stamp = stamp
 	before, first := t.clock.Now(), !t.clock.Started()
 	verdict := t.clock.Observe(stamp)
-	t.inDoubt = first || verdict == clock.Suspect
+	if t.inDoubt = first || verdict == clock.Suspect; t.inDoubt {
+		t.doubted.flow = 0 // of an earlier one that nothing came of
+	}
 	switch verdict {
 	case clock.Steady:
 		return

@@ -206,6 +206,7 @@ func (m *model) drain(now int64, limit int) {
 		e := m.keys[s.Key]
 		m.must(e != nil && e.slot == s && e.filed, "at %d slot %d comes out, which was not filed", now, s.ID())
 		m.say("%d comes out at %d", s.Key, now)
+		m.must(s.WasFiled(e.under), "slot %d forgot that it was filed under %d", s.ID(), e.under)
 		if e.filed = false; e.due > now {
 			m.file(s.Key, e.due)
 			continue

@@ -344,3 +344,24 @@ func TestASlotTakenBackLeavesTheWheelWhereItIs(t *testing.T) {
 		t.Fatal("the slot did not come out")
 	}
 }
+
+// The mark never denies the right time, and takes few wrong ones for it.
+func TestASlotKnowsUnderWhichTimeItWasFiled(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 10))
+	w := newClockwork(1)
+	const tries = 1 << 18 // about four mistakes
+	mistakes := 0
+	for range tries {
+		at := someTime(r, 1_700_000_000_000_000_000)
+		w.File(w.slots[0], at)
+		if w.Unfile(w.slots[0]); !w.slots[0].WasFiled(at) {
+			t.Fatalf("%d is denied", at)
+		}
+		if other := saturated(at, 1+r.Int64N(300e9)); other != at && w.slots[0].WasFiled(other) {
+			mistakes++
+		}
+	}
+	if mistakes > 20 {
+		t.Fatalf("%d mistakes in %d", mistakes, tries)
+	}
+}
