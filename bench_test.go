@@ -15,22 +15,35 @@ import (
 // packets, one after the other, and what is reported is the median of the
 // rounds. An absolute time says little on a machine that is shared.
 
-// traffic is a set of frames, one for each flow, and an order in which to visit
-// them. Every visit writes the next numbers of the conversation into the frame.
+// traffic is a set of conversations of 50 byte messages, and an order in which
+// to visit them. Every visit is the next packet of one of them: with TCP first
+// the handshake, then data from either side in turn, each acknowledging the last.
 type traffic struct {
-	frames [][]byte
-	order  []uint32
-	tcp    bool
+	talks []talk
+	order []uint32
+	tcp   bool
 }
 
+type talk struct {
+	frame [2][]byte // from either side
+	turn  uint32
+}
+
+const (
+	message   = 50
+	frameSize = 14 + 20 + 20 + message
+)
+
 func newTraffic(flows int, tcp bool) *traffic {
-	tr := &traffic{frames: make([][]byte, flows), tcp: tcp}
-	const size = 128
-	memory := make([]byte, flows*size)
-	for i := range flows {
-		f := memory[i*size : (i+1)*size : (i+1)*size]
-		build(f, i, tcp)
-		tr.frames[i] = f[:14+20+20+50]
+	tr := &traffic{talks: make([]talk, flows), tcp: tcp}
+	const room = 128
+	memory := make([]byte, 2*flows*room)
+	for i := range tr.talks {
+		for side := range 2 {
+			f := memory[(2*i+side)*room : (2*i+side+1)*room : (2*i+side+1)*room]
+			build(f, i, side, tcp)
+			tr.talks[i].frame[side] = f[:frameSize]
+		}
 	}
 	// A fixed shuffle: an order that neither the cache nor the table likes.
 	x := uint64(88172645463325252)
@@ -44,34 +57,54 @@ func newTraffic(flows int, tcp bool) *traffic {
 	return tr
 }
 
-func build(f []byte, i int, tcp bool) {
+func build(f []byte, i, side int, tcp bool) {
 	copy(f, "\x02\x00\x00\x00\x00\x02\x02\x00\x00\x00\x00\x01\x08\x00")
 	ip := f[14:]
 	ip[0], ip[8] = 0x45, 64
-	binary.BigEndian.PutUint16(ip[2:], 20+20+50)
-	binary.BigEndian.PutUint32(ip[12:], 0x0a000000|uint32(i>>8))
-	binary.BigEndian.PutUint32(ip[16:], 0xac100000|uint32(i&0xff))
+	binary.BigEndian.PutUint16(ip[2:], frameSize-14)
 	l4 := ip[20:]
-	binary.BigEndian.PutUint16(l4, uint16(1024+i%60000))
-	binary.BigEndian.PutUint16(l4[2:], 443)
+	client, server := ip[12:], ip[16:]
+	from, to := l4, l4[2:]
+	if side == 1 {
+		client, server = server, client
+		from, to = to, from
+	}
+	binary.BigEndian.PutUint32(client, 0x0a000000|uint32(i>>8))
+	binary.BigEndian.PutUint32(server, 0xac100000|uint32(i&0xff))
+	binary.BigEndian.PutUint16(from, uint16(1024+i%60000))
+	binary.BigEndian.PutUint16(to, 443)
 	if tcp {
 		ip[9] = 6
-		l4[12], l4[13] = 0x50, 0x10
+		l4[12] = 0x50
 		binary.BigEndian.PutUint16(l4[14:], 4096)
 		return
 	}
 	ip[9] = 17
-	binary.BigEndian.PutUint16(l4[4:], 20+50)
+	binary.BigEndian.PutUint16(l4[4:], 20+message)
 }
 
-// next is the next packet of the flow, in sequence.
-func (tr *traffic) next(flow uint32) []byte {
-	f := tr.frames[flow]
-	if tr.tcp {
-		seq := f[38:42]
-		binary.BigEndian.PutUint32(seq, binary.BigEndian.Uint32(seq)+50)
+// next is the next packet of the conversation.
+func (tr *traffic) next(i uint32) []byte {
+	t := &tr.talks[i]
+	n := t.turn
+	t.turn++
+	f := t.frame[n&1]
+	if !tr.tcp {
+		return f
 	}
-	return f
+	seq, ack, flags, payload := uint32(0), uint32(0), byte(0x02), 0 // SYN
+	switch {
+	case n == 1:
+		ack, flags = 1, 0x12 // SYN+ACK
+	case n >= 2:
+		// Messages of one side before this one, and of the other.
+		seq, ack, flags, payload = 1+(n-2)/2*message, 1+(n-1)/2*message, 0x18, message
+	}
+	binary.BigEndian.PutUint16(f[16:], uint16(40+payload))
+	binary.BigEndian.PutUint32(f[38:], seq)
+	binary.BigEndian.PutUint32(f[42:], ack)
+	f[47] = flags
+	return f[:54+payload]
 }
 
 // floor does what no tracker can do without: it reads the header fields, hashes
@@ -134,26 +167,34 @@ func (fl *floor) track(v PacketView) {
 // each one's median time a packet and the median ratio to the first.
 func contend(b *testing.B, tr *traffic, names []string, track []func(PacketView)) {
 	now := Timestamp(1)
-	for i := range tr.frames { // every flow exists before time is taken
-		v := PacketView{Frame: tr.next(uint32(i)), Timestamp: now}
-		for _, f := range track {
-			f(v)
+	for range 4 { // every flow is established before time is taken
+		for i := range tr.talks {
+			v := PacketView{Frame: tr.next(uint32(i)), Timestamp: now}
+			for _, f := range track {
+				f(v)
+			}
 		}
 	}
-	const round = 1 << 14
+	const round = 1 << 12
+	memory := make([]byte, round*128)
+	views := make([]PacketView, round)
 	times := make([][]float64, len(track))
 	at := 0
 	runtime.GC()
 	for b.Loop() {
+		for i := range views {
+			now++
+			frame := tr.next(tr.order[at%len(tr.order)])
+			at++
+			views[i] = PacketView{Frame: append(memory[i*128:i*128], frame...), Timestamp: now}
+		}
 		for k, f := range track {
 			start := time.Now()
-			for i := range round {
-				now++
-				f(PacketView{Frame: tr.next(tr.order[(at+i)%len(tr.order)]), Timestamp: now})
+			for i := range views {
+				f(views[i])
 			}
 			times[k] = append(times[k], float64(time.Since(start).Nanoseconds())/round)
 		}
-		at += round
 	}
 	b.ReportMetric(0, "ns/op")
 	for k, name := range names {

@@ -146,7 +146,7 @@ const (
 	StateSynReceived = FlowState(tcp.SynReceived) // the responder has sent one too
 	StateEstablished = FlowState(tcp.Established) // both SYNs are acknowledged
 	StateFinWait     = FlowState(tcp.FinWait)     // one side has sent a FIN
-	StateClosingTCP  = FlowState(tcp.ClosingTcp)  // both have; an ACK is outstanding
+	StateClosingTCP  = FlowState(tcp.ClosingTCP)  // both have; an ACK is outstanding
 	StateClosed      = FlowState(tcp.Closed)      // both FINs are acknowledged
 	StateReset       = FlowState(tcp.Reset)       // cut by a RST
 	StateAborted     = FlowState(tcp.Aborted)     // ended from outside

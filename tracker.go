@@ -38,6 +38,8 @@ type FlowTracker[K comparable, S any] struct {
 	stats  TrackerStats
 
 	x        Extracted[K]
+	g        tcp.Segment // the packet at hand as the TCP room sees it,
+	o        tcp.Outcome // and what that said of it
 	packetID uint64
 	stamp    int64 // as it came
 
@@ -418,9 +420,9 @@ func (t *FlowTracker[K, S]) packet(hash uint64, s *slot[K, S], wire int) {
 // step shows the packet at hand to the flow's TCP connection.
 func (t *FlowTracker[K, S]) step(hash uint64, s *slot[K, S], side FlowSide, wire int) {
 	f := &s.Value
-	var g tcp.Segment
-	t.segment(&g)
-	o := f.conn.Step(tcp.Side(side), &g)
+	g, o := &t.g, &t.o
+	t.segment(g)
+	f.conn.Step(tcp.Side(side), g, o)
 	if set := lettersOf(g.Flags, g.Len > 0) &^ f.letters[side]; set != 0 {
 		f.letters[side] |= set
 		f.history.once(set, side)
@@ -429,16 +431,16 @@ func (t *FlowTracker[K, S]) step(hash uint64, s *slot[K, S], side FlowSide, wire
 		f.note(o.Notes, side)
 	}
 	if f.bits&timedFinal == 0 {
-		f.timeHandshake(&g, &o, side, t.clock.Now())
+		f.timeHandshake(g, o, side, t.clock.Now())
 	}
 	if o.From != o.To {
-		t.changed(s, &o, side)
+		t.changed(s, o, side)
 	}
 	if t.cfg.Events.Has(EventPacket) {
 		t.emitPacket(EventPacket, s, side, wire)
 	}
 	if o.Notes&anomalous != 0 {
-		t.odd(s, side, &g, &o)
+		t.odd(s, side, g, o)
 	}
 	overflow := false
 	if g.Flags&tcp.RST != 0 {
@@ -446,7 +448,7 @@ func (t *FlowTracker[K, S]) step(hash uint64, s *slot[K, S], side FlowSide, wire
 			t.anomaly(AnomalyDataOnRST, s, side, 0, int64(g.Len))
 		}
 	} else if t.hook != nil {
-		overflow = t.hook.segment(s, side, &g, &o)
+		overflow = t.hook.segment(s, side, g, o)
 	}
 	t.tell(s)
 	switch {
@@ -537,7 +539,7 @@ func (t *FlowTracker[K, S]) changed(s *slot[K, S], o *tcp.Outcome, side FlowSide
 	case o.To >= tcp.Closed:
 	case o.To == tcp.SynSent || o.To == tcp.SynReceived:
 		t.reclass(s, idleOpening)
-	case o.To == tcp.ClosingTcp:
+	case o.To == tcp.ClosingTCP:
 		t.table.Join(s, queueClosing)
 		t.reclass(s, idleClosing)
 	default:

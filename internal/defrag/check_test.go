@@ -3,9 +3,14 @@ package defrag
 import (
 	"math/bits"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 )
+
+func must(tb testing.TB, ok bool, rule string) {
+	if !ok {
+		tb.Helper()
+		tb.Fatalf("does not hold: %s", rule)
+	}
+}
 
 // check walks all of t's structure and compares what is derived with what it is derived from.
 func check[V any](tb testing.TB, t *Table[V]) {
@@ -15,25 +20,23 @@ func check[V any](tb testing.TB, t *Table[V]) {
 	var prev *datagram[V]
 	for d := t.age.first; d != nil; prev, d = d, d.links[inAge].next {
 		records++
-		require.Same(tb, d, t.index.find(d.hash, &d.key), "every datagram is found")
-		require.True(tb, prev == nil || prev.since <= d.since, "the list is in order of age")
+		must(tb, t.index.find(d.hash, &d.key) == d, "every datagram is found")
+		must(tb, prev == nil || prev.since <= d.since, "the list is in order of age")
 		if d.dead {
-			require.Nil(tb, d.pages, "a tombstone has no pages")
+			must(tb, d.pages == nil && d.near == nil, "a tombstone has no pages")
 			continue
 		}
 		held = append(held, d)
 		pages += checkDatagram(tb, d)
 	}
-	require.Same(tb, prev, t.age.last)
-	require.Equal(tb, records, t.age.len)
-	require.Equal(tb, records, t.index.used)
+	must(tb, prev == t.age.last && records == t.age.len, "the list ends where it says")
+	must(tb, records == t.index.used, "the index holds what is in the list")
 	d := t.held.first
 	for _, want := range held {
-		require.Same(tb, want, d, "those that hold bytes, in order of age")
+		must(tb, d == want, "those that hold bytes are in order of age")
 		d = d.links[inHeld].next
 	}
-	require.Nil(tb, d)
-	require.Equal(tb, len(held), t.held.len)
+	must(tb, d == nil && len(held) == t.held.len, "tombstones hold nothing")
 	if t.done != nil {
 		records++
 		for p := t.done.pages; p != nil; p = p.next {
@@ -41,50 +44,47 @@ func check[V any](tb testing.TB, t *Table[V]) {
 		}
 	}
 	checkMemory(tb, t, pages, records)
-	checkStats(tb, t)
+	s := t.Stats()
+	must(tb, s.Opened == s.Outcomes[Complete]+s.Killed+s.TimedOut+s.EvictedTable+s.EvictedMemory+s.Cleared+uint64(t.Len()),
+		"every datagram that was opened has one fate")
 }
 
 func checkDatagram[V any](tb testing.TB, d *datagram[V]) int {
-	pages, have, last := 0, 0, -1
+	pages, have, last, near := 0, 0, -1, d.near == nil
 	for p := d.pages; p != nil; p = p.next {
 		pages++
-		require.Greater(tb, p.number, last, "pages ascend")
+		must(tb, p.number > last, "pages ascend")
 		last = p.number
+		near = near || p == d.near
 		in := 0
 		for _, w := range p.have {
 			in += bits.OnesCount64(w)
 		}
-		require.Positive(tb, in, "no page is empty")
+		must(tb, in > 0, "no page is empty")
 		have += in
 	}
-	require.Positive(tb, pages)
-	require.Equal(tb, have, d.have)
-	require.True(tb, d.end == 0 || d.high <= d.end)
-	require.False(tb, d.complete(), "a complete datagram does not wait")
+	must(tb, pages > 0, "what lives holds bytes")
+	must(tb, near, "near is one of the pages")
+	must(tb, have == d.have, "have counts the bits")
+	must(tb, d.end == 0 || d.high <= d.end, "nothing lies behind the end")
+	must(tb, !d.complete(), "a complete datagram does not wait")
 	return pages
 }
 
 func checkMemory[V any](tb testing.TB, t *Table[V], pages, records int) {
 	m := &t.memory
-	require.Equal(tb, pages, m.pages.inUse())
-	require.Equal(tb, records, m.records.inUse())
+	must(tb, pages == m.pages.inUse() && records == m.records.inUse(), "nothing is lost")
 	n := 0
 	for p := m.pages.free; p != nil; p = p.next {
 		n++
 	}
-	require.Equal(tb, n, m.pages.spare)
+	must(tb, n == m.pages.spare, "spare pages are counted")
 	n = 0
 	for d := m.records.free; d != nil; d = d.links[inAge].next {
 		n++
 	}
-	require.Equal(tb, n, m.records.spare)
+	must(tb, n == m.records.spare, "spare records are counted")
 	sum := int64(m.pages.made)*m.pages.size + int64(m.records.made)*m.records.size + int64(cap(m.out)) + int64(len(t.index.slots))*pointerBytes
-	require.Equal(tb, sum, t.Bytes())
-	require.LessOrEqual(tb, t.Bytes(), t.limits.TotalBytes)
-}
-
-func checkStats[V any](tb testing.TB, t *Table[V]) {
-	s := t.Stats()
-	require.Equal(tb, s.Opened, s.Outcomes[Complete]+s.Killed+s.TimedOut+s.EvictedTable+s.EvictedMemory+s.Cleared+uint64(t.Len()),
-		"every datagram that was opened has one fate")
+	must(tb, sum == t.Bytes(), "the account is the sum")
+	must(tb, t.Bytes() <= t.limits.TotalBytes, "the limit holds")
 }

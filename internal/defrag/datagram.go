@@ -12,6 +12,7 @@ type datagram[V any] struct {
 	wire  int64
 	links [2]link[V]
 	pages *page // ascending
+	near  *page // where find passed last, or nil
 
 	frames int // that came
 	pieces int // that were stored
@@ -40,11 +41,16 @@ func (d *datagram[V]) bound(end int, more bool) Outcome {
 	return Held
 }
 
-// find gives the link to the page of that number, or to where it belongs.
+// find gives the link to the page of that number, or to where it belongs. It starts where the last search
+// ended, if that is not too far: fragments mostly come in order, and who has looked often stores.
 func (d *datagram[V]) find(number int) **page {
 	at := &d.pages
+	if d.near != nil && d.near.number < number {
+		at = &d.near.next
+	}
 	for *at != nil && (*at).number < number {
-		at = &(*at).next
+		d.near = *at
+		at = &d.near.next
 	}
 	return at
 }

@@ -65,6 +65,7 @@ func (m *memory[V]) takePage(number int, next *page) *page {
 
 // putPages takes back the pages of d.
 func (m *memory[V]) putPages(d *datagram[V]) {
+	d.near = nil
 	for p := d.pages; p != nil; p = d.pages {
 		d.pages = p.next
 		p.next = m.pages.free

@@ -7,15 +7,15 @@ func TestClosing(t *testing.T) {
 		{"one after the other", shook + `
 			> FA 1 1 ; FinWait @0
 			< A 1 2
-			< FA 1 2 ; ClosingTcp @0
+			< FA 1 2 ; ClosingTCP @0
 			> A 2 2 ; Closed end`},
 		{"three segments", shook + `
 			> FA 1 1 ; FinWait @0
-			< FA 1 2 ; ClosingTcp @0
+			< FA 1 2 ; ClosingTCP @0
 			> A 2 2 ; Closed end`},
 		{"simultaneous", shook + `
 			> FA 1 1 ; FinWait @0
-			< FA 1 1 ; ClosingTcp @0
+			< FA 1 1 ; ClosingTCP @0
 			> A 2 2
 			< A 2 2 ; Closed end`},
 		{"half closed: the other side goes on", shook + `
@@ -23,7 +23,7 @@ func TestClosing(t *testing.T) {
 			< A 1 7 +100 ; @0
 			> A 7 101
 			< A 101 7 +100 ; @100
-			< FA 201 7 ; ClosingTcp @200
+			< FA 201 7 ; ClosingTCP @200
 			> A 7 202 ; Closed end`},
 		{"retransmitted FINs advance nothing", shook + `
 			> FA 1 1 ; FinWait @0
@@ -37,22 +37,22 @@ func TestClosing(t *testing.T) {
 			> FA 1 1 +5 ; FinWait @0
 			> FA 1 1 +5 ; Retransmission @0
 			> FA 4 1 +2 ; Retransmission @3
-			< FA 1 7 ; ClosingTcp @0
+			< FA 1 7 ; ClosingTCP @0
 			< FA 1 7 ; @0
 			> A 7 2 ; Closed end`},
 		{"under way when first seen", `
 			> A 500 900 +10 ; @0
 			< A 900 510 +20 ; @0
 			> FA 510 920 ; FinWait @10
-			< FA 920 511 ; ClosingTcp @20
+			< FA 920 511 ; ClosingTCP @20
 			> A 511 921 ; Closed end`},
 		{"first seen by its FIN", `
 			> FA 500 900 ; FinWait @0
-			< FA 900 501 ; ClosingTcp @0
+			< FA 900 501 ; ClosingTCP @0
 			> A 501 901 ; Closed end`},
 		{"nothing moves an ended connection", shook + `
 			> FA 1 1 ; FinWait @0
-			< FA 1 2 ; ClosingTcp @0
+			< FA 1 2 ; ClosingTCP @0
 			> A 2 2 ; Closed end
 			< FA 1 2 ; nowhere
 			> A 2 2
@@ -63,14 +63,14 @@ func TestClosing(t *testing.T) {
 			< A 1 1004 ; UnseenACK
 			< A 1 4
 			> FA 4 1 ; FinWait @3
-			< FA 1 4 ; ClosingTcp @0
+			< FA 1 4 ; ClosingTCP @0
 			> A 5 2
 			< A 2 5 ; Closed end`},
 		{"an ACK of a FIN that is captured after it", shook + `
 			> A 1 1 +3 ; @0
 			< A 1 5 ; UnseenACK
 			> FA 4 1 ; FinWait @3
-			< FA 1 5 ; ClosingTcp @0
+			< FA 1 5 ; ClosingTCP @0
 			> A 5 2 ; Closed end`},
 	})
 }
@@ -85,7 +85,7 @@ func TestFINsHavePositions(t *testing.T) {
 			> A 1 1 +2 ; @0
 			> FA 5 1 ; FinWait Hole @4
 			> A 3 1 +2 ; OutOfOrder @2
-			< FA 1 6 ; ClosingTcp @0
+			< FA 1 6 ; ClosingTCP @0
 			> A 6 2 ; Closed end`},
 		{"data behind it", shook + `
 			> A 1 1 +2 ; @0
@@ -140,7 +140,7 @@ func TestFINAtIsThePositionOfTheFirstFIN(t *testing.T) {
 	}
 	for k := range 8 { // the eighth ACK leaps, but not over a FIN
 		g := Segment{Seq: isns[len(isns)-1] + 1, Ack: isns[len(isns)-1] + 0x60000000, Flags: ACK}
-		if o := w.conn.Step(Responder, &g); (o.Notes&ImplausibleACK != 0) != (k != 7) {
+		if o := w.conn.step(Responder, &g); (o.Notes&ImplausibleACK != 0) != (k != 7) {
 			t.Errorf("ACK %d: %v", k, o.Notes.names())
 		}
 	}
@@ -172,7 +172,7 @@ func TestWhatAConnectionTells(t *testing.T) {
 	if c := play(t, "> SF 0 ; @0").conn; !c.Midstream() {
 		t.Errorf("after a SYN with a FIN: %+v", c)
 	}
-	finished := play(t, shook+"> FA 1 1 ; FinWait @0\n< FA 1 1 ; ClosingTcp @0").conn
+	finished := play(t, shook+"> FA 1 1 ; FinWait @0\n< FA 1 1 ; ClosingTCP @0").conn
 	if !finished.Finished() {
 		t.Errorf("after both FINs: %+v", finished)
 	}

@@ -65,9 +65,45 @@ func Opener(flags uint8) Side {
 	return Initiator
 }
 
-// Step takes the next segment of side i. One that comes after the end changes
-// nothing.
-func (c *Conn) Step(i Side, g *Segment) Outcome {
+// Step takes the next segment of side i, and says in o what it changed. One that
+// comes after the end changes nothing.
+func (c *Conn) Step(i Side, g *Segment, o *Outcome) {
+	if !c.plain(i&1, g, o) {
+		*o = c.step(i, g)
+	}
+}
+
+// plain takes a segment with which a connection goes on as nearly all do: the
+// next bytes, or none, with an ACK of what was seen, nothing missing and nothing
+// in doubt. It does what step does, and leaves the rest to it.
+func (c *Conn) plain(i Side, g *Segment, o *Outcome) bool {
+	const usual, trouble = seen | anchored | acked, synData | finned | shut | patched | awaited
+	s, p := &c.half[i], &c.half[1-i]
+	if g.Flags&(SYN|FIN|RST|ACK) != ACK || g.Window == 0 || c.state != Established && c.state != Active ||
+		c.bits >= pending0 || s.bits&(usual|trouble) != usual || p.bits&(anchored|trouble) != anchored ||
+		s.lag|p.lag != 0 || g.Seq != s.number(s.end) {
+		return false
+	}
+	if news := int32(g.Ack - s.ack); news != 0 {
+		ahead := int32(g.Ack - p.number(p.end))
+		switch {
+		case news < 0 || ahead > 0 && p.has(seen) || ahead > unknownWindow:
+			return false
+		case ahead > 0:
+			p.end += int64(ahead) // that side is not captured: its ACKs are all we have
+			p.bits |= unseen
+		}
+		s.ack = g.Ack
+	}
+	s.flags |= g.Flags
+	s.offers(g, p)
+	o.Pos, o.From, o.To, o.Established, o.Placed, o.Notes = s.end, c.state, c.state, false, true, 0
+	s.end += int64(g.Len)
+	return true
+}
+
+// step is Step without the short way: the rules themselves.
+func (c *Conn) step(i Side, g *Segment) Outcome {
 	i &= 1
 	s := &c.half[i]
 	o := Outcome{From: c.state, To: c.state}
@@ -136,6 +172,9 @@ func (c *Conn) take(i Side, g *Segment, o *Outcome) {
 			return
 		}
 	}
+	if c.state == SynReceived && c.nothers != 0 && i == Initiator {
+		c.chosen(p, g.Ack)
+	}
 	if g.Flags&ACK != 0 && !s.acknowledges(g.Ack, p, c.reach(i), o) {
 		if c.doubt() {
 			o.Notes |= ImplausibleACK
@@ -194,6 +233,6 @@ func (c *Conn) closing() {
 	case ini.finAcked(res) && res.finAcked(ini):
 		c.state = Closed
 	default:
-		c.state = ClosingTcp
+		c.state = ClosingTCP
 	}
 }

@@ -8,6 +8,9 @@ func (c *Conn) synchronise(i Side, g *Segment, o *Outcome) bool {
 	if s.has(synned) {
 		if first != s.base {
 			o.Notes |= StraySYN
+			if c.state == SynReceived && i == Responder && g.Flags&ACK != 0 && p.holds(g.Ack) {
+				c.remember(i, g.Seq, len(c.others)) // the opener's ACK will choose
+			}
 			return false
 		}
 		o.Notes |= RepeatedSYN
@@ -42,11 +45,26 @@ func (c *Conn) choose(opener *half, ack uint32) bool {
 	if c.state != SynSent {
 		return false
 	}
+	return c.exchange(Initiator, ack)
+}
+
+// chosen takes the opener's ACK of a SYN+ACK: if the responder sent several, with
+// different numbers, the one that is acknowledged counts.
+func (c *Conn) chosen(res *half, ack uint32) {
+	if !res.holds(ack) && res.end == 0 {
+		c.exchange(Responder, ack)
+	}
+}
+
+// exchange makes another SYN that side sent the one of this connection, if ack
+// acknowledges it, and reports whether there was one.
+func (c *Conn) exchange(i Side, ack uint32) bool {
+	h := &c.half[i]
 	for k := range c.nothers {
-		if c.others[k]+1 == ack {
-			c.others[k] = opener.base - 1
-			opener.anchor(ack)
-			opener.bits &^= synData
+		if c.others[k]+1 == ack && Side(c.sides>>k&1) == i {
+			c.others[k] = h.base - 1
+			h.anchor(ack)
+			h.bits &^= synData
 			return true
 		}
 	}

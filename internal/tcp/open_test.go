@@ -153,6 +153,12 @@ func TestHandshakesWithWrongNumbers(t *testing.T) {
 			< SA 9000 1 ; StraySYN
 			> A 1 1 ; est Established
 			< A 1 1 +3 ; @0`},
+		{"two SYN+ACKs with different numbers: the one that is acknowledged", `
+			> S 0 ; SynSent
+			< SA 0 1 ; SynReceived
+			< SA 9000 1 ; StraySYN
+			> A 1 9001 +3 ; est Established @0
+			< A 9001 4 +3 ; @0`},
 		{"the last ACK has a number beyond", `
 			> S 0 ; SynSent
 			< SA 0 1 ; SynReceived

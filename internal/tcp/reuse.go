@@ -94,7 +94,7 @@ func (c *Conn) Succeed(i Side, g *Segment) (opener Side) {
 	case g.Flags&(SYN|ACK) == SYN:
 		if c.Opening() && i == Initiator {
 			// The answer may still be to an earlier attempt.
-			next.others, next.nothers = c.others, c.nothers
+			next.others, next.nothers, next.sides = c.others, c.nothers, c.sides
 			next.remember(Initiator, c.half[i].base-1, len(next.others))
 		}
 	case g.Flags&SYN != 0:

@@ -123,7 +123,7 @@ func TestACandidateNeedsAnAnswer(t *testing.T) {
 			< S 4000 stale ; reused turned SynSent`},
 		{"both have said FIN", shook + `
 			> FA 1 1 ; FinWait @0
-			< FA 1 1 ; ClosingTcp @0
+			< FA 1 1 ; ClosingTCP @0
 			> S 0 ; RepeatedSYN
 			> S 4000 ; reused SynSent`},
 		{"one has said FIN", shook + `
@@ -143,7 +143,7 @@ func TestACandidateNeedsAnAnswer(t *testing.T) {
 func TestAnEndedConnectionLingers(t *testing.T) {
 	const closed = shook + `
 		> FA 1 1 ; FinWait @0
-		< FA 1 2 ; ClosingTcp @0
+		< FA 1 2 ; ClosingTCP @0
 		> A 2 2 ; Closed end
 	`
 	const refused = "> S 0 ; SynSent\n< RA 0 1 ; Reset end\n"
@@ -180,7 +180,7 @@ func TestAnEndedConnectionLingers(t *testing.T) {
 		{"SYN+ACK captured after the end", `
 			> S 0 ; SynSent
 			> FA 1 1 ; est FinWait @0
-			< FA 1 2 ; ClosingTcp @0
+			< FA 1 2 ; ClosingTCP @0
 			> A 2 2 ; Closed end
 			< SA 0 1
 			< SA 700 1`},

@@ -139,12 +139,18 @@ func (w *watcher) see(right bool, g *Segment, stale bool) (s sight) {
 		w.leftish = right == (opener == i)
 	}
 	s.turned = !w.leftish
-	s.Outcome = w.conn.Step(w.side(right), g)
+	short := w.conn
+	s.Outcome = w.conn.step(w.side(right), g)
+	// The short way must lead to the same place as the rules, always.
+	var o Outcome
+	if short.Step(w.side(right), g, &o); short != w.conn || o != s.Outcome {
+		panic(fmt.Sprintf("the short way differs on %+v: %+v, not %+v", *g, o, s.Outcome))
+	}
 	return s
 }
 
 var stateNames = []string{
-	"Active", "SynSent", "SynReceived", "Established", "FinWait", "ClosingTcp", "Closed", "Reset", "Aborted",
+	"Active", "SynSent", "SynReceived", "Established", "FinWait", "ClosingTCP", "Closed", "Reset", "Aborted",
 }
 
 var noteNames = []string{

@@ -9,11 +9,11 @@ import (
 // the handshake and be a FIN as well.
 var steps = map[State][]State{
 	Active:      {SynSent, SynReceived, FinWait, Reset},
-	SynSent:     {SynReceived, Established, FinWait, ClosingTcp, Reset},
-	SynReceived: {Established, FinWait, ClosingTcp, Closed, Reset},
+	SynSent:     {SynReceived, Established, FinWait, ClosingTCP, Reset},
+	SynReceived: {Established, FinWait, ClosingTCP, Closed, Reset},
 	Established: {FinWait, Reset},
-	FinWait:     {ClosingTcp, Closed, Reset},
-	ClosingTcp:  {Closed, Reset},
+	FinWait:     {ClosingTCP, Closed, Reset},
+	ClosingTCP:  {Closed, Reset},
 }
 
 func allowed(from, to State) bool {

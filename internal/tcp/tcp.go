@@ -6,7 +6,7 @@
 //	    | <--- SYN+ACK ------------ |          SynReceived
 //	    | ---- ACK ---------------> |          Established
 //	    | ---- data, FIN ---------> |          FinWait      (half closed)
-//	    | <--- ACK, data, FIN ----- |          ClosingTcp   (both have said FIN)
+//	    | <--- ACK, data, FIN ----- |          ClosingTCP   (both have said FIN)
 //	    | ---- ACK ---------------> |          Closed
 //
 // A connection is two halves, one per sender. Each half counts 64-bit
@@ -60,7 +60,7 @@ const (
 	SynReceived       // the responder's too, or at least that one
 	Established       // both are acknowledged
 	FinWait           // one side has said FIN
-	ClosingTcp        // both have
+	ClosingTCP        // both have
 	Closed            // and both FINs are acknowledged
 	Reset             // a RST was believed
 	Aborted           // ended from outside; never reached by segments

@@ -1,0 +1,226 @@
+package flowscope_test
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
+	"github.com/google/gopacket/pcapgo"
+
+	"github.com/flowscope-go/flowscope"
+)
+
+// A whole TCP connection, packet by packet. Every kind of event has a name; what an event carries depends on its
+// kind.
+func ExampleFlowTracker() {
+	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{})
+	if err != nil {
+		panic(err) // only a wrong Config is an error
+	}
+	for _, view := range webRequest() {
+		for _, ev := range tracker.Track(view) {
+			switch ev.Kind {
+			case flowscope.EventStarted:
+				fmt.Println("started:", ev.Key)
+			case flowscope.EventEstablished:
+				fmt.Println("established")
+			case flowscope.EventEnded:
+				fmt.Println("ended:", ev.Reason, ev.History, ev.Stats.Packets, ev.Stats.Payload)
+			}
+		}
+	}
+	fmt.Println("still open at the end of the capture:", len(tracker.Finish()))
+	// Output:
+	// started: tcp 192.0.2.1:40000 <-> 192.0.2.80:80
+	// established
+	// ended: fin ShADdFf [5 3] [16 17]
+	// still open at the end of the capture: 0
+}
+
+// An extractor of one's own decides which packets belong together. This one sees a flow in what two racks say to
+// each other, whatever the protocol; its key is a plain struct. It also says how long such a flow may be silent.
+func ExampleFlowExtractor() {
+	tracker, err := flowscope.NewFlowTracker(racks{}, flowscope.Config{})
+	if err != nil {
+		panic(err)
+	}
+	for i, view := range webRequest() {
+		view.Timestamp = flowscope.NewTimestamp(int64(i), 0)
+		tracker.Track(view)
+	}
+	for flow := range tracker.Flows() {
+		fmt.Printf("rack %d to rack %d: %d packets\n", flow.Key.from, flow.Key.to, flow.Stats.Packets[0]+flow.Stats.Packets[1])
+	}
+	fmt.Println(len(tracker.Sweep(flowscope.NewTimestamp(600, 0))), "ended after ten minutes")
+	fmt.Println(len(tracker.Sweep(flowscope.NewTimestamp(6000, 0))), "ended after a hundred")
+	// Output:
+	// rack 1 to rack 80: 8 packets
+	// 0 ended after ten minutes
+	// 1 ended after a hundred
+}
+
+type rackPair struct{ from, to byte }
+
+type racks struct{}
+
+func (racks) Extract(v flowscope.PacketView, x *flowscope.Extracted[rackPair]) bool {
+	// Let a built-in extractor read the headers, and take from it what is needed.
+	var inner flowscope.Extracted[flowscope.IPPairKey]
+	if !(flowscope.IPPair{}).Extract(v, &inner) {
+		x.Refused = inner.Refused
+		return false
+	}
+	if !inner.Key.A().Is4() {
+		return false
+	}
+	a, b := inner.Key.A().As4(), inner.Key.B().As4()
+	x.Key = rackPair{a[3], b[3]} // the key must be written whole
+	x.Orientation, x.L4, x.Payload, x.Missing = inner.Orientation, inner.L4, inner.Payload, inner.Missing
+	return true
+}
+
+func (racks) IdleTimeout(rackPair) time.Duration { return time.Hour }
+
+// A value of the caller's lives with each flow. It is found by the event, without another look-up, and it still
+// answers while the flow's Ended is handled.
+func ExampleNewFlowTrackerWithState() {
+	type session struct {
+		name    string
+		answers int
+	}
+	names := 0
+	tracker, err := flowscope.NewFlowTrackerWithState(flowscope.FiveTuple{}, flowscope.Config{}, func(flowscope.FiveTupleKey) session {
+		names++
+		return session{name: fmt.Sprintf("session-%d", names)}
+	})
+	if err != nil {
+		panic(err)
+	}
+	for _, view := range webRequest() {
+		for _, ev := range tracker.Track(view) {
+			s := tracker.State(&ev)
+			switch {
+			case ev.Kind == flowscope.EventPacket && ev.Side == flowscope.Responder && len(ev.Bytes) > 0:
+				s.answers++
+			case ev.Kind == flowscope.EventEnded:
+				fmt.Println(s.name, "got", s.answers, "answer")
+			}
+		}
+	}
+	// Output:
+	// session-1 got 1 answer
+}
+
+// Captures are read packet by packet, whatever their format, and a damaged file gives every packet before the
+// damage and then says where it begins.
+func ExampleReadCapture() {
+	file := captureFile(webRequest())
+	cut := file[:len(file)-1]
+	for view, err := range flowscope.ReadCapture(bytes.NewReader(cut)) {
+		if err != nil {
+			fmt.Println("damaged:", err)
+			break
+		}
+		fmt.Println(view.ID, len(view.Frame), "bytes")
+	}
+	// Output:
+	// 1 60 bytes
+	// 2 60 bytes
+	// 3 60 bytes
+	// 4 70 bytes
+	// 5 71 bytes
+	// 6 60 bytes
+	// 7 60 bytes
+	// damaged: capfile: offset 577: file ends early: while reading a record
+}
+
+// Where packets stop coming, time must be told to pass: Sweep ends the flows that have been silent for too long.
+func ExampleFlowTracker_Sweep() {
+	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{UDPTimeout: 10 * time.Second})
+	if err != nil {
+		panic(err)
+	}
+	noon := flowscope.TimestampOf(time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC))
+	tracker.Track(flowscope.PacketView{Frame: question(), Timestamp: noon})
+	for _, wait := range []time.Duration{9 * time.Second, 10 * time.Second} {
+		events := tracker.Sweep(noon.Add(wait))
+		fmt.Println(wait, "later:", len(events), "ended,", tracker.Len(), "live")
+	}
+	// Output:
+	// 9s later: 0 ended, 1 live
+	// 10s later: 1 ended, 0 live
+}
+
+// webRequest is a connection: handshake, one request, one response, both sides close.
+func webRequest() (views []flowscope.PacketView) {
+	start := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	client := &layers.TCP{SrcPort: 40000, DstPort: 80, Seq: 1000, Window: 64240}
+	server := &layers.TCP{SrcPort: 80, DstPort: 40000, Seq: 9000, Window: 64240}
+	say := func(me, peer *layers.TCP, payload string, fin bool) {
+		me.SYN, me.FIN = len(views) < 2, fin
+		if me.ACK = len(views) > 0; me.ACK {
+			me.Ack = peer.Seq
+		}
+		from, to := net.IP{192, 0, 2, 1}, net.IP{192, 0, 2, 80}
+		if me == server {
+			from, to = to, from
+		}
+		at := start.Add(time.Duration(len(views)) * 10 * time.Millisecond)
+		views = append(views, flowscope.PacketView{Frame: frame(from, to, me, payload), Timestamp: flowscope.TimestampOf(at)})
+		me.Seq += uint32(len(payload))
+		if me.SYN || me.FIN {
+			me.Seq++
+		}
+	}
+	say(client, server, "", false)
+	say(server, client, "", false)
+	say(client, server, "", false)
+	say(client, server, "GET / HTTP/1.0\r\n", false)
+	say(server, client, "HTTP/1.0 200 OK\r\n", false)
+	say(client, server, "", true)
+	say(server, client, "", true)
+	say(client, server, "", false)
+	return views
+}
+
+func question() []byte {
+	return frame(net.IP{192, 0, 2, 1}, net.IP{192, 0, 2, 53}, &layers.UDP{SrcPort: 40000, DstPort: 53}, "a question")
+}
+
+// frame builds an Ethernet frame, with lengths and checksums filled in.
+func frame(from, to net.IP, transport gopacket.SerializableLayer, payload string) []byte {
+	eth := &layers.Ethernet{SrcMAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, DstMAC: net.HardwareAddr{2, 0, 0, 0, 0, 2}, EthernetType: layers.EthernetTypeIPv4}
+	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: from, DstIP: to}
+	switch l := transport.(type) {
+	case *layers.TCP:
+		l.SetNetworkLayerForChecksum(ip)
+	case *layers.UDP:
+		ip.Protocol = layers.IPProtocolUDP
+		l.SetNetworkLayerForChecksum(ip)
+	}
+	buffer := gopacket.NewSerializeBuffer()
+	options := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
+	if err := gopacket.SerializeLayers(buffer, options, eth, ip, transport, gopacket.Payload(payload)); err != nil {
+		panic(err)
+	}
+	return buffer.Bytes()
+}
+
+// captureFile writes a classic pcap file.
+func captureFile(views []flowscope.PacketView) []byte {
+	var file bytes.Buffer
+	w := pcapgo.NewWriter(&file)
+	if err := w.WriteFileHeader(65535, layers.LinkTypeEthernet); err != nil {
+		panic(err)
+	}
+	for _, v := range views {
+		info := gopacket.CaptureInfo{Timestamp: v.Timestamp.Time(), CaptureLength: len(v.Frame), Length: len(v.Frame)}
+		if err := w.WritePacket(info, v.Frame); err != nil {
+			panic(err)
+		}
+	}
+	return file.Bytes()
+}

@@ -1,0 +1,69 @@
+package flowscope_test
+
+import (
+	"runtime"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/internal/invariants"
+)
+
+func TestAnEventIsSmall(t *testing.T) {
+	if n := unsafe.Sizeof(flowscope.FlowEvent[flowscope.FiveTupleKey]{}); n > 144 {
+		t.Errorf("%d bytes, at most 144", n)
+	}
+}
+
+// TestAMillionIdleFlows measures what a flow costs while nothing happens: at most 320 bytes of heap, index
+// included, and nothing in a sweep that finds nothing.
+func TestAMillionIdleFlows(t *testing.T) {
+	if testing.Short() || invariants.Enabled {
+		t.Skip("a million flows are too many for -short and for -tags invariants")
+	}
+	if unsafe.Sizeof(uintptr(0)) < 8 {
+		t.Skip("the figures are those of 64 bits")
+	}
+	const flows = 1_000_000
+	frame := tcp(client, server, "A", 1, 1, "")
+	before := heap()
+	tr := newTracker(t, flowscope.Config{MaxFlows: flows, Events: flowscope.Events(flowscope.EventEnded)})
+	for i := range flows {
+		readdress(frame, uint32(i))
+		tr.Track(flowscope.PacketView{Frame: frame, Timestamp: flowscope.Timestamp(i) * 1000})
+	}
+	if tr.Len() != flows {
+		t.Fatalf("%d flows", tr.Len())
+	}
+	if each := float64(heap()-before) / flows; each > 320 {
+		t.Errorf("%.1f bytes a flow, at most 320", each)
+	} else {
+		t.Logf("%.1f bytes a flow", each)
+	}
+	now := tr.Now()
+	tr.Sweep(now.Add(time.Second)) // may turn the wheel
+	best := time.Hour
+	for range 20 {
+		start := time.Now()
+		events := tr.Sweep(now.Add(time.Second))
+		best = min(best, time.Since(start))
+		if len(events) > 0 {
+			t.Fatal("the sweep was not quiet")
+		}
+	}
+	if best > 50*time.Microsecond {
+		t.Errorf("a quiet sweep took %v, at most 50 µs", best)
+	}
+	if n := len(tr.Sweep(now.Add(time.Hour))); n != flows {
+		t.Errorf("a sweep ended %d of %d", n, flows)
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
