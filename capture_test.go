@@ -87,9 +87,9 @@ func TestNoSnapLengthHurts(t *testing.T) {
 	}
 }
 
-// TestASnapLengthOf128BytesCountsTheSamePayload: headers are whole at 128 bytes in nearly every capture, and so the
+// TestASnapLengthOf192BytesCountsTheSamePayload: headers are whole at 192 bytes in nearly every capture, and so the
 // flows, their packets and their payload must be those of the whole frames.
-func TestASnapLengthOf128BytesCountsTheSamePayload(t *testing.T) {
+func TestASnapLengthOf192BytesCountsTheSamePayload(t *testing.T) {
 	count := func(views []flowscope.PacketView, snap int) map[flowscope.FiveTupleKey][4]uint64 {
 		tr := newTracker(t, flowscope.Config{Events: flowscope.Events(flowscope.EventReleased)})
 		sums := map[flowscope.FiveTupleKey][4]uint64{}
@@ -114,7 +114,7 @@ func TestASnapLengthOf128BytesCountsTheSamePayload(t *testing.T) {
 	compared := 0
 	for _, name := range captures(t) {
 		views := load(t, name)
-		short, whole := count(views, 128), count(views, 1<<20)
+		short, whole := count(views, 192), count(views, 1<<20)
 		if len(short) != len(whole) {
 			t.Errorf("%s: %d keys, %d in the whole frames", filepath.Base(name), len(short), len(whole))
 		}

@@ -141,20 +141,35 @@ func (d *FlowDriver[K, S]) segment(s *slot[K, driven[S]], side FlowSide, g *tcp.
 		return false
 	}
 	d.poisoned = false
+	now := d.t.clock.Now()
+	if dv.alarm != 0 && now >= dv.alarm {
+		d.wakeSides(s, now) // the wheel may not have come round to it
+	}
+	if o.Notes&tcp.Reanchored != 0 {
+		// The other side's numbers begin anew: what it said before is void.
+		d.arena.Drop(&other.s)
+		other.s = stream.Stream{}
+		other.bits &^= sideHeld | sideOpen
+	}
 	if g.Flags&tcp.ACK != 0 && o.Notes&tcp.ImplausibleACK == 0 {
 		d.acknowledged(s, side^1, o)
 	}
 	if o.Placed && (g.Len > 0 || g.Flags&tcp.SYN != 0) {
 		d.payload(s, side, g, o)
 	}
-	d.wakeSides(s, d.t.clock.Now())
+	if g.Flags&tcp.FIN != 0 {
+		d.awaitFIN(s, side, now)
+	}
+	d.wakeSides(s, now)
 	d.closeSide(s, side)
 	d.closeSide(s, side^1)
 	return d.poisoned
 }
 
 // plain reports whether an ACK of this side's bytes is nothing to think about.
-func (ds *drivenSide) plain() bool { return ds.s.Idle() && ds.bits&(sideHeld|sideProbed) == 0 }
+func (ds *drivenSide) plain() bool {
+	return ds.s.Idle() && ds.bits&(sideHeld|sideProbed) == 0 && ds.acked <= ds.s.Next()
+}
 
 // acknowledged follows an ACK of the bytes of side.
 func (d *FlowDriver[K, S]) acknowledged(s *slot[K, driven[S]], side FlowSide, o *tcp.Outcome) {
@@ -193,6 +208,24 @@ func (ds *drivenSide) open() {
 	}
 }
 
+// holdSYN keeps the payload of a SYN until the other side takes it. If there is
+// no room for it, it is dropped: the sender will send it again.
+func (d *FlowDriver[K, S]) holdSYN(s *slot[K, driven[S]], side FlowSide) {
+	ds, x := &s.Value.user.sides[side], &d.t.x
+	d.items = d.items[:0]
+	d.arena.Insert(&ds.s, stream.Segment{
+		Pos: 1, Bytes: x.Payload, Missing: x.Missing, Time: d.t.clock.Now(), ID: d.t.packetID,
+	}, &d.items)
+	clear(d.items)
+	if ds.s.Next() == 0 {
+		ds.bits |= sideHeld
+		return
+	}
+	d.arena.Drop(&ds.s)
+	ds.s = stream.Stream{}
+	d.t.anomaly(AnomalyMemoryCap, s, side, 0, int64(len(x.Payload)))
+}
+
 // confirmSYN lets go of the payload of a SYN, which the other side has taken.
 func (d *FlowDriver[K, S]) confirmSYN(s *slot[K, driven[S]], side FlowSide) {
 	ds := &s.Value.user.sides[side]
@@ -216,11 +249,14 @@ func (d *FlowDriver[K, S]) payload(s *slot[K, driven[S]], side FlowSide, g *tcp.
 	}
 	if g.Flags&tcp.SYN != 0 {
 		if g.Len > 0 && ds.bits&sideOpen == 0 {
-			ds.bits |= sideHeld
-			d.insert(s, side, x.Payload, stream.Segment{Pos: 1, Missing: x.Missing, Time: d.t.clock.Now(), ID: d.t.packetID})
+			d.holdSYN(s, side)
 		}
 		ds.open()
 		return
+	}
+	if g.Flags&tcp.URG != 0 && d.t.cfg.Events.Has(EventUrgent) {
+		ev := d.t.emitSide(EventUrgent, s, side)
+		ev.Offset = o.Pos + int64(x.TCP.Urgent)
 	}
 	if ds.bits&sideHeld != 0 && s.Value.packets[side^1] == 0 {
 		// The other side is not captured. Whether it took the payload of the
@@ -232,10 +268,6 @@ func (d *FlowDriver[K, S]) payload(s *slot[K, driven[S]], side FlowSide, g *tcp.
 		}
 	}
 	ds.open()
-	if g.Flags&tcp.URG != 0 && d.t.cfg.Events.Has(EventUrgent) {
-		ev := d.t.emitSide(EventUrgent, s, side)
-		ev.Offset = o.Pos + int64(x.TCP.Urgent)
-	}
 	b, missing := x.Payload, x.Missing
 	if fin, ok := s.Value.conn.FINAt(tcp.Side(side)); ok && o.Pos+int64(g.Len) > fin {
 		room := max(fin-o.Pos, 0)
@@ -252,7 +284,7 @@ func (d *FlowDriver[K, S]) payload(s *slot[K, driven[S]], side FlowSide, g *tcp.
 	if o.Notes&tcp.KeepAlive != 0 && o.Pos+1 < ds.s.Next() {
 		return
 	}
-	if o.Notes&tcp.WindowProbe != 0 && ds.s.Idle() && len(b) == 1 && o.Pos+1 == ds.s.Next() {
+	if o.Notes&tcp.WindowProbe != 0 && len(b) == 1 && o.Pos+1 == ds.s.Next() && !d.hasHole(ds) {
 		ds.probe = b[0]
 		ds.bits |= sideProbed
 		return
@@ -265,19 +297,43 @@ func (d *FlowDriver[K, S]) payload(s *slot[K, driven[S]], side FlowSide, g *tcp.
 	d.insert(s, side, b, stream.Segment{Pos: o.Pos + 1, Missing: missing, Time: d.t.clock.Now(), ID: d.t.packetID})
 }
 
+// hasHole reports whether a side waits for missing bytes.
+func (d *FlowDriver[K, S]) hasHole(ds *drivenSide) bool {
+	_, _, _, hole := d.arena.FirstHole(&ds.s)
+	return hole
+}
+
+// awaitFIN tells the side's stream how far it goes, so that a hole right before
+// the FIN is waited for like any other.
+func (d *FlowDriver[K, S]) awaitFIN(s *slot[K, driven[S]], side FlowSide, now int64) {
+	ds := &s.Value.user.sides[side]
+	fin, ok := s.Value.conn.FINAt(tcp.Side(side))
+	if !ok || ds.custom != 0 || d.factory != nil || ds.bits&(sideClosed|sideStopped|sideHeld) != 0 {
+		return
+	}
+	ds.open()
+	if missing := fin + 1 - ds.s.Next(); missing > 0 {
+		d.items = d.items[:0]
+		d.arena.Insert(&ds.s, stream.Segment{Pos: ds.s.Next(), Missing: int(min(missing, math.MaxInt32)), Time: now}, &d.items)
+		d.say(s, side)
+	}
+}
+
 // insert gives bytes to the side's stream, and says what comes of it.
 func (d *FlowDriver[K, S]) insert(s *slot[K, driven[S]], side FlowSide, b []byte, seg stream.Segment) {
 	ds := &s.Value.user.sides[side]
 	seg.Bytes = b
 	d.items = d.items[:0]
-	d.arena.Insert(&ds.s, seg, &d.items)
-	ds.skipCut(d.arena, seg.Pos, len(b), seg.Missing, &d.items)
+	ds.insert(d.arena, seg, &d.items)
 	d.say(s, side)
 }
 
 // say makes events of what the side's stream has to say.
 func (d *FlowDriver[K, S]) say(s *slot[K, driven[S]], side FlowSide) {
 	ds := &s.Value.user.sides[side]
+	if ds.bits&sideHeld != 0 && ds.s.Next() > 0 {
+		ds.bits = ds.bits&^sideHeld | sideOpen // given up waiting, for want of room
+	}
 	for i := range d.items {
 		it := &d.items[i]
 		if it.Pos == 0 && (it.Kind == stream.Data || it.Kind == stream.Gap) {
@@ -290,12 +346,14 @@ func (d *FlowDriver[K, S]) say(s *slot[K, driven[S]], side FlowSide) {
 		if it.Len == 0 {
 			continue
 		}
+		if d.factory != nil {
+			if it.Kind == stream.Data { // payload of a SYN that counts
+				d.dispatch(s, side, it.Bytes, 0, it.Pos, &tcp.Segment{Flags: tcp.SYN | tcp.ACK})
+			}
+			continue
+		}
 		switch it.Kind {
 		case stream.Data:
-			if d.factory != nil { // payload of a SYN that counts
-				d.dispatch(s, side, it.Bytes, 0, it.Pos, &tcp.Segment{Flags: tcp.SYN | tcp.ACK})
-				continue
-			}
 			d.total.Delivered += uint64(it.Len)
 			d.data(s, side, it)
 		case stream.Gap:
@@ -408,8 +466,11 @@ func (d *FlowDriver[K, S]) ending(s *slot[K, driven[S]], reason EndReason) {
 		offset := ds.s.Next() - 1
 		switch {
 		case ds.custom != 0:
+			d.arena.Drop(&ds.s)
 			offset = d.endCustom(s, side, reason)
-		case ds.bits&(sideHeld|sideOpen) != sideOpen || ds.bits&sideStopped != 0:
+		case ds.bits&sideStopped != 0:
+			offset = f.conn.Extent(tcp.Side(side))
+		case ds.bits&(sideHeld|sideOpen) != sideOpen:
 			d.arena.Drop(&ds.s)
 		case ds.bits&sideClosed == 0:
 			d.items = d.items[:0]
@@ -557,12 +618,19 @@ func (d *FlowDriver[K, S]) endCustom(s *slot[K, driven[S]], side FlowSide, reaso
 	return d.custom[s.Value.user.sides[side].custom].offset
 }
 
-// forget lets go of the caller's reassemblers of a flow that is gone.
-func (d *FlowDriver[K, S]) forget(s *slot[K, driven[S]]) {
+// forget lets go of the caller's state and reassemblers of a flow that has
+// ended, and, once that is final, of what was counted of them.
+func (d *FlowDriver[K, S]) forget(s *slot[K, driven[S]], final bool) {
+	var none S
+	s.Value.user.user = none
 	for side := range s.Value.user.sides {
 		ds := &s.Value.user.sides[side]
-		if ds.custom != 0 {
-			d.custom[ds.custom] = customSide{wake: math.MaxInt64}
+		if ds.custom == 0 {
+			continue
+		}
+		d.custom[ds.custom].r = nil
+		if final {
+			d.custom[ds.custom] = customSide{}
 			d.customFree = append(d.customFree, ds.custom)
 			ds.custom = 0
 		}
@@ -596,7 +664,9 @@ func (d *FlowDriver[K, S]) Stop(ev *FlowEvent[K], side FlowSide) bool {
 	if dv == nil {
 		return false
 	}
-	dv.sides[side&1].bits |= sideStopped
+	ds := &dv.sides[side&1]
+	ds.bits = ds.bits&^(sideHeld|sideProbed) | sideStopped
+	d.arena.Drop(&ds.s)
 	return true
 }
 

@@ -93,7 +93,17 @@ type drvSide struct {
 	gaps          uint64
 	heard, closed bool
 	stopped       bool
-	text          strings.Builder // "<n>" is a gap of n bytes
+	text          strings.Builder
+	open          int64 // adjacent gaps, not in text yet
+}
+
+// said is the stream so far. "<n>" is a gap of n bytes.
+func (s *drvSide) said() string {
+	if s.open > 0 {
+		fmt.Fprintf(&s.text, "<%d>", s.open)
+		s.open = 0
+	}
+	return s.text.String()
 }
 
 func newDrvBook(tb testing.TB, d *drvDriver) *drvBook {
@@ -115,32 +125,46 @@ func (b *drvBook) fail(ev *drvEvent, format string, args ...any) {
 // take enters the events of one call.
 func (b *drvBook) take(events []drvEvent) {
 	b.tb.Helper()
-	type told struct {
-		flow flowscope.FlowID
-		side flowscope.FlowSide
-		kind flowscope.AnomalyKind
+	for i := range events {
+		if ev := &events[i]; ev.Flow != 0 {
+			b.enter(ev)
+		}
 	}
-	anomalies := map[told]bool{}
+	b.anomalies(events)
+	b.order(events)
+}
+
+// anomalies holds those of a call to their number, and to one of each kind. A flow that speaks because time has
+// passed, and then again because of the packet, may tell one each time.
+func (b *drvBook) anomalies(events []drvEvent) {
+	b.tb.Helper()
+	type told struct {
+		flow  flowscope.FlowID
+		side  flowscope.FlowSide
+		kind  flowscope.AnomalyKind
+		again bool
+	}
+	all, seen, again := 0, map[told]bool{}, map[flowscope.FlowID]bool{}
 	for i := range events {
 		ev := &events[i]
-		if ev.Kind == flowscope.EventAnomaly {
-			k := told{ev.Flow, ev.Side, ev.Anomaly}
-			if anomalies[k] {
+		switch ev.Kind {
+		case flowscope.EventAnomaly:
+			k := told{ev.Flow, ev.Side, ev.Anomaly, again[ev.Flow]}
+			if seen[k] {
 				b.fail(ev, "is told twice in one call")
 			}
 			if ev.Anomaly.String() == "unknown" {
 				b.fail(ev, "has no name")
 			}
-			anomalies[k] = true
-		}
-		if ev.Flow != 0 {
-			b.enter(ev)
+			seen[k] = true
+			all++
+		case flowscope.EventStarted, flowscope.EventPacket, flowscope.EventSideClosed:
+			again[ev.Flow] = true
 		}
 	}
-	if limit := b.d.Config().MaxAnomalies; len(anomalies) > limit {
-		b.tb.Fatalf("%d anomalies in one call, the limit is %d", len(anomalies), limit)
+	if limit := b.d.Config().MaxAnomalies; all > limit {
+		b.tb.Fatalf("%d anomalies in one call, the limit is %d", all, limit)
 	}
-	b.order(events)
 }
 
 func (b *drvBook) enter(ev *drvEvent) {
@@ -164,13 +188,14 @@ func (b *drvBook) enter(ev *drvEvent) {
 			}
 			s.gaps++
 			s.gapLen += uint64(ev.Len)
-			fmt.Fprintf(&s.text, "<%d>", ev.Len)
+			s.open += ev.Len
 			return
 		}
 		if int64(len(ev.Bytes)) != ev.Len {
 			b.fail(ev, "has %d bytes", len(ev.Bytes))
 		}
 		s.data += uint64(ev.Len)
+		s.said()
 		s.text.Write(ev.Bytes)
 	case flowscope.EventUrgent:
 		if s.closed || s.stopped {
@@ -226,7 +251,13 @@ func drvRank(k flowscope.EventKind) int {
 // passed comes first; from its first Started or Packet on everything is about the packet's own flow.
 func (b *drvBook) order(events []drvEvent) {
 	b.tb.Helper()
-	own, packet := flowscope.FlowID(0), false
+	own := flowscope.FlowID(0)
+	leaves := map[flowscope.FlowID]bool{}
+	for i := range events {
+		if ev := &events[i]; ev.Kind == flowscope.EventEnded {
+			leaves[ev.Flow] = ev.Reason == flowscope.EndEvicted || ev.Reason == flowscope.EndReused
+		}
+	}
 	last := map[flowscope.FlowID]int{}
 	inside := map[[2]uint64]int{}
 	for i := range events {
@@ -242,12 +273,16 @@ func (b *drvBook) order(events []drvEvent) {
 			delete(inside, [2]uint64{uint64(own), 0})
 			delete(inside, [2]uint64{uint64(own), 1})
 		}
-		packet = packet || ev.Kind == flowscope.EventPacket
 		r := drvRank(ev.Kind)
 		if own != 0 && ev.Flow != own {
 			b.fail(ev, "comes after events of flow %d, whose packet it is", own)
 		}
-		if r < last[ev.Flow] {
+		if r < last[ev.Flow] && leaves[ev.Flow] {
+			// Its time had come, and then it had to leave.
+			delete(leaves, ev.Flow)
+			delete(inside, [2]uint64{uint64(ev.Flow), 0})
+			delete(inside, [2]uint64{uint64(ev.Flow), 1})
+		} else if r < last[ev.Flow] {
 			b.fail(ev, "comes too late in its call")
 		}
 		last[ev.Flow] = r
@@ -525,7 +560,7 @@ func (p *drvPlay) anomalies() string {
 }
 
 // text is what side said in the first flow.
-func (p *drvPlay) text(side int) string { return p.flow(1).sides[side].text.String() }
+func (p *drvPlay) text(side int) string { return p.flow(1).sides[side].said() }
 
 func (p *drvPlay) want(name, want, got string) {
 	p.tb.Helper()

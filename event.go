@@ -30,10 +30,13 @@ import (
 //
 // The orientation of Ended and Released is that of the initiator's packets.
 //
-// In one call of Track the order is: flows that had to leave (their last bytes,
-// Ended, Released), then for the packet's own flow Started,
+// In one call of Track the order is: what time brings about (holes whose time is
+// up: Gap, Data, SideClosed, Anomaly) and flows that had to leave (their last
+// bytes, Ended, Released), then for the packet's own flow Started,
 // Established or StateChange (after Established if both), Packet, then for each
-// side Urgent, Data and Gap by offset, SideClosed, then Anomaly, Ended. Late and Released are the only kinds
+// side Urgent, Data and Gap by offset, SideClosed, then Anomaly, Ended. Anomalies
+// that concern no flow come last. A flow whose hole was given up and that then had
+// to leave in the same call goes through this order twice. Late and Released are the only kinds
 // that may follow the Ended of their flow.
 type EventKind uint8
 

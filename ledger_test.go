@@ -24,6 +24,7 @@ type ledger[K comparable] struct {
 	linger   int
 	packets  uint64 // given to Track
 	charged  uint64 // sum over all accounts, late ones included
+	lates    uint64
 	limit    int
 	taken    flowscope.FlowID // flows up to this one were begun at a stamp that was taken back
 	running  bool             // the tracker has a time
@@ -228,6 +229,7 @@ func (l *ledger[K]) charge(a *account[K], ev *flowscope.FlowEvent[K], wire int) 
 	case flowscope.EventLate:
 		a.late[ev.Side]++
 		l.charged++
+		l.lates++
 	case flowscope.EventEstablished:
 		a.state = flowscope.StateEstablished
 	case flowscope.EventStateChange:
@@ -303,6 +305,8 @@ func (l *ledger[K]) audit() {
 		l.tb.Fatalf("%d ended, by reason %v, evicted %d", s.FlowsEnded, s.Ended, s.FlowsEvicted)
 	case s.Packets != l.packets || s.PacketsUnmatched != refused || s.Packets != l.charged+s.PacketsUnmatched:
 		l.tb.Fatalf("%d packets of %d given; %d in flows, %d unmatched, %d refused", s.Packets, l.packets, l.charged, s.PacketsUnmatched, refused)
+	case s.PacketsLate != l.lates:
+		l.tb.Fatalf("%d packets late, the events say %d", s.PacketsLate, l.lates)
 	case l.live+l.linger > l.limit:
 		l.tb.Fatalf("%d live and %d lingering flows, limit %d", l.live, l.linger, l.limit)
 	}

@@ -358,10 +358,9 @@ func NewStreamReassembler(cfg Config) (*StreamReassembler, error) {
 // Segment implements Reassembler.
 func (r *StreamReassembler) Segment(s Segment, out *Delivery) {
 	r.begin()
-	r.arena.Insert(&r.side.s, stream.Segment{
+	r.side.insert(r.arena, stream.Segment{
 		Pos: s.Pos, Bytes: s.Payload, Missing: s.Missing, Time: int64(s.Time), ID: s.Packet,
 	}, &r.items)
-	r.side.skipCut(r.arena, s.Pos, len(s.Payload), s.Missing, &r.items)
 	r.say(out)
 }
 
@@ -426,22 +425,33 @@ type holeTimes struct {
 	lone  int64 // with one side seen, so that no confirmation can come
 }
 
-// ackedTo takes the other side's confirmation.
+// ackedTo takes the other side's confirmation. It may fall back behind an
+// earlier one: that was a lie then.
 func (x *streamSide) ackedTo(pos, now int64) {
-	if pos <= x.acked {
-		return
-	}
-	if x.acked <= x.s.Next() {
+	if x.acked <= x.s.Next() && pos > x.s.Next() {
 		x.ackAt = now
 	}
 	x.acked = pos
 }
 
-// skipCut gives up at once what the capture cut off the segment that has just
-// been inserted at pos: it will not come from anywhere else.
-func (x *streamSide) skipCut(a *stream.Arena, pos int64, captured, missing int, out *[]stream.Item) {
-	if end := pos + int64(captured); missing > 0 && x.s.Next() == end {
-		a.Skip(&x.s, end+int64(missing), stream.Cut, out)
+// insert takes a segment.
+func (x *streamSide) insert(a *stream.Arena, seg stream.Segment, out *[]stream.Item) {
+	a.Insert(&x.s, seg, out)
+	if end := seg.Pos + int64(len(seg.Bytes)); seg.Missing > 0 && x.s.Next() == end {
+		a.Skip(&x.s, end+int64(seg.Missing), stream.Cut, out)
+	}
+	x.skipCut(a, out)
+}
+
+// skipCut gives up at once what the capture cut off the bytes delivered last: it
+// will not come from anywhere else.
+func (x *streamSide) skipCut(a *stream.Arena, out *[]stream.Item) {
+	for n := len(*out); n > 0; n = len(*out) {
+		it := &(*out)[n-1]
+		if it.Kind != stream.Data || it.After == 0 || it.Pos+it.Len != x.s.Next() {
+			return
+		}
+		a.Skip(&x.s, x.s.Next()+it.After, stream.Cut, out)
 	}
 }
 
@@ -460,13 +470,14 @@ func (x *streamSide) wait(a *stream.Arena, now int64, h *holeTimes, lone bool, o
 		at, upTo, cause := clock.Add(since, patience), pos+size, stream.Expired
 		if x.acked > pos {
 			if soon := clock.Add(max(x.ackAt, since), h.acked); soon < at {
-				at, upTo, cause = soon, x.acked, stream.Acknowledged
+				at, upTo, cause = soon, min(x.acked, upTo), stream.Acknowledged
 			}
 		}
 		if now < at {
 			return at
 		}
 		a.Skip(&x.s, upTo, cause, out)
+		x.skipCut(a, out)
 	}
 	return math.MaxInt64
 }

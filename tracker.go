@@ -75,9 +75,10 @@ type hook[K comparable, S any] interface {
 	wake(s *slot[K, S], now int64) bool
 	// alarm is when the flow must come up in the wheel at the latest, or 0.
 	alarm(s *slot[K, S]) int64
-	// ending comes before the flow's Ended, forget when its state is let go.
+	// ending comes before the flow's Ended; forget when the caller's state is let
+	// go, at the next call, and again, with final set, when the flow is.
 	ending(s *slot[K, S], reason EndReason)
-	forget(s *slot[K, S])
+	forget(s *slot[K, S], final bool)
 	streams(s *slot[K, S], to *[2]StreamStats)
 }
 
@@ -133,8 +134,7 @@ func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] {
 		if int(x.Refused) < numRefusals {
 			t.stats.Refused[x.Refused]++
 		}
-		t.tell(nil)
-		return t.events
+		return t.tellRest()
 	}
 	wire := max(v.WireLen, len(v.Frame))
 	if invariants.Enabled {
@@ -146,15 +146,16 @@ func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] {
 	if s != nil && !t.plain(&s.Value) {
 		if s = t.current(hash, s); s != nil && s.Value.bits&lingering != 0 {
 			t.late(s, wire)
-			t.tell(nil)
-			return t.events
+			return t.tellRest()
 		}
 	}
 	if s == nil {
 		s = t.start(hash, nil)
 	}
 	t.packet(hash, s, wire)
-	t.tell(nil)
+	if len(t.pending) != 0 {
+		return t.tellRest()
+	}
 	return t.events
 }
 
@@ -200,15 +201,18 @@ func (t *FlowTracker[K, S]) settle() {
 			continue // named twice, and the table is empty by now
 		}
 		s := t.table.At(id)
+		final := s.Value.bits&spent != 0
 		if t.hook != nil {
-			t.hook.forget(s)
+			t.hook.forget(s, final)
 		}
-		if s.Value.bits&spent != 0 {
+		if final {
 			t.table.Free(s)
 			continue
 		}
-		var none S
-		s.Value.user = none
+		if t.hook == nil {
+			var none S
+			s.Value.user = none
+		}
 		s.Value.bits &^= fresh
 	}
 	if t.gone = t.gone[:0]; cap(t.gone) > keepEvents {
@@ -242,12 +246,15 @@ func (t *FlowTracker[K, S]) tick(stamp int64) {
 	t.stamp = stamp
 	before, first := t.clock.Now(), !t.clock.Started()
 	verdict := t.clock.Observe(stamp)
+	if verdict == clock.Steady && !first {
+		t.inDoubt = false
+		return
+	}
 	if t.inDoubt = first || verdict == clock.Suspect; t.inDoubt {
 		t.doubted.flow = 0 // of an earlier one that nothing came of
 	}
 	switch verdict {
 	case clock.Steady:
-		return
 	case clock.Backward:
 		t.stats.ClockBackward++
 		t.anomaly(AnomalyClockBackward, nil, 0, 0, 1)
@@ -450,7 +457,6 @@ func (t *FlowTracker[K, S]) step(hash uint64, s *slot[K, S], side FlowSide, wire
 	} else if t.hook != nil {
 		overflow = t.hook.segment(s, side, g, o)
 	}
-	t.tell(s)
 	switch {
 	case o.To == tcp.Reset:
 		t.end(hash, s, EndRST)
@@ -476,8 +482,10 @@ func (t *FlowTracker[K, S]) odd(s *slot[K, S], side FlowSide, g *tcp.Segment, o 
 	}
 }
 
-// pendingAnomaly waits for its place in the order of events.
+// pendingAnomaly waits for its place in the order of events: before the Ended
+// of its flow, or at the end of the call.
 type pendingAnomaly struct {
+	slot        flowtable.ID
 	flow        FlowID // 0: about the tracker as a whole
 	side        FlowSide
 	kind        AnomalyKind
@@ -487,13 +495,16 @@ type pendingAnomaly struct {
 // anomaly counts an anomaly of a flow, or of none, and keeps it for tell. Those
 // of one kind, flow and side become one.
 func (t *FlowTracker[K, S]) anomaly(kind AnomalyKind, s *slot[K, S], side FlowSide, offset, n int64) {
+	if kind >= numAnomalyKinds {
+		kind = 0 // of a caller's Reassembler
+	}
 	t.stats.Anomalies[kind]++
 	if !t.cfg.Events.Has(EventAnomaly) {
 		return
 	}
 	p := pendingAnomaly{side: side, kind: kind, offset: offset, len: n}
 	if s != nil {
-		p.flow = s.Value.id
+		p.slot, p.flow = s.ID(), s.Value.id
 	}
 	for i := range t.pending {
 		if q := &t.pending[i]; q.flow == p.flow && q.side == side && q.kind == kind {
@@ -508,28 +519,43 @@ func (t *FlowTracker[K, S]) anomaly(kind AnomalyKind, s *slot[K, S], side FlowSi
 	t.pending = append(t.pending, p)
 }
 
-// tell makes events of the anomalies that wait: those of the flow, and those
-// without one.
+// tell makes events of the anomalies of one flow that wait.
 func (t *FlowTracker[K, S]) tell(s *slot[K, S]) {
-	if len(t.pending) == 0 {
-		return
-	}
 	rest := t.pending[:0]
 	for _, p := range t.pending {
-		switch {
-		case p.flow == 0:
-			t.events = append(t.events, FlowEvent[K]{Kind: EventAnomaly, Packet: t.packetID, Timestamp: Timestamp(t.clock.Now())})
-		case s != nil && p.flow == s.Value.id:
-			t.emitSide(EventAnomaly, s, p.side)
-		default:
+		if p.flow != s.Value.id {
 			rest = append(rest, p)
 			continue
 		}
-		ev := &t.events[len(t.events)-1]
-		ev.Anomaly, ev.Offset, ev.Len = p.kind, p.offset, p.len
-		t.told++
+		t.emitSide(EventAnomaly, s, p.side)
+		t.fill(&p)
 	}
 	t.pending = rest
+}
+
+// tellRest makes events of all anomalies that wait, those of no flow last.
+func (t *FlowTracker[K, S]) tellRest() []FlowEvent[K] {
+	for i := range t.pending {
+		if p := &t.pending[i]; p.flow != 0 {
+			t.emitSide(EventAnomaly, t.table.At(p.slot), p.side)
+			t.fill(p)
+		}
+	}
+	for i := range t.pending {
+		if p := &t.pending[i]; p.flow == 0 {
+			t.events = append(t.events, FlowEvent[K]{Kind: EventAnomaly, Packet: t.packetID, Timestamp: Timestamp(t.clock.Now())})
+			t.fill(p)
+		}
+	}
+	t.pending = t.pending[:0]
+	return t.events
+}
+
+// fill says in the event appended last which anomaly it is.
+func (t *FlowTracker[K, S]) fill(p *pendingAnomaly) {
+	ev := &t.events[len(t.events)-1]
+	ev.Anomaly, ev.Offset, ev.Len = p.kind, p.offset, p.len
+	t.told++
 }
 
 // changed follows a change of TCP state: the time-out, the place in the line of
@@ -639,17 +665,18 @@ func (t *FlowTracker[K, S]) expire(now int64, limit int) {
 		if s == nil {
 			break
 		}
-		if t.hook != nil && s.Value.bits&lingering == 0 {
-			overflow := t.hook.wake(s, now)
-			t.tell(s)
-			if overflow {
-				t.end(t.hash(&s.Key), s, EndBufferOverflow)
-				continue
-			}
-		}
 		if t.overdue(s, now) {
 			t.expired = append(t.expired, s.ID())
 			continue
+		}
+		if t.hook != nil && s.Value.bits&lingering == 0 {
+			if t.hook.wake(s, now) {
+				t.end(t.hash(&s.Key), s, EndBufferOverflow)
+				continue
+			}
+			if len(t.pending) != 0 {
+				t.tell(s)
+			}
 		}
 		busy := !s.WasFiled(t.deadline(s, s.Value.since()))
 		t.file(s, s.Value.since())
@@ -698,6 +725,8 @@ func (t *FlowTracker[K, S]) end(hash uint64, s *slot[K, S], reason EndReason) {
 	t.stats.Ended[reason]++
 	if t.hook != nil {
 		t.hook.ending(s, reason)
+	}
+	if len(t.pending) != 0 {
 		t.tell(s)
 	}
 	if reason == EndForceClosed {
@@ -777,7 +806,10 @@ func (t *FlowTracker[K, S]) emitPacket(kind EventKind, s *slot[K, S], side FlowS
 }
 
 func (t *FlowTracker[K, S]) emitFinal(kind EventKind, s *slot[K, S]) {
-	t.finals = append(t.finals, t.statsOf(s))
+	t.finals = append(t.finals, s.Value.stats())
+	if t.hook != nil {
+		t.hook.streams(s, &t.finals[len(t.finals)-1].Streams)
+	}
 	ev := t.emit(kind, s)
 	ev.Side, ev.Orientation = Initiator, Orientation(s.Value.forward)
 	ev.Reason = s.Value.reason
@@ -795,8 +827,7 @@ func (t *FlowTracker[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
 	t.clock.Advance(int64(now))
 	t.x.Orientation = 0
 	t.expire(t.clock.Now(), math.MaxInt/4)
-	t.tell(nil)
-	return t.events
+	return t.tellRest()
 }
 
 // Finish says that the capture is over: every flow ends, in the order of their
@@ -820,9 +851,9 @@ func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
 		}
 		t.conclude(t.hash(&s.Key), s, reason)
 	}
+	events := t.tellRest()
 	t.clock = clock.Clock{Limit: t.clock.Limit}
-	t.tell(nil)
-	return t.events
+	return events
 }
 
 // ForceClose ends the flow of that key with EndForceClosed and reports whether

@@ -223,7 +223,8 @@ func TestASourcesErrorsArePassedOnAndReadingGoesOn(t *testing.T) {
 func TestASourceIsReadNoMoreOnceTheContextIsDone(t *testing.T) {
 	v := httpSession()[0]
 	src := &forkSource{steps: []any{v, v, v}}
-	ctx, cancel := context.WithCancelCause(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	var errs []error
 	n := 0
 	for _, err := range flowscope.FromSource(ctx, src, flowscope.LinkTypeEthernet) {
@@ -232,7 +233,7 @@ func TestASourceIsReadNoMoreOnceTheContextIsDone(t *testing.T) {
 			continue
 		}
 		if n++; n == 2 {
-			cancel(nil)
+			cancel()
 		}
 	}
 	require.Len(t, errs, 1)

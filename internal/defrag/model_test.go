@@ -17,8 +17,9 @@ type model struct {
 type naive struct {
 	key    Key
 	since  int64
-	bytes  []int // -1: not there
-	last   int   // the end; -1: not seen
+	bytes  []int16 // -1: not there
+	filled int     // how many are there
+	last   int     // the end; -1: not seen
 	pieces int
 	frames int
 	first  int // the value
@@ -80,7 +81,7 @@ func (m *model) place(d *naive, f *Fragment, v int) Outcome {
 		return BeyondEnd
 	}
 	for len(d.bytes) < end {
-		d.bytes = append(d.bytes, -1)
+		d.bytes = append(d.bytes, absent[:min(end-len(d.bytes), len(absent))]...)
 	}
 	if !f.More {
 		d.last = end
@@ -89,7 +90,7 @@ func (m *model) place(d *naive, f *Fragment, v int) Outcome {
 	for i, b := range f.Bytes {
 		switch d.bytes[f.Offset+i] {
 		case -1:
-		case int(b):
+		case int16(b):
 			there++
 		default:
 			there++
@@ -109,22 +110,26 @@ func (m *model) place(d *naive, f *Fragment, v int) Outcome {
 	default:
 		d.pieces++
 		for i, b := range f.Bytes {
-			d.bytes[f.Offset+i] = int(b)
+			d.bytes[f.Offset+i] = int16(b)
 		}
+		d.filled += len(f.Bytes)
 		if f.Offset == 0 {
 			d.first = v
 		}
 	}
-	if d.last < 0 {
-		return out
+	if d.filled == d.last {
+		return Complete
 	}
-	for _, b := range d.bytes {
-		if b < 0 {
-			return out
-		}
-	}
-	return Complete
+	return out
 }
+
+// absent is a stretch of bytes that are not there.
+var absent = func() (a [1024]int16) {
+	for i := range a {
+		a[i] = -1
+	}
+	return a
+}()
 
 func (m *model) find(k Key) *naive {
 	for _, d := range m.known {

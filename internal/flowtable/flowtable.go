@@ -60,8 +60,10 @@ type Table[K comparable, V any] struct {
 	queues [NumQueues]queue
 }
 
+// A chunk is large enough that rounding it up to whole pages costs at most 8
+// bytes a slot, and small enough that making one goes unnoticed.
 const (
-	chunkBits = 7
+	chunkBits = 10
 	chunkLen  = 1 << chunkBits
 )
 
@@ -157,7 +159,7 @@ func (t *Table[K, V]) Free(s *Slot[K, V]) {
 }
 
 // keepChunks is how many chunks an empty table keeps for its next use.
-const keepChunks = 64
+const keepChunks = 8
 
 // All calls yield for each slot that is in a queue until it returns false. The
 // order is that of the slots in memory. Slots may be detached and freed

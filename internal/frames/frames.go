@@ -145,3 +145,16 @@ func must(err error) {
 		panic("frames: " + err.Error())
 	}
 }
+
+// SCTP is one SCTP packet: a common header with a right checksum, and chunks as they are.
+type SCTP struct {
+	Src, Dst string
+	Payload  []byte
+}
+
+// IP returns the packet with its IP header, and no link header.
+func (s SCTP) IP() []byte {
+	src, dst := netip.MustParseAddrPort(s.Src), netip.MustParseAddrPort(s.Dst)
+	l := &layers.SCTP{SrcPort: layers.SCTPPort(src.Port()), DstPort: layers.SCTPPort(dst.Port()), VerificationTag: 1}
+	return serialize(header(src.Addr(), dst.Addr(), layers.IPProtocolSCTP), l, gopacket.Payload(s.Payload))
+}

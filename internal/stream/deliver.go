@@ -4,7 +4,7 @@ import "math"
 
 // deliver says that [pos, pos+len(b)) is b, pos being next.
 func (a *Arena) deliver(s *Stream, d *side, e *extent, b []byte, out *[]Item) {
-	*out = append(*out, Item{Kind: Data, Pos: s.next, Len: int64(len(b)), Bytes: b, Time: e.time, ID: e.id})
+	*out = append(*out, Item{Kind: Data, Pos: s.next, Len: int64(len(b)), Bytes: b, After: int64(e.after), Time: e.time, ID: e.id})
 	s.next += int64(len(b))
 	if d != nil {
 		d.remember(b)

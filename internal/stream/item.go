@@ -11,6 +11,9 @@ type Item struct {
 	// Bytes of Data: good until Arena.Begin, or until the frame is reused. Of a
 	// Conflict: the arriving copy of the range; the frame's. Otherwise nil.
 	Bytes []byte
+	// After of Data: how far the segment reached behind these bytes. If there is
+	// a hole, the capture cut that much of it off.
+	After int64
 	Time  int64  // of the segment the bytes came in; 0 for a Gap
 	ID    uint64 // of the same segment; 0 for a Gap
 }

@@ -172,8 +172,8 @@ func (c *Conn) take(i Side, g *Segment, o *Outcome) {
 			return
 		}
 	}
-	if c.state == SynReceived && c.nothers != 0 && i == Initiator {
-		c.chosen(p, g.Ack)
+	if c.state == SynReceived && c.nothers != 0 && i == Initiator && g.Flags&ACK != 0 {
+		c.chosen(p, g.Ack, o)
 	}
 	if g.Flags&ACK != 0 && !s.acknowledges(g.Ack, p, c.reach(i), o) {
 		if c.doubt() {

@@ -17,7 +17,7 @@ func (c *Conn) synchronise(i Side, g *Segment, o *Outcome) bool {
 		c.bits &^= pending0 << i
 		return g.Flags&ACK != 0 && c.Opening()
 	}
-	if g.Flags&ACK != 0 && p.has(synned) && !c.choose(p, g.Ack) {
+	if g.Flags&ACK != 0 && p.has(synned) && !c.choose(p, g.Ack, o) {
 		o.Notes |= BadSYNACK
 		return false
 	}
@@ -38,33 +38,34 @@ func (c *Conn) synchronise(i Side, g *Segment, o *Outcome) bool {
 
 // choose finds the SYN that a SYN+ACK acknowledges: the current one, or one of
 // the opener's earlier attempts, which then becomes the current one.
-func (c *Conn) choose(opener *half, ack uint32) bool {
+func (c *Conn) choose(opener *half, ack uint32, o *Outcome) bool {
 	if opener.holds(ack) {
 		return true
 	}
 	if c.state != SynSent {
 		return false
 	}
-	return c.exchange(Initiator, ack)
+	return c.exchange(Initiator, ack, o)
 }
 
 // chosen takes the opener's ACK of a SYN+ACK: if the responder sent several, with
 // different numbers, the one that is acknowledged counts.
-func (c *Conn) chosen(res *half, ack uint32) {
+func (c *Conn) chosen(res *half, ack uint32, o *Outcome) {
 	if !res.holds(ack) && res.end == 0 {
-		c.exchange(Responder, ack)
+		c.exchange(Responder, ack, o)
 	}
 }
 
 // exchange makes another SYN that side sent the one of this connection, if ack
 // acknowledges it, and reports whether there was one.
-func (c *Conn) exchange(i Side, ack uint32) bool {
+func (c *Conn) exchange(i Side, ack uint32, o *Outcome) bool {
 	h := &c.half[i]
 	for k := range c.nothers {
 		if c.others[k]+1 == ack && Side(c.sides>>k&1) == i {
 			c.others[k] = h.base - 1
 			h.anchor(ack)
 			h.bits &^= synData
+			o.Notes |= Reanchored
 			return true
 		}
 	}

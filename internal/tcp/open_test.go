@@ -157,7 +157,7 @@ func TestHandshakesWithWrongNumbers(t *testing.T) {
 			> S 0 ; SynSent
 			< SA 0 1 ; SynReceived
 			< SA 9000 1 ; StraySYN
-			> A 1 9001 +3 ; est Established @0
+			> A 1 9001 +3 ; est Established Reanchored @0
 			< A 9001 4 +3 ; @0`},
 		{"the last ACK has a number beyond", `
 			> S 0 ; SynSent

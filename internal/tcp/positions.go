@@ -28,15 +28,14 @@ func (c *Conn) AckedTo(i Side) (pos int64, ok bool) {
 }
 
 // Extent is how far side's stream is known to reach: the highest byte that was
-// seen or acknowledged, and exactly the FIN if there was one.
+// seen or, if it can be, acknowledged, and exactly the FIN if there was one.
 func (c *Conn) Extent(i Side) int64 {
 	h := &c.half[i&1]
 	if pos, ok := c.FINAt(i); ok {
 		return pos
 	}
-	end := h.end
-	if pos, ok := c.AckedTo(i); ok {
-		end = max(end, pos)
+	if pos, ok := c.AckedTo(i); ok && pos > h.end && pos-h.end <= h.window(&c.half[1-i&1]) {
+		return pos
 	}
-	return end
+	return h.end
 }

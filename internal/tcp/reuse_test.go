@@ -14,18 +14,18 @@ func TestANewConnectionWhileOpening(t *testing.T) {
 		{"another number is, but the answer is to the first", `
 			> S 0 ; SynSent
 			> S 4000 ; reused SynSent
-			< SA 0 1 ; SynReceived
+			< SA 0 1 ; SynReceived Reanchored
 			> A 1 1 +3 ; est Established @0`},
 		{"the answer is to the first, but a third follows and the second is answered", `
 			> S 0 ; SynSent
 			> S 4000 ; reused SynSent
-			< SA 0 1 ; SynReceived
+			< SA 0 1 ; SynReceived Reanchored
 			> S 9000 ; reused SynSent
-			< SA 700 4001 ; SynReceived`},
+			< SA 700 4001 ; SynReceived Reanchored`},
 		{"the answer to the first says nothing of the data in the second", `
 			> S 0 ; SynSent
 			> S 4000 +3 ; reused SynSent @0
-			< SA 0 1 ; SynReceived`},
+			< SA 0 1 ; SynReceived Reanchored`},
 		{"once established the earlier numbers are forgotten", `
 			> S 0 ; SynSent
 			> S 4000 ; reused SynSent
@@ -37,7 +37,7 @@ func TestANewConnectionWhileOpening(t *testing.T) {
 			> S 4000 ; reused SynSent
 			> S 5000 ; reused SynSent
 			> S 6000 ; reused SynSent
-			< SA 0 1 ; SynReceived
+			< SA 0 1 ; SynReceived Reanchored
 			> A 1 1 +3 ; est Established @0`},
 		{"a fifth drives the first out", `
 			> S 0 ; SynSent
@@ -46,7 +46,7 @@ func TestANewConnectionWhileOpening(t *testing.T) {
 			> S 6000 ; reused SynSent
 			> S 7000 ; reused SynSent
 			< SA 0 1 ; BadSYNACK
-			< SA 0 4001 ; SynReceived
+			< SA 0 4001 ; SynReceived Reanchored
 			> A 4001 1 +3 ; est Established @0`},
 		{"the answer was seen, the opener's ACK was not", `
 			> S 0 ; SynSent

@@ -156,7 +156,7 @@ var stateNames = []string{
 var noteNames = []string{
 	"Retransmission", "OutOfOrder", "KeepAlive", "Hole", "OutOfWindow", "ZeroWindow", "StraySYN", "RepeatedSYN",
 	"BadSYNACK", "SYNDataIgnored", "ImplausibleRST", "FINConflict", "DataAfterFIN", "ImplausibleACK",
-	"DataBeforeHandshake", "NoACK", "UnseenACK", "WindowProbe",
+	"DataBeforeHandshake", "NoACK", "UnseenACK", "WindowProbe", "Reanchored",
 }
 
 func (n Note) names() (names []string) {

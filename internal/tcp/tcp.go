@@ -117,6 +117,9 @@ const (
 	// peer acknowledges it before another copy arrives, and is void otherwise
 	// (RFC 9293 section 3.8.6.1).
 	WindowProbe
+	// Reanchored: acknowledges another SYN of the other side than the one that
+	// its positions were counted from; they begin anew.
+	Reanchored
 )
 
 // Outcome says what a segment changed.

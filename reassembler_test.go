@@ -1,0 +1,482 @@
+package flowscope_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flowscope-go/flowscope"
+)
+
+// The rows are those of the crate's reference, cap and policy, then "seq:length" or "take".
+func TestBufferedReassemblerKeepsTheCratesNumbers(t *testing.T) {
+	const sliding, drop = flowscope.OverflowSlidingWindow, flowscope.OverflowDropFlow
+	for _, r := range []struct {
+		name               string
+		max                int
+		policy             flowscope.OverflowPolicy
+		script             string
+		buffered           int
+		oversize, dropped  uint64
+		repeated           uint64
+		poisoned, poisonIn bool
+	}{
+		{name: "in order", script: "100:3 103:3 106:2", buffered: 8},
+		{name: "a hole", script: "100:5 110:5", buffered: 5, dropped: 1},
+		{name: "no limit", script: "0:10000", buffered: 10000},
+		{name: "the oldest leave", max: 100, policy: sliding, script: "0:80 80:80", buffered: 100, oversize: 60},
+		{name: "more than fits at once", max: 50, policy: sliding, script: "0:100", buffered: 50, oversize: 50},
+		{name: "early ones do not count as overflow", max: 100, policy: sliding, script: "0:80 200:80", buffered: 80, dropped: 1},
+		{name: "Take empties and keeps the counters", max: 100, policy: sliding, script: "0:80 80:80 take 160:80", buffered: 80, oversize: 60},
+		{name: "the flow is dropped", max: 100, policy: drop, script: "0:80 80:80 160:10", oversize: 80, poisoned: true},
+		{name: "up to the limit it is not", max: 100, policy: drop, script: "0:50 50:50", buffered: 100},
+		{name: "one too big, sliding", max: 64, policy: sliding, script: "1001:200", buffered: 64, oversize: 136},
+		{name: "one too big, dropped", max: 64, policy: drop, script: "1001:200", oversize: 200, poisoned: true},
+		// Repaired: the crate drops and counts these three alike, the new tail included.
+		{name: "the tail of a partial overlap is kept", script: "100:5 103:5", buffered: 8},
+		{name: "sent again is not out of order", script: "100:5 100:5 102:2", buffered: 5, repeated: 2},
+		{name: "across the wrap", script: "4294967290:10 4:5 4294967295:3", buffered: 15, repeated: 1},
+		{name: "empty", script: "7:0 100:5", buffered: 5},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			b := flowscope.NewBufferedReassembler(r.max, r.policy)
+			var out flowscope.Delivery
+			var kept []byte
+			for _, step := range strings.Fields(r.script) {
+				if step == "take" {
+					b.Take()
+					kept = nil
+					continue
+				}
+				var seq uint32
+				var n int
+				if _, err := fmt.Sscanf(step, "%d:%d", &seq, &n); err != nil {
+					t.Fatal(err)
+				}
+				p := make([]byte, n)
+				for i := range p {
+					p[i] = byte(seq + uint32(i))
+				}
+				b.Segment(flowscope.Segment{Seq: seq, Payload: p}, &out)
+				kept = append(kept, p...)
+				clear(p) // borrowed until Segment returns
+			}
+			if b.Buffered() != r.buffered || b.BytesDroppedOversize() != r.oversize || b.DroppedSegments() != r.dropped ||
+				b.Retransmissions() != r.repeated || b.Poisoned() != r.poisoned || out.Poisoned() != r.poisoned {
+				t.Errorf("buffered %d, oversize %d, dropped %d, repeated %d, poisoned %v", b.Buffered(), b.BytesDroppedOversize(),
+					b.DroppedSegments(), b.Retransmissions(), b.Poisoned())
+			}
+			if len(out.Bytes()) != 0 {
+				t.Error("it delivers data")
+			}
+			got := b.Take()
+			if len(got) != r.buffered || b.Buffered() != 0 {
+				t.Errorf("Take gives %d bytes and leaves %d", len(got), b.Buffered())
+			}
+			if r.repeated == 0 && r.dropped == 0 && !strings.Contains(r.name, "tail") && !bytes.HasSuffix(kept, got) {
+				t.Error("these are not the newest bytes")
+			}
+		})
+	}
+}
+
+func TestSlidingWindowLosesExactlyTheOldest(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 41))
+		limit := 1 + r.IntN(200)
+		b := flowscope.NewBufferedReassembler(limit, flowscope.OverflowSlidingWindow)
+		var fed []byte
+		seq := r.Uint32()
+		for range 1 + r.IntN(20) {
+			p := randomBytes(r.Uint64(), r.IntN(300))
+			var out flowscope.Delivery
+			b.Segment(flowscope.Segment{Seq: seq + uint32(len(fed)), Payload: p}, &out)
+			fed = append(fed, p...)
+			if b.Buffered() > limit || b.Buffered()+int(b.BytesDroppedOversize()) != len(fed) {
+				t.Fatalf("seed %d: %d buffered, %d lost, %d fed, limit %d", seed, b.Buffered(), b.BytesDroppedOversize(), len(fed), limit)
+			}
+		}
+		if got := b.Take(); !bytes.HasSuffix(fed, got) {
+			t.Fatalf("seed %d: not the newest bytes", seed)
+		}
+	}
+}
+
+func TestBufferedFactoryBoundsItsProducts(t *testing.T) {
+	for max, want := range map[int]int{0: 1 << 20, 100: 100, flowscope.Unlimited: 3 << 20} {
+		r := flowscope.BufferedReassemblerFactory[drvKey]{MaxBuffer: max}.NewReassembler(drvKey{}, flowscope.Initiator)
+		var out flowscope.Delivery
+		r.Segment(flowscope.Segment{Payload: make([]byte, 3<<20)}, &out)
+		if got := r.(*flowscope.BufferedReassembler).Buffered(); got != want {
+			t.Errorf("MaxBuffer %d holds %d, want %d", max, got, want)
+		}
+	}
+}
+
+// TestWorkedTraces plays the crate's traces T10 to T13 with its reassembler.
+func TestWorkedTraces(t *testing.T) {
+	type factory = flowscope.BufferedReassemblerFactory[drvKey]
+	p := newDrvPlay(t, factory{MaxBuffer: 64, Overflow: flowscope.OverflowDropFlow}, flowscope.Config{})
+	p.play("hs >0:x*200 >R@200")
+	p.want("T10", ">closed@0:buffer_overflow <closed@0:buffer_overflow ended:buffer_overflow", p.said())
+	p.want("T10 anomalies", "buffer_overflow", p.anomalies())
+	// The crate opens a second flow for the reset; here the connection lingers.
+	if st := p.d.Stats(); p.starts != 1 || st.FlowsEnded != 1 || st.Streams.DroppedBytes != 200 {
+		t.Errorf("T10: %d flows, %d ended, %d bytes dropped", p.starts, st.FlowsEnded, st.Streams.DroppedBytes)
+	}
+	p = newDrvPlay(t, factory{MaxBuffer: 64}, flowscope.Config{})
+	p.play("hs >0:x*200 >R@200")
+	p.want("T11", ">closed@0:rst <closed@0:rst ended:rst", p.said())
+	if st := p.d.Stats(); st.Streams.DroppedBytes != 136 || st.Anomalies[flowscope.AnomalyBufferOverflow] != 1 {
+		t.Errorf("T11: %+v", st.Streams)
+	}
+	p = newDrvPlay(t, factory{}, flowscope.Config{})
+	p.play(">1:0123456789 >21:0123456789 >11:0123456789 >31:0123456789")
+	if st := p.d.Stats(); st.Streams.DroppedSegments != 2 || st.Anomalies[flowscope.AnomalyOutOfOrderSegment] != 2 {
+		t.Errorf("T12: %+v", st.Streams)
+	}
+	// T13 changed: a keep-alive is no data at all, so nothing is out of order.
+	p = newDrvPlay(t, factory{}, flowscope.Config{})
+	p.play("hs >0:0123456789 <A10 >9:z")
+	if st := p.d.Stats(); st.Streams.DroppedSegments != 0 || p.anomalies() != "" {
+		t.Errorf("T13: %+v, %s", st.Streams, p.anomalies())
+	}
+}
+
+// drvScribe writes down what it is told.
+type drvScribe struct {
+	log  *[]string
+	name string
+	on   func(s *drvScribe, what string, out *flowscope.Delivery) // may speak
+	next flowscope.Timestamp
+}
+
+func (s *drvScribe) note(out *flowscope.Delivery, what string, format string, args ...any) {
+	*s.log = append(*s.log, s.name+what+fmt.Sprintf(format, args...))
+	if s.on != nil {
+		s.on(s, what, out)
+	}
+}
+
+func (s *drvScribe) Segment(g flowscope.Segment, out *flowscope.Delivery) {
+	s.note(out, "seg", " %d/%d:%s", g.Seq, g.Pos, g.Payload)
+	clear(g.Payload[:0])
+}
+func (s *drvScribe) Fin(out *flowscope.Delivery) { s.note(out, "fin", "") }
+func (s *drvScribe) Rst(out *flowscope.Delivery) { s.note(out, "rst", "") }
+func (s *drvScribe) Acked(pos int64, _ flowscope.Timestamp, out *flowscope.Delivery) {
+	s.note(out, "ack", " %d", pos)
+}
+
+func (s *drvScribe) Wait(now flowscope.Timestamp, out *flowscope.Delivery) flowscope.Timestamp {
+	s.note(out, "wait", " +%v", now.Sub(1e18))
+	return s.next
+}
+
+func drvScribes(log *[]string, on func(*drvScribe, string, *flowscope.Delivery)) flowscope.ReassemblerFactory[drvKey] {
+	return flowscope.ReassemblerFunc[drvKey](func(k drvKey, side flowscope.FlowSide) flowscope.Reassembler {
+		name := []string{">", "<"}[side]
+		*log = append(*log, name+"new")
+		if k != drvKeyOf(0) {
+			*log = append(*log, "wrong key")
+		}
+		return &drvScribe{log: log, name: name, on: on}
+	})
+}
+
+func TestAReassemblerHearsWhatIsPromised(t *testing.T) {
+	for _, r := range []struct{ name, script, want string }{
+		{"made at the first payload, segments as they arrive", "hs >3:def >0:abc >0:abc finish",
+			">new, >seg 1003/3:def, >wait +0s, >seg 1000/0:abc, >wait +0s, >seg 1000/0:abc, >wait +0s, >fin"},
+		{"both sides", "hs >0:a <0:b finish", ">new, >seg 1000/0:a, >wait +0s, >ack 0, <new, <seg 8000/0:b, <wait +0s, >fin, <fin"},
+		{"what is acknowledged", "hs >0:abc <A3 <A3", ">new, >seg 1000/0:abc, >wait +0s, >ack 3, >ack 3"},
+		{"an end in order is Fin", "hs >0:a >F@1 <F@0 >A1 <A2", ">new, >seg 1000/0:a, >wait +0s, >ack 0, >ack 1, >fin"},
+		{"silence is Fin", "hs >0:a +1000s sweep", ">new, >seg 1000/0:a, >wait +0s, >fin"},
+		{"a reset is Rst", "hs >0:a >R@1", ">new, >seg 1000/0:a, >wait +0s, >rst"},
+		{"a reset's payload is nobody's", "hs >R@0/dXYZ", ""},
+		{"a SYN's payload comes when it is acknowledged", ">S/dabc <SA3", ">new, >seg 1000/0:abc, >wait +0s, >ack 3"},
+		{"a SYN's payload that was refused never comes", ">S/dXYZ <SA0 >A0 >0:abc", ">new, >seg 1000/0:abc, >wait +0s"},
+		{"bytes beyond the FIN are nobody's", "hs >0:ab/F >0:abXY", ">new, >seg 1000/0:ab, >wait +0s, >seg 1000/0:ab, >wait +0s"},
+		{"a keep-alive is nobody's", "hs >0:ab <A2 >1:z", ">new, >seg 1000/0:ab, >wait +0s, >ack 2"},
+		{"a probe that was refused is nobody's", "hs >0:ab <A2/w0 >2:X <A2 >2:cd", ">new, >seg 1000/0:ab, >wait +0s, >ack 2, >ack 2, >seg 1002/2:cd, >wait +0s"},
+		{"no payload, no reassembler", "hs >F@0 <F@0 >A1 <A1", ""},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			var log []string
+			newDrvPlay(t, drvScribes(&log, nil), flowscope.Config{}).play(r.script)
+			if got := strings.Join(log, ", "); got != r.want {
+				t.Errorf("\n got %s\nwant %s", got, r.want)
+			}
+		})
+	}
+}
+
+func TestAReassemblerIsWokenWhenItAskedFor(t *testing.T) {
+	for name, wake := range map[string]string{"by Sweep": "sweep", "by a packet of another flow": ">S/t1", "by an ACK": "<A2"} {
+		t.Run(name, func(t *testing.T) {
+			var log []string
+			f := drvScribes(&log, func(s *drvScribe, what string, out *flowscope.Delivery) {
+				if what == "seg" {
+					s.next = flowscope.Timestamp(1e18).Add(2 * time.Second)
+				}
+				if what == "wait" && len(log) > 3 {
+					s.next = 0
+					out.Gap(7, flowscope.GapExpired)
+				}
+			})
+			p := newDrvPlay(t, f, flowscope.Config{}).play("hs >0:ab +1999ms sweep")
+			if strings.Join(log, ", ") != ">new, >seg 1000/0:ab, >wait +0s" {
+				t.Errorf("before its time: %v", log)
+			}
+			p.play("+1ms " + wake + " +1s sweep")
+			if n := strings.Count(strings.Join(log, ", "), "wait +2s"); n != 1 || strings.Contains(log[len(log)-1], "3s") {
+				t.Errorf("woken: %v", log)
+			}
+			p.want("said", ">gap[0,7)expired", p.said())
+		})
+	}
+}
+
+func TestWhatAReassemblerSaysBecomesEventsAndCounters(t *testing.T) {
+	var log []string
+	f := drvScribes(&log, func(s *drvScribe, what string, out *flowscope.Delivery) {
+		switch what {
+		case "seg":
+			out.Data([]byte("ab"))
+			out.Gap(3, flowscope.GapBudget)
+			out.Data([]byte("c"))
+			out.Dropped(flowscope.AnomalyOutOfOrderSegment, 2, 9)
+			out.Dropped(flowscope.AnomalyBufferOverflow, 0, 5)
+			out.Dropped(flowscope.AnomalyBufferOverflow, 1, 6)
+			out.Dropped(flowscope.AnomalyConflictingOverlap, 0, 4)
+		case "rst":
+			out.Data([]byte("end"))
+		}
+	})
+	p := newDrvPlay(t, f, flowscope.Config{}).play("hs >0:x >1:y >R@2 finish")
+	p.want("said", ">0:ab >gap[2,5)budget >5:c >6:ab >gap[8,11)budget >11:c >12:end >closed@15:rst <closed@0:rst ended:rst", p.said())
+	p.want("anomalies", "buffer_overflow conflicting_overlap gap memory_cap ooo_segment", p.anomalies())
+	want := flowscope.StreamStats{Delivered: 9, Gaps: 2, GapBytes: 6, DroppedSegments: 6, DroppedBytes: 22, Conflicts: 2}
+	if got := p.d.Stats().Streams; got != want {
+		t.Errorf("%+v", got)
+	}
+	if p.flow(1).streams[0] != want {
+		t.Errorf("Ended: %+v", p.flow(1).streams[0])
+	}
+}
+
+func TestAPoisonedReassemblerEndsTheFlowOnce(t *testing.T) {
+	for _, when := range []string{"seg", "ack", "wait"} {
+		t.Run(when, func(t *testing.T) {
+			var log []string
+			f := drvScribes(&log, func(s *drvScribe, what string, out *flowscope.Delivery) {
+				if what == when {
+					out.Poison()
+				}
+			})
+			p := newDrvPlay(t, f, flowscope.Config{}).play("hs >0:ab <A2 >2:cd <0:x >R@4")
+			p.want("said", ">closed@0:buffer_overflow <closed@0:buffer_overflow ended:buffer_overflow", p.said())
+			if p.starts != 1 || log[len(log)-1] != ">rst" {
+				t.Errorf("%d flows, %v", p.starts, log)
+			}
+			p.play("finish")
+		})
+	}
+}
+
+func TestAnyDroppedKindIsTaken(t *testing.T) {
+	var log []string
+	f := drvScribes(&log, func(_ *drvScribe, what string, out *flowscope.Delivery) {
+		out.Dropped(flowscope.AnomalyKind(200), -1, -1)
+		out.Gap(-1, 0)
+		out.Data(nil)
+	})
+	d := drvNew(t, f, flowscope.Config{})
+	p := &drvPlay{drvBook: newDrvBook(t, d), isn: [2]uint32{999, 7999}}
+	for _, step := range []string{">S", "<SA", ">A0", ">0:ab"} {
+		d.Track(p.view(step)) // must not panic
+	}
+}
+
+func TestTheReassemblerAnswersUntilTheCallAfterTheEnd(t *testing.T) {
+	p := newDrvPlay(t, flowscope.BufferedReassemblerFactory[drvKey]{}, flowscope.Config{})
+	p.play("hs >0:abc <0:xyz")
+	if r := p.d.Reassembler(drvKeyOf(0), flowscope.Responder); r == nil || r.(*flowscope.BufferedReassembler).Buffered() != 3 {
+		t.Error("no reassembler of the live flow")
+	}
+	if p.d.Reassembler(drvKeyOf(1), flowscope.Initiator) != nil {
+		t.Error("a reassembler of no flow")
+	}
+	events := p.d.Track(p.view(">R@3"))
+	last := events[len(events)-1]
+	if last.Kind != flowscope.EventEnded {
+		t.Fatal("the flow did not end")
+	}
+	for side, want := range []string{"abc", "xyz"} {
+		r, ok := p.d.ReassemblerOf(&last, flowscope.FlowSide(side)).(*flowscope.BufferedReassembler)
+		if !ok || string(r.Take()) != want {
+			t.Errorf("side %d: not at hand at the end", side)
+		}
+	}
+	last.Stats = nil
+	p.d.Track(p.view(">S/t1"))
+	if p.d.ReassemblerOf(&last, flowscope.Initiator) != nil {
+		t.Error("still at hand when the flow is gone")
+	}
+}
+
+func TestReassemblersOfEndedFlowsAreLetGo(t *testing.T) {
+	flows := 100_000
+	if testing.Short() {
+		flows = 5_000
+	}
+	d := drvNew(t, flowscope.BufferedReassemblerFactory[drvKey]{}, flowscope.Config{MaxFlows: 64, Events: flowscope.NoEvents})
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	payload := make([]byte, 512)
+	before := uint64(0)
+	for i := range flows {
+		g := drvSegment{tuple: i % 20000, seq: uint32(i), flags: "PA", payload: payload}
+		d.Track(flowscope.PacketView{Frame: g.frame(), Timestamp: flowscope.Timestamp(1e18 + i*1000)})
+		if i == flows/10 {
+			before = heap()
+		}
+	}
+	if after := heap(); after > before+1<<20 {
+		t.Errorf("%d bytes after %d flows, %d after %d", after, flows, before, flows/10)
+	}
+	if st := d.Stats(); st.FlowsCreated != uint64(flows) {
+		t.Errorf("%d flows", st.FlowsCreated)
+	}
+	runtime.KeepAlive(d)
+}
+
+// TestStreamReassemblerIsTheBuiltInEngine compares what both make of the same packets. A Reassembler does not know
+// where the FIN is, so a hole before it is no gap for it.
+func TestStreamReassemblerIsTheBuiltInEngine(t *testing.T) {
+	rounds := uint64(60)
+	if testing.Short() {
+		rounds = 10
+	}
+	for seed := range rounds {
+		r := rand.New(rand.NewPCG(seed, 43))
+		talk := newDrvTalk(r, 20_000)
+		n := len(talk.views)
+		var middle []flowscope.PacketView
+		loss := []float64{0, 0.01, 0.1}[seed%3]
+		for i, v := range talk.views[3 : n-3] {
+			if !talk.data[3+i] || r.Float64() >= loss {
+				middle = append(middle, v)
+			}
+		}
+		if seed%2 == 0 {
+			middle = drvDisplace(r, middle, 12)
+		}
+		views := slices.Concat(talk.views[:3], middle, talk.views[n-3:])
+		cfg := flowscope.Config{Overlap: flowscope.OverlapPolicy(seed % 3)}
+		built := drvHear(t, nil, cfg, views)
+		own := drvHear(t, drvStreams(t, cfg), cfg, views)
+		for side := range built {
+			a, b := built[side], own[side]
+			tail := len(a.data) - len(b.data)
+			if tail < 0 || slices.Contains(a.mask[len(b.data):], true) || !bytes.Equal(a.data[:len(b.data)], b.data) ||
+				!slices.Equal(a.mask[:len(b.mask)], b.mask) {
+				t.Fatalf("seed %d side %d: %d bytes and %d bytes differ", seed, side, len(a.data), len(b.data))
+			}
+		}
+	}
+}
+
+func drvStreams(tb testing.TB, cfg flowscope.Config) flowscope.ReassemblerFactory[drvKey] {
+	return flowscope.ReassemblerFunc[drvKey](func(drvKey, flowscope.FlowSide) flowscope.Reassembler {
+		r, err := flowscope.NewStreamReassembler(cfg)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return r
+	})
+}
+
+func TestStreamReassemblerRefusesAWrongConfig(t *testing.T) {
+	if _, err := flowscope.NewStreamReassembler(flowscope.Config{SideBytes: -1}); err == nil {
+		t.Error("no error")
+	}
+}
+
+// drvFool says anything, depending only on what it is given.
+type drvFool struct{ state uint64 }
+
+func (f *drvFool) speak(n int64, b []byte, out *flowscope.Delivery) {
+	f.state = f.state*6364136223846793005 + uint64(n) + uint64(len(b))
+	switch f.state >> 60 {
+	case 0, 1, 2, 3, 4, 5, 6:
+		out.Data(b)
+	case 7, 8:
+		out.Gap(int64(f.state>>40&0xffff), flowscope.GapCause(1+f.state>>33%5))
+		out.Data(b)
+	case 9:
+		out.Gap(1<<62, flowscope.GapExpired)
+	case 10, 11:
+		out.Dropped(flowscope.AnomalyKind(1+f.state>>35%4), int(f.state>>20&7), int64(f.state>>8&0xfff))
+	case 12:
+		if f.state>>50&7 == 0 {
+			out.Poison()
+		}
+	}
+}
+
+func (f *drvFool) Segment(s flowscope.Segment, out *flowscope.Delivery) {
+	f.speak(s.Pos, s.Payload, out)
+}
+func (f *drvFool) Fin(out *flowscope.Delivery) { f.speak(1, []byte("fin"), out) }
+func (f *drvFool) Rst(out *flowscope.Delivery) { f.speak(2, []byte("rst"), out) }
+func (f *drvFool) Acked(pos int64, _ flowscope.Timestamp, out *flowscope.Delivery) {
+	f.speak(pos, []byte("a"), out)
+}
+
+func (f *drvFool) Wait(now flowscope.Timestamp, out *flowscope.Delivery) flowscope.Timestamp {
+	f.speak(3, []byte("w"), out)
+	if f.state>>59&1 == 0 {
+		return 0
+	}
+	return now.Add(time.Duration(f.state >> 34))
+}
+
+func TestThePromisesHoldWhateverAReassemblerSays(t *testing.T) {
+	rounds := uint64(300)
+	if testing.Short() {
+		rounds = 30
+	}
+	for seed := range rounds {
+		cfg := drvSoupConfigs[seed%uint64(len(drvSoupConfigs))]
+		all := drvCalls(randomBytes(seed+9000, 500))
+		kinds := []func() flowscope.ReassemblerFactory[drvKey]{
+			func() flowscope.ReassemblerFactory[drvKey] { return drvStreams(t, cfg) },
+			func() flowscope.ReassemblerFactory[drvKey] {
+				return flowscope.BufferedReassemblerFactory[drvKey]{MaxBuffer: 64, Overflow: cfg.Overflow}
+			},
+			func() flowscope.ReassemblerFactory[drvKey] {
+				n := seed
+				return flowscope.ReassemblerFunc[drvKey](func(drvKey, flowscope.FlowSide) flowscope.Reassembler {
+					if n++; n%9 == 0 {
+						return nil
+					}
+					return &drvFool{state: n * 0x9e3779b97f4a7c15}
+				})
+			},
+		}
+		drvWithin(t, func() { drvJudge(t, kinds[seed%3], cfg, all) })
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
