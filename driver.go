@@ -60,7 +60,8 @@ type drivenSide struct {
 	gapBytes  uint64
 	custom    uint32 // the caller's reassembler
 	gaps      uint32
-	conflicts uint32
+	probeAt   uint32 // the sequence number of probe
+	conflicts uint16 // 65,535 stands for more
 	bits      sideBits
 	probe     byte // a byte sent into a closed window
 }
@@ -72,7 +73,7 @@ const (
 	sideHeld                         // payload of the SYN is held
 	sideClosed                       // SideClosed was said
 	sideStopped                      // the caller wants no more bytes
-	sideProbed                       // probe is valid, at Next
+	sideProbed                       // probe is valid
 	sideAsked                        // the factory was asked
 )
 
@@ -188,9 +189,8 @@ func (d *FlowDriver[K, S]) acknowledged(s *slot[K, driven[S]], side FlowSide, o 
 	if ds.bits&sideHeld != 0 && pos > 0 {
 		d.confirmSYN(s, side)
 	}
-	if ds.bits&sideProbed != 0 && pos+1 > ds.s.Next() {
-		ds.bits &^= sideProbed
-		d.insert(s, side, []byte{ds.probe}, stream.Segment{Pos: ds.s.Next(), Time: now, ID: d.t.packetID})
+	if ds.bits&sideProbed != 0 {
+		d.confirmProbe(s, side, pos, now)
 	}
 	ds.ackedTo(pos+1, now)
 	if c := &d.custom[ds.custom]; c.acker != nil {
@@ -198,6 +198,23 @@ func (d *FlowDriver[K, S]) acknowledged(s *slot[K, driven[S]], side FlowSide, o 
 		c.acker.Acked(pos, Timestamp(now), &d.delivery)
 		d.deliver(s, side)
 	}
+}
+
+// confirmProbe hands on the byte that was sent into a closed window, if the
+// other side has everything below pos and so took it.
+func (d *FlowDriver[K, S]) confirmProbe(s *slot[K, driven[S]], side FlowSide, pos, now int64) {
+	ds := &s.Value.user.sides[side]
+	ahead := int64(int32(s.Value.conn.Number(tcp.Side(side), pos) - ds.probeAt))
+	if ahead <= 0 {
+		return
+	}
+	ds.bits &^= sideProbed
+	b := []byte{ds.probe} // lent out with the event
+	if d.factory != nil {
+		d.dispatch(s, side, b, 0, pos-ahead, &tcp.Segment{Flags: tcp.ACK})
+		return
+	}
+	d.insert(s, side, b, stream.Segment{Pos: pos - ahead + 1, Time: now, ID: d.t.packetID})
 }
 
 // open passes the SYN's own position.
@@ -277,16 +294,18 @@ func (d *FlowDriver[K, S]) payload(s *slot[K, driven[S]], side FlowSide, g *tcp.
 	if len(b)+missing == 0 {
 		return
 	}
+	next := d.factory != nil || o.Pos+1 == ds.s.Next() && !d.hasHole(ds)
+	if o.Notes&tcp.WindowProbe != 0 && len(b) == 1 && next {
+		ds.probe, ds.probeAt = b[0], g.Seq
+		ds.bits |= sideProbed
+		return
+	}
 	if d.factory != nil {
+		ds.bits &^= sideProbed
 		d.dispatch(s, side, b, missing, o.Pos, g)
 		return
 	}
 	if o.Notes&tcp.KeepAlive != 0 && o.Pos+1 < ds.s.Next() {
-		return
-	}
-	if o.Notes&tcp.WindowProbe != 0 && len(b) == 1 && o.Pos+1 == ds.s.Next() && !d.hasHole(ds) {
-		ds.probe = b[0]
-		ds.bits |= sideProbed
 		return
 	}
 	if o.Pos+1 <= ds.s.Next() {
@@ -352,6 +371,9 @@ func (d *FlowDriver[K, S]) say(s *slot[K, driven[S]], side FlowSide) {
 			}
 			continue
 		}
+		if it.Kind == stream.Data || it.Kind == stream.Gap {
+			ds.bits &^= sideProbed // the place it was sent to has been passed
+		}
 		switch it.Kind {
 		case stream.Data:
 			d.total.Delivered += uint64(it.Len)
@@ -364,7 +386,7 @@ func (d *FlowDriver[K, S]) say(s *slot[K, driven[S]], side FlowSide) {
 			s.Value.history.again('G', uint16(min(ds.gaps, 1<<16-1)), side)
 			d.gap(s, side, it)
 		case stream.Conflict:
-			ds.conflicts++
+			ds.conflicts += min(1, 1<<16-1-ds.conflicts)
 			d.total.Conflicts++
 			d.t.anomaly(AnomalyConflictingOverlap, s, side, it.Pos, it.Len)
 		case stream.Late:
@@ -464,13 +486,16 @@ func (d *FlowDriver[K, S]) ending(s *slot[K, driven[S]], reason EndReason) {
 		side := FlowSide(side)
 		ds := &f.user.sides[side]
 		offset := ds.s.Next() - 1
+		if d.factory != nil {
+			offset = 0
+		}
 		switch {
 		case ds.custom != 0:
 			d.arena.Drop(&ds.s)
 			offset = d.endCustom(s, side, reason)
-		case ds.bits&sideStopped != 0:
+		case ds.bits&sideStopped != 0 && d.factory == nil:
 			offset = f.conn.Extent(tcp.Side(side))
-		case ds.bits&(sideHeld|sideOpen) != sideOpen:
+		case d.factory != nil || ds.bits&(sideHeld|sideOpen) != sideOpen:
 			d.arena.Drop(&ds.s)
 		case ds.bits&sideClosed == 0:
 			d.items = d.items[:0]
@@ -492,6 +517,9 @@ func (d *FlowDriver[K, S]) streams(s *slot[K, driven[S]], to *[2]StreamStats) {
 		ds := &s.Value.user.sides[side]
 		if ds.custom != 0 {
 			to[side] = d.custom[ds.custom].stats
+			continue
+		}
+		if d.factory != nil {
 			continue
 		}
 		end := uint64(max(ds.s.Next()-1, 0))

@@ -281,7 +281,8 @@ type FlowStats struct {
 }
 
 // StreamStats counts what became of the bytes of one side of a connection.
-// Delivered + GapBytes is the final offset of the stream.
+// Delivered + GapBytes is the final offset of the stream, unless the caller
+// stopped it.
 type StreamStats struct {
 	Delivered       uint64 // bytes handed on
 	Gaps, GapBytes  uint64 // holes given up, and their bytes

@@ -44,7 +44,8 @@ func (t *FlowTracker[K, S]) find(key *K) *slot[K, S] {
 
 // State is the caller's state of an event's flow, without looking the key up
 // again. It answers for every event of the last call, also for the flows that
-// ended in it; nil if the flow is gone by now or the event concerns none.
+// ended in it; nil if the event concerns no flow, or one that ended in an earlier
+// call: Late, and the Released of a flow that lingered.
 func (t *FlowTracker[K, S]) State(ev *FlowEvent[K]) *S {
 	if ev.Flow == 0 || !t.table.Has(ev.slot) {
 		return nil
