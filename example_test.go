@@ -134,7 +134,7 @@ func ExampleReadCapture() {
 	// 5 71 bytes
 	// 6 60 bytes
 	// 7 60 bytes
-	// damaged: capfile: offset 577: file ends early: while reading a record
+	// damaged: capture file, offset 577: file ends early: while reading a record
 }
 
 // Where packets stop coming, time must be told to pass: Sweep ends the flows that have been silent for too long.

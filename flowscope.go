@@ -2,8 +2,9 @@
 // when each began and ended and why, and what each side said.
 //
 // A FlowTracker is shown packets in the order of capture and returns what
-// happened as a slice of events. It never waits, starts no goroutine, reads no
-// clock, writes no log and bounds everything it holds. Bad packets are no
+// happened as a slice of events. A FlowDriver does the same and also puts the
+// bytes of TCP connections in order. Neither waits, starts a goroutine, reads a
+// clock or writes a log, and everything they hold is bounded. Bad packets are no
 // errors: they are refused by name and counted.
 //
 //	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{})
@@ -27,6 +28,10 @@
 // Which flow a packet belongs to is the business of a FlowExtractor: FiveTuple,
 // IPPair, MACPair, or one of the caller's own with a key of its own.
 //
+// What the two sides of a connection said comes from a FlowDriver as EventData
+// and EventGap. A Reassembler of the caller's may take the place of its built-in
+// streams.
+//
 // # Time
 //
 // Time is packet time. It moves with the stamps of the packets given to Track,
@@ -36,8 +41,8 @@
 //
 // # Borrowing
 //
-// A frame is lent to the tracker, and events lend parts of it, and of the
-// tracker's own memory, to the caller: until the next call. What is to stay must
+// A frame is lent to the tracker or driver, and events lend parts of it, and of
+// the tracker's own memory, to the caller: until the next call. What is to stay must
 // be copied; FlowEvent.Clone does. Test with -tags invariants to have lent bytes
 // trampled when their time is over.
 //

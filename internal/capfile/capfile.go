@@ -72,7 +72,7 @@ type Error struct {
 
 // Error says what is wrong, at which offset, and the detail.
 func (e *Error) Error() string {
-	s := fmt.Sprintf("capfile: offset %d: %v", e.Offset, e.Err)
+	s := fmt.Sprintf("capture file, offset %d: %v", e.Offset, e.Err)
 	if e.Detail != "" {
 		s += ": " + e.Detail
 	}

@@ -128,10 +128,10 @@ func TestReaderErrorIsPassedOnBehindTheWholePackets(t *testing.T) {
 func TestErrorReadsWell(t *testing.T) {
 	data := samples()[0].data
 	_, err := readAll(bytes.NewReader(data[:len(data)-1]))
-	require.EqualError(t, err, "capfile: offset 133: file ends early: while reading a record")
-	require.EqualError(t, &Error{Offset: 3, Err: ErrCorrupt}, "capfile: offset 3: file is damaged")
+	require.EqualError(t, err, "capture file, offset 133: file ends early: while reading a record")
+	require.EqualError(t, &Error{Offset: 3, Err: ErrCorrupt}, "capture file, offset 3: file is damaged")
 	_, err = readAll(strings.NewReader("hello"))
-	require.EqualError(t, err, "capfile: offset 0: not a known capture file format: it begins with 68 65 6c 6c")
+	require.EqualError(t, err, "capture file, offset 0: not a known capture file format: it begins with 68 65 6c 6c")
 }
 
 func TestWireLengthIsHeldBetweenDataAndInt32(t *testing.T) {

@@ -29,39 +29,39 @@
 // datagram ends, and may complete it.
 //
 // A dropped datagram leaves a tombstone: it refuses what else comes under that
-// key (RFC 5722: "including those not yet received") until the time-out, which counts
-// from the first fragment that came and is never prolonged. A fragment that is wrong
-// in itself (too long, empty, not the last and not a multiple of 8) is discarded
-// alone, as RFC 8200 section 4.5 has it, and leaves no trace. After completion the key is free: the next
-// fragment with it begins another datagram.
+// key (RFC 5722 means fragments "not yet received" too) until the time-out, which
+// counts from the first fragment that came and is never prolonged. A fragment that
+// is wrong in itself (too long, empty, not the last and not a multiple of 8) is
+// discarded alone, as RFC 8200 section 4.5 has it, and leaves no trace. After
+// completion the key is free: the next fragment with it begins another datagram.
 //
 // # Memory
 //
-// Offsets are multiples of 8, so bytes are present or absent in units of 8. Bytes lie
-// at their place in pages, and a page has a bit for each unit it holds:
+// Offsets are multiples of 8, so bytes are present or absent in units of 8. Bytes
+// lie at their place in pages, and a page has a bit for each unit it holds:
 //
 //	datagram --> page 0 --> page 3 --> page 32
 //	             number, 249 bits, 1,992 bytes: 2,048 with the allocator's own word
 //
-// A page exists only where bytes arrived, so 8 bytes at offset 65,000 cost one
-// page and not 64 KiB. What a fragment meets is a count of bits in its
-// range: the cost depends on the fragment's own length (and at most 33 links to its page) and
-// not on how many pieces came before, in whatever order; a datagram of 8,189 pieces costs
-// what one of 45 does. Nothing needs sorting. A complete datagram within one page is lent from there; others
-// are copied once, into one buffer.
+// A page exists only where bytes arrived, so 8 bytes at offset 65,000 cost one page
+// and not 64 KiB. What a fragment meets is a count of bits in its range: the cost
+// depends on the fragment's own length (and at most 33 links to its page), not on
+// how many pieces came before nor in what order; a piece of a datagram of 8,189
+// costs what one of 45 does. Nothing is sorted and nothing is searched. A complete
+// datagram within one page is lent from there; others are copied once, into one buffer.
 //
-// Everything counts against Limits.TotalBytes: pages, records, index, that buffer, and spares
-// kept for reuse. If there is no room the oldest other datagram leaves (of those that
-// hold bytes, if bytes are asked for), since whoever sends real fragments sends them within
-// milliseconds, while a newcomer refused would let a single burst block the table for
-// the whole time-out. What was not needed during one time-out goes back to the allocator,
-// and after a quiet one everything has.
+// Everything counts against Limits.TotalBytes: pages, records, index, that buffer,
+// and spares kept for reuse. If there is no room the oldest other datagram leaves
+// (of those that hold bytes, if bytes are asked for): whoever means well sends all
+// fragments within milliseconds, while refusing the newcomer would let a single burst
+// block the table for the whole time-out. What was not needed during one time-out
+// goes back to the allocator.
 //
 // # Order and time
 //
-// The result depends on what was added, never on the seed: the index is only asked,
-// never walked, and who leaves is decided by a list in order of arrival. Time is
-// what callers say; a stamp before the newest one counts as the newest. An expired
+// The result depends on what was added, never on the seed: the index is asked and
+// not walked, and who leaves is decided by a list in order of arrival. Time is what
+// callers say; a stamp before the newest one counts as the newest. An expired
 // datagram is never used, whether it has been collected yet or not.
 //
 // A Table belongs to one goroutine.

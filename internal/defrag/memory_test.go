@@ -102,6 +102,7 @@ func TestTheGaugeIsTrueWithinATenth(t *testing.T) {
 	gauge(t, "tombstones, 300 bytes", tombstones[[300]byte])
 	gauge(t, "tombstones, 400 bytes with pointers", tombstones[[50]*int])
 	gauge(t, "tombstones, 1,000 bytes", tombstones[[1000]byte])
+	gauge(t, "tombstones, a record of 1,024 bytes on 64 bits", tombstones[[107]*int])
 	gauge(t, "8 bytes each", func(table *Table[int]) {
 		for i := range 4000 {
 			table.Add(&Fragment{Key: Key{ID: uint32(i)}, More: true, Bytes: make([]byte, 8)}, nil)
@@ -111,6 +112,17 @@ func TestTheGaugeIsTrueWithinATenth(t *testing.T) {
 		table.Add(&Fragment{More: true, Bytes: make([]byte, 40000)}, nil)
 		table.Add(&Fragment{Offset: 40000, Bytes: make([]byte, 25000)}, nil)
 	})
+}
+
+func TestADatagramWithinOnePageIsLentFromThere(t *testing.T) {
+	table := New[int](Limits{}, 1)
+	for _, size := range []int{pageBytes, pageBytes + 1} {
+		table.Add(&Fragment{More: true, Bytes: make([]byte, 1480)}, nil)
+		d, out := table.Add(&Fragment{Offset: 1480, Bytes: make([]byte, size-1480)}, nil)
+		require.Equal(t, Complete, out)
+		require.Len(t, d.Data, size)
+		require.Equal(t, size > pageBytes, cap(table.memory.out) > 0)
+	}
 }
 
 func TestAPageIsTwoKibibytes(t *testing.T) {

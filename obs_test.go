@@ -1,0 +1,303 @@
+package flowscope_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/flowscope-go/flowscope"
+)
+
+// drvAnomaly is a minimal way to a kind.
+type drvAnomaly struct {
+	kind     flowscope.AnomalyKind
+	name     string
+	severity flowscope.Severity
+	script   string
+	cfg      flowscope.Config
+	buffered bool // with BufferedReassemblers of 4 bytes
+}
+
+var drvAnomalies = []drvAnomaly{
+	{flowscope.AnomalyBufferOverflow, "buffer_overflow", flowscope.SeverityError, "hs >0:abcdefg", flowscope.Config{}, true},
+	{flowscope.AnomalyOutOfOrderSegment, "ooo_segment", flowscope.SeverityInfo, "hs >3:x", flowscope.Config{}, false},
+	{flowscope.AnomalyFlowTableEvictionPressure, "flow_table_eviction", flowscope.SeverityWarning, ">S >S/t1", flowscope.Config{MaxFlows: 1}, false},
+	{flowscope.AnomalyConflictingOverlap, "conflicting_overlap", flowscope.SeverityError, "hs >1:aa >1:bb", flowscope.Config{}, false},
+	{flowscope.AnomalyGap, "gap", flowscope.SeverityWarning, "hs >0:ab/c1", flowscope.Config{}, false},
+	{flowscope.AnomalyMemoryCap, "memory_cap", flowscope.SeverityError, "hs >1:a >3:b", flowscope.Config{SidePieces: 1}, false},
+	{flowscope.AnomalyImplausibleRST, "implausible_rst", flowscope.SeverityWarning, "hs >R@5", flowscope.Config{}, false},
+	{flowscope.AnomalyImplausibleSYN, "implausible_syn", flowscope.SeverityWarning, "hs <SA/n77", flowscope.Config{}, false},
+	{flowscope.AnomalyImplausibleACK, "implausible_ack", flowscope.SeverityWarning, "hs >0:x/a1500000000", flowscope.Config{}, false},
+	{flowscope.AnomalyOutOfWindow, "out_of_window", flowscope.SeverityWarning, "hs >5000000:x", flowscope.Config{}, false},
+	{flowscope.AnomalyFINConflict, "fin_conflict", flowscope.SeverityWarning, "hs >F@2 >F@5", flowscope.Config{}, false},
+	{flowscope.AnomalyDataAfterClose, "data_after_close", flowscope.SeverityWarning, "hs >F@0 >0:x", flowscope.Config{}, false},
+	{flowscope.AnomalyDataWithoutACK, "data_without_ack", flowscope.SeverityWarning, "hs >0:x/fP", flowscope.Config{}, false},
+	{flowscope.AnomalyDataOnRST, "data_on_rst", flowscope.SeverityInfo, "hs >R@0/dxyz", flowscope.Config{}, false},
+	{flowscope.AnomalyDataBeforeHandshake, "data_before_handshake", flowscope.SeverityWarning, ">S <0:x", flowscope.Config{}, false},
+	{flowscope.AnomalySYNDataIgnored, "syn_data_ignored", flowscope.SeverityInfo, ">S/dab <SA0", flowscope.Config{}, false},
+	{flowscope.AnomalyLateData, "late_data", flowscope.SeverityWarning, "hs >3:x +30s sweep >0:abc", flowscope.Config{}, false},
+	{flowscope.AnomalyClockBackward, "clock_backward", flowscope.SeverityInfo, "hs +-1s >0:x", flowscope.Config{}, false},
+	{flowscope.AnomalyClockJump, "clock_jump", flowscope.SeverityWarning, "hs +2h >0:x", flowscope.Config{}, false},
+}
+
+func TestEachAnomalyIsToldOnceAndCounted(t *testing.T) {
+	for _, a := range drvAnomalies {
+		t.Run(a.name, func(t *testing.T) {
+			if a.kind.String() != a.name || a.kind.Severity() != a.severity {
+				t.Errorf("is called %v, %v", a.kind, a.kind.Severity())
+			}
+			var f flowscope.ReassemblerFactory[drvKey]
+			if a.buffered {
+				f = flowscope.BufferedReassemblerFactory[drvKey]{MaxBuffer: 4}
+			}
+			p := newDrvPlay(t, f, a.cfg).play(a.script)
+			if st := p.d.Stats(); p.seen[a.kind] != 1 || st.Anomalies[a.kind] != 1 || st.AnomaliesUntold != 0 {
+				t.Errorf("told %d, counted %d, untold %d; all: %s", p.seen[a.kind], st.Anomalies[a.kind], st.AnomaliesUntold, p.anomalies())
+			}
+			cfg := a.cfg
+			cfg.Events = flowscope.DefaultEvents
+			d := drvNew(t, f, cfg)
+			quiet := &drvPlay{drvBook: &drvBook{tb: t, d: d, flows: map[flowscope.FlowID]*drvFlow{}}, isn: p.isn}
+			for _, step := range strings.Fields(strings.Replace(a.script, "hs", ">S <SA >A0", 1)) {
+				var events []drvEvent
+				switch {
+				case step[0] == '+':
+					quiet.step(step)
+				case step == "sweep":
+					events = d.Sweep(quiet.at())
+				default:
+					events = d.Track(quiet.view(step))
+				}
+				for i := range events {
+					if events[i].Kind == flowscope.EventAnomaly {
+						t.Error("told although nobody asked")
+					}
+				}
+			}
+			if st := d.Stats(); st.Anomalies[a.kind] != 1 || st.AnomaliesUntold != 0 {
+				t.Errorf("unasked: counted %d, untold %d", st.Anomalies[a.kind], st.AnomaliesUntold)
+			}
+		})
+	}
+}
+
+func TestTheTableOfAnomaliesIsComplete(t *testing.T) {
+	names := map[string]bool{}
+	for k := flowscope.AnomalyKind(1); k.String() != "unknown"; k++ {
+		if names[k.String()] {
+			t.Errorf("two are called %v", k)
+		}
+		names[k.String()] = true
+		if !slices.ContainsFunc(drvAnomalies, func(a drvAnomaly) bool { return a.kind == k }) {
+			t.Errorf("%v is not tried", k)
+		}
+	}
+	if len(names) != len(drvAnomalies) {
+		t.Errorf("%d kinds, %d tried", len(names), len(drvAnomalies))
+	}
+}
+
+func TestAnomaliesOfOneKindInOneCallAreOne(t *testing.T) {
+	p := newDrvPlay(t, nil, flowscope.Config{}).play("hs >1:b >3:d")
+	events := p.d.Finish()
+	n := 0
+	for i := range events {
+		if ev := &events[i]; ev.Kind == flowscope.EventAnomaly {
+			n++
+			if ev.Anomaly != flowscope.AnomalyGap || ev.Offset != 0 || ev.Len != 2 {
+				t.Error(drvText(ev))
+			}
+		}
+	}
+	if st := p.d.Stats(); n != 1 || st.Anomalies[flowscope.AnomalyGap] != 2 {
+		t.Errorf("told %d, counted %d", n, st.Anomalies[flowscope.AnomalyGap])
+	}
+}
+
+func TestEvictionsInOneCallAreOneAnomaly(t *testing.T) {
+	p := newDrvPlay(t, nil, flowscope.Config{MaxFlows: 10}).play(">S/t1 >S/t2 >S/t3 >S/t4")
+	p.d.SetMaxFlows(1)
+	p.play("sweep")
+	if n := p.seen[flowscope.AnomalyFlowTableEvictionPressure]; n != 1 {
+		t.Errorf("told %d times", n)
+	}
+	if st := p.d.Stats(); st.FlowsEvicted != 3 {
+		t.Errorf("%d evicted", st.FlowsEvicted)
+	}
+}
+
+func TestAnomaliesBeyondTheLimitAreCountedNotTold(t *testing.T) {
+	p := newDrvPlay(t, nil, flowscope.Config{MaxAnomalies: 1}).play("hs >R@5/dxyz")
+	st := p.d.Stats()
+	if len(p.seen) != 1 || st.AnomaliesUntold != 1 || st.Anomalies[flowscope.AnomalyImplausibleRST] != 1 || st.Anomalies[flowscope.AnomalyDataOnRST] != 1 {
+		t.Errorf("told %s, untold %d", p.anomalies(), st.AnomaliesUntold)
+	}
+	p.play(">R@5/dxyz")
+	if st := p.d.Stats(); st.AnomaliesUntold != 2 {
+		t.Errorf("untold %d after another", st.AnomaliesUntold)
+	}
+}
+
+func TestSeveritiesHaveNames(t *testing.T) {
+	for s, want := range []string{"info", "warning", "error", "unknown"} {
+		if got := flowscope.Severity(s).String(); got != want {
+			t.Errorf("%d is called %q", s, got)
+		}
+	}
+}
+
+func TestMetricsAgreeWithTheCountersAndEachOther(t *testing.T) {
+	cfg := flowscope.Config{MaxFlows: 4, SidePieces: 3}
+	d := drvNew(t, nil, cfg)
+	for _, c := range drvCalls(randomBytes(5, 4000)) {
+		switch c.kind {
+		case callTrack:
+			d.Track(c.view)
+		case callSweep:
+			d.Sweep(c.at)
+		}
+	}
+	d.Track(flowscope.PacketView{Frame: []byte("nothing")})
+	st := d.Stats()
+	sums, seen, help := map[string]float64{}, map[string]bool{}, map[string]string{}
+	total := 0
+	for m := range st.Metrics {
+		total++
+		id := m.Name + "/" + m.LabelValue
+		if seen[id] || !strings.HasPrefix(m.Name, "flowscope_") || m.Help == "" || (m.Label == "") != (m.LabelValue == "") {
+			t.Errorf("%+v", m)
+		}
+		if h, ok := help[m.Name]; ok && h != m.Help {
+			t.Errorf("%s has two helps", m.Name)
+		}
+		if strings.HasSuffix(m.Name, "_total") == m.Gauge {
+			t.Errorf("%s: gauge %v", m.Name, m.Gauge)
+		}
+		if m.LabelValue == "unknown" {
+			t.Errorf("%+v has no name", m)
+		}
+		seen[id], help[m.Name] = true, m.Help
+		sums[m.Name] += m.Value
+	}
+	for name, want := range map[string]uint64{
+		flowscope.MetricFlowsCreated: st.FlowsCreated, flowscope.MetricFlowsEnded: st.FlowsEnded, flowscope.MetricFlowsActive: st.FlowsActive,
+		flowscope.MetricUnmatched: st.PacketsUnmatched, "flowscope_packets_refused_total": st.PacketsUnmatched,
+		"flowscope_packets_total": st.Packets, "flowscope_stream_bytes_total": st.Streams.Delivered,
+		"flowscope_stream_gap_bytes_total": st.Streams.GapBytes, flowscope.MetricDroppedOOO: st.Streams.DroppedSegments,
+		flowscope.MetricDroppedOversize: st.Streams.DroppedBytes,
+	} {
+		if sums[name] != float64(want) {
+			t.Errorf("%s is %v, want %d", name, sums[name], want)
+		}
+	}
+	anomalies := uint64(0)
+	for _, n := range st.Anomalies {
+		anomalies += n
+	}
+	if sums[flowscope.MetricAnomalies] != float64(anomalies) || anomalies == 0 || st.FlowsEnded == 0 {
+		t.Errorf("anomalies %v, counted %d", sums[flowscope.MetricAnomalies], anomalies)
+	}
+	if st.FlowsCreated != st.FlowsEnded+st.FlowsActive {
+		t.Errorf("created %d, ended %d, active %d", st.FlowsCreated, st.FlowsEnded, st.FlowsActive)
+	}
+	for stop := range total { // whoever has had enough is not asked again
+		n := 0
+		for range st.Metrics {
+			if n++; n > stop {
+				break
+			}
+		}
+	}
+}
+
+func TestAnEmptyDriverHasAllItsMetrics(t *testing.T) {
+	d := drvNew(t, nil, flowscope.Config{})
+	names := func() (all []string) {
+		st := d.Stats()
+		for m := range st.Metrics {
+			if m.Name != "flowscope_packets_refused_total" { // its values are those that occurred
+				all = append(all, m.Name+m.LabelValue)
+			}
+		}
+		return all
+	}
+	before := names()
+	d.Track(flowscope.PacketView{Frame: drvSegment{flags: "PA", payload: []byte("x")}.frame(), Timestamp: 1})
+	d.Finish()
+	if after := names(); !slices.Equal(before, after) {
+		t.Errorf("%v, before %v", after, before)
+	}
+}
+
+// drvLog keeps the levels of records by message.
+type drvLog struct {
+	least  slog.Level
+	levels map[string]slog.Level
+	text   *bytes.Buffer
+	slog.Handler
+}
+
+func (l *drvLog) Enabled(_ context.Context, level slog.Level) bool { return level >= l.least }
+func (l *drvLog) Handle(ctx context.Context, r slog.Record) error {
+	l.levels[r.Message] = r.Level
+	return l.Handler.Handle(ctx, r)
+}
+
+func newDrvLog(least slog.Level) *drvLog {
+	var b bytes.Buffer
+	return &drvLog{least: least, levels: map[string]slog.Level{}, text: &b, Handler: slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})}
+}
+
+func TestEventsAreLoggedAtTheirLevels(t *testing.T) {
+	const script = "hs >0:SECRET/u3 >20:SECRET >3:SECRET <0:x >20:secret +31s sweep >F@40 <F@1 >A2 <A41 <A41 +100s sweep"
+	for _, least := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+		l := newDrvLog(least)
+		p := newDrvPlay(t, nil, flowscope.Config{})
+		for _, step := range strings.Fields(strings.Replace(script, "hs", ">S <SA >A0", 1)) {
+			var events []drvEvent
+			switch {
+			case step[0] == '+':
+				p.step(step)
+			case step == "sweep":
+				events = p.d.Sweep(p.at())
+			default:
+				events = p.d.Track(p.view(step))
+			}
+			for i := range events {
+				flowscope.LogEvent(slog.New(l), &events[i])
+			}
+		}
+		want := map[string]slog.Level{
+			"started": slog.LevelInfo, "ended": slog.LevelInfo, "gap": slog.LevelWarn, "packet": slog.LevelDebug, "data": slog.LevelDebug,
+			"established": slog.LevelDebug, "state_change": slog.LevelDebug, "urgent": slog.LevelDebug, "side_closed": slog.LevelDebug,
+			"late": slog.LevelDebug, "released": slog.LevelDebug,
+		}
+		for message, level := range want {
+			if got, ok := l.levels[message]; ok != (level >= least) || ok && got != level {
+				t.Errorf("least %v: %s was logged %v at %v", least, message, ok, got)
+			}
+		}
+		text := l.text.String()
+		if strings.Contains(strings.ToLower(text), "secret") {
+			t.Errorf("payload in the log: %s", text)
+		}
+		if least == slog.LevelDebug && !strings.Contains(text, "10.0.0.1:40000") {
+			t.Error("no key in the log")
+		}
+	}
+}
+
+func TestAnomaliesAreLoggedByTheirSeverity(t *testing.T) {
+	for _, a := range drvAnomalies {
+		l := newDrvLog(slog.LevelDebug)
+		ev := drvEvent{Kind: flowscope.EventAnomaly, Anomaly: a.kind}
+		flowscope.LogEvent(slog.New(l), &ev)
+		want := []slog.Level{slog.LevelInfo, slog.LevelWarn, slog.LevelError}[a.severity]
+		if l.levels["anomaly"] != want || !strings.Contains(l.text.String(), a.name) {
+			t.Errorf("%v at %v: %s", a.kind, l.levels["anomaly"], l.text)
+		}
+	}
+}
