@@ -216,22 +216,74 @@ func median(x []float64) float64 {
 	return x[len(x)/2]
 }
 
+// BenchmarkTrack compares a tracker with the floor, and with a driver that
+// tells nothing but ends (driver), the data too (data), or all it can (events).
 func BenchmarkTrack(b *testing.B) {
 	for _, flows := range []int{1, 1_000, 100_000, 1_000_000} {
 		for _, l4 := range []L4Proto{L4UDP, L4TCP} {
 			b.Run(fmt.Sprintf("flows=%d/l4=%v", flows, l4), func(b *testing.B) {
-				tr := newTraffic(flows, l4 == L4TCP)
-				fl := newFloor(flows)
-				quiet := mustTracker(b, Config{MaxFlows: flows, Events: Events(EventEnded)})
-				loud := mustTracker(b, Config{MaxFlows: flows})
-				contend(b, tr, []string{"floor", "track", "events"}, []func(PacketView){
-					fl.track,
-					func(v PacketView) { quiet.Track(v) },
-					func(v PacketView) { loud.Track(v) },
+				if testing.Short() && flows > 1000 {
+					b.Skip("memory")
+				}
+				contend(b, newTraffic(flows, l4 == L4TCP), []string{"floor", "track", "driver", "data", "events"}, []func(PacketView){
+					newFloor(flows).track,
+					tracking(b, Config{MaxFlows: flows, Events: Events(EventEnded)}),
+					driving(b, Config{MaxFlows: flows, Events: Events(EventEnded)}),
+					driving(b, Config{MaxFlows: flows, Events: Events(EventData, EventEnded)}),
+					driving(b, Config{MaxFlows: flows}),
 				})
 			})
 		}
 	}
+}
+
+// BenchmarkSweep is a sweep that finds nothing, over flows that live.
+func BenchmarkSweep(b *testing.B) {
+	for _, flows := range []int{1_000, 1_000_000} {
+		b.Run(fmt.Sprintf("flows=%d/quiet", flows), func(b *testing.B) {
+			if testing.Short() && flows > 1000 {
+				b.Skip("memory")
+			}
+			t := mustTracker(b, Config{MaxFlows: flows})
+			tr := newTraffic(flows, false)
+			for i := range flows {
+				t.Track(PacketView{Frame: tr.next(uint32(i)), Timestamp: Timestamp(i)})
+			}
+			now := Timestamp(time.Second)
+			for b.Loop() {
+				now++
+				if len(t.Sweep(now)) != 0 {
+					b.Fatal("not quiet")
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkSYNFlood is a packet that makes a flow and evicts another.
+func BenchmarkSYNFlood(b *testing.B) {
+	t := mustTracker(b, Config{MaxFlows: 100_000})
+	frame := newTraffic(1, true).next(0)
+	n := uint32(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		n++
+		binary.BigEndian.PutUint32(frame[26:], n*2654435761)
+		t.Track(PacketView{Frame: frame, Timestamp: Timestamp(n)})
+	}
+}
+
+func tracking(b *testing.B, cfg Config) func(PacketView) {
+	t := mustTracker(b, cfg)
+	return func(v PacketView) { t.Track(v) }
+}
+
+func driving(b *testing.B, cfg Config) func(PacketView) {
+	d, err := NewFlowDriver(FiveTuple{}, nil, cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return func(v PacketView) { d.Track(v) }
 }
 
 func mustTracker(tb testing.TB, cfg Config) *FlowTracker[FiveTupleKey, struct{}] {

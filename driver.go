@@ -4,7 +4,6 @@ import (
 	"iter"
 	"math"
 
-	"github.com/flowscope-go/flowscope/internal/clock"
 	"github.com/flowscope-go/flowscope/internal/stream"
 	"github.com/flowscope-go/flowscope/internal/tcp"
 )
@@ -76,16 +75,6 @@ const (
 	sideProbed                       // probe is valid
 	sideAsked                        // the factory was asked
 )
-
-// customSide is a Reassembler of the caller's.
-type customSide struct {
-	r      Reassembler
-	acker  Acker
-	waiter Waiter
-	wake   int64 // when waiter wants to be called; math.MaxInt64 never
-	offset int64
-	stats  StreamStats
-}
 
 func newFlowDriver[K comparable, S any](ex FlowExtractor[K], factory ReassemblerFactory[K], cfg Config, init func(K) S) *FlowDriver[K, S] {
 	d := &FlowDriver[K, S]{factory: factory, arena: stream.NewArena(cfg.limits()), times: cfg.holeTimes()}
@@ -527,160 +516,6 @@ func (d *FlowDriver[K, S]) streams(s *slot[K, driven[S]], to *[2]StreamStats) {
 			Delivered: end - ds.gapBytes, Gaps: uint64(ds.gaps), GapBytes: ds.gapBytes, Conflicts: uint64(ds.conflicts),
 		}
 	}
-}
-
-// dispatch gives a segment to the caller's Reassembler, making it first if this
-// is the side's first payload.
-func (d *FlowDriver[K, S]) dispatch(s *slot[K, driven[S]], side FlowSide, b []byte, missing int, pos int64, g *tcp.Segment) {
-	ds := &s.Value.user.sides[side]
-	if len(b) == 0 {
-		return
-	}
-	if ds.bits&sideAsked == 0 {
-		ds.bits |= sideAsked
-		if r := d.factory.NewReassembler(s.Key, side); r != nil {
-			ds.custom = d.adopt(r)
-		}
-	}
-	if ds.custom == 0 {
-		return
-	}
-	c := &d.custom[ds.custom]
-	d.prepare(c)
-	c.r.Segment(Segment{
-		Seq: s.Value.conn.Number(tcp.Side(side), pos), Pos: pos, Payload: b, Missing: missing,
-		Time: Timestamp(d.t.clock.Now()), Packet: d.t.packetID, Flags: TCPFlags(g.Flags), Urgent: d.t.x.TCP.Urgent,
-	}, &d.delivery)
-	d.deliver(s, side)
-	if d.custom[ds.custom].waiter != nil {
-		d.wait(s, side, d.t.clock.Now())
-	}
-}
-
-func (d *FlowDriver[K, S]) adopt(r Reassembler) uint32 {
-	c := customSide{r: r, wake: math.MaxInt64}
-	c.acker, _ = r.(Acker)
-	c.waiter, _ = r.(Waiter)
-	if n := len(d.customFree); n > 0 {
-		i := d.customFree[n-1]
-		d.customFree = d.customFree[:n-1]
-		d.custom[i] = c
-		return i
-	}
-	d.custom = append(d.custom, c)
-	return uint32(len(d.custom) - 1)
-}
-
-func (d *FlowDriver[K, S]) prepare(c *customSide) {
-	d.delivery.reset(c.offset, Timestamp(d.t.clock.Now()), d.t.packetID)
-}
-
-func (d *FlowDriver[K, S]) wait(s *slot[K, driven[S]], side FlowSide, now int64) {
-	c := &d.custom[s.Value.user.sides[side].custom]
-	d.prepare(c)
-	next := int64(c.waiter.Wait(Timestamp(now), &d.delivery))
-	if c.wake = math.MaxInt64; next != 0 {
-		c.wake = max(next, clock.Add(now, 1))
-	}
-	d.deliver(s, side)
-}
-
-// deliver makes events of what the caller's Reassembler said.
-func (d *FlowDriver[K, S]) deliver(s *slot[K, driven[S]], side FlowSide) {
-	ds, out := &s.Value.user.sides[side], &d.delivery
-	c := &d.custom[ds.custom]
-	c.offset = out.offset
-	before := c.stats
-	for i := range out.items {
-		it := &out.items[i]
-		if it.Kind == stream.Data {
-			c.stats.Delivered += uint64(it.Len)
-			d.data(s, side, it)
-		} else {
-			c.stats.Gaps++
-			c.stats.GapBytes += uint64(it.Len)
-			s.Value.history.again('G', uint16(min(c.stats.Gaps, 1<<16-1)), side)
-			d.gap(s, side, it)
-		}
-	}
-	for _, drop := range out.drops {
-		switch drop.kind {
-		case AnomalyConflictingOverlap:
-			c.stats.Conflicts++
-			d.t.anomaly(drop.kind, s, side, c.offset, drop.bytes)
-		case AnomalyOutOfOrderSegment:
-			c.stats.DroppedSegments += uint64(max(drop.segments, 0))
-			d.t.anomaly(drop.kind, s, side, c.offset, int64(drop.segments))
-		default:
-			c.stats.DroppedSegments += uint64(max(drop.segments, 0))
-			c.stats.DroppedBytes += uint64(max(drop.bytes, 0))
-			d.t.anomaly(drop.kind, s, side, c.offset, drop.bytes)
-		}
-	}
-	d.total.add(c.stats, before)
-	d.poisoned = d.poisoned || out.poison
-}
-
-// add adds what changed from one to the other.
-func (t *StreamStats) add(now, before StreamStats) {
-	t.Delivered += now.Delivered - before.Delivered
-	t.Gaps += now.Gaps - before.Gaps
-	t.GapBytes += now.GapBytes - before.GapBytes
-	t.DroppedSegments += now.DroppedSegments - before.DroppedSegments
-	t.DroppedBytes += now.DroppedBytes - before.DroppedBytes
-	t.Conflicts += now.Conflicts - before.Conflicts
-}
-
-// endCustom tells the caller's Reassembler how the flow ended.
-func (d *FlowDriver[K, S]) endCustom(s *slot[K, driven[S]], side FlowSide, reason EndReason) (offset int64) {
-	c := &d.custom[s.Value.user.sides[side].custom]
-	d.prepare(c)
-	switch reason {
-	case EndFIN, EndIdleTimeout, EndFinished:
-		c.r.Fin(&d.delivery)
-	default:
-		c.r.Rst(&d.delivery)
-	}
-	c.acker, c.waiter, c.wake = nil, nil, math.MaxInt64
-	d.deliver(s, side)
-	return d.custom[s.Value.user.sides[side].custom].offset
-}
-
-// forget lets go of the caller's state and reassemblers of a flow that has
-// ended, and, once that is final, of what was counted of them.
-func (d *FlowDriver[K, S]) forget(s *slot[K, driven[S]], final bool) {
-	var none S
-	s.Value.user.user = none
-	for side := range s.Value.user.sides {
-		ds := &s.Value.user.sides[side]
-		if ds.custom == 0 {
-			continue
-		}
-		d.custom[ds.custom].r = nil
-		if final {
-			d.custom[ds.custom] = customSide{}
-			d.customFree = append(d.customFree, ds.custom)
-			ds.custom = 0
-		}
-	}
-}
-
-// Reassembler is the caller's Reassembler of one side of a live flow, or of one
-// that ended in the last call; nil if there is none.
-func (d *FlowDriver[K, S]) Reassembler(key K, side FlowSide) Reassembler {
-	if s := d.t.find(&key); s != nil {
-		return d.custom[s.Value.user.sides[side&1].custom].r
-	}
-	return nil
-}
-
-// ReassemblerOf is the caller's Reassembler of one side of an event's flow,
-// without looking the key up again; it answers also for the flow's Ended.
-func (d *FlowDriver[K, S]) ReassemblerOf(ev *FlowEvent[K], side FlowSide) Reassembler {
-	if dv := d.t.State(ev); dv != nil {
-		return d.custom[dv.sides[side&1].custom].r
-	}
-	return nil
 }
 
 // Stop says that the caller wants no more bytes of one side of an event's flow:

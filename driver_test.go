@@ -255,7 +255,7 @@ func (b *drvBook) order(events []drvEvent) {
 	leaves := map[flowscope.FlowID]bool{}
 	for i := range events {
 		if ev := &events[i]; ev.Kind == flowscope.EventEnded {
-			leaves[ev.Flow] = ev.Reason == flowscope.EndEvicted || ev.Reason == flowscope.EndReused
+			leaves[ev.Flow] = ev.Reason != flowscope.EndIdleTimeout
 		}
 	}
 	last := map[flowscope.FlowID]int{}

@@ -81,13 +81,13 @@ func Example_extractor() {
 	// port 40764 1 packets
 }
 
-// lines is a Reassembler that counts lines, as far as the bytes come in order.
-type lines struct {
+// lineCounter is a Reassembler that counts lines, as far as the bytes come in order.
+type lineCounter struct {
 	next int64
 	n    int
 }
 
-func (l *lines) Segment(s flowscope.Segment, out *flowscope.Delivery) {
+func (l *lineCounter) Segment(s flowscope.Segment, out *flowscope.Delivery) {
 	if s.Pos != l.next {
 		out.Dropped(flowscope.AnomalyOutOfOrderSegment, 1, 0)
 		return
@@ -97,12 +97,12 @@ func (l *lines) Segment(s flowscope.Segment, out *flowscope.Delivery) {
 	out.Data(s.Payload)
 }
 
-func (l *lines) Fin(*flowscope.Delivery) { fmt.Println(l.n, "lines") }
-func (l *lines) Rst(*flowscope.Delivery) {}
+func (l *lineCounter) Fin(*flowscope.Delivery) { fmt.Println(l.n, "lines") }
+func (l *lineCounter) Rst(*flowscope.Delivery) {}
 
 func Example_reassembler() {
 	each := flowscope.ReassemblerFunc[flowscope.FiveTupleKey](
-		func(flowscope.FiveTupleKey, flowscope.FlowSide) flowscope.Reassembler { return new(lines) })
+		func(flowscope.FiveTupleKey, flowscope.FlowSide) flowscope.Reassembler { return new(lineCounter) })
 	driver, err := flowscope.NewFlowDriver(flowscope.FiveTuple{}, each, flowscope.Config{})
 	if err != nil {
 		log.Fatal(err)

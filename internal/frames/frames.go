@@ -5,8 +5,8 @@
 //	frames.UDP{Src: "[fd00::1]:53", Dst: "[fd00::2]:4000", Payload: answer, VLANs: []uint16{7}}.Ethernet()
 //	frames.Cut(frame, 96) // what a snap length of 96 bytes leaves
 //
-// The family is that of the addresses. IP() gives the packet without a link header, and the functions of
-// link.go put another one in front of it. It is not for measuring and not for sending: a literal that makes no
+// The family is that of the addresses. IP() gives the packet without a link header; the functions of link.go and
+// rarelink.go put another one in front of it, and those of tunnel.go a tunnel. It is not for measuring and not for sending: a literal that makes no
 // sense (an address that does not parse, two families) panics, since only the author of a test can fix it.
 package frames
 

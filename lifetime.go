@@ -1,0 +1,256 @@
+package flowscope
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/flowscope-go/flowscope/internal/clock"
+	"github.com/flowscope-go/flowscope/internal/flowtable"
+)
+
+// How long a flow lives, who leaves when there is no room, and how a flow ends.
+
+// Queues of the flow table, in the order in which flows are evicted.
+const (
+	queueLingering = 1 + iota
+	queueOneWay
+	queueClosing
+	queueRest
+)
+
+// maxExpiries bounds how many flows may time out in one call of Track.
+const maxExpiries = 64
+
+// keepEvents is the largest slice of events, in events, that is kept for the
+// next call; a larger one, as of a Finish with many flows, is let go.
+const keepEvents = 4096
+
+// settle is the rare part of begin: it forgets the flows that ended in the last
+// call, ends those that were closed since, and makes the table as small as it
+// was asked to be.
+func (t *FlowTracker[K, S]) settle() {
+	t.unsettled = false
+	if cap(t.events) > keepEvents {
+		t.events, t.finals, t.expired = nil, nil, nil
+	}
+	for _, id := range t.gone {
+		if !t.table.Has(id) {
+			continue // named twice, and the table is empty by now
+		}
+		s := t.table.At(id)
+		final := s.Value.bits&spent != 0
+		if t.hook != nil {
+			t.hook.forget(s, final)
+		}
+		if final {
+			t.table.Free(s)
+			continue
+		}
+		if t.hook == nil {
+			var none S
+			s.Value.user = none
+		}
+		s.Value.bits &^= fresh
+	}
+	if t.gone = t.gone[:0]; cap(t.gone) > keepEvents {
+		t.gone = nil
+	}
+	for _, id := range t.marked {
+		s := t.table.At(id)
+		t.end(t.hash(&s.Key), s, EndForceClosed)
+	}
+	if t.marked = t.marked[:0]; cap(t.marked) > keepEvents {
+		t.marked = nil
+	}
+	for t.table.Len() > t.limit {
+		t.evict()
+	}
+}
+
+// reclass gives a flow another time-out. Only a shorter one is filed at once:
+// a longer one is found out when the old one comes up.
+func (t *FlowTracker[K, S]) reclass(s *slot[K, S], class idleClass) {
+	f := &s.Value
+	before := t.patience(s)
+	if f.class = class; t.patience(s) < before {
+		t.file(s, t.clock.Now())
+	}
+}
+
+// file arranges for the flow to be looked at when it will have been silent for
+// too long, counted from the given moment.
+func (t *FlowTracker[K, S]) file(s *slot[K, S], from int64) {
+	if at := t.deadline(s, from); at < math.MaxInt64 {
+		t.table.File(s, at)
+	} else {
+		t.table.Unfile(s) // never
+	}
+}
+
+func (t *FlowTracker[K, S]) deadline(s *slot[K, S], from int64) int64 {
+	at := int64(math.MaxInt64)
+	if wait := t.patience(s); wait != int64(Never) {
+		at = clock.Add(from, wait)
+	}
+	if t.hook != nil {
+		if alarm := t.hook.alarm(s); alarm != 0 {
+			at = min(at, alarm)
+		}
+	}
+	return at
+}
+
+// patience is how long the flow may be silent.
+func (t *FlowTracker[K, S]) patience(s *slot[K, S]) int64 {
+	f := &s.Value
+	if t.timeout != nil && f.class != idleOpening && f.class != idleClosing && f.class != idleLinger {
+		if d := t.timeout(s.Key); d > 0 {
+			return int64(d)
+		}
+	}
+	return t.idle[f.class]
+}
+
+// overdue compares the silence with the time-out. It subtracts and never adds,
+// so that no stamp can wrap it.
+func (t *FlowTracker[K, S]) overdue(s *slot[K, S], now int64) bool {
+	wait := t.patience(s)
+	return wait != int64(Never) && clock.Sub(now, s.Value.since()) >= wait
+}
+
+// conclude ends a flow of which nothing more is to be expected, or forgets one
+// that lingered. If both sides had said FIN, or one had sent a reset that was
+// not believed at the time, that is the reason after all.
+func (t *FlowTracker[K, S]) conclude(hash uint64, s *slot[K, S], reason EndReason) {
+	f := &s.Value
+	if f.bits&lingering == 0 {
+		switch {
+		case f.bits&isTCP == 0:
+		case f.conn.PendingReset():
+			reason = EndRST
+		case f.conn.Finished():
+			reason = EndFIN
+		}
+		t.end(hash, s, reason)
+	}
+	if f.bits&lingering != 0 {
+		t.release(hash, s)
+	}
+}
+
+// expire ends the flows whose time has come by now, at most limit of them, in
+// the order of their creation.
+func (t *FlowTracker[K, S]) expire(now int64, limit int) {
+	t.expired = t.expired[:0]
+	for looks := 0; len(t.expired) < limit && looks < 4*limit; looks++ {
+		s := t.table.Due(now)
+		if s == nil {
+			break
+		}
+		if t.overdue(s, now) {
+			t.expired = append(t.expired, s.ID())
+			continue
+		}
+		if t.hook != nil && s.Value.bits&lingering == 0 {
+			if t.hook.wake(s, now) {
+				t.end(t.hash(&s.Key), s, EndBufferOverflow)
+				continue
+			}
+			if len(t.pending) != 0 {
+				t.tell(s)
+			}
+		}
+		busy := !s.WasFiled(t.deadline(s, s.Value.since()))
+		t.file(s, s.Value.since())
+		if q := s.Queue(); busy && (q == queueOneWay || q == queueRest) {
+			t.table.Join(s, q) // it goes to the end of its line
+		}
+	}
+	slices.SortFunc(t.expired, t.byID)
+	for _, id := range t.expired {
+		s := t.table.At(id)
+		t.conclude(t.hash(&s.Key), s, EndIdleTimeout)
+	}
+}
+
+func (t *FlowTracker[K, S]) byID(a, b flowtable.ID) int {
+	return cmp.Compare(t.table.At(a).Value.id, t.table.At(b).Value.id)
+}
+
+// evict makes room for one flow.
+func (t *FlowTracker[K, S]) evict() {
+	for q := uint8(queueLingering); q <= queueRest; q++ {
+		s := t.table.First(q)
+		if s == nil {
+			continue
+		}
+		hash := t.hash(&s.Key)
+		if q == queueLingering {
+			t.release(hash, s)
+			return
+		}
+		t.stats.FlowsEvicted++
+		t.end(hash, s, EndEvicted)
+		t.anomaly(AnomalyFlowTableEvictionPressure, nil, 0, int64(t.stats.FlowsEvicted), 1)
+		return
+	}
+}
+
+// end ends a flow. It is the only way a flow ends.
+func (t *FlowTracker[K, S]) end(hash uint64, s *slot[K, S], reason EndReason) {
+	f := &s.Value
+	f.reason = reason
+	f.bits = f.bits&^marked | fresh
+	t.unsettled = true
+	t.live--
+	t.stats.FlowsEnded++
+	t.stats.Ended[reason]++
+	if t.hook != nil {
+		t.hook.ending(s, reason)
+	}
+	if len(t.pending) != 0 {
+		t.tell(s)
+	}
+	if reason == EndForceClosed {
+		f.conn.Abort()
+	}
+	if t.cfg.Events.Has(EventEnded) {
+		t.emitFinal(EventEnded, s)
+	}
+	if !reason.lingers() {
+		t.release(hash, s)
+		return
+	}
+	t.gone = append(t.gone, s.ID())
+	f.bits |= lingering
+	f.class = idleLinger
+	f.ended = t.clock.Now()
+	t.table.Join(s, queueLingering)
+	t.file(s, f.ended)
+}
+
+// release forgets a flow that has ended. Its slot still answers until the next
+// call.
+func (t *FlowTracker[K, S]) release(hash uint64, s *slot[K, S]) {
+	if t.cfg.Events.Has(EventReleased) {
+		t.emitFinal(EventReleased, s)
+	}
+	s.Value.bits |= spent
+	t.table.Detach(hash, s)
+	t.gone = append(t.gone, s.ID())
+	t.unsettled = true
+}
+
+// late counts a packet of a connection that has ended.
+func (t *FlowTracker[K, S]) late(s *slot[K, S], wire int) {
+	f := &s.Value
+	side := t.side(f)
+	t.stats.PacketsLate++
+	if f.late[side]++; f.late[side] == 0 {
+		f.late[side]--
+	}
+	if t.cfg.Events.Has(EventLate) {
+		t.emitPacket(EventLate, s, side, wire)
+	}
+}
