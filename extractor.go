@@ -220,6 +220,20 @@ const (
 	RefusedBadUDPLength       = Refusal(decode.BadUDPLength)       // length 1 to 7
 	RefusedTruncatedICMP      = Refusal(decode.TruncatedICMP)      // fewer than 4 bytes
 	RefusedTruncatedSCTP      = Refusal(decode.TruncatedSCTP)      // fewer than 12 bytes
+	RefusedTruncatedMPLS      = Refusal(decode.TruncatedMPLS)      // an MPLS label cut short
+	RefusedTooManyLabels      = Refusal(decode.TooManyLabels)      // more than 17 MPLS labels
+	RefusedTruncatedPPPoE     = Refusal(decode.TruncatedPPPoE)     // a PPPoE header cut short
+	RefusedTruncatedPBB       = Refusal(decode.TruncatedPBB)       // an 802.1ah header cut short
+	RefusedTruncatedVNTag     = Refusal(decode.TruncatedVNTag)     // a VN-Tag cut short
+	RefusedTooManyTunnels     = Refusal(decode.TooManyTunnels)     // tunnels nested too deeply
+	RefusedNotTunnel          = Refusal(decode.NotTunnel)          // not the tunnel that was asked for
+	RefusedTruncatedHDLC      = Refusal(decode.TruncatedHDLC)      // a Cisco HDLC header cut short
+	RefusedTruncatedWiFi      = Refusal(decode.TruncatedWiFi)      // an 802.11 header cut short
+	RefusedTruncatedMonitor   = Refusal(decode.TruncatedMonitor)   // a radiotap, Prism or AVS header cut short
+	RefusedEncrypted          = Refusal(decode.Encrypted)          // 802.11 with encrypted contents
+	RefusedTruncatedNFLOG     = Refusal(decode.TruncatedNFLOG)     // an NFLOG header cut short
+	RefusedTruncatedPFLOG     = Refusal(decode.TruncatedPFLOG)     // a PFLOG header cut short
+	RefusedTruncatedIPoIB     = Refusal(decode.TruncatedIPoIB)     // an IP over InfiniBand header cut short
 
 	numRefusals = int(decode.NumStatus)
 )

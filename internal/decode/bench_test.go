@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/google/gopacket/layers"
@@ -32,13 +33,50 @@ func BenchmarkDecode(b *testing.B) {
 		{"link=raw/net=ipv4/transport=tcp", tcp4.IP(), LinkRaw},
 		{"link=sll/net=ipv4/transport=tcp", frames.SLL(tcp4.IP()), LinkSLL},
 	} {
-		b.Run(c.name, func(b *testing.B) {
+		w := NewPeeler(Options{Peel: PeelAll})
+		b.Run(c.name+"/peel=none", func(b *testing.B) {
 			b.ReportAllocs()
 			var p Packet
 			for b.Loop() {
 				if status := Decode(&p, c.frame, c.link, 0); status != OK {
 					b.Fatal(status)
 				}
+			}
+		})
+		b.Run(c.name+"/peel=all", func(b *testing.B) {
+			b.ReportAllocs()
+			var p Packet
+			for b.Loop() {
+				if status := DecodeWith(&p, c.frame, c.link, 0, w); status != OK {
+					b.Fatal(status)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkTunnels(b *testing.B) {
+	w := NewPeeler(Options{Peel: PeelAll})
+	for _, s := range tunnelSamples() {
+		b.Run("tunnel="+s.name, func(b *testing.B) {
+			b.ReportAllocs()
+			var p Packet
+			for b.Loop() {
+				DecodeWith(&p, s.frame, s.link, 0, w)
+			}
+		})
+	}
+}
+
+func BenchmarkChecksum(b *testing.B) {
+	for _, size := range []int{0, 100, 1460} {
+		frame := frames.TCP{Src: "10.0.0.1:1", Dst: "10.0.0.2:2", Flags: "A", Payload: make([]byte, size)}.Ethernet()
+		var p Packet
+		Decode(&p, frame, LinkEthernet, 0)
+		b.Run("payload="+strconv.Itoa(size), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				Checksum(&p, frame)
 			}
 		})
 	}

@@ -7,20 +7,41 @@ import (
 	"testing"
 )
 
-// check decodes the frame with both decoders and holds them to each other, and to what must be true of any
-// answer. It returns Decode's.
+// everything peels whatever there is, and also from ports that mean something else on one side.
+var everything = Options{Peel: PeelAll, Depth: 4, Ports: append(DefaultPorts(), Port{1234, VXLAN}, Port{80, GTPU})}
+
+// check decodes the frame with both decoders, with nothing peeled and with everything, and holds them to each
+// other, and to what must be true of any answer. It returns the answer with nothing peeled.
 func check(t testing.TB, frame []byte, link Link, wireLen int) (Packet, Status) {
+	t.Helper()
+	checkWith(t, frame, link, wireLen, &everything)
+	return checkWith(t, frame, link, wireLen, nil)
+}
+
+// checkWith is check for one set of options. nil is a nil Peeler.
+func checkWith(t testing.TB, frame []byte, link Link, wireLen int, o *Options) (Packet, Status) {
 	t.Helper()
 	kept := slices.Clone(frame)
 	p := dirtyPacket()
-	status := Decode(&p, frame, link, wireLen)
-	want, wantStatus := slowDecode(frame, link, wireLen)
+	var w *Peeler
+	if o != nil {
+		w = NewPeeler(*o)
+		o = &Options{Peel: o.Peel, Depth: int(w.depth), Ports: o.Ports}
+	} else {
+		o = &Options{Depth: defaultDepth}
+	}
+	status := DecodeWith(&p, frame, link, wireLen, w)
+	want, wantStatus := slowDecode(frame, link, wireLen, o)
 	if status != wantStatus {
-		t.Fatalf("Decode says %v, the reference %v\nlink %d, wire length %d, frame %x", status, wantStatus, link, wireLen, frame)
+		t.Fatalf("Decode says %v, the reference %v\nlink %d, wire length %d, %+v, frame %x", status, wantStatus, link, wireLen, o, frame)
 	}
 	if !samePacket(p, want) {
-		t.Fatalf("Decode and the reference differ, both %v\n got %+v\nwant %+v\nlink %d, wire length %d, frame %x",
-			status, p, want, link, wireLen, frame)
+		t.Fatalf("Decode and the reference differ, both %v\n got %+v\nwant %+v\nlink %d, wire length %d, %+v, frame %x",
+			status, p, want, link, wireLen, o, frame)
+	}
+	header, transport := Checksum(&p, frame)
+	if header >= NumSum || transport >= NumSum {
+		t.Fatalf("checksums %d %d", header, transport)
 	}
 	if !bytes.Equal(frame, kept) {
 		t.Fatalf("the frame was written to: %x, was %x", frame, kept)
@@ -40,16 +61,18 @@ func dirtyPacket() Packet {
 		SrcHi: 1, SrcLo: 1, DstHi: 1, DstLo: 1, Payload: []byte{1}, Fragment: []byte{1}, Missing: 1,
 		Seq: 1, Ack: 1, FragmentID: 1, FlowLabel: 1, SrcPort: 1, DstPort: 1, Window: 1, Urgent: 1, VLAN: 1,
 		FragmentOffset: 1, Family: 1, Proto: 1, FragmentProto: 1, Flags: 1, WindowScale: 1, ICMPType: 1, ICMPCode: 1,
-		VLANs: 1, HasWindowScale: true, MoreFragments: true, FragmentCut: true, Fragmented: true,
+		VLANs: 1, Peeled: 1, TunnelID: 1, Tunnel: 1, Tunnels: 1, fromTransport: 1, before: 1, HasWindowScale: true, MoreFragments: true, FragmentCut: true, Fragmented: true,
 	}
 }
 
-// samePacket compares all fields, slices by their place in memory and not by their bytes.
+// samePacket compares all fields but those that are for Checksum, slices by their place in memory and not by their
+// bytes.
 func samePacket(a, b Packet) bool {
 	if !sameSlice(a.Payload, b.Payload) || !sameSlice(a.Fragment, b.Fragment) {
 		return false
 	}
 	a.Payload, a.Fragment, b.Payload, b.Fragment = nil, nil, nil, nil
+	a.fromTransport, a.before, b.fromTransport, b.before = 0, 0, 0, 0
 	return reflect.DeepEqual(a, b)
 }
 

@@ -5,6 +5,11 @@
 //	Packet   VLAN, VLANs            Src Dst Family Proto         SrcPort Seq Flags ...       Payload
 //
 // Numbers are copied out; bytes are not: Payload is a sub-slice of the frame, and lives as long as the frame.
+// A tunnel carries a packet inside a packet. With a Peeler, what is read is the innermost one, whatever it came in:
+//
+//	frame  | Ethernet | IP | UDP 4789 | VXLAN 77 | Ethernet | IP | TCP | GET / |
+//	Packet                              Tunnel                Src  Seq  Payload
+//
 // A frame that cannot be read is no error but a Status, a small number with a name, so that refusals can be
 // counted. Nothing is allocated, kept or remembered from frame to frame, and every input has an answer.
 //
@@ -12,7 +17,7 @@
 // the frame does not hold is a number, Missing, and no reason to refuse, as long as the headers themselves are
 // there. A frame may hold more, too: padding up to the least Ethernet frame. It is never payload.
 //
-// This room does not verify checksums, does not put fragments together (it says where each belongs, and reads
+// This room verifies checksums only when Checksum asks it to, does not put fragments together (it says where each belongs, and reads
 // the result), and does not know what a flow is.
 package decode
 
@@ -23,27 +28,39 @@ import "encoding/binary"
 //
 // With OK everything in p holds. FragmentLater is the one other answer with addresses and a Payload. After any
 // other status p holds the headers before the one that was refused; Family is 0 if no address was read.
+//
+// VLAN tags are peeled off, and nothing else: what is in a tunnel is the tunnel's payload.
 func Decode(p *Packet, frame []byte, link Link, wireLen int) Status {
+	return DecodeWith(p, frame, link, wireLen, nil)
+}
+
+// DecodeWith is Decode for the innermost packet that can be read, going through whatever w says may be peeled
+// off. A nil w peels nothing.
+//
+// A tunnel over IP is believed if what it carries can be read up to an IP header: else the packet is one of the
+// outer addresses and ports, as if w were nil. So nothing that the inside holds makes a readable packet
+// unreadable, but for one thing: too many tunnels, one within another, are refused as TooManyTunnels.
+func DecodeWith(p *Packet, frame []byte, link Link, wireLen int, w *Peeler) Status {
 	*p = Packet{}
 	cut := 0
 	if wireLen > len(frame) {
 		cut = wireLen - len(frame)
 	}
 	var next uint16
-	var b []byte
+	b := frame[:len(frame):len(frame)] // so that the capacity of a part is its distance from the end
 	if link <= LinkEthernet {
-		if len(frame) < ethernetHeader {
+		if len(b) < ethernetHeader {
 			return TruncatedEthernet
 		}
-		next, b = binary.BigEndian.Uint16(frame[12:]), frame[ethernetHeader:]
+		next, b = binary.BigEndian.Uint16(b[12:]), b[ethernetHeader:]
 	} else {
 		var status Status
-		if next, b, status = linkHeader(frame, link); status != OK {
+		if next, b, cut, status = linkHeader(b, cut, link); status != OK {
 			return status
 		}
 	}
-	// From header to header: next says what b begins with. Whatever carries a packet inside another (a tag
-	// today, a tunnel tomorrow) sets next and b and goes round; nothing in this room calls itself. What b stands
+	// From header to header: next says what b begins with. Whatever carries a packet inside another without an IP
+	// header of its own sets next and b and goes round; nothing in this room calls itself. What b stands
 	// for is len(b) bytes in the frame and cut more on the wire, here and in every function that has the two.
 	for {
 		var proto uint8
@@ -64,7 +81,12 @@ func Decode(p *Packet, frame []byte, link Link, wireLen int) Status {
 		case typeIPv6:
 			proto, b, cut, status = ipv6(p, b, cut)
 		default:
-			if next, b, status = shim(p, next, b); status == OK {
+			if isVLAN(next) {
+				next, b, status = vlan(p, b)
+			} else {
+				next, b, cut, status = shim(p, next, b, cut, w)
+			}
+			if status == OK {
 				continue
 			}
 		}
@@ -74,6 +96,9 @@ func Decode(p *Packet, frame []byte, link Link, wireLen int) Status {
 		if proto == protoTCP {
 			return tcp(p, b, cut) // nearly always: as transport would, one call less
 		}
-		return transport(p, proto, b, cut)
+		if status = transport(p, proto, b, cut); w != nil && status == OK && w.may(p) {
+			return w.inside(p)
+		}
+		return status
 	}
 }

@@ -53,9 +53,12 @@ func extensions(p *Packet, proto uint8, b []byte, cut int, v6 bool) (uint8, []by
 		if size > len(b) {
 			return 0, nil, 0, TruncatedExtension
 		}
-		h := b[:8]
+		h := b[:size]
 		b = b[size:]
 		if proto != protoFragment {
+			if proto == protoRouting && h[3] != 0 || proto == protoOptions && homeAddress(h) {
+				p.before = rerouted
+			}
 			proto = h[0]
 			p.Proto = proto
 			continue
@@ -76,4 +79,21 @@ func extensions(p *Packet, proto uint8, b []byte, cut int, v6 bool) (uint8, []by
 		}
 	}
 	return proto, b, cut, OK
+}
+
+// homeAddress reports whether destination options hold the home address of a mobile node, which then is the source
+// as far as the transport is concerned (RFC 6275 section 6.3). Option 0 is one byte, all others have a length.
+func homeAddress(h []byte) bool {
+	const home = 201
+	for o := h[2:]; len(o) >= 2; {
+		switch {
+		case o[0] == 0:
+			o = o[1:]
+			continue
+		case o[0] == home:
+			return true
+		}
+		o = o[min(2+int(o[1]), len(o)):]
+	}
+	return false
 }

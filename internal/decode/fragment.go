@@ -5,6 +5,7 @@ func fragment(p *Packet, proto uint8, id uint32, offset uint16, b []byte, cut in
 	p.Fragmented = true
 	p.FragmentProto, p.FragmentID, p.FragmentOffset = proto, id, offset
 	p.Fragment, p.FragmentCut = b[:len(b):len(b)], cut > 0
+	p.fromTransport = uint32(cap(b))
 	if offset == 0 {
 		return OK
 	}
@@ -15,17 +16,30 @@ func fragment(p *Packet, proto uint8, id uint32, offset uint16, b []byte, cut in
 // Reassembled reads the transport of a datagram that was put together from fragments: p as Decode left it for
 // the fragment at offset 0 (its FragmentProto counts, RFC 8200 section 4.5), and data, the Fragment bytes of all
 // of them in order. Afterwards Payload is a sub-slice of data, and p is no longer a fragment.
-func Reassembled(p *Packet, data []byte) Status {
+func Reassembled(p *Packet, data []byte) Status { return ReassembledWith(p, data, nil) }
+
+// ReassembledWith is Reassembled, and goes on through the tunnels that w allows: the fragments of a tunnel's outer
+// packet hold an inner one only together. p keeps the tunnels that the first fragment came through.
+func ReassembledWith(p *Packet, data []byte, w *Peeler) Status {
 	next := p.FragmentProto
+	before := p.before
+	if p.Family == 4 {
+		before = headerElsewhere
+	}
 	*p = Packet{
 		SrcHi: p.SrcHi, SrcLo: p.SrcLo, DstHi: p.DstHi, DstLo: p.DstLo, FlowLabel: p.FlowLabel,
 		Family: p.Family, Proto: next, VLAN: p.VLAN, VLANs: p.VLANs,
+		Peeled: p.Peeled, Tunnel: p.Tunnel, TunnelID: p.TunnelID, Tunnels: p.Tunnels, before: before,
 	}
 	p.Fragmented = true // while the headers are read: another fragment header would be one too many
-	proto, b, cut, status := extensions(p, next, data, 0, p.Family == 6)
+	proto, b, cut, status := extensions(p, next, data[:len(data):len(data)], 0, p.Family == 6)
 	p.Fragmented = false
 	if status != OK {
 		return status
 	}
-	return transport(p, proto, b, cut)
+	status = transport(p, proto, b, cut)
+	if w == nil || status != OK {
+		return status
+	}
+	return w.inside(p)
 }

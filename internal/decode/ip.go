@@ -50,6 +50,7 @@ func ipv4(p *Packet, b []byte, cut int) (uint8, []byte, int, Status) {
 		return 0, nil, 0, TruncatedIPv4
 	}
 	proto, b := ipv4Fields(p, h), b[size:]
+	p.before = uint16(size)
 	if place := binary.BigEndian.Uint16(h[6:]); place&0x3fff != 0 {
 		p.MoreFragments = place&0x2000 != 0
 		status := fragment(p, proto, uint32(binary.BigEndian.Uint16(h[4:])), place<<3, b, cut)
@@ -58,7 +59,10 @@ func ipv4(p *Packet, b []byte, cut int) (uint8, []byte, int, Status) {
 		}
 	}
 	if proto == protoAH {
-		return extensions(p, proto, b, cut, false)
+		at := cap(b)
+		proto, b, cut, status := extensions(p, proto, b, cut, false)
+		p.before += uint16(at - cap(b)) // a frame holds no more than 16 of them, of 1 KiB
+		return proto, b, cut, status
 	}
 	return proto, b, cut, OK
 }

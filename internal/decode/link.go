@@ -12,11 +12,21 @@ const (
 	LinkPPP        Link = 9      // with or without address and control
 	LinkRawBSD     Link = 12     // IPv4 or IPv6: LINKTYPE_RAW as some BSDs number it
 	LinkRawOpenBSD Link = 14     // the same, on OpenBSD
+	LinkPPPHDLC    Link = 50     // PPP or Cisco HDLC, as the first byte says
+	LinkPPPoE      Link = 51     // PPPoE without Ethernet around it
 	LinkRaw        Link = 101    // IPv4 or IPv6
+	LinkHDLC       Link = 104    // Cisco HDLC
+	LinkWiFi       Link = 105    // 802.11
 	LinkLoop       Link = 108    // OpenBSD loopback
 	LinkSLL        Link = 113    // Linux cooked
+	LinkPFLOG      Link = 117    // OpenBSD packet filter log
+	LinkPrism      Link = 119    // 802.11 behind a Prism header
+	LinkRadiotap   Link = 127    // 802.11 behind a radiotap header
+	LinkAVS        Link = 163    // 802.11 behind an AVS header
 	LinkIPv4       Link = 228    // IPv4
 	LinkIPv6       Link = 229    // IPv6
+	LinkNFLOG      Link = 239    // Linux netfilter log
+	LinkIPoIB      Link = 242    // IP over InfiniBand
 	LinkSLL2       Link = 276    // Linux cooked, version 2
 	LinkNull       Link = 0xffff // BSD loopback; 0 in the registry
 )
@@ -33,22 +43,42 @@ const (
 const ethernetHeader = 14
 
 // linkHeader peels the link header off a frame that is not Ethernet: what comes next, and the rest.
-func linkHeader(frame []byte, link Link) (next uint16, rest []byte, status Status) {
+func linkHeader(frame []byte, cut int, link Link) (next uint16, rest []byte, left int, status Status) {
 	switch link {
 	case LinkRaw, LinkRawBSD, LinkRawOpenBSD:
-		return raw(frame)
-	case LinkIPv4:
-		return typeIPv4, frame, OK
-	case LinkIPv6:
-		return typeIPv6, frame, OK
-	case LinkNull, LinkLoop:
-		return null(frame)
-	case LinkPPP:
-		return ppp(frame)
+		next, rest, status = raw(frame)
 	case LinkSLL:
-		return sll(frame)
+		next, rest, status = sll(frame)
 	case LinkSLL2:
-		return sll2(frame)
+		next, rest, status = sll2(frame)
+	case LinkNull, LinkLoop:
+		next, rest, status = null(frame)
+	case LinkIPv4:
+		next, rest = typeIPv4, frame
+	case LinkIPv6:
+		next, rest = typeIPv6, frame
+	case LinkPPPoE:
+		_, next, rest, cut, status = pppoe(frame, cut)
+	case LinkNFLOG:
+		next, rest, cut, status = nflog(frame, cut)
+	default:
+		next, rest, status = rareLink(frame, link)
+	}
+	return next, rest, cut, status
+}
+
+func rareLink(frame []byte, link Link) (next uint16, rest []byte, status Status) {
+	switch link {
+	case LinkPPP, LinkPPPHDLC:
+		return serial(frame)
+	case LinkHDLC:
+		return hdlc(frame)
+	case LinkPFLOG:
+		return pflog(frame)
+	case LinkIPoIB:
+		return ipoib(frame)
+	case LinkWiFi, LinkPrism, LinkRadiotap, LinkAVS:
+		return monitor(frame, link)
 	}
 	return 0, nil, UnknownLink
 }
@@ -83,36 +113,9 @@ func null(b []byte) (uint16, []byte, Status) {
 	case 10, 24, 28, 30: // Linux; NetBSD and OpenBSD; FreeBSD; macOS
 		return typeIPv6, b[4:], OK
 	}
-	// Some captures of that link type hold Cisco HDLC headers: an address, a zero, an EtherType.
-	if hdlc := b[0] == 0x0f || b[0] == 0x8f; hdlc && b[1] == 0 {
-		if next := binary.BigEndian.Uint16(b[2:]); next == typeIPv4 || next == typeIPv6 {
-			return next, b[4:], OK
-		}
-	}
-	return 0, nil, NotIP
-}
-
-// ppp reads the protocol field of one or two bytes: an odd first byte ends it (RFC 1661 sections 2 and 6.5).
-// Address and control, FF 03, may be left out (RFC 1661 section 6.6).
-func ppp(b []byte) (uint16, []byte, Status) {
-	if len(b) >= 2 && b[0] == 0xff && b[1] == 0x03 {
-		b = b[2:]
-	}
-	if len(b) == 0 {
-		return 0, nil, TruncatedPPP
-	}
-	proto, n := uint16(b[0]), 1
-	if b[0]&1 == 0 {
-		if len(b) < 2 {
-			return 0, nil, TruncatedPPP
-		}
-		proto, n = binary.BigEndian.Uint16(b), 2
-	}
-	switch proto {
-	case 0x21:
-		return typeIPv4, b[n:], OK
-	case 0x57:
-		return typeIPv6, b[n:], OK
+	// Some captures of that link type hold Cisco HDLC headers.
+	if isHDLC(b) {
+		return hdlc(b)
 	}
 	return 0, nil, NotIP
 }

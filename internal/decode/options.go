@@ -29,8 +29,8 @@ type Peeler struct {
 
 	// A packet of a protocol or port that is not in here carries no tunnel. Ports are in by their low 10 bits, so
 	// that nearly every datagram that is none is known after two looks.
-	protos  [4]uint64
-	maybe   [portSlots / 64]uint64
+	protos [4]uint64
+	maybe  [portSlots / 64]uint64
 }
 
 const (

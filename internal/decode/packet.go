@@ -1,7 +1,8 @@
 package decode
 
-// Packet is what the headers of one frame say, of the innermost packet if tunnels were peeled off. The zero value is ready for Decode, which overwrites every
-// field, so one Packet serves for any number of frames. A field that the frame's protocol does not have is 0.
+// Packet is what the headers of one frame say, those of the innermost packet if tunnels were peeled off. The zero
+// value is ready for Decode, which overwrites every field, so one Packet serves for any number of frames. A field
+// that the frame's protocol does not have is 0.
 type Packet struct {
 	// Addresses, as big-endian words. The IPv4 address a.b.c.d is the mapped one: Hi is 0, Lo is
 	// 0x0000ffff_aabbccdd. Family tells it from an IPv6 address ::ffff:a.b.c.d.
@@ -29,9 +30,14 @@ type Packet struct {
 	Peeled   Peel   // every kind of encapsulation that was peeled off on the way
 	TunnelID uint32 // identifier of Tunnel: what it is depends on the kind, and 0 is none
 
-	// fromIP and fromTransport say where the IP header and the transport header begin, for Checksum: in bytes
-	// before the end of the frame, since that is the capacity of a part of it. 0 is unknown.
-	fromIP, fromTransport uint32
+	// fromTransport says where the transport header begins, for Checksum: in bytes before the end of the frame,
+	// since that is the capacity of a part of it. 0 is unknown: none was read, or the frame ends there.
+	fromTransport uint32
+
+	// before is, for IPv4, the size of the headers between the beginning of the IP header and the transport, 0
+	// standing for the usual 20, and headerElsewhere if the IP header is not in front of the transport. For IPv6
+	// it is rerouted if the addresses are not those that the transport's checksum was made over.
+	before uint16
 
 	// TCP, UDP and SCTP ports. ICMP and ICMPv6 messages with an identifier have it in both.
 	SrcPort, DstPort uint16
@@ -54,12 +60,17 @@ type Packet struct {
 	Tunnel  Tunnel
 	Tunnels uint8
 
-	rerouted           bool  // the addresses are not those that the transport's checksum was made over
-	HasWindowScale     bool  // TCP SYN: the option is there
-	MoreFragments      bool  // not the last fragment
-	FragmentCut        bool  // the frame does not hold all of Fragment
-	Fragmented         bool  // a fragment; an IPv6 fragment header around a whole packet makes none
+	HasWindowScale bool // TCP SYN: the option is there
+	MoreFragments  bool // not the last fragment
+	FragmentCut    bool // the frame does not hold all of Fragment
+	Fragmented     bool // a fragment; an IPv6 fragment header around a whole packet makes none
 }
+
+// What Packet.before may be besides a size.
+const (
+	headerElsewhere = 1
+	rerouted        = 1
+)
 
 // TCP flags, as in Packet.Flags.
 const (

@@ -41,11 +41,11 @@ func (w *Peeler) inside(p *Packet) Status {
 			*p = outer
 			return OK
 		}
-		// The payload of p was a part without capacity to spare, and what is counted back from its end is to be
-		// counted back from the end of the frame.
-		tail := outer.afterPayload()
-		p.fromIP += tail
-		p.fromTransport += tail
+		// The payload of outer had no capacity to spare, and what was counted back from its end is to be counted
+		// back from the end of the frame.
+		if p.fromTransport != 0 {
+			p.fromTransport += outer.afterPayload()
+		}
 		if status != OK {
 			return status
 		}
@@ -63,16 +63,17 @@ func (w *Peeler) through(p *Packet, in inner) Status {
 		}
 	}
 	var proto uint8
+	room := cut
 	if next == typeIPv4 {
 		proto, b, cut, status = ipv4(p, b, cut)
 	} else {
 		proto, b, cut, status = ipv6(p, b, cut)
 	}
 	if status != OK {
-		p.Missing = min(p.Missing, in.cut)
+		p.Missing = min(p.Missing, room)
 		return status
 	}
-	return transport(p, proto, b, min(cut, in.cut))
+	return transport(p, proto, b, min(cut, room))
 }
 
 // afterPayload is the number of bytes between the end of the payload and the end of the frame.

@@ -46,7 +46,7 @@ func TestEveryRefusalHasItsName(t *testing.T) {
 	}{
 		{"nothing at all", nil, LinkEthernet, TruncatedEthernet},
 		{"13 bytes of Ethernet", ether[:13], LinkEthernet, TruncatedEthernet},
-		{"a link of another world", ether, 105, UnknownLink},
+		{"a link of another world", ether, 195, UnknownLink},
 		{"NULL by its number in the registry is Ethernet here", frames.Null(tcp4, binary.BigEndian), 0, NotIP},
 		{"ARP", set(ether, 12, 0x08, 0x06), LinkEthernet, NotIP},
 		{"MPLS", set(ether, 12, 0x88, 0x47), LinkEthernet, NotIP},

@@ -66,7 +66,7 @@ func samples() []sample {
 	for i, f := range frames.Fragments(udp6.IP(), 16, 99) {
 		out = append(out, sample{"fragment 6 number " + string(rune('1'+i)), frames.Ethernet(f), LinkEthernet})
 	}
-	return out
+	return append(out, linkSamples()...)
 }
 
 // sctp is a common header (RFC 9260 section 3.1) before the bytes.
@@ -166,7 +166,8 @@ func TestNumbersOfTheWireLengthThatCannotBeAreHarmless(t *testing.T) {
 
 func TestEveryLinkTakesEverySample(t *testing.T) {
 	links := []Link{0, LinkEthernet, LinkPPP, LinkRawBSD, LinkRawOpenBSD, LinkRaw, LinkLoop, LinkSLL, LinkIPv4,
-		LinkIPv6, LinkSLL2, LinkNull, 2, 105, 300, 0xfffe}
+		LinkIPv6, LinkSLL2, LinkNull, LinkPPPHDLC, LinkPPPoE, LinkHDLC, LinkWiFi, LinkPFLOG, LinkPrism, LinkRadiotap, LinkAVS,
+		LinkNFLOG, LinkIPoIB, 2, 195, 300, 0xfffe}
 	for _, s := range samples() {
 		for _, link := range links {
 			check(t, s.frame, link, 0)

@@ -10,10 +10,12 @@ import (
 // with Decode but Packet, Status and Link, follows one layer into the next by calling it, and checks each field
 // where it reads it. Decode must agree with it on every frame.
 
-// part is a stretch of the packet: size bytes on the wire, of which the first len(data) were captured.
+// part is a stretch of the packet: size bytes on the wire, of which the first len(data) were captured. Within a
+// tunnel, at most room bytes can have been there behind data, since the packet outside says so.
 type part struct {
 	data []byte
 	size int
+	room int
 }
 
 func (r part) has(n int) bool    { return len(r.data) >= n }
@@ -23,120 +25,160 @@ func (r part) u32(at int) uint32 { return binary.BigEndian.Uint32(r.data[at:]) }
 
 // from is the part without its first n bytes, whether they were captured or not.
 func (r part) from(n int) part {
-	return part{r.data[min(n, len(r.data)):], max(r.size-n, 0)}
+	return part{r.data[min(n, len(r.data)):], max(r.size-n, 0), r.room}
 }
 
 // upTo is the part's first n bytes. Past its end, n is believed: the capture is what fell short.
 func (r part) upTo(n int) part {
-	return part{r.data[:min(n, len(r.data))], n}
+	return part{r.data[:min(n, len(r.data))], n, r.room}
 }
 
-func slowDecode(frame []byte, link Link, wireLen int) (p Packet, status Status) {
-	r := part{frame, max(len(frame), wireLen)}
+// within is upTo for a length that is not believed past the end.
+func (r part) within(n int) part {
+	r = r.upTo(min(n, r.size))
+	if r.room != anyRoom {
+		r.room = r.size - len(r.data)
+	}
+	return r
+}
+
+// inTunnel is the part with what is outside of it in mind.
+func (r part) inTunnel() part { return part{r.data, r.size, r.size - len(r.data)} }
+
+const anyRoom = int(^uint(0) >> 1)
+
+func slowDecode(frame []byte, link Link, wireLen int, o *Options) (p Packet, status Status) {
+	r := part{frame, max(len(frame), wireLen), anyRoom}
+	if p, status = slowLink(r, link, o); status == TooManyTunnels {
+		return Packet{}, status
+	}
+	return p, status
+}
+
+func slowLink(r part, link Link, o *Options) (p Packet, status Status) {
 	switch link {
 	case 0, LinkEthernet:
 		if !r.has(14) {
 			return p, TruncatedEthernet
 		}
-		status = slowEtherType(&p, r.u16(12), r.from(14))
+		status = slowEtherType(&p, o, r.u16(12), r.from(14))
 	case LinkRaw, 12, 14:
 		if !r.has(1) {
 			return p, TruncatedRaw
 		}
 		switch r.u8(0) / 16 {
 		case 4:
-			status = slowIPv4(&p, r)
+			status = slowIPv4(&p, o, r)
 		case 6:
-			status = slowIPv6(&p, r)
+			status = slowIPv6(&p, o, r)
 		default:
 			status = BadIPVersion
 		}
 	case LinkIPv4:
-		status = slowIPv4(&p, r)
+		status = slowIPv4(&p, o, r)
 	case LinkIPv6:
-		status = slowIPv6(&p, r)
+		status = slowIPv6(&p, o, r)
 	case LinkNull, LinkLoop:
-		status = slowNull(&p, r)
+		status = slowNull(&p, o, r)
 	case LinkSLL:
 		if !r.has(16) {
 			return p, TruncatedSLL
 		}
-		status = slowCooked(&p, r.u16(2), r.u16(14), r.from(16))
+		status = slowCooked(&p, o, r.u16(2), r.u16(14), r.from(16))
 	case LinkSLL2:
 		if !r.has(20) {
 			return p, TruncatedSLL
 		}
-		status = slowCooked(&p, r.u16(8), r.u16(0), r.from(20))
-	case LinkPPP:
-		status = slowPPP(&p, r)
+		status = slowCooked(&p, o, r.u16(8), r.u16(0), r.from(20))
+	case LinkPPP, 50:
+		status = slowSerial(&p, o, r)
 	default:
-		status = UnknownLink
+		status = slowRareLink(&p, o, r, link)
 	}
 	return p, status
 }
 
-func slowNull(p *Packet, r part) Status {
+func slowNull(p *Packet, o *Options, r part) Status {
 	if !r.has(4) {
 		return TruncatedNull
 	}
 	either := []uint32{binary.BigEndian.Uint32(r.data), binary.LittleEndian.Uint32(r.data)}
 	if slices.Contains(either, 2) {
-		return slowIPv4(p, r.from(4))
+		return slowIPv4(p, o, r.from(4))
 	}
 	for _, inet6 := range []uint32{10, 24, 28, 30} {
 		if slices.Contains(either, inet6) {
-			return slowIPv6(p, r.from(4))
+			return slowIPv6(p, o, r.from(4))
 		}
 	}
-	switch string(r.data[:4]) { // Cisco HDLC, to one and to all
-	case "\x0f\x00\x08\x00", "\x8f\x00\x08\x00":
-		return slowIPv4(p, r.from(4))
-	case "\x0f\x00\x86\xdd", "\x8f\x00\x86\xdd":
-		return slowIPv6(p, r.from(4))
+	if r.u16(0) == 0x0f00 || r.u16(0) == 0x8f00 {
+		return slowHDLC(p, o, r)
 	}
 	return NotIP
 }
 
-func slowCooked(p *Packet, device, proto int, r part) Status {
+// slowHDLC is Cisco HDLC, to whatever address.
+func slowHDLC(p *Packet, o *Options, r part) Status {
+	if !r.has(4) {
+		return TruncatedHDLC
+	}
+	switch r.u16(2) {
+	case 0x0800:
+		return slowIPv4(p, o, r.from(4))
+	case 0x86dd:
+		return slowIPv6(p, o, r.from(4))
+	}
+	return NotIP
+}
+
+func slowCooked(p *Packet, o *Options, device, proto int, r part) Status {
 	if device == 770 || device == 803 || device == 824 {
 		return NotIP
 	}
 	if proto == 4 {
-		return slowLLC(p, r)
+		return slowLLC(p, o, r)
 	}
 	if proto <= 1500 {
 		return NotIP
 	}
-	return slowEtherType(p, proto, r)
+	return slowEtherType(p, o, proto, r)
 }
 
-func slowPPP(p *Packet, r part) Status {
+// slowSerial is PPP or Cisco HDLC.
+func slowSerial(p *Packet, o *Options, r part) Status {
+	if r.has(2) && (r.u16(0) == 0x0f00 || r.u16(0) == 0x8f00) {
+		return slowHDLC(p, o, r)
+	}
+	return slowPPP(p, o, r)
+}
+
+func slowPPP(p *Packet, o *Options, r part) Status {
 	if r.has(2) && r.u16(0) == 0xff03 {
 		r = r.from(2)
 	}
 	switch {
 	case r.has(1) && r.u8(0) == 0x21:
-		return slowIPv4(p, r.from(1))
+		return slowIPv4(p, o, r.from(1))
 	case r.has(1) && r.u8(0) == 0x57:
-		return slowIPv6(p, r.from(1))
+		return slowIPv6(p, o, r.from(1))
 	case r.has(1) && r.u8(0)%2 == 1:
 		return NotIP
 	case !r.has(2):
 		return TruncatedPPP
 	case r.u16(0) == 0x0021:
-		return slowIPv4(p, r.from(2))
+		return slowIPv4(p, o, r.from(2))
 	case r.u16(0) == 0x0057:
-		return slowIPv6(p, r.from(2))
+		return slowIPv6(p, o, r.from(2))
 	}
 	return NotIP
 }
 
-func slowEtherType(p *Packet, etherType int, r part) Status {
+func slowEtherType(p *Packet, o *Options, etherType int, r part) Status {
 	switch etherType {
 	case 0x0800:
-		return slowIPv4(p, r)
+		return slowIPv4(p, o, r)
 	case 0x86dd:
-		return slowIPv6(p, r)
+		return slowIPv6(p, o, r)
 	case 0x8100, 0x88a8, 0x9100, 0x9200:
 		if p.VLANs == 4 {
 			return TooManyVLANs
@@ -148,20 +190,20 @@ func slowEtherType(p *Packet, etherType int, r part) Status {
 			p.VLAN = uint16(r.u16(0) % 4096)
 		}
 		p.VLANs++
-		return slowEtherType(p, r.u16(2), r.from(4))
+		return slowEtherType(p, o, r.u16(2), r.from(4))
 	}
 	if etherType <= 1500 {
-		return slowLLC(p, r)
+		return slowLLC(p, o, r)
 	}
-	return NotIP
+	return slowProvider(p, o, etherType, r)
 }
 
-func slowLLC(p *Packet, r part) Status {
+func slowLLC(p *Packet, o *Options, r part) Status {
 	switch {
 	case !r.has(3):
 		return TruncatedLLC
 	case r.u8(0) == 0x06:
-		return slowIPv4(p, r.from(3))
+		return slowIPv4(p, o, r.from(3))
 	case r.u8(0) != 0xaa:
 		return NotIP
 	case !r.has(8):
@@ -169,10 +211,10 @@ func slowLLC(p *Packet, r part) Status {
 	case r.u16(3) != 0 || r.u8(5) != 0 || r.u16(6) <= 1500:
 		return NotIP
 	}
-	return slowEtherType(p, r.u16(6), r.from(8))
+	return slowEtherType(p, o, r.u16(6), r.from(8))
 }
 
-func slowIPv4(p *Packet, r part) Status {
+func slowIPv4(p *Packet, o *Options, r part) Status {
 	if !r.has(20) {
 		return TruncatedIPv4
 	}
@@ -193,6 +235,9 @@ func slowIPv4(p *Packet, r part) Status {
 		return TruncatedIPv4
 	}
 	p.Family, p.Proto = 4, r.data[9]
+	if int(p.Tunnels) > o.Depth {
+		return TooManyTunnels
+	}
 	p.SrcHi, p.SrcLo = slowWords(netip.AddrFrom4([4]byte(r.data[12:16])))
 	p.DstHi, p.DstLo = slowWords(netip.AddrFrom4([4]byte(r.data[16:20])))
 	body := r.from(header)
@@ -200,10 +245,10 @@ func slowIPv4(p *Packet, r part) Status {
 	if more || offset != 0 {
 		slowFragment(p, more, offset, uint32(r.u16(4)), body)
 	}
-	return slowNext(p, body, nil)
+	return slowNext(p, o, body, nil)
 }
 
-func slowIPv6(p *Packet, r part) Status {
+func slowIPv6(p *Packet, o *Options, r part) Status {
 	if !r.has(40) {
 		return TruncatedIPv6
 	}
@@ -211,6 +256,9 @@ func slowIPv6(p *Packet, r part) Status {
 		return BadIPVersion
 	}
 	p.Family, p.Proto = 6, r.data[6]
+	if int(p.Tunnels) > o.Depth {
+		return TooManyTunnels
+	}
 	p.FlowLabel = r.u32(0) % (1 << 20)
 	p.SrcHi, p.SrcLo = slowWords(netip.AddrFrom16([16]byte(r.data[8:24])))
 	p.DstHi, p.DstLo = slowWords(netip.AddrFrom16([16]byte(r.data[24:40])))
@@ -218,7 +266,7 @@ func slowIPv6(p *Packet, r part) Status {
 	if length := r.u16(4); length != 0 {
 		body = body.upTo(length)
 	}
-	return slowNext(p, body, nil)
+	return slowNext(p, o, body, nil)
 }
 
 func slowWords(a netip.Addr) (hi, lo uint64) {
@@ -233,14 +281,15 @@ func slowFragment(p *Packet, more bool, offset int, id uint32, body part) {
 }
 
 // slowNext reads what p.Proto says: an extension header, after those before, or the transport.
-func slowNext(p *Packet, r part, before []uint8) Status {
+func slowNext(p *Packet, o *Options, r part, before []uint8) Status {
 	if p.FragmentOffset > 0 {
 		slowPayload(p, r)
+		p.Missing = min(p.Missing, r.room)
 		return FragmentLater
 	}
 	v6 := []uint8{0, 43, 44, 51, 60, 135, 139, 140}
 	if p.Proto != 51 && (p.Family == 4 || !slices.Contains(v6, p.Proto)) {
-		return slowTransport(p, r)
+		return slowTransport(p, o, r)
 	}
 	if len(before) == 16 {
 		return TooManyExtensions
@@ -266,15 +315,21 @@ func slowNext(p *Packet, r part, before []uint8) Status {
 	if more, offset := r.u16(2)%2 == 1, r.u16(2)/8*8; this == 44 && (more || offset > 0) {
 		slowFragment(p, more, offset, r.u32(4), r.from(8))
 	}
-	return slowNext(p, r.from(length), append(before, this))
+	return slowNext(p, o, r.from(length), append(before, this))
 }
 
-func slowTransport(p *Packet, r part) Status {
+func slowTransport(p *Packet, o *Options, r part) Status {
+	if r.size-len(r.data) > r.room {
+		r.size = len(r.data) + r.room
+	}
 	switch p.Proto {
 	case 6:
 		return slowTCP(p, r)
 	case 17:
-		return slowUDP(p, r)
+		if status := slowUDP(p, r); status != OK {
+			return status
+		}
+		return slowTunnel(p, o, part{data: p.Payload, size: len(p.Payload) + p.Missing})
 	case 1, 58:
 		return slowICMP(p, r)
 	case 132:
@@ -285,7 +340,7 @@ func slowTransport(p *Packet, r part) Status {
 		r = r.from(12)
 	}
 	slowPayload(p, r)
-	return OK
+	return slowTunnel(p, o, r)
 }
 
 func slowPayload(p *Packet, r part) {

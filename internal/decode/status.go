@@ -35,20 +35,20 @@ const (
 	TruncatedICMP             // fewer than 4 bytes: ICMP and ICMPv6
 	TruncatedSCTP             // fewer than 12 bytes
 
-	TruncatedMPLS // a label stack without an end
-	TooManyLabels // an eighteenth MPLS label
-	TruncatedPPPoE // fewer than 6 bytes
-	TruncatedPBB // no whole 802.1ah tag with the Ethernet header in it
-	TruncatedVNTag // fewer than 6 bytes
-	TooManyTunnels // tunnels in tunnels, deeper than allowed; the Packet is empty
-	NotTunnel // Packet.Require only: the tunnel that was asked for is not there
-	TruncatedHDLC // fewer than 4 bytes of Cisco HDLC
-	TruncatedWiFi // no whole 802.11 header
+	TruncatedMPLS    // a label stack without an end
+	TooManyLabels    // an eighteenth MPLS label
+	TruncatedPPPoE   // fewer than 6 bytes
+	TruncatedPBB     // no whole 802.1ah tag with the Ethernet header in it
+	TruncatedVNTag   // fewer than 6 bytes
+	TooManyTunnels   // tunnels in tunnels, deeper than allowed; the Packet is empty
+	NotTunnel        // Packet.Require only: the tunnel that was asked for is not there
+	TruncatedHDLC    // fewer than 4 bytes of Cisco HDLC
+	TruncatedWiFi    // no whole 802.11 header
 	TruncatedMonitor // no whole radiotap, Prism or AVS header in front of 802.11
-	Encrypted // 802.11 data that only the stations can read
-	TruncatedNFLOG // no whole header or attribute up to the packet
-	TruncatedPFLOG // no whole header
-	TruncatedIPoIB // no whole InfiniBand pseudo header
+	Encrypted        // 802.11 data that only the stations can read
+	TruncatedNFLOG   // no whole header or attribute up to the packet
+	TruncatedPFLOG   // no whole header
+	TruncatedIPoIB   // no whole InfiniBand pseudo header
 
 	// NumStatus is the number of statuses: an array of counters by Status has this length.
 	NumStatus
@@ -83,20 +83,20 @@ var statusText = [NumStatus]string{
 	BadUDPLength:       "bad_udp_length",
 	TruncatedICMP:      "truncated_icmp",
 	TruncatedSCTP:      "truncated_sctp",
-	TruncatedMPLS: "truncated_mpls",
-	TooManyLabels: "too_many_labels",
-	TruncatedPPPoE: "truncated_pppoe",
-	TruncatedPBB: "truncated_pbb",
-	TruncatedVNTag: "truncated_vntag",
-	TooManyTunnels: "too_many_tunnels",
-	NotTunnel: "not_tunnel",
-	TruncatedHDLC: "truncated_hdlc",
-	TruncatedWiFi: "truncated_wifi",
-	TruncatedMonitor: "truncated_monitor",
-	Encrypted: "encrypted",
-	TruncatedNFLOG: "truncated_nflog",
-	TruncatedPFLOG: "truncated_pflog",
-	TruncatedIPoIB: "truncated_ipoib",
+	TruncatedMPLS:      "truncated_mpls",
+	TooManyLabels:      "too_many_labels",
+	TruncatedPPPoE:     "truncated_pppoe",
+	TruncatedPBB:       "truncated_pbb",
+	TruncatedVNTag:     "truncated_vntag",
+	TooManyTunnels:     "too_many_tunnels",
+	NotTunnel:          "not_tunnel",
+	TruncatedHDLC:      "truncated_hdlc",
+	TruncatedWiFi:      "truncated_wifi",
+	TruncatedMonitor:   "truncated_monitor",
+	Encrypted:          "encrypted",
+	TruncatedNFLOG:     "truncated_nflog",
+	TruncatedPFLOG:     "truncated_pflog",
+	TruncatedIPoIB:     "truncated_ipoib",
 }
 
 // String returns a short name such as "truncated_tcp", fit for a counter's label.

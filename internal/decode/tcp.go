@@ -15,6 +15,7 @@ func tcp(p *Packet, b []byte, cut int) Status {
 	if size < tcpHeader || size > len(b)+cut {
 		return BadTCPOffset
 	}
+	p.fromTransport = uint32(cap(b))
 	p.SrcPort, p.DstPort = binary.BigEndian.Uint16(h), binary.BigEndian.Uint16(h[2:])
 	p.Seq, p.Ack = binary.BigEndian.Uint32(h[4:]), binary.BigEndian.Uint32(h[8:])
 	p.Flags = h[13]

@@ -3,12 +3,19 @@ package decode
 import "encoding/binary"
 
 const (
-	protoICMP   = 1
-	protoTCP    = 6
-	protoUDP    = 17
-	protoICMPv6 = 58
-	protoSCTP   = 132
+	protoICMP    = 1
+	protoIPv4    = 4
+	protoTCP     = 6
+	protoUDP     = 17
+	protoIPv6    = 41
+	protoGRE     = 47
+	protoICMPv6  = 58
+	protoEtherIP = 97
+	protoSCTP    = 132
+	protoMPLS    = 137
 )
+
+const udpHeader = 8
 
 // transport reads the transport header and sets the payload. ICMP is what the number says, over either IP.
 func transport(p *Packet, proto uint8, b []byte, cut int) Status {
@@ -16,6 +23,7 @@ func transport(p *Packet, proto uint8, b []byte, cut int) Status {
 	case protoTCP:
 		return tcp(p, b, cut)
 	case protoUDP:
+		p.fromTransport = uint32(cap(b))
 		return udp(p, b, cut)
 	case protoICMP, protoICMPv6:
 		return icmp(p, proto, b, cut)
@@ -24,7 +32,10 @@ func transport(p *Packet, proto uint8, b []byte, cut int) Status {
 			return TruncatedSCTP
 		}
 		ports(p, b)
+		p.fromTransport = uint32(cap(b))
 		b = b[12:]
+	default:
+		p.fromTransport = uint32(cap(b))
 	}
 	p.Payload, p.Missing = b[:len(b):len(b)], cut
 	return OK
@@ -67,6 +78,7 @@ func icmp(p *Packet, proto uint8, b []byte, cut int) Status {
 		p.Payload, p.Missing = b[len(b):len(b):len(b)], max(len(b)+cut-8, 0)
 		return OK
 	}
+	p.fromTransport = uint32(cap(b))
 	if hasIdentifier(proto, b[0]) {
 		id := binary.BigEndian.Uint16(b[4:])
 		p.SrcPort, p.DstPort = id, id

@@ -4,17 +4,6 @@ import "encoding/binary"
 
 const maxVLANs = 4
 
-// shim peels what may stand between the link header and IP: a VLAN tag, or LLC.
-func shim(p *Packet, next uint16, b []byte) (uint16, []byte, Status) {
-	switch {
-	case isVLAN(next):
-		return vlan(p, b)
-	case next <= maxLength:
-		return llc(b)
-	}
-	return 0, nil, NotIP
-}
-
 // isVLAN reports whether a tag follows: 802.1Q, 802.1ad, and the two numbers that were in use for stacked tags
 // before 802.1ad had its own.
 func isVLAN(etherType uint16) bool {
