@@ -245,7 +245,7 @@ func TestBytesKeepTheirPromisesForAnySequenceOfCalls(t *testing.T) {
 	logs := map[string]bool{}
 	for seed := range rounds {
 		cfg := drvSoupConfigs[seed%uint64(len(drvSoupConfigs))]
-		log := drvJudge(t, nil, cfg, drvCalls(randomBytes(seed, 600)))
+		log := drvSeeded(t, seed, func() string { return drvJudge(t, nil, cfg, drvCalls(randomBytes(seed, 600))) })
 		for line := range strings.Lines(log) {
 			for _, word := range strings.Fields(line) {
 				logs[word] = true
@@ -279,11 +279,18 @@ func TestBytesKeepTheirPromisesInTheTrackersSoup(t *testing.T) {
 			all = append(all, drvCall{kind: c.kind, view: c.view, at: c.at, key: c.key, n: c.n})
 		}
 		cfg := drvSoupConfigs[seed%uint64(len(drvSoupConfigs))]
-		drvJudge(t, nil, cfg, all)
-		if t.Failed() {
-			t.Fatalf("seed %d", seed)
-		}
+		drvSeeded(t, seed, func() string { return drvJudge(t, nil, cfg, all) })
 	}
+}
+
+// drvSeeded names the seed if what it runs fails.
+func drvSeeded(t *testing.T, seed uint64, run func() string) string {
+	defer func() {
+		if t.Failed() {
+			t.Logf("seed %d", seed)
+		}
+	}()
+	return run()
 }
 
 func FuzzDriver(f *testing.F) {

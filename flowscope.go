@@ -108,7 +108,8 @@ type Config struct {
 
 	// SideBytes bounds what a FlowDriver holds of one side of a connection
 	// because it came early: payload and what it takes to keep it. SidePieces
-	// bounds the pieces. Beyond, Overflow applies. Default 256 KiB and 1,024.
+	// bounds the pieces. Beyond, Overflow applies. Default 1 MiB and 1,024: about
+	// what a connection of today has in flight behind a lost segment.
 	SideBytes  int
 	SidePieces int
 	// TotalBytes bounds the same over all built-in streams of a driver. A side
@@ -152,7 +153,7 @@ func (c Config) withDefaults() (Config, error) {
 		std, max int
 	}{
 		{"MaxFlows", &c.MaxFlows, 100_000, flowtable.MaxCapacity},
-		{"SideBytes", &c.SideBytes, 256 << 10, 256 << 20},
+		{"SideBytes", &c.SideBytes, 1 << 20, 256 << 20},
 		{"SidePieces", &c.SidePieces, 1024, 1 << 20},
 		{"Remember", &c.Remember, 0, 1 << 20},
 		{"MaxAnomalies", &c.MaxAnomalies, 8, 1 << 20},

@@ -368,6 +368,6 @@ func LogEvent[K comparable](logger *slog.Logger, ev *FlowEvent[K]) {
 		attrs = append(attrs, slog.String("reason", ev.Reason.String()), slog.String("history", ev.History.String()),
 			slog.Uint64("packets", ev.Stats.Packets[0]+ev.Stats.Packets[1]), slog.Uint64("bytes", ev.Stats.Bytes[0]+ev.Stats.Bytes[1]))
 	}
-	attrs = append(attrs, slog.Time("time", ev.Timestamp.Time()))
+	attrs = append(attrs, slog.Time("packet_time", ev.Timestamp.Time()))
 	logger.LogAttrs(ctx, level, ev.Kind.String(), attrs...)
 }

@@ -6,7 +6,8 @@
 // Without a file it reads a small capture that is built in.
 // Every side of a connection that carried data is one line, printed at its end:
 // how many bytes, their SHA-256, and the gaps. With -o, the bytes of each side go
-// into a file of their own in DIR.
+// into a file of their own in DIR, and the gaps, if any, into one beside it whose
+// name ends in .gaps, a line each: offset and length. Gaps are never filled.
 package main
 
 import (
@@ -125,8 +126,7 @@ func (r *report) events(drv *driver, events []event) {
 				r.err = errors.Join(r.err, err)
 			}
 		case flowscope.EventGap:
-			s := r.side(both, ev)
-			s.gaps = append(s.gaps, [2]int64{ev.Offset, ev.Len})
+			r.side(both, ev).gap(ev.Offset, ev.Len)
 		case flowscope.EventEnded:
 			for k, s := range both {
 				if s != nil {
@@ -135,6 +135,15 @@ func (r *report) events(drv *driver, events []event) {
 			}
 		}
 	}
+}
+
+// gap adds a gap, or makes the last one longer.
+func (s *side) gap(offset, n int64) {
+	if k := len(s.gaps) - 1; k >= 0 && s.gaps[k][0]+s.gaps[k][1] == offset {
+		s.gaps[k][1] += n
+		return
+	}
+	s.gaps = append(s.gaps, [2]int64{offset, n})
 }
 
 // side makes a side's state at its first byte or gap.
@@ -161,8 +170,11 @@ func fileName(ev *event) string {
 
 func (r *report) line(ev *event, k flowscope.FlowSide, s *side) {
 	if s.file != nil {
-		r.err = errors.Join(r.err, s.file.Close())
+		r.err = errors.Join(r.err, s.file.Close(), s.list(s.file.Name()+".gaps"))
 	}
+	// Offsets count from the SYN if it was seen.
+	anchored := !ev.Stats.Midstream && ev.Stats.Flags[k].Has(flowscope.FlagSYN)
+	conflicts := ev.Stats.Streams[k].Conflicts
 	from, to := ev.Key.Ends(ev.Orientation)
 	sum := hex.EncodeToString(s.sum.Sum(nil))
 	var err error
@@ -174,11 +186,24 @@ func (r *report) line(ev *event, k flowscope.FlowSide, s *side) {
 			Length    int64      `json:"length"`
 			SHA256    string     `json:"sha256"`
 			Gaps      [][2]int64 `json:"gaps"`
+			Conflicts uint64     `json:"conflicts"`
+			Anchored  bool       `json:"anchored"`
 			Reason    string     `json:"reason"`
-			Midstream bool       `json:"midstream"`
-		}{from.String(), to.String(), k.String(), s.length, sum, append([][2]int64{}, s.gaps...), ev.Reason.String(), ev.Stats.Midstream})
+		}{from.String(), to.String(), k.String(), s.length, sum, append([][2]int64{}, s.gaps...), conflicts, anchored, ev.Reason.String()})
 	} else {
 		_, err = fmt.Fprintf(r.out, "%-28v %-28v %-9v %10d bytes  %s  gaps %v\n", from, to, k, s.length, sum[:16], s.gaps)
 	}
 	r.err = errors.Join(r.err, err)
+}
+
+// list writes the gaps to a file, if there are any.
+func (s *side) list(name string) error {
+	if len(s.gaps) == 0 {
+		return nil
+	}
+	var text strings.Builder
+	for _, g := range s.gaps {
+		fmt.Fprintf(&text, "%d %d\n", g[0], g[1])
+	}
+	return os.WriteFile(name, []byte(text.String()), 0o666)
 }
