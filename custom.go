@@ -24,9 +24,9 @@ type customSide struct {
 
 // dispatch gives a segment to the caller's Reassembler, making it first if this
 // is the side's first payload.
-func (d *FlowDriver[K, S]) dispatch(s *slot[K, driven[S]], side FlowSide, b []byte, missing int, pos int64, g *tcp.Segment) {
+func (d *FlowDriver[K, S]) dispatch(s *slot[K, driven[S]], side FlowSide, g Segment) {
 	ds := &s.Value.user.sides[side]
-	if len(b) == 0 {
+	if len(g.Payload) == 0 {
 		return
 	}
 	if ds.bits&sideAsked == 0 {
@@ -40,10 +40,8 @@ func (d *FlowDriver[K, S]) dispatch(s *slot[K, driven[S]], side FlowSide, b []by
 	}
 	c := &d.custom[ds.custom]
 	d.prepare(c)
-	c.r.Segment(Segment{
-		Seq: s.Value.conn.Number(tcp.Side(side), pos), Pos: pos, Payload: b, Missing: missing,
-		Time: Timestamp(d.t.clock.Now()), Packet: d.t.packetID, Flags: TCPFlags(g.Flags), Urgent: d.t.x.TCP.Urgent,
-	}, &d.delivery)
+	g.Seq = s.Value.conn.Number(tcp.Side(side), g.Pos)
+	c.r.Segment(g, &d.delivery)
 	d.deliver(s, side)
 	if d.custom[ds.custom].waiter != nil {
 		d.wait(s, side, d.t.clock.Now())
@@ -65,6 +63,9 @@ func (d *FlowDriver[K, S]) adopt(r Reassembler) uint32 {
 }
 
 func (d *FlowDriver[K, S]) prepare(c *customSide) {
+	if cap(d.delivery.items) > keepEvents {
+		d.delivery.items = nil
+	}
 	d.delivery.reset(c.offset, Timestamp(d.t.clock.Now()), d.t.packetID)
 }
 
@@ -156,10 +157,13 @@ func (d *FlowDriver[K, S]) forget(s *slot[K, driven[S]], final bool) {
 			ds.custom = 0
 		}
 	}
+	if len(d.customFree) == len(d.custom)-1 && cap(d.custom) > keepEvents {
+		d.custom, d.customFree = d.custom[:1:1], nil // a peak does not stay
+	}
 }
 
-// Reassembler is the caller's Reassembler of one side of a live flow, or of one
-// that ended in the last call; nil if there is none.
+// Reassembler is the caller's Reassembler of one side of a live flow; nil if there
+// is none. For a flow that has just ended ask ReassemblerOf.
 func (d *FlowDriver[K, S]) Reassembler(key K, side FlowSide) Reassembler {
 	if s := d.t.find(&key); s != nil {
 		return d.custom[s.Value.user.sides[side&1].custom].r

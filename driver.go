@@ -130,6 +130,9 @@ func (d *FlowDriver[K, S]) segment(s *slot[K, driven[S]], side FlowSide, g *tcp.
 		}
 		return false
 	}
+	if ds.bits&sideStopped != 0 && g.Flags&special == tcp.ACK && other.plain() {
+		return false
+	}
 	d.poisoned = false
 	now := d.t.clock.Now()
 	if dv.alarm != 0 && now >= dv.alarm {
@@ -143,6 +146,20 @@ func (d *FlowDriver[K, S]) segment(s *slot[K, driven[S]], side FlowSide, g *tcp.
 	}
 	if g.Flags&tcp.ACK != 0 && o.Notes&tcp.ImplausibleACK == 0 {
 		d.acknowledged(s, side^1, o)
+	}
+	if g.Flags&(tcp.URG|tcp.SYN) == tcp.URG && g.Len > 0 && o.Placed && ds.bits&(sideClosed|sideStopped) == 0 &&
+		d.t.cfg.Events.Has(EventUrgent) {
+		ev := d.t.emitSide(EventUrgent, s, side)
+		ev.Offset = o.Pos + int64(x.TCP.Urgent)
+	}
+	if ds.bits&sideHeld != 0 && s.Value.packets[side^1] == 0 && o.Placed && g.Flags&tcp.SYN == 0 {
+		// The other side is not captured. Whether it took the payload of the
+		// SYN shows in where this side goes on.
+		if o.Pos > 0 {
+			d.confirmSYN(s, side)
+		} else {
+			d.forgetSYN(ds)
+		}
 	}
 	if o.Placed && (g.Len > 0 || g.Flags&tcp.SYN != 0) {
 		d.payload(s, side, g, o)
@@ -158,7 +175,7 @@ func (d *FlowDriver[K, S]) segment(s *slot[K, driven[S]], side FlowSide, g *tcp.
 
 // plain reports whether an ACK of this side's bytes is nothing to think about.
 func (ds *drivenSide) plain() bool {
-	return ds.s.Idle() && ds.bits&(sideHeld|sideProbed) == 0 && ds.acked <= ds.s.Next()
+	return ds.bits&sideStopped != 0 || ds.s.Idle() && ds.bits&(sideHeld|sideProbed) == 0 && ds.acked <= ds.s.Next()
 }
 
 // acknowledged follows an ACK of the bytes of side.
@@ -193,17 +210,17 @@ func (d *FlowDriver[K, S]) acknowledged(s *slot[K, driven[S]], side FlowSide, o 
 // other side has everything below pos and so took it.
 func (d *FlowDriver[K, S]) confirmProbe(s *slot[K, driven[S]], side FlowSide, pos, now int64) {
 	ds := &s.Value.user.sides[side]
-	ahead := int64(int32(s.Value.conn.Number(tcp.Side(side), pos) - ds.probeAt))
-	if ahead <= 0 {
+	at := s.Value.conn.PosOf(tcp.Side(side), ds.probeAt)
+	if at >= pos {
 		return
 	}
 	ds.bits &^= sideProbed
 	b := []byte{ds.probe} // lent out with the event
 	if d.factory != nil {
-		d.dispatch(s, side, b, 0, pos-ahead, &tcp.Segment{Flags: tcp.ACK})
+		d.dispatch(s, side, Segment{Pos: at, Payload: b, Time: Timestamp(now), Packet: d.t.packetID, Flags: FlagACK})
 		return
 	}
-	d.insert(s, side, b, stream.Segment{Pos: pos - ahead + 1, Time: now, ID: d.t.packetID})
+	d.insert(s, side, b, stream.Segment{Pos: at + 1, Time: now, ID: d.t.packetID})
 }
 
 // open passes the SYN's own position.
@@ -215,7 +232,7 @@ func (ds *drivenSide) open() {
 }
 
 // holdSYN keeps the payload of a SYN until the other side takes it. If there is
-// no room for it, it is dropped: the sender will send it again.
+// no room for it, it is dropped: it comes again, or it is a gap.
 func (d *FlowDriver[K, S]) holdSYN(s *slot[K, driven[S]], side FlowSide) {
 	ds, x := &s.Value.user.sides[side], &d.t.x
 	d.items = d.items[:0]
@@ -260,19 +277,6 @@ func (d *FlowDriver[K, S]) payload(s *slot[K, driven[S]], side FlowSide, g *tcp.
 		ds.open()
 		return
 	}
-	if g.Flags&tcp.URG != 0 && d.t.cfg.Events.Has(EventUrgent) {
-		ev := d.t.emitSide(EventUrgent, s, side)
-		ev.Offset = o.Pos + int64(x.TCP.Urgent)
-	}
-	if ds.bits&sideHeld != 0 && s.Value.packets[side^1] == 0 {
-		// The other side is not captured. Whether it took the payload of the
-		// SYN shows in where this side goes on.
-		if o.Pos > 0 {
-			d.confirmSYN(s, side)
-		} else {
-			d.forgetSYN(ds)
-		}
-	}
 	ds.open()
 	b, missing := x.Payload, x.Missing
 	if fin, ok := s.Value.conn.FINAt(tcp.Side(side)); ok && o.Pos+int64(g.Len) > fin {
@@ -291,10 +295,10 @@ func (d *FlowDriver[K, S]) payload(s *slot[K, driven[S]], side FlowSide, g *tcp.
 	}
 	if d.factory != nil {
 		ds.bits &^= sideProbed
-		d.dispatch(s, side, b, missing, o.Pos, g)
-		return
-	}
-	if o.Notes&tcp.KeepAlive != 0 && o.Pos+1 < ds.s.Next() {
+		d.dispatch(s, side, Segment{
+			Pos: o.Pos, Payload: b, Missing: missing, Time: Timestamp(d.t.clock.Now()), Packet: d.t.packetID,
+			Flags: x.TCP.Flags, Urgent: x.TCP.Urgent,
+		})
 		return
 	}
 	if o.Pos+1 <= ds.s.Next() {
@@ -316,7 +320,7 @@ func (d *FlowDriver[K, S]) hasHole(ds *drivenSide) bool {
 func (d *FlowDriver[K, S]) awaitFIN(s *slot[K, driven[S]], side FlowSide, now int64) {
 	ds := &s.Value.user.sides[side]
 	fin, ok := s.Value.conn.FINAt(tcp.Side(side))
-	if !ok || ds.custom != 0 || d.factory != nil || ds.bits&(sideClosed|sideStopped|sideHeld) != 0 {
+	if !ok || d.factory != nil || ds.bits&(sideClosed|sideStopped|sideHeld) != 0 {
 		return
 	}
 	ds.open()
@@ -356,7 +360,10 @@ func (d *FlowDriver[K, S]) say(s *slot[K, driven[S]], side FlowSide) {
 		}
 		if d.factory != nil {
 			if it.Kind == stream.Data { // payload of a SYN that counts
-				d.dispatch(s, side, it.Bytes, 0, it.Pos, &tcp.Segment{Flags: tcp.SYN | tcp.ACK})
+				d.dispatch(s, side, Segment{
+					Pos: it.Pos, Payload: it.Bytes, Missing: int(min(it.After, math.MaxInt32)),
+					Time: Timestamp(it.Time), Packet: it.ID, Flags: FlagSYN,
+				})
 			}
 			continue
 		}
@@ -374,6 +381,9 @@ func (d *FlowDriver[K, S]) say(s *slot[K, driven[S]], side FlowSide) {
 			d.total.GapBytes += uint64(it.Len)
 			s.Value.history.again('G', uint16(min(ds.gaps, 1<<16-1)), side)
 			d.gap(s, side, it)
+			if it.Cause == stream.Budget && !it.Shared && d.t.cfg.Overflow == OverflowDropFlow {
+				d.poisoned = true
+			}
 		case stream.Conflict:
 			ds.conflicts += min(1, 1<<16-1-ds.conflicts)
 			d.total.Conflicts++
@@ -401,7 +411,6 @@ func (d *FlowDriver[K, S]) gap(s *slot[K, driven[S]], side FlowSide, it *stream.
 	d.t.anomaly(AnomalyGap, s, side, it.Pos, it.Len)
 	if it.Cause == stream.Budget {
 		d.t.anomaly(AnomalyMemoryCap, s, side, it.Pos, it.Len)
-		d.poisoned = d.poisoned || d.t.cfg.Overflow == OverflowDropFlow
 	}
 }
 
@@ -413,10 +422,12 @@ func (d *FlowDriver[K, S]) wakeSides(s *slot[K, driven[S]], now int64) {
 	next := int64(math.MaxInt64)
 	for side := range dv.sides {
 		ds := &dv.sides[side]
-		if c := &d.custom[ds.custom]; c.waiter != nil && now >= c.wake {
+		if c := &d.custom[ds.custom]; c.waiter != nil && now >= c.wake && ds.bits&sideStopped == 0 {
 			d.wait(s, FlowSide(side), now)
 		}
-		next = min(next, d.custom[ds.custom].wake)
+		if ds.bits&sideStopped == 0 {
+			next = min(next, d.custom[ds.custom].wake)
+		}
 		if ds.bits&sideHeld != 0 || ds.s.Idle() {
 			continue
 		}
@@ -524,7 +535,7 @@ func (d *FlowDriver[K, S]) streams(s *slot[K, driven[S]], to *[2]StreamStats) {
 // the flow is alive.
 func (d *FlowDriver[K, S]) Stop(ev *FlowEvent[K], side FlowSide) bool {
 	dv := d.t.State(ev)
-	if dv == nil {
+	if dv == nil || d.t.table.At(ev.slot).Value.bits&(lingering|spent) != 0 {
 		return false
 	}
 	ds := &dv.sides[side&1]

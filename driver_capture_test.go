@@ -110,9 +110,10 @@ func TestStreamsOfOpenCapturesAreTheTruth(t *testing.T) {
 	compared, missing := 0, 0
 	for _, name := range drvOpenCaptures(t) {
 		type bytemap struct {
-			Unique, Conflicting_bytes int64
-			Gaps                      [][]int64
-			First                     string `json:"sha256_first_wins"`
+			Unique      int64
+			Conflicting int64 `json:"conflicting_bytes"`
+			Gaps        [][]int64
+			First       string `json:"sha256_first_wins"`
 		}
 		var truth struct {
 			Tshark struct {
@@ -145,7 +146,7 @@ func TestStreamsOfOpenCapturesAreTheTruth(t *testing.T) {
 		}
 		for ends, maps := range said {
 			for i, m := range maps {
-				if m.Conflicting_bytes > 0 || len(m.Gaps) > 0 {
+				if m.Conflicting > 0 || len(m.Gaps) > 0 {
 					continue
 				}
 				if i >= len(heard[ends]) {

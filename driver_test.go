@@ -78,7 +78,6 @@ type drvBook struct {
 	d       *drvDriver
 	flows   map[flowscope.FlowID]*drvFlow
 	streams flowscope.StreamStats // of all flows that ended
-	untidy  bool                  // a Reassembler may say anything
 }
 
 type drvFlow struct {
@@ -158,8 +157,10 @@ func (b *drvBook) anomalies(events []drvEvent) {
 			}
 			seen[k] = true
 			all++
-		case flowscope.EventStarted, flowscope.EventPacket, flowscope.EventSideClosed:
+		case flowscope.EventStarted, flowscope.EventEstablished, flowscope.EventStateChange, flowscope.EventPacket:
 			again[ev.Flow] = true
+		case flowscope.EventSideClosed:
+			again[ev.Flow] = again[ev.Flow] || ev.Reason != 0
 		}
 	}
 	if limit := b.d.Config().MaxAnomalies; all > limit {
@@ -255,7 +256,7 @@ func (b *drvBook) order(events []drvEvent) {
 	leaves := map[flowscope.FlowID]bool{}
 	for i := range events {
 		if ev := &events[i]; ev.Kind == flowscope.EventEnded {
-			leaves[ev.Flow] = ev.Reason != flowscope.EndIdleTimeout
+			leaves[ev.Flow] = true
 		}
 	}
 	last := map[flowscope.FlowID]int{}

@@ -314,13 +314,13 @@ func (s *FlowStats) edge(t *[2]Timestamp, sign int) Timestamp {
 //
 //	S  a SYN without ACK          T  payload sent again, or out of order
 //	H  a SYN with ACK             W  a zero window
-//	A  an ACK with nothing else   C  a bad checksum
-//	D  payload                    G  a gap in the stream
+//	A  an ACK with nothing else   ^  the answer was captured before the SYN
+//	D  payload                    G  a gap in the stream (FlowDriver)
 //	F  a FIN                      I  flags that contradict each other
-//	R  a RST                      ^  the answer was captured before the SYN
+//	R  a RST
 //
 // S, H, A, D, F, R and I stand once for each side, at their first occurrence;
-// T, W, C and G stand again at the 10th, 100th, ... occurrence. After 16
+// T, W and G stand again at the 10th, 100th, ... occurrence. After 16
 // letters nothing is added. Flows without TCP have none.
 type History struct{ letters [16]byte }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/maphash"
+	"math/bits"
 	"net/netip"
 	"strconv"
 	"time"
@@ -20,8 +21,8 @@ import (
 // Extract fills x and reports whether the packet belongs to a flow. On entry
 // every field of x but Key is zero; Key holds what the last call left there and
 // must be written whole. Payload is a part of v.Frame. Extract must not keep v
-// or x, and must answer the same for the same packet. If it reports false it
-// may say why in x.Refused.
+// or x, must answer the same for the same packet, and must not call the tracker
+// it is used by. If it reports false it may say why in x.Refused.
 //
 // An extractor may have two more methods, looked for once, when a tracker is
 // made:
@@ -47,11 +48,13 @@ type hasher[K comparable] interface {
 // hasherOf is the extractor's own hasher, or its Hash method, or the general
 // one of hash/maphash.
 func hasherOf[K comparable](ex FlowExtractor[K]) hasher[K] {
-	if h, ok := any(ex).(hasher[K]); ok {
-		return h
-	}
+	// A Hash method goes first: an extractor that embeds a built-in one has the
+	// unexported method too.
 	if h, ok := any(ex).(keyHasher[K]); ok {
 		return hashMethod[K]{h}
+	}
+	if h, ok := any(ex).(hasher[K]); ok {
+		return h
 	}
 	return mapHash[K]{maphash.MakeSeed()}
 }
@@ -62,7 +65,12 @@ type keyHasher[K comparable] interface {
 
 type hashMethod[K comparable] struct{ h keyHasher[K] }
 
-func (m hashMethod[K]) hashKey(k *K, seed uint64) uint64 { return m.h.Hash(*k, seed) }
+// hashKey spreads what the method gives over all 64 bits: the table looks at the
+// upper ones, and many a hash fills only the lower.
+func (m hashMethod[K]) hashKey(k *K, seed uint64) uint64 {
+	hi, lo := bits.Mul64(m.h.Hash(*k, seed), 0x9e3779b97f4a7c15)
+	return hi ^ lo
+}
 
 type mapHash[K comparable] struct{ seed maphash.Seed }
 
@@ -82,7 +90,9 @@ type Extracted[K comparable] struct {
 	// Missing is how many bytes of payload follow on the wire that the capture
 	// does not hold.
 	Missing int
-	// TCP is used if HasTCP is set; otherwise the flow has no TCP state.
+	// TCP is used if HasTCP is set; otherwise the flow has no TCP state. Set it
+	// only if the key names one connection, and then for all its packets: whether
+	// a flow is one of TCP is decided by its first.
 	TCP TCPInfo
 	// Orientation is the packet's direction relative to the key's own order.
 	Orientation Orientation

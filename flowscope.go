@@ -35,9 +35,10 @@
 // # Time
 //
 // Time is packet time. It moves with the stamps of the packets given to Track,
-// and with Sweep where no packets come. It never runs backwards, and a stamp
+// and with Sweep where no packets come. It does not run backwards, and a stamp
 // that leaps ahead further than Config.ClockJump is believed when the next one
-// confirms it.
+// confirms it. Only at the very beginning, while no two stamps agree, may it be
+// set back.
 //
 // # Borrowing
 //
@@ -96,8 +97,8 @@ type Config struct {
 	ICMPTimeout time.Duration
 	// OtherTimeout ends any other silent flow. Default 30 s.
 	OtherTimeout time.Duration
-	// LingerTimeout is how long a connection that was closed, reset or closed
-	// from outside is remembered, so that its late packets do not look like a
+	// LingerTimeout is how long a connection that was closed, reset, closed from
+	// outside or ended by an overflow is remembered, so that its late packets do not look like a
 	// new flow. Default 60 s.
 	LingerTimeout time.Duration
 
@@ -124,7 +125,9 @@ type Config struct {
 	Overflow OverflowPolicy
 	// Remember is how many delivered bytes of each side are kept to notice
 	// retransmissions that differ from them. Default none. It costs that much
-	// memory a side and a copy of every byte.
+	// memory a side, out of TotalBytes and for as long as the connection lives,
+	// and a copy of every byte; when TotalBytes is used up, further sides go
+	// without.
 	Remember int
 
 	// HoleAckedTimeout is how long bytes are waited for that the receiver has
@@ -226,8 +229,8 @@ func NewFlowTracker[K comparable](ex FlowExtractor[K], cfg Config) (*FlowTracker
 }
 
 // NewFlowTrackerWithState makes a tracker that keeps a value of the caller's
-// with each flow. init makes it, before the first event of the flow; nil leaves
-// the zero value. FlowTracker.State gives it back for an event.
+// with each flow. init makes it, before the first event of the flow, and must not
+// call the tracker; nil leaves the zero value. FlowTracker.State gives it back for an event.
 func NewFlowTrackerWithState[K comparable, S any](ex FlowExtractor[K], cfg Config, init func(K) S) (*FlowTracker[K, S], error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {

@@ -19,7 +19,8 @@ const (
 	queueRest
 )
 
-// maxExpiries bounds how many flows may time out in one call of Track.
+// maxExpiries bounds how many flows may time out in one call of Track; expire
+// derives its other bounds from it.
 const maxExpiries = 64
 
 // keepEvents is the largest slice of events, in events, that is kept for the
@@ -32,7 +33,13 @@ const keepEvents = 4096
 func (t *FlowTracker[K, S]) settle() {
 	t.unsettled = false
 	if cap(t.events) > keepEvents {
-		t.events, t.finals, t.expired = nil, nil, nil
+		t.events = nil
+	}
+	if cap(t.finals) > keepEvents {
+		t.finals = nil
+	}
+	if cap(t.expired) > keepEvents {
+		t.expired = nil
 	}
 	for _, id := range t.gone {
 		if !t.table.Has(id) {
@@ -57,6 +64,9 @@ func (t *FlowTracker[K, S]) settle() {
 		t.gone = nil
 	}
 	for _, id := range t.marked {
+		if !t.table.Has(id) || t.table.At(id).Value.bits&marked == 0 {
+			continue // it ended by itself meanwhile
+		}
 		s := t.table.At(id)
 		t.end(t.hash(&s.Key), s, EndForceClosed)
 	}
@@ -140,10 +150,11 @@ func (t *FlowTracker[K, S]) conclude(hash uint64, s *slot[K, S], reason EndReaso
 }
 
 // expire ends the flows whose time has come by now, at most limit of them, in
-// the order of their creation.
+// the order of their creation, and gives up holes. It stops once there are 16
+// times as many events, so that no packet pays for much that is not its own.
 func (t *FlowTracker[K, S]) expire(now int64, limit int) {
 	t.expired = t.expired[:0]
-	for looks := 0; len(t.expired) < limit && looks < 4*limit; looks++ {
+	for looks := 0; len(t.expired) < limit && looks < 4*limit && len(t.events) < 16*limit; looks++ {
 		s := t.table.Due(now)
 		if s == nil {
 			break
@@ -152,6 +163,7 @@ func (t *FlowTracker[K, S]) expire(now int64, limit int) {
 			t.expired = append(t.expired, s.ID())
 			continue
 		}
+		busy := !s.WasFiled(t.deadline(s, s.Value.since()))
 		if t.hook != nil && s.Value.bits&lingering == 0 {
 			if t.hook.wake(s, now) {
 				t.end(t.hash(&s.Key), s, EndBufferOverflow)
@@ -161,7 +173,6 @@ func (t *FlowTracker[K, S]) expire(now int64, limit int) {
 				t.tell(s)
 			}
 		}
-		busy := !s.WasFiled(t.deadline(s, s.Value.since()))
 		t.file(s, s.Value.since())
 		if q := s.Queue(); busy && (q == queueOneWay || q == queueRest) {
 			t.table.Join(s, q) // it goes to the end of its line
@@ -170,6 +181,10 @@ func (t *FlowTracker[K, S]) expire(now int64, limit int) {
 	slices.SortFunc(t.expired, t.byID)
 	for _, id := range t.expired {
 		s := t.table.At(id)
+		if len(t.events) >= 16*limit {
+			t.file(s, s.Value.since()) // the next call goes on
+			continue
+		}
 		t.conclude(t.hash(&s.Key), s, EndIdleTimeout)
 	}
 }

@@ -43,9 +43,10 @@ type DriverStats struct {
 	// Late counts segments that arrived after their bytes were given up, and
 	// Duplicates those that brought nothing new.
 	Late, Duplicates uint64
-	// BudgetGaps counts gaps made because there was no room.
+	// BudgetGaps counts how often there was no room: for early bytes, so that a
+	// hole was given up, or for the payload of a SYN.
 	BudgetGaps uint64
-	// HeldBytes is what early bytes occupy now, and MemoryBytes the same with
+	// HeldBytes is what early and remembered bytes occupy now, and MemoryBytes the same with
 	// the memory kept for the next. Built-in streams only.
 	HeldBytes, MemoryBytes int64
 }
@@ -61,7 +62,8 @@ const (
 	// AnomalyOutOfOrderSegment: segments came early. Len: segments.
 	AnomalyOutOfOrderSegment
 	// AnomalyFlowTableEvictionPressure: the table is full. No flow. Offset:
-	// flows evicted since the tracker was made; Len: in this call.
+	// flows evicted since the tracker was made, when the first one in this call
+	// was; Len: in this call.
 	AnomalyFlowTableEvictionPressure
 	// AnomalyConflictingOverlap: two copies of the same bytes differ; somebody
 	// may be evading. Offset, Len: where.

@@ -33,6 +33,9 @@ type Segment struct {
 // What it has to say goes into out: data, gaps, what it dropped. The driver makes
 // events and counters of that.
 //
+// Its methods must not call the driver's Track, Sweep or Finish, and out is theirs
+// only until they return. ForceClose, Stop and what merely looks may be called.
+//
 // It is made at the first payload of its side. Payload that no receiver would
 // take (of a RST, of a SYN before it is acknowledged, outside the window) is not
 // given to it.
@@ -62,7 +65,8 @@ type Waiter interface {
 }
 
 // ReassemblerFactory makes the Reassembler of one side of a flow. A nil
-// Reassembler leaves that side without one.
+// Reassembler leaves that side without one: nothing is said of its bytes, and its
+// SideClosed has offset 0.
 type ReassemblerFactory[K comparable] interface {
 	NewReassembler(key K, side FlowSide) Reassembler
 }
@@ -315,7 +319,8 @@ type BufferedReassemblerFactory[K comparable] struct {
 	Overflow OverflowPolicy
 }
 
-// Unlimited asks for no limit where 0 asks for the default.
+// Unlimited asks a BufferedReassemblerFactory for no limit, where 0 asks for the
+// default. Nothing else is without one.
 const Unlimited = -1
 
 const defaultBuffer = 1 << 20
@@ -334,7 +339,8 @@ func (f BufferedReassemblerFactory[K]) NewReassembler(K, FlowSide) Reassembler {
 
 // StreamReassembler is the engine of the driver's built-in streams, for those
 // who compose a Reassembler of their own around it: it holds what comes early,
-// fills holes, decides overlaps, and gives up what does not come. Make one with
+// fills holes, decides overlaps, and gives up what does not come. Who wraps one must
+// pass on Acked and Wait too, or holes wait until the end. Make one with
 // NewStreamReassembler.
 type StreamReassembler struct {
 	arena *stream.Arena

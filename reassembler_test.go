@@ -353,7 +353,7 @@ func TestReassemblersOfEndedFlowsAreLetGo(t *testing.T) {
 			before = heap()
 		}
 	}
-	if after := heap(); after > before+1<<20 {
+	if after := heap(); after > before+40*uint64(flows) { // less than what a side takes
 		t.Errorf("%d bytes after %d flows, %d after %d", after, flows, before, flows/10)
 	}
 	if st := d.Stats(); st.FlowsCreated != uint64(flows) {

@@ -46,9 +46,10 @@ type FlowTracker[K comparable, S any] struct {
 	// it leapt ahead, or was the first of all.
 	inDoubt bool
 	doubted struct {
-		slot flowtable.ID
-		flow FlowID
-		side FlowSide
+		stamp int64
+		slot  flowtable.ID
+		flow  FlowID
+		side  FlowSide
 	}
 
 	// What the last call lent out, to be taken back by the next.
@@ -104,12 +105,17 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 // Track takes the next packet and returns what happened. The slice and what its
 // events refer to are good until the next call. v.Frame must stay as it is
 // until the events have been handled.
+//
+// Beside the packet's own, the events tell what time brings about for other
+// flows: the ends of at most 64, and not much more than a thousand events.
 func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] {
 	t.begin(v.ID)
 	t.stats.Packets++
 	t.tick(int64(v.Timestamp))
 	if now := t.clock.Now(); t.table.Pending(now) {
+		t.packetID = 0 // time alone did it
 		t.expire(now, maxExpiries)
+		t.packetID = v.ID
 	}
 	x := &t.x
 	x.Payload, x.Missing, x.TCP, x.Orientation, x.L4, x.HasTCP, x.Refused = nil, 0, TCPInfo{}, 0, 0, false, 0
@@ -192,32 +198,33 @@ func (t *FlowTracker[K, S]) tick(stamp int64) {
 		t.inDoubt = false
 		return
 	}
-	if t.inDoubt = first || verdict == clock.Suspect; t.inDoubt {
-		t.doubted.flow = 0 // of an earlier one that nothing came of
-	}
+	back := t.clock.Now() < before
 	switch verdict {
 	case clock.Steady:
 	case clock.Backward:
 		t.stats.ClockBackward++
 		t.anomaly(AnomalyClockBackward, nil, 0, 0, 1)
-		if t.clock.Now() < before {
-			t.redate(t.clock.Now()) // the very first stamp was wrong
+		if back {
+			t.redate() // the stamps before it were wrong
 		}
 	case clock.Suspect:
 		t.stats.ClockSuspects++
 		t.anomaly(AnomalyClockJump, nil, 0, 0, 1)
 	case clock.Jumped:
 		t.stats.ClockJumps++
-		t.redate(t.clock.Now())
+		t.redate()
 	}
+	t.inDoubt = first || back || verdict == clock.Suspect
+	t.doubted.flow, t.doubted.stamp = 0, stamp
 }
 
-// redate gives the packet before this one another time: the one it claimed, if
-// that has been confirmed, so that its flow does not seem to have been silent
-// for the length of the leap; or, if it was the first packet of all and its
-// stamp was wrong, the present.
-func (t *FlowTracker[K, S]) redate(now int64) {
+// redate gives a packet whose stamp was in doubt another time: the one it
+// claimed, if that has been confirmed, so that its flow does not seem to have
+// been silent for the length of the leap; or, if its stamp was wrong, the
+// present.
+func (t *FlowTracker[K, S]) redate() {
 	d := &t.doubted
+	now := min(d.stamp, t.clock.Now())
 	if d.flow == 0 || !t.table.Has(d.slot) {
 		return
 	}
@@ -307,6 +314,9 @@ func (t *FlowTracker[K, S]) start(hash uint64, from *succession) *slot[K, S] {
 	if x.HasTCP {
 		f.bits |= isTCP
 		f.class = idleEstablished
+		if x.TCP.Flags.Has(FlagSYN) {
+			f.class = idleOpening // where Step will put it
+		}
 		if from != nil {
 			f.conn, sender = from.conn, from.sender
 		} else {
@@ -488,15 +498,20 @@ func (t *FlowTracker[K, S]) emitFinal(kind EventKind, s *slot[K, S]) {
 // that expire; a quiet sweep costs next to nothing.
 func (t *FlowTracker[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
 	t.begin(0)
-	t.clock.Advance(int64(now))
+	before := t.clock.Now()
+	if t.clock.Advance(int64(now)); t.inDoubt && t.clock.Now() > before && t.doubted.stamp <= t.clock.Now() {
+		t.inDoubt = false // the caller vouches for it
+		t.redate()
+	}
 	t.x.Orientation = 0
-	t.expire(t.clock.Now(), math.MaxInt/4)
+	t.expire(t.clock.Now(), math.MaxInt/16)
 	return t.tellRest()
 }
 
 // Finish says that the capture is over: every flow ends, in the order of their
-// creation, those whose time-out has passed by it and the others with
-// EndFinished, and lingering ones are released. The tracker is then empty, and
+// creation, and lingering ones are released. The reason is EndFinished, unless
+// the time-out has passed, both sides had said FIN, or one had sent a reset that
+// was not believed. The tracker is then empty, and
 // may be used for another capture, whose time may lie anywhere.
 func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
 	t.begin(0)
@@ -523,7 +538,8 @@ func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
 // ForceClose ends the flow of that key with EndForceClosed and reports whether
 // there was one. It may be called while events are being read: the flow's last
 // events come first in the next call of Track, Sweep or Finish. Its later
-// packets are late, not a new flow, for Config.LingerTimeout.
+// packets are late, not a new flow, for Config.LingerTimeout, or until the table
+// is full and it has to leave.
 func (t *FlowTracker[K, S]) ForceClose(key K) bool {
 	s := t.find(&key)
 	if s == nil {

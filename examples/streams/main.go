@@ -41,11 +41,18 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
+	if *dir != "" {
+		if err := os.MkdirAll(*dir, 0o777); err != nil {
+			fmt.Fprintln(stderr, "streams:", err)
+			return 1
+		}
+	}
 	out := bufio.NewWriter(stdout)
 	defer out.Flush()
 	r := &report{out: out, json: *asJSON, dir: *dir}
 	status := 0
 	one := func(name string, packets iter.Seq2[flowscope.PacketView, error]) {
+		r.name = strings.TrimSuffix(filepath.Base(name), filepath.Ext(name))
 		if err := r.capture(packets, config(*idle)); err != nil {
 			fmt.Fprintf(stderr, "streams: %s: %v\n", name, err)
 			status = 1
@@ -90,7 +97,8 @@ type report struct {
 	out  io.Writer
 	json bool
 	dir  string
-	err  error // of writing
+	name string // of the capture
+	err  error  // of writing it
 }
 
 // capture reports the streams of one capture. A damaged file gives those of its
@@ -109,7 +117,8 @@ func (r *report) capture(packets iter.Seq2[flowscope.PacketView, error], cfg flo
 		r.events(drv, drv.Track(view))
 	}
 	r.events(drv, drv.Finish())
-	return errors.Join(broken, r.err)
+	err, r.err = r.err, nil
+	return errors.Join(broken, err)
 }
 
 func (r *report) events(drv *driver, events []event) {
@@ -154,18 +163,18 @@ func (r *report) side(both *sides, ev *event) *side {
 		both[ev.Side] = s
 		if r.dir != "" {
 			var err error
-			s.file, err = os.Create(filepath.Join(r.dir, fileName(ev)))
+			s.file, err = os.Create(filepath.Join(r.dir, fileName(r.name, ev)))
 			r.err = errors.Join(r.err, err)
 		}
 	}
 	return s
 }
 
-// fileName names sender and receiver, and the flow's number, since a pair of
-// ports may serve several connections.
-func fileName(ev *event) string {
+// fileName names the capture, the flow's number, since a pair of ports may serve
+// several connections, sender and receiver.
+func fileName(capture string, ev *event) string {
 	from, to := ev.Key.Ends(ev.Orientation)
-	return strings.NewReplacer(":", "_", "[", "", "]", "").Replace(fmt.Sprintf("%d-%v-%v", ev.Flow, from, to))
+	return strings.NewReplacer(":", "_", "[", "", "]", "").Replace(fmt.Sprintf("%s-%d-%v-%v", capture, ev.Flow, from, to))
 }
 
 func (r *report) line(ev *event, k flowscope.FlowSide, s *side) {

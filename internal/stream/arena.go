@@ -23,6 +23,7 @@ type Arena struct {
 	buffers pool[byte]
 	waiting [][]byte // the lent buffers
 	work    merger
+	crowded bool // it was TotalBytes that refused room last, not the side's own limits
 	none    side // what a stream without a record has; never written
 }
 

@@ -62,7 +62,7 @@ func (a *Arena) deliverMerged(s *Stream, d *side, m *merger, n *arrival, out *[]
 // giveUp makes [next, end) a gap. It costs the same whatever its length.
 func (a *Arena) giveUp(s *Stream, d *side, end int64, cause GapCause, out *[]Item) {
 	size := end - s.next
-	*out = append(*out, Item{Kind: Gap, Cause: cause, Pos: s.next, Len: size})
+	*out = append(*out, Item{Kind: Gap, Cause: cause, Shared: cause == Budget && a.crowded, Pos: s.next, Len: size})
 	s.next, s.gapEnd, s.gapLen = end, end, saturate(size)
 	a.stats.Gaps++
 	a.stats.GapBytes += uint64(size)

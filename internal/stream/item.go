@@ -6,8 +6,11 @@ package stream
 type Item struct {
 	Kind  Kind
 	Cause GapCause // of a Gap
-	Pos   int64
-	Len   int64
+	// Shared says of a Gap for want of room that TotalBytes was the limit, not
+	// one of the stream's own.
+	Shared bool
+	Pos    int64
+	Len    int64
 	// Bytes of Data: good until Arena.Begin, or until the frame is reused. Of a
 	// Conflict: the arriving copy of the range; the frame's. Otherwise nil.
 	Bytes []byte

@@ -47,6 +47,7 @@ func (a *Arena) admit(s *Stream, d *side, m *merger) *side {
 	}
 	ring, buf, ok := a.room(d, d.n-m.met+len(m.list), m.bytes)
 	if !ok {
+		a.crowded = false
 		return nil
 	}
 	delta, fresh := 0, 0
@@ -62,6 +63,7 @@ func (a *Arena) admit(s *Stream, d *side, m *merger) *side {
 		fresh += buf
 	}
 	if fresh > 0 && !a.affords(delta, fresh) {
+		a.crowded = true
 		return nil
 	}
 	if none {

@@ -6,6 +6,9 @@ package tcp
 // Number is the sequence number of a position of side.
 func (c *Conn) Number(i Side, pos int64) uint32 { return c.half[i&1].number(pos) }
 
+// PosOf is the inverse of Number: the position nearest to what was seen.
+func (c *Conn) PosOf(i Side, number uint32) int64 { return c.half[i&1].pos(number) }
+
 // FINAt is the position of side's FIN: that of the byte it would be, so also the
 // length of the stream. It reports whether a FIN was accepted.
 func (c *Conn) FINAt(i Side) (pos int64, ok bool) {
