@@ -471,7 +471,9 @@ func (d *FlowDriver[K, S]) closeSide(s *slot[K, driven[S]], side FlowSide) {
 }
 
 func (d *FlowDriver[K, S]) closed(s *slot[K, driven[S]], side FlowSide, offset int64, reason EndReason) {
-	s.Value.user.sides[side].bits |= sideClosed
+	ds := &s.Value.user.sides[side]
+	ds.bits |= sideClosed
+	d.arena.Drop(&ds.s) // what lies beyond the FIN is nobody's
 	if d.t.cfg.Events.Has(EventSideClosed) {
 		ev := d.t.emitSide(EventSideClosed, s, side)
 		ev.Offset, ev.Reason = offset, reason

@@ -322,3 +322,11 @@ func TestAHolesTimeDoesNotDependOnHowManyFlowsThereAre(t *testing.T) {
 		}
 	}
 }
+
+func TestNothingFollowsTheCloseOfASide(t *testing.T) {
+	// The payload of a late SYN+ACK is refused while bytes far ahead are held; then a FIN comes below those.
+	p := newDrvPlay(t, nil, flowscope.Config{}).play(">0:g/a0 <200000:ijklm <SA/dWXYZ >1:h/a0 <0:abc/F +31s sweep finish")
+	if !strings.HasPrefix(p.text(1), "abc") {
+		t.Errorf("the responder said %q", p.text(1))
+	}
+}
