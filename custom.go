@@ -66,6 +66,7 @@ func (d *FlowDriver[K, S]) prepare(c *customSide) {
 	if cap(d.delivery.items) > keepEvents {
 		d.delivery.items = nil
 	}
+	d.delivery.call = d.calls
 	d.delivery.reset(c.offset, Timestamp(d.t.clock.Now()), d.t.packetID)
 }
 

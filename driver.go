@@ -35,6 +35,7 @@ type FlowDriver[K comparable, S any] struct {
 	custom     []customSide // the caller's reassemblers; index 0 is none
 	customFree []uint32
 	delivery   Delivery
+	calls      uint64 // of Track, Sweep and Finish
 
 	simple   bool        // built-in streams, and nothing to remember of what they deliver
 	poisoned bool        // a side of the flow at hand ran full
@@ -91,22 +92,28 @@ func newFlowDriver[K comparable, S any](ex FlowExtractor[K], factory Reassembler
 
 // Track takes the next packet and returns what happened; see FlowTracker.Track.
 func (d *FlowDriver[K, S]) Track(v PacketView) []FlowEvent[K] {
-	d.arena.Begin()
+	d.begin()
 	return d.t.Track(v)
 }
 
 // Sweep says that it is now at least that time; see FlowTracker.Sweep. Holes
 // whose time is up are given up too.
 func (d *FlowDriver[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
-	d.arena.Begin()
+	d.begin()
 	return d.t.Sweep(now)
 }
 
 // Finish says that the capture is over; see FlowTracker.Finish. What is held is
 // delivered, with its gaps.
 func (d *FlowDriver[K, S]) Finish() []FlowEvent[K] {
-	d.arena.Begin()
+	d.begin()
 	return d.t.Finish()
+}
+
+// begin takes back what the streams lent.
+func (d *FlowDriver[K, S]) begin() {
+	d.calls++
+	d.arena.Begin()
 }
 
 // segment dispatches a segment that the flow's TCP connection has taken, and

@@ -86,6 +86,7 @@ type Delivery struct {
 	offset int64 // of the next byte
 	time   Timestamp
 	packet uint64
+	call   uint64 // number of the driver's call; 0 without a driver
 }
 
 type drop struct {
@@ -347,6 +348,7 @@ type StreamReassembler struct {
 	side  streamSide
 	times holeTimes
 	items []stream.Item
+	call  uint64 // of the driver, in which memory was lent last
 }
 
 // NewStreamReassembler makes a reassembler with a budget of its own. Of cfg it
@@ -363,7 +365,7 @@ func NewStreamReassembler(cfg Config) (*StreamReassembler, error) {
 
 // Segment implements Reassembler.
 func (r *StreamReassembler) Segment(s Segment, out *Delivery) {
-	r.begin()
+	r.begin(out)
 	r.side.insert(r.arena, stream.Segment{
 		Pos: s.Pos, Bytes: s.Payload, Missing: s.Missing, Time: int64(s.Time), ID: s.Packet,
 	}, &r.items)
@@ -377,7 +379,7 @@ func (r *StreamReassembler) Acked(pos int64, now Timestamp, _ *Delivery) {
 
 // Wait implements Waiter.
 func (r *StreamReassembler) Wait(now Timestamp, out *Delivery) (next Timestamp) {
-	r.begin()
+	r.begin(out)
 	at := r.side.wait(r.arena, int64(now), &r.times, false, &r.items)
 	r.say(out)
 	if at == math.MaxInt64 {
@@ -388,7 +390,7 @@ func (r *StreamReassembler) Wait(now Timestamp, out *Delivery) (next Timestamp) 
 
 // Fin implements Reassembler: what is held is delivered, with its gaps.
 func (r *StreamReassembler) Fin(out *Delivery) {
-	r.begin()
+	r.begin(out)
 	r.arena.Finish(&r.side.s, -1, stream.Ended, &r.items)
 	r.say(out)
 }
@@ -396,8 +398,14 @@ func (r *StreamReassembler) Fin(out *Delivery) {
 // Rst implements Reassembler: as Fin, since held bytes were received too.
 func (r *StreamReassembler) Rst(out *Delivery) { r.Fin(out) }
 
-func (r *StreamReassembler) begin() {
-	r.arena.Begin()
+// begin takes back the memory lent before, which is good until the next call on
+// the driver: in one of those there may be several on the reassembler. Without a
+// driver it is good until the next call on the reassembler.
+func (r *StreamReassembler) begin(out *Delivery) {
+	if out.call == 0 || out.call != r.call {
+		r.arena.Begin()
+		r.call = out.call
+	}
 	clear(r.items)
 	r.items = r.items[:0]
 }
