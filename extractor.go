@@ -102,6 +102,8 @@ type Extracted[K comparable] struct {
 	HasTCP bool
 	// Refused says why the packet belongs to no flow.
 	Refused Refusal
+
+	packet decode.Packet // what the built-in extractors read into: cleared once, by Decode
 }
 
 // Orientation is the direction of a packet relative to the order that its key
@@ -445,12 +447,12 @@ func (k *FiveTupleKey) hash(seed uint64) uint64 {
 
 // Extract implements FlowExtractor.
 func (f FiveTuple) Extract(v PacketView, x *Extracted[FiveTupleKey]) bool {
-	var p decode.Packet
-	if st := decode.Decode(&p, v.Frame, decode.Link(v.LinkType), v.WireLen); st != decode.OK {
+	p := &x.packet
+	if st := decode.Decode(p, v.Frame, decode.Link(v.LinkType), v.WireLen); st != decode.OK {
 		x.Refused = Refusal(st)
 		return false
 	}
-	x.Orientation = x.Key.set(&p, f)
+	x.Orientation = x.Key.set(p, f)
 	x.L4 = L4Proto(p.Proto)
 	x.Payload, x.Missing = p.Payload, p.Missing
 	if p.Proto == uint8(L4TCP) {

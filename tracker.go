@@ -111,7 +111,9 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] {
 	t.begin(v.ID)
 	t.stats.Packets++
-	t.tick(int64(v.Timestamp))
+	if !t.clock.Follow(int64(v.Timestamp)) {
+		t.tick(int64(v.Timestamp))
+	}
 	if now := t.clock.Now(); t.table.Pending(now) {
 		t.packetID = 0 // time alone did it
 		t.expire(now, maxExpiries)
@@ -191,13 +193,13 @@ func (t *FlowTracker[K, S]) trample() {
 
 // tick moves the clock.
 func (t *FlowTracker[K, S]) tick(stamp int64) {
-	t.stamp = stamp
 	before, first := t.clock.Now(), !t.clock.Started()
 	verdict := t.clock.Observe(stamp)
 	if verdict == clock.Steady && !first {
 		t.inDoubt = false
 		return
 	}
+	t.stamp = stamp
 	back := t.clock.Now() < before
 	switch verdict {
 	case clock.Steady:
@@ -499,9 +501,11 @@ func (t *FlowTracker[K, S]) emitFinal(kind EventKind, s *slot[K, S]) {
 func (t *FlowTracker[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
 	t.begin(0)
 	before := t.clock.Now()
-	if t.clock.Advance(int64(now)); t.inDoubt && t.clock.Now() > before && t.doubted.stamp <= t.clock.Now() {
-		t.inDoubt = false // the caller vouches for it
-		t.redate()
+	if t.clock.Advance(int64(now)); t.clock.Now() > before {
+		if t.inDoubt && t.doubted.stamp <= t.clock.Now() {
+			t.redate() // the caller vouches for it
+		}
+		t.inDoubt = false
 	}
 	t.x.Orientation = 0
 	t.expire(t.clock.Now(), math.MaxInt/16)

@@ -60,6 +60,17 @@ func (c *Clock) Started() bool { return c.state != unset }
 // Doubtful reports whether the last stamp waits for the next one to confirm it.
 func (c *Clock) Doubtful() bool { return c.state == leaping || c.state == split }
 
+// Follow takes the stamp of the next packet if it is a small step ahead, as nearly
+// all are, and reports whether it was. It is small enough to be inlined; the rest
+// is for Observe.
+func (c *Clock) Follow(stamp int64) bool {
+	if c.state != running || stamp < c.now || uint64(stamp-c.now) >= uint64(c.Limit) {
+		return false
+	}
+	c.now = stamp
+	return true
+}
+
 // Observe shows the clock the stamp of the next packet. The ordinary case, a
 // small step ahead, is decided here; unsigned, so that a step longer than int64
 // holds is not taken for a small one.
