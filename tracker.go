@@ -232,10 +232,10 @@ func (t *FlowTracker[K, S]) redate() {
 	}
 	s := t.table.At(d.slot)
 	if f := &s.Value; f.id == d.flow && f.bits&(lingering|spent) == 0 {
-		f.last[d.side] = now
 		if f.packets[d.side] == 1 {
 			f.first[d.side] = now
 		}
+		f.last[d.side] = max(now, f.first[d.side])
 		if f.packets[d.side^1] == 0 {
 			f.last[d.side^1] = min(f.last[d.side^1], now) // when the flow began
 		}
