@@ -16,7 +16,7 @@ import (
 //
 //	Kind         Side Orientation  further fields
 //	Started       x       x
-//	Packet        x       x        Bytes (transport payload), Len (bytes on the wire)
+//	Packet        x       x        Bytes (transport payload), Len (bytes on the wire, of all fragments)
 //	Established   x       x
 //	StateChange   x       x        From
 //	Data          x       x        Bytes, Offset, Len
@@ -27,6 +27,7 @@ import (
 //	Ended                 x        Reason, Stats, History
 //	Late          x       x        Bytes, Len (as Packet)
 //	Released              x        Reason, Stats, History
+//	ICMPError     x       x        ICMPType, ICMPCode; Side sent the packet that is quoted
 //
 // The orientation of Ended and Released is that of the initiator's packets.
 //
@@ -36,14 +37,17 @@ import (
 // Established or StateChange (after Established if both), Packet, then for each
 // side Urgent, Data and Gap by offset, SideClosed, then Anomaly, Ended. Anomalies
 // that concern no flow come last. A flow whose hole was given up and that then had
-// to leave in the same call goes through this order twice. Late and Released are the only kinds
+// to leave in the same call goes through this order twice. ICMPError is about another flow
+// than the packet's own, and stands alone. Late and Released are the only kinds
 // that may follow the Ended of their flow.
 type EventKind uint8
 
 const (
 	// EventStarted: a flow begins with this packet.
 	EventStarted EventKind = iota + 1
-	// EventPacket: a packet of the flow. Its first one has this event too.
+	// EventPacket: a packet of the flow. Its first one has this event too. One
+	// without Bytes may be a first fragment whose datagram is not complete, or a
+	// packet with a wrong checksum.
 	EventPacket
 	// EventEstablished: the TCP handshake is complete.
 	EventEstablished
@@ -68,6 +72,10 @@ const (
 	// now count the late packets too, are final. It comes right after Ended
 	// for a flow that does not linger. Off by default.
 	EventReleased
+	// EventICMPError: an ICMP or ICMPv6 error quotes a packet of this flow. The
+	// error itself counts in no flow. It may be forged: for a TCP flow the quoted
+	// sequence number was sent, no more is known.
+	EventICMPError
 
 	numEventKinds
 )
@@ -75,7 +83,7 @@ const (
 var eventNames = [numEventKinds]string{
 	EventStarted: "started", EventPacket: "packet", EventEstablished: "established", EventStateChange: "state_change",
 	EventData: "data", EventGap: "gap", EventSideClosed: "side_closed", EventUrgent: "urgent", EventAnomaly: "anomaly",
-	EventEnded: "ended", EventLate: "late", EventReleased: "released",
+	EventEnded: "ended", EventLate: "late", EventReleased: "released", EventICMPError: "icmp_error",
 }
 
 // String is a short name, such as "state_change".
@@ -219,7 +227,10 @@ type FlowEvent[K comparable] struct {
 	Reason      EndReason
 	Anomaly     AnomalyKind
 	Cause       GapCause
-	slot        flowtable.ID
+	// ICMPType and ICMPCode are those of the message, of ICMP if the flow is one
+	// of IPv4 and of ICMPv6 otherwise.
+	ICMPType, ICMPCode uint8
+	slot               flowtable.ID
 
 	// Flow is the flow's number, 0 in events about the tracker as a whole.
 	Flow FlowID
@@ -278,7 +289,17 @@ type FlowStats struct {
 	SYNToSYNACK, SYNACKToACK time.Duration
 	// Midstream is set if a TCP flow was under way when first seen.
 	Midstream bool
+	// Tunnel and TunnelID are what the flow's first packet came through: the
+	// innermost tunnel that has an identifier, or if none has, the innermost.
+	// What TunnelID is depends on the kind; see the constants. Both are 0 if the
+	// extractor peels off nothing.
+	Tunnel   Tunnel
+	TunnelID uint32
 }
+
+// Through is the tunnel in words, as in "vxlan:77", or "ipip" if there is no
+// identifier, or "" for no tunnel.
+func (s *FlowStats) Through() string { return through(s.Tunnel, s.TunnelID) }
 
 // StreamStats counts what became of the bytes of one side of a connection.
 // Delivered + GapBytes is the final offset of the stream, unless the caller
@@ -317,9 +338,9 @@ func (s *FlowStats) edge(t *[2]Timestamp, sign int) Timestamp {
 //	A  an ACK with nothing else   ^  the answer was captured before the SYN
 //	D  payload                    G  a gap in the stream (FlowDriver)
 //	F  a FIN                      I  flags that contradict each other
-//	R  a RST
+//	R  a RST                      C  a wrong checksum (see Config.Checksums)
 //
-// S, H, A, D, F, R and I stand once for each side, at their first occurrence;
+// S, H, A, D, F, R, I and C stand once for each side, at their first occurrence;
 // T, W and G stand again at the 10th, 100th, ... occurrence. After 16
 // letters nothing is added. Flows without TCP have none.
 type History struct{ letters [16]byte }
@@ -344,7 +365,8 @@ const (
 	letterF
 	letterR
 	letterI
-	onceLetters = "SHADFRI"
+	letterC
+	onceLetters = "SHADFRIC"
 )
 
 // once adds the letters of a set.

@@ -80,6 +80,18 @@ type keyTimer[K comparable] interface {
 	IdleTimeout(k K) time.Duration
 }
 
+// timerOf is the extractor's own idle time-out, or that of the extractor inside
+// a combinator; nil if there is none.
+func timerOf[K comparable](ex FlowExtractor[K]) func(K) time.Duration {
+	if h, ok := any(ex).(keyTimer[K]); ok {
+		return h.IdleTimeout
+	}
+	if c, ok := any(ex).(combinator[K]); ok {
+		return c.timer()
+	}
+	return nil
+}
+
 // Extracted is what an extractor says of one packet.
 type Extracted[K comparable] struct {
 	// Key names the flow.
@@ -103,7 +115,54 @@ type Extracted[K comparable] struct {
 	// Refused says why the packet belongs to no flow.
 	Refused Refusal
 
-	packet decode.Packet // what the built-in extractors read into: cleared once, by Decode
+	// What the built-in extractors leave for the tracker, and for one another.
+	notes   notes
+	status  decode.Status // of packet
+	packet  decode.Packet // what they read into: cleared once, by Decode
+	quote   quote[K]      // with noteQuote
+	scratch any           // the *Extracted of the extractor inside
+}
+
+// notes say that a packet needs a second look before it goes to its flow: nearly
+// none does. See admission.go.
+type notes uint8
+
+const (
+	noteUnread   notes = 1 << iota // packet is not that of the view
+	noteFragment                   // it is a fragment, and its datagram is wanted whole
+	noteQuote                      // an ICMP error, with the key of the flow it is about in quote
+)
+
+// quote is what an ICMP error says about the packet that caused it.
+type quote[K comparable] struct {
+	key         K
+	orientation Orientation
+	tcp         bool
+	seq         uint32 // of TCP
+}
+
+// clear makes x what Extract expects on entry.
+func (x *Extracted[K]) clear() {
+	x.Payload, x.Missing, x.TCP, x.Orientation, x.L4, x.HasTCP, x.Refused = nil, 0, TCPInfo{}, 0, 0, false, 0
+	x.notes = noteUnread
+}
+
+// look reads the headers of the view into x.packet.
+func (x *Extracted[K]) look(v *PacketView) {
+	x.status, x.notes = v.read(&x.packet), 0
+	if x.packet.Fragmented {
+		x.notes = noteFragment
+	}
+}
+
+// read is look for an extractor that needs them all, and reports whether they
+// could be read.
+func (x *Extracted[K]) read(v *PacketView) bool {
+	x.look(v)
+	if x.status != decode.OK {
+		x.Refused = Refusal(x.status)
+	}
+	return x.status == decode.OK
 }
 
 // Orientation is the direction of a packet relative to the order that its key
@@ -247,13 +306,18 @@ const (
 	RefusedTruncatedPFLOG     = Refusal(decode.TruncatedPFLOG)     // a PFLOG header cut short
 	RefusedTruncatedIPoIB     = Refusal(decode.TruncatedIPoIB)     // an IP over InfiniBand header cut short
 
-	numRefusals = int(decode.NumStatus)
+	RefusedBadChecksum = Refusal(decode.NumStatus) // with ChecksumVerify or ChecksumAuto, and no flow to count it in
+
+	numRefusals = int(decode.NumStatus) + 1
 )
 
 // String is a short name, such as "truncated_tcp".
 func (r Refusal) String() string {
-	if r == RefusedByExtractor {
+	switch r {
+	case RefusedByExtractor:
 		return "by_extractor"
+	case RefusedBadChecksum:
+		return "bad_checksum"
 	}
 	return decode.Status(r).String()
 }
@@ -447,11 +511,10 @@ func (k *FiveTupleKey) hash(seed uint64) uint64 {
 
 // Extract implements FlowExtractor.
 func (f FiveTuple) Extract(v PacketView, x *Extracted[FiveTupleKey]) bool {
-	p := &x.packet
-	if st := decode.Decode(p, v.Frame, decode.Link(v.LinkType), v.WireLen); st != decode.OK {
-		x.Refused = Refusal(st)
+	if !x.read(&v) {
 		return false
 	}
+	p := &x.packet
 	x.Orientation = x.Key.set(p, f)
 	x.L4 = L4Proto(p.Proto)
 	x.Payload, x.Missing = p.Payload, p.Missing
@@ -462,8 +525,22 @@ func (f FiveTuple) Extract(v PacketView, x *Extracted[FiveTupleKey]) bool {
 		x.TCP.Window, x.TCP.Urgent = p.Window, p.Urgent
 		x.TCP.Flags = TCPFlags(p.Flags)
 		x.TCP.WindowScale, x.TCP.HasWindowScale = p.WindowScale, p.HasWindowScale
+	} else if decode.ICMPError(p) {
+		f.quote(x)
 	}
 	return true
+}
+
+// quote says which flow an ICMP error is about.
+func (f FiveTuple) quote(x *Extracted[FiveTupleKey]) {
+	var q decode.Packet
+	if !decode.Quoted(&x.packet, &q) {
+		return
+	}
+	q.VLAN, q.VLANs = x.packet.VLAN, x.packet.VLANs
+	x.notes |= noteQuote
+	x.quote.orientation = x.quote.key.set(&q, f)
+	x.quote.tcp, x.quote.seq = q.Proto == uint8(L4TCP), q.Seq
 }
 
 func (FiveTuple) hashKey(k *FiveTupleKey, seed uint64) uint64 { return k.hash(seed) }
@@ -491,15 +568,19 @@ func (k IPPairKey) String() string { return fmt.Sprintf("%v <-> %v", k.A(), k.B(
 // keeps that of its first. Fragments, and packets whose transport header cannot
 // be read, have addresses too and so belong to the flow.
 func (IPPair) Extract(v PacketView, x *Extracted[IPPairKey]) bool {
-	var p decode.Packet
-	st := decode.Decode(&p, v.Frame, decode.Link(v.LinkType), v.WireLen)
-	if st != decode.OK && p.Family == 0 {
-		x.Refused = Refusal(st)
-		return false
+	p := &x.packet
+	if !x.read(&v) {
+		if p.Family == 0 {
+			return false
+		}
+		x.Refused = 0
+	}
+	if v.via == nil {
+		x.notes = 0 // nothing in a datagram could say more about its addresses
 	}
 	p.SrcPort, p.DstPort = 0, 0
 	x.Key = IPPairKey{aHi: p.SrcHi, aLo: p.SrcLo, bHi: p.DstHi, bLo: p.DstLo}
-	if reversed(&p) {
+	if reversed(p) {
 		x.Key = IPPairKey{aHi: p.DstHi, aLo: p.DstLo, bHi: p.SrcHi, bLo: p.SrcLo}
 		x.Orientation = Reverse
 	}
@@ -513,7 +594,8 @@ func (IPPair) Extract(v PacketView, x *Extracted[IPPairKey]) bool {
 
 // MACPair tells flows apart by the two MAC addresses of an Ethernet frame, both
 // directions in one flow, whatever the frame carries. It has no TCP state, and
-// refuses frames of other links.
+// refuses frames of other links. Inside a combinator that peels off tunnels, the
+// addresses are those of the innermost Ethernet header.
 type MACPair struct{}
 
 // MACPairKey is the key of MACPair: two MAC addresses in order.
@@ -543,7 +625,16 @@ func (k MACPairKey) String() string {
 // Extract implements FlowExtractor. Payload is what follows the Ethernet
 // header.
 func (MACPair) Extract(v PacketView, x *Extracted[MACPairKey]) bool {
-	dst, src, st := decode.MACs(v.Frame, decode.Link(v.LinkType))
+	x.packet = decode.Packet{}
+	frame, link := v.Frame, decode.Link(v.LinkType)
+	if v.via != nil {
+		x.look(&v)
+		if back := int(x.packet.InnerEthernet); back > 0 && back <= len(frame) {
+			frame, link = frame[len(frame)-back:], decode.LinkEthernet
+		}
+	}
+	x.notes = 0 // a fragment has its addresses like any frame
+	dst, src, st := decode.MACs(frame, link)
 	if st != decode.OK {
 		x.Refused = Refusal(st)
 		return false
@@ -554,7 +645,7 @@ func (MACPair) Extract(v PacketView, x *Extracted[MACPairKey]) bool {
 		x.Orientation = Reverse
 	}
 	const header = 14
-	x.Payload = v.Frame[header:len(v.Frame):len(v.Frame)]
+	x.Payload = frame[header:len(frame):len(frame)]
 	x.Missing = max(0, v.WireLen-len(v.Frame))
 	return true
 }

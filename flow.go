@@ -124,6 +124,8 @@ type flow[S any] struct {
 	late      [2]uint32
 	resent    [2]uint16 // segments with payload sent again
 	zeroes    [2]uint16 // zero windows
+	tunnelID  uint32    // what the first packet came through,
+	tunnel    Tunnel    // and its kind
 }
 
 type flowBits uint8
@@ -228,6 +230,8 @@ func (f *flow[S]) stats() FlowStats {
 		Late:  [2]uint64{uint64(f.late[0]), uint64(f.late[1])},
 		First: [2]Timestamp{Timestamp(f.first[0]), Timestamp(f.first[1])},
 		Last:  [2]Timestamp{Timestamp(f.last[0]), Timestamp(f.last[1])},
+
+		Tunnel: f.tunnel, TunnelID: f.tunnelID,
 	}
 	for i, n := range f.packets {
 		if n == 0 {

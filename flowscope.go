@@ -139,6 +139,22 @@ type Config struct {
 	// seen, so that no confirmation can come. Default 4 s.
 	HoleLoneTimeout time.Duration
 
+	// Fragments says what is done with the fragments of IP datagrams. Default
+	// FragmentsReassemble.
+	Fragments FragmentPolicy
+	// FragmentDatagrams bounds how many datagrams wait for fragments, or are
+	// remembered as dropped; the oldest leaves for a new one. Default 4,096.
+	FragmentDatagrams int
+	// FragmentBytes bounds all memory of reassembly; the oldest datagram leaves
+	// when it is used up. It should not be much below 256 KiB. Default 4 MiB.
+	FragmentBytes int64
+	// FragmentTimeout is how long a datagram is waited for, from its first
+	// fragment to arrive. Default 30 s.
+	FragmentTimeout time.Duration
+
+	// Checksums says whether checksums are verified. Default ChecksumIgnore.
+	Checksums ChecksumMode
+
 	// MaxAnomalies bounds EventAnomaly in one call; what is beyond is counted.
 	// Default 8.
 	MaxAnomalies int
@@ -160,6 +176,7 @@ func (c Config) withDefaults() (Config, error) {
 		{"SidePieces", &c.SidePieces, 1024, 1 << 20},
 		{"Remember", &c.Remember, 0, 1 << 20},
 		{"MaxAnomalies", &c.MaxAnomalies, 8, 1 << 20},
+		{"FragmentDatagrams", &c.FragmentDatagrams, 4096, 1 << 20},
 	} {
 		if *n.value < 0 || *n.value > n.max {
 			return c, fmt.Errorf("%w: %s %d is not between 0 and %d", ErrConfig, n.name, *n.value, n.max)
@@ -184,6 +201,7 @@ func (c Config) withDefaults() (Config, error) {
 		{"HoleAckedTimeout", &c.HoleAckedTimeout, 10 * time.Millisecond},
 		{"HoleTimeout", &c.HoleTimeout, 30 * time.Second},
 		{"HoleLoneTimeout", &c.HoleLoneTimeout, 4 * time.Second},
+		{"FragmentTimeout", &c.FragmentTimeout, 30 * time.Second},
 	} {
 		if *d.value < 0 {
 			return c, fmt.Errorf("%w: %s %v is negative", ErrConfig, d.name, *d.value)
@@ -192,17 +210,30 @@ func (c Config) withDefaults() (Config, error) {
 			*d.value = d.std
 		}
 	}
-	switch {
-	case c.TotalBytes < 0:
-		return c, fmt.Errorf("%w: TotalBytes %d is negative", ErrConfig, c.TotalBytes)
-	case c.TotalBytes == 0:
-		c.TotalBytes = 64 << 20
+	for _, n := range []struct {
+		name  string
+		value *int64
+		std   int64
+	}{
+		{"TotalBytes", &c.TotalBytes, 64 << 20},
+		{"FragmentBytes", &c.FragmentBytes, 4 << 20},
+	} {
+		if *n.value < 0 {
+			return c, fmt.Errorf("%w: %s %d is negative", ErrConfig, n.name, *n.value)
+		}
+		if *n.value == 0 {
+			*n.value = n.std
+		}
 	}
 	switch {
 	case c.Overlap >= numOverlapPolicies:
 		return c, fmt.Errorf("%w: unknown Overlap %d", ErrConfig, c.Overlap)
 	case c.Overflow >= numOverflowPolicies:
 		return c, fmt.Errorf("%w: unknown Overflow %d", ErrConfig, c.Overflow)
+	case c.Fragments >= numFragmentPolicies:
+		return c, fmt.Errorf("%w: unknown Fragments %d", ErrConfig, c.Fragments)
+	case c.Checksums >= numChecksumModes:
+		return c, fmt.Errorf("%w: unknown Checksums %d", ErrConfig, c.Checksums)
 	case c.Events&^AllEvents != 0:
 		return c, fmt.Errorf("%w: Events has unknown kinds", ErrConfig)
 	case c.Events == 0:

@@ -25,6 +25,7 @@ type ledger[K comparable] struct {
 	packets  uint64 // given to Track
 	charged  uint64 // sum over all accounts, late ones included
 	lates    uint64
+	frames   uint64 // that brought the packet of the last call
 	limit    int
 	taken    flowscope.FlowID // flows up to this one were begun at a stamp that was taken back
 	running  bool             // the tracker has a time
@@ -101,7 +102,12 @@ func newAudited[K comparable](tb testing.TB, ex flowscope.FlowExtractor[K], cfg 
 func (l *ledger[K]) Track(v flowscope.PacketView) []flowscope.FlowEvent[K] {
 	l.packets++
 	before := l.t.Now()
+	waiting := l.t.Stats().Fragments.Unused
 	events := l.t.Track(v)
+	l.frames = 1
+	if after := l.t.Stats().Fragments.Unused; after < waiting {
+		l.frames += waiting - after // those that were not used until now
+	}
 	running := l.running
 	l.running = true
 	if running && l.t.Now() < before {
@@ -223,13 +229,17 @@ func (l *ledger[K]) charge(a *account[K], ev *flowscope.FlowEvent[K], wire int) 
 	switch ev.Kind {
 	case flowscope.EventStarted, flowscope.EventAnomaly:
 	case flowscope.EventPacket:
-		a.packets[ev.Side]++
+		a.packets[ev.Side] += l.frames
 		a.bytes[ev.Side] += uint64(ev.Len)
-		l.charged++
+		l.charged += l.frames
 	case flowscope.EventLate:
-		a.late[ev.Side]++
-		l.charged++
-		l.lates++
+		a.late[ev.Side] += l.frames
+		l.charged += l.frames
+		l.lates += l.frames
+	case flowscope.EventICMPError:
+		if ev.ICMPType == 0 && ev.ICMPCode == 0 || len(ev.Bytes) != 0 {
+			l.fail(ev, "is of type %d, code %d", ev.ICMPType, ev.ICMPCode)
+		}
 	case flowscope.EventEstablished:
 		a.state = flowscope.StateEstablished
 	case flowscope.EventStateChange:
@@ -252,7 +262,7 @@ func (l *ledger[K]) charge(a *account[K], ev *flowscope.FlowEvent[K], wire int) 
 	default:
 		l.fail(ev, "is of no kind that a tracker makes")
 	}
-	if (ev.Kind == flowscope.EventPacket || ev.Kind == flowscope.EventLate) && ev.Len != int64(wire) {
+	if (ev.Kind == flowscope.EventPacket || ev.Kind == flowscope.EventLate) && ev.Len != int64(wire) && l.frames == 1 {
 		l.fail(ev, "is %d bytes long, was %d on the wire", ev.Len, wire)
 	}
 	if (ev.Stats != nil) != (ev.Kind == flowscope.EventEnded || ev.Kind == flowscope.EventReleased) {
@@ -303,8 +313,9 @@ func (l *ledger[K]) audit() {
 		l.tb.Fatalf("active %d, Len %d, lingering %d; the events say %d and %d", s.FlowsActive, l.t.Len(), s.FlowsLingering, l.live, l.linger)
 	case ended != s.FlowsEnded || s.Ended[flowscope.EndEvicted] != s.FlowsEvicted:
 		l.tb.Fatalf("%d ended, by reason %v, evicted %d", s.FlowsEnded, s.Ended, s.FlowsEvicted)
-	case s.Packets != l.packets || s.PacketsUnmatched != refused || s.Packets != l.charged+s.PacketsUnmatched:
-		l.tb.Fatalf("%d packets of %d given; %d in flows, %d unmatched, %d refused", s.Packets, l.packets, l.charged, s.PacketsUnmatched, refused)
+	case s.Packets != l.packets || s.PacketsUnmatched != refused || s.Packets != l.charged+s.PacketsUnmatched+s.PacketsRelated+s.Fragments.Unused:
+		l.tb.Fatalf("%d packets of %d given; %d in flows, %d unmatched, %d refused, %d related, %d fragments unused",
+			s.Packets, l.packets, l.charged, s.PacketsUnmatched, refused, s.PacketsRelated, s.Fragments.Unused)
 	case s.PacketsLate != l.lates:
 		l.tb.Fatalf("%d packets late, the events say %d", s.PacketsLate, l.lates)
 	case l.live+l.linger > l.limit:

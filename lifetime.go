@@ -153,6 +153,7 @@ func (t *FlowTracker[K, S]) conclude(hash uint64, s *slot[K, S], reason EndReaso
 // the order of their creation, and gives up holes. It stops once there are 16
 // times as many events, so that no packet pays for much that is not its own.
 func (t *FlowTracker[K, S]) expire(now int64, limit int) {
+	t.expireFragments(false)
 	t.expired = t.expired[:0]
 	for looks := 0; len(t.expired) < limit && looks < 4*limit && len(t.events) < 16*limit; looks++ {
 		s := t.table.Due(now)
@@ -261,10 +262,8 @@ func (t *FlowTracker[K, S]) release(hash uint64, s *slot[K, S]) {
 func (t *FlowTracker[K, S]) late(s *slot[K, S], wire int) {
 	f := &s.Value
 	side := t.side(f)
-	t.stats.PacketsLate++
-	if f.late[side]++; f.late[side] == 0 {
-		f.late[side]--
-	}
+	t.stats.PacketsLate += t.frames
+	f.late[side] = uint32(min(uint64(f.late[side])+t.frames, math.MaxUint32))
 	if t.cfg.Events.Has(EventLate) {
 		t.emitPacket(EventLate, s, side, wire)
 	}

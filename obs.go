@@ -17,6 +17,14 @@ type TrackerStats struct {
 	PacketsUnmatched uint64
 	Refused          [numRefusals]uint64
 	PacketsLate      uint64 // of connections that had ended
+	PacketsRelated   uint64 // ICMP errors about a known flow
+	Fragments        FragmentStats
+
+	// With ChecksumVerify and ChecksumAuto: packets whose checksums are wrong,
+	// whether or not that was held against them; are left to a network card (none,
+	// or the part over the addresses only); cannot be verified, since not all of
+	// the packet is there. The sum of an IPv4 header counts too.
+	ChecksumsBad, ChecksumsPartial, ChecksumsUnknown uint64
 
 	FlowsCreated   uint64
 	FlowsEnded     uint64
@@ -101,6 +109,29 @@ const (
 	AnomalyClockBackward
 	// AnomalyClockJump: a stamp far ahead; not believed until confirmed. No flow.
 	AnomalyClockJump
+	// AnomalyFragmentOverlap: fragments of a datagram contradict each other; it is
+	// dropped, as RFC 5722 has it, unless one is a mere copy of other bytes, which
+	// is ignored. Somebody may be evading. No flow. Len: packets.
+	AnomalyFragmentOverlap
+	// AnomalyBadFragment: a fragment that is wrong in itself: empty, too long, not
+	// a multiple of 8 bytes, or the first without its transport header. No flow.
+	// Len: packets.
+	AnomalyBadFragment
+	// AnomalyFragmentLimit: a datagram was given up for a limit. No flow. Len:
+	// datagrams.
+	AnomalyFragmentLimit
+	// AnomalyFragmentTimeout: a datagram was not complete in time. No flow. Len:
+	// datagrams.
+	AnomalyFragmentTimeout
+	// AnomalyBadChecksum: a packet that no receiver would take. Len: packets.
+	AnomalyBadChecksum
+	// AnomalyChecksumOffload: so many checksums of one source are wrong that they
+	// are believed to be left to its network card; they are ignored from now on.
+	// No flow. Len: packets that were wrong.
+	AnomalyChecksumOffload
+	// AnomalyImplausibleICMP: an ICMP error quotes of a TCP flow what was never
+	// sent. Len: packets.
+	AnomalyImplausibleICMP
 
 	numAnomalyKinds
 )
@@ -115,6 +146,10 @@ var anomalyNames = [numAnomalyKinds]string{
 	AnomalyDataOnRST: "data_on_rst", AnomalyDataBeforeHandshake: "data_before_handshake",
 	AnomalySYNDataIgnored: "syn_data_ignored", AnomalyLateData: "late_data",
 	AnomalyClockBackward: "clock_backward", AnomalyClockJump: "clock_jump",
+	AnomalyFragmentOverlap: "fragment_overlap", AnomalyBadFragment: "bad_fragment",
+	AnomalyFragmentLimit: "fragment_limit", AnomalyFragmentTimeout: "fragment_timeout",
+	AnomalyBadChecksum: "bad_checksum", AnomalyChecksumOffload: "checksum_offload",
+	AnomalyImplausibleICMP: "implausible_icmp",
 }
 
 // String is a short name, such as "buffer_overflow": the label of metrics and
@@ -136,9 +171,10 @@ func (s Severity) String() string { return nameOf([]string{"info", "warning", "e
 // Severity of the kind.
 func (k AnomalyKind) Severity() Severity {
 	switch k {
-	case AnomalyOutOfOrderSegment, AnomalySYNDataIgnored, AnomalyClockBackward, AnomalyDataOnRST:
+	case AnomalyOutOfOrderSegment, AnomalySYNDataIgnored, AnomalyClockBackward, AnomalyDataOnRST,
+		AnomalyChecksumOffload:
 		return SeverityInfo
-	case AnomalyConflictingOverlap, AnomalyMemoryCap, AnomalyBufferOverflow:
+	case AnomalyConflictingOverlap, AnomalyMemoryCap, AnomalyBufferOverflow, AnomalyFragmentOverlap:
 		return SeverityError
 	}
 	return SeverityWarning
@@ -363,6 +399,8 @@ func LogEvent[K comparable](logger *slog.Logger, ev *FlowEvent[K]) {
 		if ev.Kind == EventGap {
 			attrs = append(attrs, slog.String("cause", ev.Cause.String()))
 		}
+	case EventICMPError:
+		attrs = append(attrs, slog.String("side", ev.Side.String()), slog.Int("icmp_type", int(ev.ICMPType)), slog.Int("icmp_code", int(ev.ICMPCode)))
 	case EventAnomaly:
 		attrs = append(attrs, slog.String("kind", ev.Anomaly.String()), slog.String("severity", ev.Anomaly.Severity().String()),
 			slog.String("side", ev.Side.String()), slog.Int64("offset", ev.Offset), slog.Int64("len", ev.Len))

@@ -380,6 +380,14 @@ func (s *script) count() {
 			}
 			continue
 		}
+		if v.Kind() == reflect.Struct {
+			for k := range v.NumField() {
+				if f := v.Field(k); !f.IsZero() {
+					s.line("%s.%s %v", name, v.Type().Field(k).Name, f)
+				}
+			}
+			continue
+		}
 		for k := range v.Len() {
 			if v.Index(k).Uint() == 0 {
 				continue

@@ -40,7 +40,11 @@ type FlowTracker[K comparable, S any] struct {
 	g        tcp.Segment // the packet at hand as the TCP room sees it,
 	o        tcp.Outcome // and what that said of it
 	packetID uint64
-	stamp    int64 // as it came
+	frames   uint64 // that brought it: 1, unless it is a datagram out of fragments
+	stamp    int64  // as it came
+
+	fragments *fragments // nil if datagrams are not put together
+	checksums checksums
 
 	// doubted is where a packet was counted whose stamp nothing supports yet:
 	// it leapt ahead, or was the first of all.
@@ -96,8 +100,11 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 		idleLinger:      int64(cfg.LingerTimeout),
 	}
 	t.hasher, t.seed = hasherOf(ex), rand.Uint64()
-	if h, ok := any(ex).(keyTimer[K]); ok {
-		t.timeout = h.IdleTimeout
+	t.timeout = timerOf(ex)
+	t.frames = 1
+	t.checksums.mode = cfg.Checksums
+	if cfg.Fragments == FragmentsReassemble {
+		t.fragments = newFragments(&cfg, t.seed)
 	}
 	return t
 }
@@ -120,15 +127,18 @@ func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] {
 		t.packetID = v.ID
 	}
 	x := &t.x
-	x.Payload, x.Missing, x.TCP, x.Orientation, x.L4, x.HasTCP, x.Refused = nil, 0, TCPInfo{}, 0, 0, false, 0
-	if !t.ex.Extract(v, x) {
-		t.stats.PacketsUnmatched++
-		if int(x.Refused) < numRefusals {
-			t.stats.Refused[x.Refused]++
-		}
-		return t.tellRest()
-	}
+	x.clear()
+	ok := t.ex.Extract(v, x)
 	wire := max(v.WireLen, len(v.Frame))
+	if !ok || x.notes != 0 || t.checksums.mode != ChecksumIgnore {
+		return t.admit(v, ok, wire)
+	}
+	return t.take(wire)
+}
+
+// take brings the packet at hand to its flow.
+func (t *FlowTracker[K, S]) take(wire int) []FlowEvent[K] {
+	x := &t.x
 	if invariants.Enabled {
 		t.lent = append(t.lent[:0:0], x.Payload...)
 		x.Payload = t.lent
@@ -311,6 +321,9 @@ func (t *FlowTracker[K, S]) start(hash uint64, from *succession) *slot[K, S] {
 	f.id = t.nextID
 	f.last = [2]int64{t.clock.Now(), t.clock.Now()}
 	f.l4 = x.L4
+	if x.notes&noteUnread == 0 {
+		f.tunnel, f.tunnelID = Tunnel(x.packet.Tunnel), x.packet.TunnelID
+	}
 	f.class = classOf(x.L4)
 	sender := Initiator
 	if x.HasTCP {
@@ -355,7 +368,20 @@ func (t *FlowTracker[K, S]) segment(g *tcp.Segment) {
 func (t *FlowTracker[K, S]) packet(hash uint64, s *slot[K, S], wire int) {
 	f, x := &s.Value, &t.x
 	side := t.side(f)
-	now := t.clock.Now()
+	t.count(s, side, wire)
+	f.payload[side] += uint64(len(x.Payload) + x.Missing)
+	if x.HasTCP && f.bits&isTCP != 0 {
+		t.step(hash, s, side, wire)
+		return
+	}
+	if t.cfg.Events.Has(EventPacket) {
+		t.emitPacket(EventPacket, s, side, wire)
+	}
+}
+
+// count counts the frames that brought the packet at hand.
+func (t *FlowTracker[K, S]) count(s *slot[K, S], side FlowSide, wire int) {
+	f, now := &s.Value, t.clock.Now()
 	if f.packets[side] == 0 {
 		f.first[side] = now
 		if f.packets[side^1] != 0 {
@@ -366,16 +392,8 @@ func (t *FlowTracker[K, S]) packet(hash uint64, s *slot[K, S], wire int) {
 	if t.inDoubt {
 		t.doubted.slot, t.doubted.flow, t.doubted.side = s.ID(), f.id, side
 	}
-	f.packets[side]++
+	f.packets[side] += t.frames
 	f.bytes[side] += uint64(wire)
-	f.payload[side] += uint64(len(x.Payload) + x.Missing)
-	if x.HasTCP && f.bits&isTCP != 0 {
-		t.step(hash, s, side, wire)
-		return
-	}
-	if t.cfg.Events.Has(EventPacket) {
-		t.emitPacket(EventPacket, s, side, wire)
-	}
 }
 
 // step shows the packet at hand to the flow's TCP connection.
@@ -534,6 +552,7 @@ func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
 		}
 		t.conclude(t.hash(&s.Key), s, reason)
 	}
+	t.expireFragments(true)
 	events := t.tellRest()
 	t.clock = clock.Clock{Limit: t.clock.Limit}
 	return events
@@ -588,5 +607,6 @@ func (t *FlowTracker[K, S]) Stats() TrackerStats {
 	s := t.stats
 	s.FlowsActive = uint64(t.live)
 	s.FlowsLingering = uint64(t.table.Queued(queueLingering))
+	s.Fragments = t.fragments.stats()
 	return s
 }

@@ -79,15 +79,25 @@ type LinkType uint16
 // The link types that the built-in extractors read. Frames of others are
 // refused by name and counted.
 const (
-	LinkTypeEthernet  = LinkType(decode.LinkEthernet)
-	LinkTypePPP       = LinkType(decode.LinkPPP)
-	LinkTypeRaw       = LinkType(decode.LinkRaw)
-	LinkTypeLoop      = LinkType(decode.LinkLoop)
-	LinkTypeLinuxSLL  = LinkType(decode.LinkSLL)
-	LinkTypeIPv4      = LinkType(decode.LinkIPv4)
-	LinkTypeIPv6      = LinkType(decode.LinkIPv6)
-	LinkTypeLinuxSLL2 = LinkType(decode.LinkSLL2)
-	LinkTypeNull      = LinkType(decode.LinkNull)
+	LinkTypeEthernet   = LinkType(decode.LinkEthernet)
+	LinkTypePPP        = LinkType(decode.LinkPPP)
+	LinkTypePPPHDLC    = LinkType(decode.LinkPPPHDLC)
+	LinkTypePPPoE      = LinkType(decode.LinkPPPoE)
+	LinkTypeRaw        = LinkType(decode.LinkRaw)
+	LinkTypeCiscoHDLC  = LinkType(decode.LinkHDLC)
+	LinkTypeWiFi       = LinkType(decode.LinkWiFi) // 802.11 without a monitor's header
+	LinkTypeLoop       = LinkType(decode.LinkLoop)
+	LinkTypeLinuxSLL   = LinkType(decode.LinkSLL)
+	LinkTypePFLOG      = LinkType(decode.LinkPFLOG)
+	LinkTypePrism      = LinkType(decode.LinkPrism)    // 802.11 behind a Prism header
+	LinkTypeRadiotap   = LinkType(decode.LinkRadiotap) // 802.11 behind a radiotap header
+	LinkTypeAVS        = LinkType(decode.LinkAVS)      // 802.11 behind an AVS header
+	LinkTypeIPv4       = LinkType(decode.LinkIPv4)
+	LinkTypeIPv6       = LinkType(decode.LinkIPv6)
+	LinkTypeNFLOG      = LinkType(decode.LinkNFLOG)
+	LinkTypeInfiniBand = LinkType(decode.LinkIPoIB) // IP over InfiniBand
+	LinkTypeLinuxSLL2  = LinkType(decode.LinkSLL2)
+	LinkTypeNull       = LinkType(decode.LinkNull)
 )
 
 // LinkTypeOf translates a number of the tcpdump link-type registry, as found in
@@ -114,6 +124,31 @@ type PacketView struct {
 	LinkType LinkType
 	// ID is the caller's own number for the packet. Events give it back.
 	ID uint64
+
+	via *via
+}
+
+// via is how the built-in extractors read a view that is not simply a frame. A
+// combinator sets it on its way to the extractor inside, and the tracker for a
+// datagram that it put together.
+type via struct {
+	peel *decode.Peeler // what may be peeled off; nil for nothing but VLAN tags
+	// Of a datagram that was put together: the headers of its first fragment, and
+	// what follows them.
+	first *decode.Packet
+	data  []byte
+}
+
+// read reads the headers of the view, whatever it came by.
+func (v *PacketView) read(p *decode.Packet) decode.Status {
+	if v.via == nil {
+		return decode.Decode(p, v.Frame, decode.Link(v.LinkType), v.WireLen)
+	}
+	if v.via.first != nil {
+		*p = *v.via.first
+		return decode.ReassembledWith(p, v.via.data, v.via.peel)
+	}
+	return decode.DecodeWith(p, v.Frame, decode.Link(v.LinkType), v.WireLen, v.via.peel)
 }
 
 // ErrNotCapture, ErrTruncated and ErrCorrupt are what can be wrong with a

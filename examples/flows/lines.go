@@ -12,6 +12,7 @@ type line struct {
 	Initiator    string    `json:"initiator"`
 	Responder    string    `json:"responder"`
 	ICMPID       uint16    `json:"icmp_id,omitempty"`
+	Tunnel       string    `json:"tunnel,omitempty"` // as in "vxlan:77"
 	Packets      [2]uint64 `json:"packets"`
 	Late         [2]uint64 `json:"late"`
 	WireBytes    [2]uint64 `json:"wire_bytes"`
@@ -35,7 +36,7 @@ func (l lines) flow(ev *event) {
 	// Numbers, strings and times of these centuries always encode, and a
 	// failed write is bufio's to report.
 	_ = l.enc.Encode(line{
-		Proto: ev.L4.String(), Initiator: from, Responder: to, ICMPID: ev.Key.ICMPID(),
+		Proto: ev.L4.String(), Initiator: from, Responder: to, ICMPID: ev.Key.ICMPID(), Tunnel: ev.Stats.Through(),
 		Packets: s.Packets, Late: s.Late, WireBytes: s.Bytes, PayloadBytes: s.Payload,
 		Start: s.Start().Time(), End: s.End().Time(),
 		State: ev.State.String(), Reason: ev.Reason.String(), History: ev.History.String(), Midstream: s.Midstream,

@@ -1,11 +1,14 @@
 // Command flows prints the flows of capture files.
 //
-//	flows [-json] [-idle D] [FILE...]
+//	flows [-json] [-idle D] [-no-encap] [-no-defrag] [-checksums MODE] [FILE...]
 //
 // Each FILE is a pcap or pcapng file, plain or gzip; "-" is standard input.
 // Without a file it reads a small capture that is built in. Every flow is one
-// line, printed when nothing more can come of it. How many packets belong to
-// no flow, and why, is said on standard error; -json leaves that out.
+// line, printed when nothing more can come of it. How many packets are in no
+// flow, and why, is said on standard error.
+//
+// It looks into tunnels and puts fragments together unless told otherwise; a
+// flow in a tunnel is marked with it, as in "vxlan:77".
 //
 // The exit status is 0; 1 if a file is damaged or missing, after the flows of
 // its sound part; 2 if the command line is wrong.
@@ -21,9 +24,9 @@ import (
 	"iter"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/examples/internal/options"
 	"github.com/flowscope-go/flowscope/examples/internal/sample"
 )
 
@@ -33,22 +36,24 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("flows", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: flows [-json] [-idle D] [FILE...]")
+		fmt.Fprintln(stderr, "usage: flows [-json]", options.Usage, "[FILE...]")
 		flags.PrintDefaults()
 	}
 	asJSON := flags.Bool("json", false, "print one JSON object a line")
-	idle := flags.Duration("idle", 0, "end flows that are silent for this long, whatever their kind (0: the defaults)")
+	opts := options.Add(flags)
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err != nil:
 		return 2
-	case *idle < 0:
+	case opts.Idle < 0:
 		fmt.Fprintln(stderr, "flows: -idle must not be negative")
 		return 2
 	}
 	out := bufio.NewWriter(stdout)
-	p := program{out: out, stderr: stderr, cfg: config(*idle), print: newTable(out), refusals: !*asJSON}
+	// The one event that says a flow is over and all its packets, late ones too, are counted.
+	cfg := opts.Config(flowscope.EventReleased)
+	p := program{out: out, stderr: stderr, ex: opts.Extractor(), cfg: cfg, print: newTable(out)}
 	if *asJSON {
 		p.print = newLines(out)
 	}
@@ -61,18 +66,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return p.status
 }
 
-// config asks for the one event that says a flow is over and all its packets,
-// late ones too, are counted.
-func config(idle time.Duration) flowscope.Config {
-	cfg := flowscope.Config{Events: flowscope.Events(flowscope.EventReleased)}
-	if idle != 0 {
-		cfg.OpeningTimeout, cfg.EstablishedTimeout, cfg.ClosingTimeout = idle, idle, idle
-		cfg.UDPTimeout, cfg.ICMPTimeout, cfg.OtherTimeout = idle, idle, idle
-		cfg.LingerTimeout = max(idle, 60*time.Second)
-	}
-	return cfg
-}
-
 type event = flowscope.FlowEvent[flowscope.FiveTupleKey]
 
 // printer prints flows. It may hold some back until flush.
@@ -82,12 +75,12 @@ type printer interface {
 }
 
 type program struct {
-	out      *bufio.Writer
-	stderr   io.Writer
-	cfg      flowscope.Config
-	print    printer
-	refusals bool // say what belongs to no flow
-	status   int
+	out    *bufio.Writer
+	stderr io.Writer
+	ex     flowscope.FlowExtractor[flowscope.FiveTupleKey]
+	cfg    flowscope.Config
+	print  printer
+	status int
 }
 
 // capture prints the flows of one capture, and then what is to be said of it.
@@ -102,8 +95,8 @@ func (p *program) capture(name string, views iter.Seq2[flowscope.PacketView, err
 	if err := p.out.Flush(); err != nil {
 		p.fail(err)
 	}
-	if p.refusals && stats.PacketsUnmatched > 0 {
-		fmt.Fprintf(p.stderr, "flows: %s: %s\n", name, refused(stats))
+	if rest := rest(&stats); rest != "" {
+		fmt.Fprintf(p.stderr, "flows: %s: %s\n", name, rest)
 	}
 	if err == nil {
 		return
@@ -122,7 +115,7 @@ func (p *program) fail(err error) {
 // flows tracks one capture. A damaged file gives the flows of its sound part,
 // and then the error.
 func (p *program) flows(views iter.Seq2[flowscope.PacketView, error], bar *progress) (flowscope.TrackerStats, error) {
-	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, p.cfg)
+	tracker, err := flowscope.NewFlowTracker(p.ex, p.cfg)
 	if err != nil {
 		return flowscope.TrackerStats{}, err
 	}
@@ -145,15 +138,26 @@ func (p *program) all(events []event) {
 	}
 }
 
-// refused is as in "3 of 124 packets belong to no flow: 2 not_ip, 1 truncated_tcp".
-func refused(stats flowscope.TrackerStats) string {
+// rest says what is in no flow, as in "of 124 packets, 3 are in no flow: 2
+// not_ip, 1 icmp_error"; "" if there is nothing to say.
+func rest(stats *flowscope.TrackerStats) string {
 	var why []string
-	for r, n := range stats.Refused {
+	sum := uint64(0)
+	add := func(n uint64, what string) {
 		if n > 0 {
-			why = append(why, fmt.Sprintf("%d %v", n, flowscope.Refusal(r)))
+			sum += n
+			why = append(why, fmt.Sprint(n, " ", what))
 		}
 	}
-	return fmt.Sprintf("%d of %d packets belong to no flow: %s", stats.PacketsUnmatched, stats.Packets, strings.Join(why, ", "))
+	for r, n := range stats.Refused {
+		add(n, flowscope.Refusal(r).String())
+	}
+	add(stats.PacketsRelated, "icmp_error")
+	add(stats.Fragments.Unused, "incomplete_datagram")
+	if sum == 0 {
+		return ""
+	}
+	return fmt.Sprintf("of %d packets, %d are in no flow: %s", stats.Packets, sum, strings.Join(why, ", "))
 }
 
 // ends are the two ends in the order of who began. The events of a flow's end

@@ -25,7 +25,7 @@ type table struct {
 }
 
 const (
-	numColumns  = 10
+	numColumns  = 11
 	firstNumber = 3
 	lastNumber  = 7
 )
@@ -36,7 +36,7 @@ func (t *table) flow(ev *event) {
 	if !t.begun {
 		t.begun = true
 		t.rows = append(t.rows, [numColumns]string{
-			"PROTO", "INITIATOR", "RESPONDER", "PKTS>", "<PKTS", "BYTES>", "<BYTES", "SECONDS", "END", "HISTORY",
+			"PROTO", "INITIATOR", "RESPONDER", "PKTS>", "<PKTS", "BYTES>", "<BYTES", "SECONDS", "END", "HISTORY", "TUNNEL",
 		})
 	}
 	s := ev.Stats
@@ -44,7 +44,7 @@ func (t *table) flow(ev *event) {
 	t.rows = append(t.rows, [numColumns]string{
 		ev.L4.String(), from, to,
 		fmt.Sprint(s.Packets[0]), fmt.Sprint(s.Packets[1]), fmt.Sprint(s.Bytes[0]), fmt.Sprint(s.Bytes[1]),
-		fmt.Sprintf("%.3f", s.End().Sub(s.Start()).Seconds()), ev.Reason.String(), ev.History.String(),
+		fmt.Sprintf("%.3f", s.End().Sub(s.Start()).Seconds()), ev.Reason.String(), ev.History.String(), ev.Stats.Through(),
 	})
 	if len(t.rows) >= tableRows {
 		t.flush()

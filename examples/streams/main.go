@@ -1,6 +1,6 @@
 // Command streams writes what each side of each TCP connection said.
 //
-//	streams [-json] [-idle D] [-o DIR] [FILE...]
+//	streams [-json] [-idle D] [-no-encap] [-no-defrag] [-checksums MODE] [-o DIR] [FILE...]
 //
 // Each FILE is a pcap or pcapng file, plain or gzip; "-" is standard input.
 // Without a file it reads a small capture that is built in.
@@ -8,6 +8,11 @@
 // how many bytes, their SHA-256, and the gaps. With -o, the bytes of each side go
 // into a file of their own in DIR, and the gaps, if any, into one beside it whose
 // name ends in .gaps, a line each: offset and length. Gaps are never filled.
+//
+// It looks into tunnels and puts fragments together unless told otherwise.
+//
+// The exit status is 0; 1 if a file is damaged or missing, after the streams of
+// its sound part; 2 if the command line is wrong.
 package main
 
 import (
@@ -24,9 +29,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/examples/internal/options"
 	"github.com/flowscope-go/flowscope/examples/internal/sample"
 )
 
@@ -35,10 +40,20 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("streams", flag.ContinueOnError)
 	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, "usage: streams [-json]", options.Usage, "[-o DIR] [FILE...]")
+		flags.PrintDefaults()
+	}
 	asJSON := flags.Bool("json", false, "print one JSON object a line")
-	idle := flags.Duration("idle", 0, "end flows that are silent for this long, whatever their kind (0: the defaults)")
+	opts := options.Add(flags)
 	dir := flags.String("o", "", "write the bytes of each side to a file in this directory")
-	if err := flags.Parse(args); err != nil {
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	case opts.Idle < 0:
+		fmt.Fprintln(stderr, "streams: -idle must not be negative")
 		return 2
 	}
 	if *dir != "" {
@@ -49,11 +64,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	out := bufio.NewWriter(stdout)
 	defer out.Flush()
+	cfg := opts.Config(flowscope.EventData, flowscope.EventGap, flowscope.EventEnded)
 	r := &report{out: out, json: *asJSON, dir: *dir}
 	status := 0
 	one := func(name string, packets iter.Seq2[flowscope.PacketView, error]) {
 		r.name = strings.TrimSuffix(filepath.Base(name), filepath.Ext(name))
-		if err := r.capture(packets, config(*idle)); err != nil {
+		if err := r.capture(packets, opts.Extractor(), cfg); err != nil {
 			fmt.Fprintf(stderr, "streams: %s: %v\n", name, err)
 			status = 1
 		}
@@ -65,18 +81,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 		one(name, flowscope.OpenCapture(name))
 	}
 	return status
-}
-
-func config(idle time.Duration) flowscope.Config {
-	cfg := flowscope.Config{
-		Events: flowscope.Events(flowscope.EventData, flowscope.EventGap, flowscope.EventEnded),
-	}
-	if idle != 0 {
-		cfg.OpeningTimeout, cfg.EstablishedTimeout, cfg.ClosingTimeout = idle, idle, idle
-		cfg.UDPTimeout, cfg.ICMPTimeout, cfg.OtherTimeout = idle, idle, idle
-		cfg.LingerTimeout = max(idle, 60*time.Second)
-	}
-	return cfg
 }
 
 // side is what is kept of one side of a connection: its bytes are not.
@@ -103,8 +107,8 @@ type report struct {
 
 // capture reports the streams of one capture. A damaged file gives those of its
 // sound part, and then the error.
-func (r *report) capture(packets iter.Seq2[flowscope.PacketView, error], cfg flowscope.Config) error {
-	drv, err := flowscope.NewFlowDriverWithState[flowscope.FiveTupleKey, sides](flowscope.FiveTuple{}, nil, cfg, nil)
+func (r *report) capture(packets iter.Seq2[flowscope.PacketView, error], ex flowscope.FlowExtractor[flowscope.FiveTupleKey], cfg flowscope.Config) error {
+	drv, err := flowscope.NewFlowDriverWithState[flowscope.FiveTupleKey, sides](ex, nil, cfg, nil)
 	if err != nil {
 		return err
 	}
@@ -191,6 +195,7 @@ func (r *report) line(ev *event, k flowscope.FlowSide, s *side) {
 		err = json.NewEncoder(r.out).Encode(struct {
 			Initiator string     `json:"initiator"`
 			Responder string     `json:"responder"`
+			Tunnel    string     `json:"tunnel,omitempty"`
 			Side      string     `json:"side"`
 			Length    int64      `json:"length"`
 			SHA256    string     `json:"sha256"`
@@ -198,7 +203,7 @@ func (r *report) line(ev *event, k flowscope.FlowSide, s *side) {
 			Conflicts uint64     `json:"conflicts"`
 			Anchored  bool       `json:"anchored"`
 			Reason    string     `json:"reason"`
-		}{from.String(), to.String(), k.String(), s.length, sum, append([][2]int64{}, s.gaps...), conflicts, anchored, ev.Reason.String()})
+		}{from.String(), to.String(), ev.Stats.Through(), k.String(), s.length, sum, append([][2]int64{}, s.gaps...), conflicts, anchored, ev.Reason.String()})
 	} else {
 		_, err = fmt.Fprintf(r.out, "%-28v %-28v %-9v %10d bytes  %s  gaps %v\n", from, to, k, s.length, sum[:16], s.gaps)
 	}

@@ -30,6 +30,10 @@ type Packet struct {
 	Peeled   Peel   // every kind of encapsulation that was peeled off on the way
 	TunnelID uint32 // identifier of Tunnel: what it is depends on the kind, and 0 is none
 
+	// InnerEthernet says where the innermost Ethernet header begins that a tunnel carried: in bytes before the end of
+	// the frame. 0 if no tunnel carried one.
+	InnerEthernet uint32
+
 	// fromTransport says where the transport header begins, for Checksum: in bytes before the end of the frame,
 	// since that is the capacity of a part of it. 0 is unknown: none was read, or the frame ends there.
 	fromTransport uint32

@@ -32,6 +32,9 @@ func (w *Peeler) inside(p *Packet) Status {
 			p.VLAN, p.VLANs = outer.VLAN, outer.VLANs
 		}
 		p.enter(in.kind, in.id)
+		if in.ethernet {
+			p.InnerEthernet = uint32(cap(in.b) + ethernetHeader)
+		}
 		status := w.through(p, in)
 		switch {
 		case status == TooManyTunnels, p.Family != 0 && p.Tunnels > w.depth:
@@ -45,6 +48,11 @@ func (w *Peeler) inside(p *Packet) Status {
 		// back from the end of the frame.
 		if p.fromTransport != 0 {
 			p.fromTransport += outer.afterPayload()
+		}
+		if p.InnerEthernet != 0 {
+			p.InnerEthernet += outer.afterPayload()
+		} else {
+			p.InnerEthernet = outer.InnerEthernet
 		}
 		if status != OK {
 			return status

@@ -52,11 +52,15 @@ func (w *Peeler) provider(p *Packet, next uint16, b []byte, cut int) (uint16, []
 	switch kind {
 	case MPLS:
 		in, status := w.mpls(p, b, cut)
+		if in.ethernet {
+			p.InnerEthernet = uint32(cap(in.b) + ethernetHeader)
+		}
 		return in.next, in.b, in.cut, status
 	case PPPoE:
 		id, next, b, cut, status = pppoe(b, cut)
 	case PBB:
 		id, next, b, status = pbb(p, b)
+		p.InnerEthernet = uint32(cap(b) + ethernetHeader)
 	default:
 		next, b, status = vnTag(b)
 	}

@@ -6,7 +6,8 @@ import "math"
 // what it lets go.
 func (t *Table[V]) Expire(now int64) { t.advance(now, math.MaxInt) }
 
-// Clear forgets everything and returns all memory, as at the end of a capture. Time goes on.
+// Clear forgets everything, time included, and returns all memory, as at the end of a capture: that of the next
+// one may lie anywhere.
 func (t *Table[V]) Clear() {
 	t.endLoan()
 	for t.age.len > 0 {
@@ -17,6 +18,7 @@ func (t *Table[V]) Clear() {
 	}
 	t.memory.release(math.MaxInt)
 	t.shrinkIndex(0)
+	t.now, t.reviewed = math.MinInt64, math.MinInt64
 }
 
 // advance begins a call: the loan of the last one ends, time passes, and at most n datagrams leave and

@@ -53,6 +53,15 @@ func (c *Conn) Answered() bool { return c.half[0].has(seen) && c.half[1].has(see
 // so that Reuses must be asked about every segment and not only about SYNs.
 func (c *Conn) Waiting() bool { return c.nothers != 0 }
 
+// Sent reports whether a segment of that number may have come from side i: the
+// number lies between its SYN and the highest seen. Of a side that was not seen
+// nothing is known, and anything may be.
+func (c *Conn) Sent(i Side, seq uint32) bool {
+	h := &c.half[i&1]
+	pos := h.pos(seq)
+	return !h.has(anchored) || pos >= -1 && pos <= h.end
+}
+
 // Abort ends the connection from outside.
 func (c *Conn) Abort() { c.state = Aborted }
 

@@ -1,0 +1,386 @@
+package flowscope
+
+import (
+	"fmt"
+	"math/bits"
+	"time"
+
+	"github.com/flowscope-go/flowscope/internal/decode"
+)
+
+// Combinators: functions that make an extractor see the packet inside a tunnel,
+// or make the tunnel a part of the key. All of them are masks over one walk
+// through the headers, so they can be nested in any order and read each header
+// once. What is between the Ethernet header and the innermost packet:
+//
+//	| Ethernet | VLAN | IP | UDP 4789 | VXLAN 77 | Ethernet | IP | TCP | GET / |
+//	  FiveTuple{}                            the outer UDP flow
+//	  InnerVXLAN(FiveTuple{})                the TCP flow; what is not in VXLAN is refused
+//	  AutoDetectEncap(FiveTuple{})           the TCP flow; what is in no tunnel is itself
+//	  PerTunnel(AutoDetectEncap(FiveTuple{}))  the TCP flow of network 77
+//
+// They act on what FiveTuple, IPPair and MACPair read. An extractor of the
+// caller's own that asks one of these inside its Extract, with the view that it
+// was given, is led to the innermost packet too. One that reads v.Frame by itself
+// sees the frame as it came.
+
+// Encap is a set of encapsulations.
+type Encap uint32
+
+// The encapsulations that can be peeled off. VLAN tags, up to four, always are.
+const (
+	EncapMPLS       = Encap(decode.PeelMPLS)       // label stacks: behind Ethernet, GRE, IP, VXLAN-GPE, Geneve
+	EncapPseudoWire = Encap(decode.PeelPseudoWire) // Ethernet in an MPLS label stack (RFC 4448); needs EncapMPLS
+	EncapPPPoE      = Encap(decode.PeelPPPoE)
+	EncapPBB        = Encap(decode.PeelPBB)   // 802.1ah
+	EncapVNTag      = Encap(decode.PeelVNTag) // the predecessor of 802.1BR
+	EncapIPIP       = Encap(decode.PeelIPIP)  // IPv4 and IPv6 in IPv4 and IPv6, 6in4 included
+	EncapGRE        = Encap(decode.PeelGRE)   // with NVGRE, Ethernet, ERSPAN I to III, PPP, and PPTP's version 1
+	EncapEtherIP    = Encap(decode.PeelEtherIP)
+	EncapVXLAN      = Encap(decode.PeelVXLAN)
+	EncapVXLANGPE   = Encap(decode.PeelVXLANGPE)
+	EncapGeneve     = Encap(decode.PeelGeneve)
+	EncapGTPU       = Encap(decode.PeelGTPU)
+	EncapTeredo     = Encap(decode.PeelTeredo)
+	EncapAYIYA      = Encap(decode.PeelAYIYA)
+	EncapL2TP       = Encap(decode.PeelL2TP) // version 2, data messages
+
+	// AllEncaps is all of them, NoEncaps none. NoEncaps is not zero, since zero
+	// in EncapOptions stands for all.
+	AllEncaps = Encap(decode.PeelAll)
+	NoEncaps  = Encap(1 << 31)
+)
+
+// EncapOptions say what AutoDetectEncapWith may peel off. The zero value is what
+// AutoDetectEncap does.
+type EncapOptions struct {
+	// Encaps may be peeled off; 0 is AllEncaps.
+	Encaps Encap
+	// Depth is how many tunnel headers may be nested, 1 to 32, an MPLS label
+	// stack being one. What is nested deeper is refused as
+	// RefusedTooManyTunnels. 0 is 4.
+	Depth int
+	// Ports say which UDP ports, of either end, mean which tunnel. nil is
+	// DefaultTunnelPorts(); an empty slice is none.
+	Ports []TunnelPort
+}
+
+// TunnelPort says that a UDP port means a tunnel: one of TunnelVXLAN,
+// TunnelVXLANGPE, TunnelGeneve, TunnelGTPU, TunnelTeredo, TunnelAYIYA and
+// TunnelL2TP; others are ignored. What is on the port and is no such tunnel stays
+// a UDP flow.
+type TunnelPort struct {
+	Port   uint16
+	Tunnel Tunnel
+}
+
+// DefaultTunnelPorts are the registered ports, and 8472, which Linux took for
+// VXLAN before it had one.
+func DefaultTunnelPorts() []TunnelPort {
+	ports := decode.DefaultPorts()
+	out := make([]TunnelPort, len(ports))
+	for i, p := range ports {
+		out[i] = TunnelPort{Port: p.Number, Tunnel: Tunnel(p.Kind)}
+	}
+	return out
+}
+
+// AutoDetectEncap shows the extractor inside the innermost packet that can be
+// reached through any nesting of tunnels, four deep. What is in no tunnel is
+// shown as it is. A tunnel is believed if its header is right and an IP header
+// is inside: a UDP flow on port 4789 that is not VXLAN stays a UDP flow.
+func AutoDetectEncap[K comparable](inner FlowExtractor[K]) FlowExtractor[K] {
+	return AutoDetectEncapWith(inner, EncapOptions{})
+}
+
+// AutoDetectEncapWith is AutoDetectEncap with options.
+func AutoDetectEncapWith[K comparable](inner FlowExtractor[K], o EncapOptions) FlowExtractor[K] {
+	d := decode.Options{Peel: decode.Peel(o.Encaps), Depth: o.Depth}
+	if o.Encaps == 0 {
+		d.Peel = decode.PeelAll
+	}
+	if o.Ports == nil {
+		d.Ports = decode.DefaultPorts()
+	}
+	for _, p := range o.Ports {
+		d.Ports = append(d.Ports, decode.Port{Number: p.Port, Kind: decode.Tunnel(p.Tunnel)})
+	}
+	return peel(inner, d, 0)
+}
+
+// StripVLAN shows the extractor inside what is behind VLAN tags. The built-in
+// extractors skip up to four tags anyway, so for them it changes nothing; it is
+// there so that a program can say what it means.
+func StripVLAN[K comparable](inner FlowExtractor[K]) FlowExtractor[K] {
+	return peel(inner, decode.Options{}, 0)
+}
+
+// StripMPLS shows the extractor inside the packet behind an MPLS label stack of
+// up to 17 labels, also that of an Ethernet pseudo-wire, and refuses what has no
+// labels.
+func StripMPLS[K comparable](inner FlowExtractor[K]) FlowExtractor[K] {
+	return peel(inner, decode.Options{Peel: decode.PeelMPLS | decode.PeelPseudoWire}, decode.PeelMPLS)
+}
+
+// InnerVXLAN shows the extractor inside the packet in a VXLAN tunnel (RFC 7348),
+// and refuses what is in none. Without ports the port is 4789.
+func InnerVXLAN[K comparable](inner FlowExtractor[K], ports ...uint16) FlowExtractor[K] {
+	return peel(inner, overUDP(decode.PeelVXLAN, decode.VXLAN, 4789, ports), decode.PeelVXLAN)
+}
+
+// InnerGTPU shows the extractor inside the packet in a GTP-U tunnel (3GPP TS
+// 29.281), and refuses what is in none. Without ports the port is 2152.
+func InnerGTPU[K comparable](inner FlowExtractor[K], ports ...uint16) FlowExtractor[K] {
+	return peel(inner, overUDP(decode.PeelGTPU, decode.GTPU, 2152, ports), decode.PeelGTPU)
+}
+
+// InnerGRE shows the extractor inside the packet in a GRE tunnel (RFC 2784, RFC
+// 2890), be it IP, MPLS, Ethernet, NVGRE, ERSPAN or PPP, and refuses what is in
+// none.
+func InnerGRE[K comparable](inner FlowExtractor[K]) FlowExtractor[K] {
+	return peel(inner, decode.Options{Peel: decode.PeelGRE}, decode.PeelGRE)
+}
+
+func overUDP(mask decode.Peel, kind decode.Tunnel, standard uint16, ports []uint16) decode.Options {
+	if len(ports) == 0 {
+		ports = []uint16{standard}
+	}
+	o := decode.Options{Peel: mask}
+	for _, n := range ports {
+		o.Ports = append(o.Ports, decode.Port{Number: n, Kind: kind})
+	}
+	return o
+}
+
+// combinator is an extractor that another one is in.
+type combinator[K comparable] interface {
+	timer() func(K) time.Duration
+}
+
+// peeling shows the extractor inside the innermost packet.
+type peeling[K comparable] struct {
+	inner   FlowExtractor[K]
+	hash    hasher[K]
+	options decode.Options
+	want    decode.Peel // what is refused without
+	via     *via
+}
+
+// peel makes one combinator of several: what any of them may peel off, they all
+// may.
+func peel[K comparable](inner FlowExtractor[K], o decode.Options, want decode.Peel) FlowExtractor[K] {
+	if p, ok := inner.(peeling[K]); ok {
+		inner = p.inner
+		o.Peel |= p.options.Peel
+		o.Ports = append(o.Ports, p.options.Ports...)
+		o.Depth = max(o.Depth, p.options.Depth)
+		want |= p.want
+	}
+	if o.Ports == nil {
+		o.Ports = []decode.Port{}
+	}
+	return peeling[K]{inner: inner, hash: hasherOf(inner), options: o, want: want, via: &via{peel: decode.NewPeeler(o)}}
+}
+
+// Extract implements FlowExtractor.
+func (e peeling[K]) Extract(v PacketView, x *Extracted[K]) bool {
+	switch {
+	case v.via == nil:
+		v.via = e.via
+	case v.via.peel == nil:
+		v.via.peel = e.via.peel // of a datagram, which is the tracker's
+	}
+	ok := e.inner.Extract(v, x)
+	if e.want == 0 {
+		return ok
+	}
+	if x.notes&noteUnread != 0 {
+		x.look(&v)
+	}
+	if st := x.packet.Require(e.want, decode.OK); ok && st != decode.OK {
+		x.Refused = Refusal(st)
+		return false
+	}
+	return ok
+}
+
+func (e peeling[K]) hashKey(k *K, seed uint64) uint64 { return e.hash.hashKey(k, seed) }
+
+func (e peeling[K]) timer() func(K) time.Duration { return timerOf(e.inner) }
+
+// Tunnel is a kind of encapsulation. The zero value is none.
+type Tunnel uint8
+
+// The kinds, with their identifiers. Those of one direction are chosen by its
+// receiver, and differ from those of the other: they are in FlowStats but not in
+// TunnelKey, where they would make each direction a flow of its own.
+const (
+	NoTunnel       = Tunnel(decode.NoTunnel)
+	TunnelMPLS     = Tunnel(decode.MPLS)     // the bottom label, of one direction
+	TunnelPPPoE    = Tunnel(decode.PPPoE)    // the session
+	TunnelPBB      = Tunnel(decode.PBB)      // the service instance
+	TunnelVNTag    = Tunnel(decode.VNTag)    // 0
+	TunnelIPIP     = Tunnel(decode.IPIP)     // 0
+	TunnelGRE      = Tunnel(decode.GRE)      // the key, or 0
+	TunnelNVGRE    = Tunnel(decode.NVGRE)    // the virtual subnet
+	TunnelERSPAN   = Tunnel(decode.ERSPAN)   // the session
+	TunnelPPTP     = Tunnel(decode.PPTP)     // the call, of one direction
+	TunnelEtherIP  = Tunnel(decode.EtherIP)  // 0
+	TunnelVXLAN    = Tunnel(decode.VXLAN)    // the network
+	TunnelVXLANGPE = Tunnel(decode.VXLANGPE) // the network
+	TunnelGeneve   = Tunnel(decode.Geneve)   // the network
+	TunnelGTPU     = Tunnel(decode.GTPU)     // the endpoint, of one direction
+	TunnelTeredo   = Tunnel(decode.Teredo)   // 0
+	TunnelAYIYA    = Tunnel(decode.AYIYA)    // 0
+	TunnelL2TP     = Tunnel(decode.L2TP)     // tunnel and session, 16 bits each, of one direction
+)
+
+// String is a short name, such as "vxlan".
+func (t Tunnel) String() string { return decode.Tunnel(t).String() }
+
+// TunnelKey is the key of PerTunnel: another key and the tunnel around it.
+type TunnelKey[K comparable] struct {
+	Inner K
+	// Tunnel and ID are those of the innermost tunnel that has an identifier,
+	// or if none has, of the innermost. ID is 0 for kinds whose identifiers are
+	// those of one direction.
+	Tunnel Tunnel
+	ID     uint32
+}
+
+// Through is the tunnel in words, as in "vxlan:77", or "gtpu" if there is no
+// identifier, or "" for no tunnel.
+func (k TunnelKey[K]) Through() string { return through(k.Tunnel, k.ID) }
+
+func through(kind Tunnel, id uint32) string {
+	switch {
+	case kind == NoTunnel:
+		return ""
+	case id == 0:
+		return kind.String()
+	}
+	return fmt.Sprintf("%v:%d", kind, id)
+}
+
+// String is the inner key and the tunnel, as in "tcp 10.0.0.1:1234 <->
+// 10.0.0.2:80 in vxlan:77".
+func (k TunnelKey[K]) String() string {
+	if k.Tunnel == NoTunnel {
+		return fmt.Sprint(k.Inner)
+	}
+	return fmt.Sprint(k.Inner, " in ", k.Through())
+}
+
+// PerTunnel puts the tunnel beside the key of another extractor, so that equal
+// addresses of different tenants are different flows. It is of use around a
+// combinator that peels tunnels off: PerTunnel(AutoDetectEncap(FiveTuple{})).
+// Where the two directions of a conversation use different networks or keys, as
+// some do, each is a flow of its own; without PerTunnel they are one.
+func PerTunnel[K comparable](inner FlowExtractor[K]) FlowExtractor[TunnelKey[K]] {
+	return perTunnel[K]{inner, hasherOf(inner)}
+}
+
+type perTunnel[K comparable] struct {
+	inner FlowExtractor[K]
+	hash  hasher[K]
+}
+
+// Extract implements FlowExtractor.
+func (e perTunnel[K]) Extract(v PacketView, x *Extracted[TunnelKey[K]]) bool {
+	in, ok := within(e.inner, v, x)
+	k := TunnelKey[K]{Tunnel: Tunnel(x.packet.Tunnel)}
+	if x.packet.Tunnel.BothWays() {
+		k.ID = x.packet.TunnelID
+	}
+	if x.notes&noteQuote != 0 {
+		x.quote.key = k
+		x.quote.key.Inner = in.quote.key
+	}
+	k.Inner = in.Key
+	x.Key = k
+	return ok
+}
+
+func (e perTunnel[K]) hashKey(k *TunnelKey[K], seed uint64) uint64 {
+	h := e.hash.hashKey(&k.Inner, seed)
+	if k.Tunnel == NoTunnel {
+		return h
+	}
+	return mix(h, uint64(k.ID)<<8|uint64(k.Tunnel), seed)
+}
+
+func (e perTunnel[K]) timer() func(TunnelKey[K]) time.Duration {
+	inner := timerOf(e.inner)
+	if inner == nil {
+		return nil
+	}
+	return func(k TunnelKey[K]) time.Duration { return inner(k.Inner) }
+}
+
+// FlowLabelKey is the key of FlowLabel: another key and the IPv6 flow label.
+type FlowLabelKey[K comparable] struct {
+	Inner K
+	Label uint32 // 20 bits; 0 for IPv4
+}
+
+// String is the inner key and the label, as in "tcp [::1]:1234 <-> [::2]:80
+// label 74565".
+func (k FlowLabelKey[K]) String() string { return fmt.Sprint(k.Inner, " label ", k.Label) }
+
+// FlowLabel puts the flow label (RFC 6437) of the packet that the extractor
+// inside reads beside its key. The two directions of a conversation mostly have
+// different labels, and are flows of their own then.
+func FlowLabel[K comparable](inner FlowExtractor[K]) FlowExtractor[FlowLabelKey[K]] {
+	return flowLabel[K]{inner, hasherOf(inner)}
+}
+
+type flowLabel[K comparable] struct {
+	inner FlowExtractor[K]
+	hash  hasher[K]
+}
+
+// Extract implements FlowExtractor.
+func (e flowLabel[K]) Extract(v PacketView, x *Extracted[FlowLabelKey[K]]) bool {
+	in, ok := within(e.inner, v, x)
+	x.notes &^= noteQuote // its label need not be that of the flow
+	x.Key = FlowLabelKey[K]{Inner: in.Key, Label: x.packet.FlowLabel}
+	return ok
+}
+
+func (e flowLabel[K]) hashKey(k *FlowLabelKey[K], seed uint64) uint64 {
+	return mix(e.hash.hashKey(&k.Inner, seed), uint64(k.Label), seed)
+}
+
+func (e flowLabel[K]) timer() func(FlowLabelKey[K]) time.Duration {
+	inner := timerOf(e.inner)
+	if inner == nil {
+		return nil
+	}
+	return func(k FlowLabelKey[K]) time.Duration { return inner(k.Inner) }
+}
+
+// within asks an extractor of another key, and copies all but the key. What it
+// wrote into is made once and hangs on x.
+func within[K, L comparable](inner FlowExtractor[K], v PacketView, x *Extracted[L]) (*Extracted[K], bool) {
+	in, ok := x.scratch.(*Extracted[K])
+	if !ok {
+		in = new(Extracted[K])
+		x.scratch = in
+	}
+	in.clear()
+	ok = inner.Extract(v, in)
+	if in.notes&noteUnread != 0 {
+		in.look(&v)
+	}
+	x.Payload, x.Missing, x.TCP, x.Orientation = in.Payload, in.Missing, in.TCP, in.Orientation
+	x.L4, x.HasTCP, x.Refused = in.L4, in.HasTCP, in.Refused
+	x.notes, x.status, x.packet = in.notes, in.status, in.packet
+	x.quote.orientation, x.quote.tcp, x.quote.seq = in.quote.orientation, in.quote.tcp, in.quote.seq
+	return in, ok
+}
+
+// mix makes a hash depend on one more word.
+func mix(h, word, seed uint64) uint64 {
+	hi, lo := bits.Mul64(h^word, seed|1)
+	return hi ^ lo ^ h
+}
