@@ -26,7 +26,8 @@ const (
 	// datagram goes to its flow with its last fragment, and counts there as many
 	// packets and bytes as its frames were. What never becomes complete is counted
 	// in FragmentStats; its first fragment, which names the flow, counts there as a
-	// packet at once, without its payload, unless it would begin a TCP flow.
+	// packet at once, without its payload, unless it would begin a TCP flow or may
+	// hold a tunnel.
 	FragmentsReassemble FragmentPolicy = iota
 	// FragmentsIgnore leaves fragments as they are: the first one is a packet of
 	// its flow, of which it holds some payload, and the others are refused.
@@ -61,15 +62,16 @@ type fragments struct {
 	told   uint64 // losses that were made anomalies: to limits,
 	late   uint64 // and to time
 
-	via via    // of the datagram at hand,
-	raw []byte // and the same as a frame, for extractors that read frames
+	via   via    // of the datagram at hand,
+	raw   []byte // and the same as a frame, for extractors that read frames
+	inner []byte // a fragment that was in a datagram
 }
 
 // firstFragment is what is kept of the fragment at offset 0.
 type firstFragment struct {
 	packet  decode.Packet
-	wire    int
-	counted bool // in its flow already
+	counted uint64 // frames in its flow already,
+	wire    int    // and their length
 }
 
 func newFragments(cfg *Config, seed uint64) *fragments {
@@ -155,8 +157,8 @@ func (t *FlowTracker[K, S]) fragment(v *PacketView, ok bool, wire int) (fate, in
 			return isRefused, wire
 		}
 	}
-	counts := first && ok && (!x.HasTCP || t.find(&x.Key) != nil)
-	d, out := r.add(p, int64(t.clock.Now()), wire, counts)
+	counts := first && ok && x.notes&noteTunnel == 0 && (!x.HasTCP || t.find(&x.Key) != nil)
+	d, out := t.addFragment(wire, counts)
 	t.lost()
 	switch out {
 	case defrag.Complete:
@@ -174,7 +176,7 @@ func (t *FlowTracker[K, S]) fragment(v *PacketView, ok bool, wire int) (fate, in
 		}
 	}
 	if out == defrag.Duplicate || out == defrag.Conflict || !counts || !t.tally(wire, true) {
-		r.unused++
+		r.unused += t.frames
 	}
 	return isDone, wire
 }
@@ -186,22 +188,27 @@ func fateOf(ok bool) fate {
 	return isRefused
 }
 
-// add gives a fragment to the table.
-func (r *fragments) add(p *decode.Packet, now int64, wire int, counts bool) (defrag.Datagram[firstFragment], defrag.Outcome) {
+// addFragment gives the fragment at hand to the table.
+func (t *FlowTracker[K, S]) addFragment(wire int, counts bool) (defrag.Datagram[firstFragment], defrag.Outcome) {
+	p := &t.x.packet
 	f := defrag.Fragment{
 		Key: defrag.Key{
 			SrcHi: p.SrcHi, SrcLo: p.SrcLo, DstHi: p.DstHi, DstLo: p.DstLo,
 			Outer: uint64(p.Tunnel)<<32 | uint64(p.TunnelID),
 			ID:    p.FragmentID, VLAN: p.VLAN, Proto: p.FragmentProto, Family: p.Family,
 		},
-		Offset: int(p.FragmentOffset), Bytes: p.Fragment, Time: now, Wire: wire, More: p.MoreFragments, Cut: p.FragmentCut,
+		Offset: int(p.FragmentOffset), Bytes: p.Fragment, More: p.MoreFragments, Cut: p.FragmentCut,
+		Time: t.clock.Now(), Wire: wire, Frames: int(t.frames),
 	}
-	var kept *firstFragment
-	if f.Offset == 0 {
-		kept = &firstFragment{packet: *p, wire: wire, counted: counts}
-		kept.packet.Payload, kept.packet.Fragment = nil, nil
+	if f.Offset != 0 {
+		return t.fragments.table.Add(&f, nil)
 	}
-	return r.table.Add(&f, kept)
+	kept := firstFragment{packet: *p}
+	kept.packet.Payload, kept.packet.Fragment = nil, nil
+	if counts {
+		kept.counted, kept.wire = t.frames, wire
+	}
+	return t.fragments.table.Add(&f, &kept)
 }
 
 // whole makes a datagram the packet at hand. The fragments before the last were
@@ -211,10 +218,11 @@ func (t *FlowTracker[K, S]) whole(v *PacketView, d defrag.Datagram[firstFragment
 	r, x := t.fragments, &t.x
 	own := x.notes&noteUnread != 0
 	frames, wire := uint64(d.Frames), int(d.Wire)
-	if d.First.counted && !lastIsFirst {
-		frames, wire = frames-1, wire-d.First.wire
+	if !lastIsFirst {
+		frames, wire = frames-d.First.counted, wire-d.First.wire
 	}
-	r.unused -= frames - 1
+	r.unused -= frames - t.frames
+	t.frames = frames
 	r.via = via{first: &d.First.packet, data: d.Data}
 	v.Frame, v.WireLen, v.LinkType, v.via = d.Data, len(d.Data), LinkTypeRaw, &r.via
 	if own {
@@ -225,8 +233,16 @@ func (t *FlowTracker[K, S]) whole(v *PacketView, d defrag.Datagram[firstFragment
 	ok := t.ex.Extract(*v, x)
 	if x.notes&noteUnread != 0 {
 		x.look(v)
+		x.notes |= noteUnread
 	}
-	t.frames = frames
+	if x.notes&noteFragment != 0 {
+		// A tunnel's packet that is a fragment itself. It lies in memory that goes
+		// back to the table. The depth of tunnels bounds how often this happens.
+		r.inner = append(r.inner[:0], x.packet.Fragment...)
+		x.packet.Fragment = r.inner
+		x.Missing, x.Payload = x.Missing+len(x.Payload), nil
+		return t.fragment(v, ok, wire)
+	}
 	return fateOf(ok), wire
 }
 
@@ -274,7 +290,7 @@ func (t *FlowTracker[K, S]) expireFragments(all bool) {
 	}
 	if t.fragments.table.Expire(int64(t.clock.Now())); all {
 		t.fragments.table.Clear()
-		t.fragments.raw = nil
+		t.fragments.raw, t.fragments.inner = nil, nil
 	}
 	t.lost()
 }

@@ -130,6 +130,7 @@ type notes uint8
 const (
 	noteUnread   notes = 1 << iota // packet is not that of the view
 	noteFragment                   // it is a fragment, and its datagram is wanted whole
+	noteTunnel                     // the datagram may hold a tunnel, and so belong to another flow than the fragment
 	noteQuote                      // an ICMP error, with the key of the flow it is about in quote
 )
 
@@ -152,6 +153,9 @@ func (x *Extracted[K]) look(v *PacketView) {
 	x.status, x.notes = v.read(&x.packet), 0
 	if x.packet.Fragmented {
 		x.notes = noteFragment
+		if v.via != nil && v.via.peel != nil && v.via.peel.May(&x.packet) {
+			x.notes |= noteTunnel
+		}
 	}
 }
 

@@ -325,8 +325,32 @@ func (s *TrackerStats) Metrics(yield func(Metric) bool) {
 		!yield(Metric{Name: MetricFlowsActive, Help: "Live flows.", Value: float64(s.FlowsActive), Gauge: true}) ||
 		!yield(Metric{Name: "flowscope_flows_lingering", Help: "Ended flows kept for their late packets.", Value: float64(s.FlowsLingering), Gauge: true}) ||
 		!one("flowscope_clock_backward_total", "Stamps before the time already reached.", s.ClockBackward) ||
-		!one("flowscope_clock_jumps_total", "Leaps ahead that were confirmed.", s.ClockJumps) {
+		!one("flowscope_clock_suspects_total", "Stamps far ahead that were not believed at once.", s.ClockSuspects) ||
+		!one("flowscope_clock_jumps_total", "Leaps ahead that were confirmed.", s.ClockJumps) ||
+		!one("flowscope_anomalies_untold_total", "Anomalies beyond Config.MaxAnomalies in one call.", s.AnomaliesUntold) ||
+		!one("flowscope_packets_related_total", "ICMP errors about a known flow.", s.PacketsRelated) ||
+		!one("flowscope_fragments_total", "Fragments of IP datagrams.", s.Fragments.Frames) ||
+		!one("flowscope_datagrams_reassembled_total", "Datagrams put together.", s.Fragments.Datagrams) ||
+		!one("flowscope_fragments_duplicate_total", "Fragments all of whose bytes were there.", s.Fragments.Duplicates) ||
+		!one("flowscope_fragments_bad_total", "Fragments wrong in themselves.", s.Fragments.Bad) ||
+		!yield(Metric{Name: "flowscope_fragment_bytes", Help: "Memory of fragments.", Value: float64(s.Fragments.Bytes), Gauge: true}) {
 		return
+	}
+	for _, m := range []struct {
+		cause string
+		n     uint64
+	}{{"overlap", s.Fragments.Overlaps}, {"limit", s.Fragments.Limited}, {"cut", s.Fragments.Cut}, {"incomplete", s.Fragments.Incomplete}} {
+		if !yield(Metric{Name: "flowscope_datagrams_lost_total", Help: "Datagrams given up.", Label: "cause", LabelValue: m.cause, Value: float64(m.n)}) {
+			return
+		}
+	}
+	for _, m := range []struct {
+		verdict string
+		n       uint64
+	}{{"bad", s.ChecksumsBad}, {"partial", s.ChecksumsPartial}, {"unverified", s.ChecksumsUnknown}} {
+		if !yield(Metric{Name: "flowscope_checksums_total", Help: "Checksums that are not right.", Label: "verdict", LabelValue: m.verdict, Value: float64(m.n)}) {
+			return
+		}
 	}
 	for i, n := range s.Ended {
 		if r := EndReason(i); i != 0 && !yield(Metric{Name: MetricFlowsEnded, Help: "Flows ended.", Label: "reason", LabelValue: r.String(), Value: float64(n)}) {
@@ -359,6 +383,9 @@ func (s *DriverStats) Metrics(yield func(Metric) bool) {
 		{Name: "flowscope_stream_conflicts_total", Help: "Copies of the same bytes that differed.", Value: float64(s.Streams.Conflicts)},
 		{Name: MetricDroppedOOO, Help: "Segments dropped as out of order.", Value: float64(s.Streams.DroppedSegments)},
 		{Name: MetricDroppedOversize, Help: "Bytes dropped for want of room.", Value: float64(s.Streams.DroppedBytes)},
+		{Name: "flowscope_stream_late_segments_total", Help: "Segments whose bytes were given up before.", Value: float64(s.Late)},
+		{Name: "flowscope_stream_duplicate_segments_total", Help: "Segments that brought nothing new.", Value: float64(s.Duplicates)},
+		{Name: "flowscope_stream_budget_gaps_total", Help: "Times there was no room for early bytes.", Value: float64(s.BudgetGaps)},
 		{Name: "flowscope_stream_held_bytes", Help: "Memory of early bytes.", Value: float64(s.HeldBytes), Gauge: true},
 	} {
 		if !more || !yield(m) {

@@ -88,6 +88,34 @@ func TestTheTextIsWhatTheServerSaysItRead(t *testing.T) {
 	}
 }
 
+// Each server answers with the hash of what it read, so the capture carries its own truth.
+func TestStreamsInTunnelsAreWhatTheirServersRead(t *testing.T) {
+	dir := t.TempDir()
+	out, _ := play(t, 0, "-json", "-checksums", "auto", "-o", dir, captures+"tunnels.pcap")
+	sent, answers := map[string]bool{}, 0
+	for _, r := range records(t, out) {
+		if r.Side == "initiator" {
+			sent[r.SHA256] = true
+		}
+	}
+	files, _ := os.ReadDir(dir)
+	for _, f := range files {
+		b, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(b) == 2*sha256.Size+1 {
+			answers++
+			if !sent[strings.TrimSpace(string(b))] {
+				t.Errorf("%s was read by its server, and is the hash of no stream", b)
+			}
+		}
+	}
+	if len(sent) != 3 || answers != 3 {
+		t.Errorf("%d streams, %d answers", len(sent), answers)
+	}
+}
+
 func TestALineHasTheDocumentedFields(t *testing.T) {
 	out, _ := play(t, 0, "-json", captures+"http.pcap")
 	for line := range strings.Lines(out) {

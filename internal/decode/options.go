@@ -68,6 +68,10 @@ func NewPeeler(o Options) *Peeler {
 	return w
 }
 
+// May reports whether p, as read with this Peeler, may yet turn out to carry a tunnel: p is a fragment, and its
+// datagram was not looked into.
+func (w *Peeler) May(p *Packet) bool { return p.Fragmented && w.may(p) }
+
 // may reports whether p may carry a tunnel: false is certain, and nearly always the answer.
 func (w *Peeler) may(p *Packet) bool {
 	if p.Proto != protoUDP {

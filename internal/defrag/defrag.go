@@ -106,7 +106,7 @@ type Datagram[V any] struct {
 	Data []byte
 	// First is the value that came with the fragment at offset 0.
 	First *V
-	// Frames counts the fragments that were stored or ignored for it; Wire is the sum of their Wire.
+	// Frames is the sum of the Frames of the fragments that were stored or ignored for it, and Wire of their Wire.
 	Frames int
 	Wire   int64
 }
@@ -128,7 +128,7 @@ func (t *Table[V]) Add(f *Fragment, v *V) (Datagram[V], Outcome) {
 	case Complete:
 		return Datagram[V]{Data: t.lent, First: &t.done.value, Frames: t.done.frames, Wire: t.done.wire}, out
 	case Whole:
-		return Datagram[V]{Data: f.Bytes, First: v, Frames: 1, Wire: int64(f.Wire)}, out
+		return Datagram[V]{Data: f.Bytes, First: v, Frames: max(1, f.Frames), Wire: int64(f.Wire)}, out
 	}
 	return Datagram[V]{}, out
 }
@@ -149,7 +149,7 @@ func (t *Table[V]) add(f *Fragment, v *V) Outcome {
 			return NoRoom
 		}
 	}
-	d.frames++
+	d.frames += max(1, f.Frames)
 	d.wire += int64(f.Wire)
 	if d.dead {
 		return Tombstone

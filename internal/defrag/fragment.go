@@ -9,8 +9,9 @@ type Fragment struct {
 	Bytes []byte
 	// Time in nanoseconds, from any origin. The first fragment's starts the time-out.
 	Time int64
-	// Wire is the length of the frame that brought it, to be summed in Datagram.Wire.
-	Wire int
+	// Wire is the length of the frame that brought it, to be summed in Datagram.Wire. Frames is how many
+	// brought it, if it came in a datagram that was put together itself; 0 is 1.
+	Wire, Frames int
 	// More is the header's flag: this is not the last fragment.
 	More bool
 	// Cut: the capture holds less than the header promises. The datagram can never be
