@@ -81,6 +81,28 @@ func Example_extractor() {
 	// port 40764 1 packets
 }
 
+func Example_tunnels() {
+	inside := flowscope.PerTunnel(flowscope.AutoDetectEncap(flowscope.FiveTuple{}))
+	tracker, err := flowscope.NewFlowTracker(inside, flowscope.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for view, err := range flowscope.OpenCapture("testdata/captures/tunnels.pcap") {
+		if err != nil {
+			log.Fatal(err)
+		}
+		for _, ev := range tracker.Track(view) {
+			if ev.Kind == flowscope.EventEnded && ev.L4 == flowscope.L4TCP {
+				fmt.Println(ev.Key, ev.Stats.Packets)
+			}
+		}
+	}
+	// Output:
+	// tcp 198.51.100.1:40000 <-> 198.51.100.2:7000 in vxlan:77 [16 9]
+	// tcp 198.51.100.1:40000 <-> 198.51.100.2:7000 in vxlan:78 [11 9]
+	// tcp 192.0.2.1:40000 <-> 192.0.2.2:7000 [9 7]
+}
+
 // lineCounter is a Reassembler that counts lines, as far as the bytes come in order.
 type lineCounter struct {
 	next int64
