@@ -1,0 +1,93 @@
+package flowscope
+
+import (
+	"encoding/binary"
+
+	"github.com/dgryski/go-wyhash"
+
+	"github.com/flowscope-go/flowscope/internal/decode"
+)
+
+// Sharder says which of several workers a packet belongs to, each with a tracker
+// or driver of its own. It looks at the two addresses of the innermost packet, in
+// any order: ports would tell more, but the fragments of a datagram do not have
+// them. So both directions of a conversation, its fragments, what a tunnel carries
+// of it and the ICMP errors about it meet in one worker, and two hosts that only
+// talk to each other keep one worker busy. What has no addresses goes to worker 0.
+//
+//	                     +--> worker 0: FlowTracker
+//	packets --> Sharder -+--> worker 1: FlowTracker
+//	                     +--> ...
+//
+// It belongs to one goroutine. The same packets always get the same answers. It
+// remembers the fragments of tunnels, in 32 KiB: the first of a datagram says where
+// the others go. If one of them comes before the first, the datagram is not put
+// together.
+type Sharder struct {
+	n      uint64
+	peeler *decode.Peeler
+	// firsts has, at a place chosen by a datagram's hash, another part of that
+	// hash (upper half) and where the datagram went. A newer datagram displaces
+	// an older one.
+	firsts [4096]uint64
+}
+
+// NewSharder makes a Sharder for n workers; fewer than 1 count as 1.
+func NewSharder(n int) *Sharder {
+	const deepest = 32 // deeper than any tracker looks does no harm
+	return &Sharder{
+		n:      uint64(max(n, 1)),
+		peeler: decode.NewPeeler(decode.Options{Peel: decode.PeelAll, Depth: deepest}),
+	}
+}
+
+// Shard gives the worker of a packet, from 0 on.
+func (s *Sharder) Shard(v PacketView) int {
+	var p decode.Packet
+	decode.DecodeWith(&p, v.Frame, decode.Link(v.LinkType), v.WireLen, s.peeler)
+	if s.peeler.May(&p) {
+		return s.fragment(&p)
+	}
+	var q decode.Packet
+	if decode.Quoted(&p, &q) {
+		p = q
+	}
+	return s.worker(hashPair(&p, 0))
+}
+
+// worker takes the lower half of a hash: tables of flows take the upper half of
+// theirs, which has a seed of its own besides.
+func (s *Sharder) worker(h uint64) int { return int(uint64(uint32(h)) * s.n >> 32) }
+
+// fragment is for one of a datagram that may hold a tunnel. What is inside is in
+// the first fragment, as far as addresses are concerned.
+func (s *Sharder) fragment(p *decode.Packet) int {
+	h := hashPair(p, uint64(p.FragmentID)<<8|uint64(p.FragmentProto)|1<<63)
+	first := &s.firsts[h%uint64(len(s.firsts))]
+	if p.FragmentOffset != 0 {
+		if *first>>32 == h>>32 {
+			return int(uint32(*first))
+		}
+		return s.worker(hashPair(p, 0))
+	}
+	inside := *p
+	decode.ReassembledWith(&inside, p.Fragment, s.peeler)
+	worker := s.worker(hashPair(&inside, 0))
+	*first = h>>32<<32 | uint64(uint32(worker))
+	return worker
+}
+
+// hashPair hashes two addresses in order. The seed is no secret: an adversary who
+// wants a worker's whole attention needs no more than one pair of addresses.
+func hashPair(p *decode.Packet, seed uint64) uint64 {
+	aHi, aLo, bHi, bLo := p.SrcHi, p.SrcLo, p.DstHi, p.DstLo
+	if bHi < aHi || bHi == aHi && bLo < aLo {
+		aHi, aLo, bHi, bLo = bHi, bLo, aHi, aLo
+	}
+	var b [32]byte
+	binary.LittleEndian.PutUint64(b[0:], aHi)
+	binary.LittleEndian.PutUint64(b[8:], aLo)
+	binary.LittleEndian.PutUint64(b[16:], bHi)
+	binary.LittleEndian.PutUint64(b[24:], bLo)
+	return wyhash.Hash(b[:], seed)
+}
