@@ -3,22 +3,19 @@ package flowscope
 import (
 	"encoding/binary"
 	"fmt"
-	"runtime"
-	"slices"
 	"testing"
 	"time"
 
-	"github.com/dgryski/go-wyhash"
+	"github.com/flowscope-go/flowscope/internal/contest"
 )
 
-// The benchmarks measure as ratios: every round runs each contender on the same
-// packets, one after the other, and what is reported is the median of the
-// rounds. An absolute time says little on a machine that is shared.
+// round is how many packets a round has.
+const round = 1 << 12
 
-// traffic is a set of conversations of 50 byte messages, and an order in which
+// talks is a set of conversations of 50 byte messages, and an order in which
 // to visit them. Every visit is the next packet of one of them: with TCP first
 // the handshake, then data from either side in turn, each acknowledging the last.
-type traffic struct {
+type talks struct {
 	talks []talk
 	order []uint32
 	tcp   bool
@@ -34,8 +31,8 @@ const (
 	frameSize = 14 + 20 + 20 + message
 )
 
-func newTraffic(flows int, tcp bool) *traffic {
-	tr := &traffic{talks: make([]talk, flows), tcp: tcp}
+func newTalks(flows int, tcp bool) *talks {
+	tr := &talks{talks: make([]talk, flows), tcp: tcp}
 	const room = 128
 	memory := make([]byte, 2*flows*room)
 	for i := range tr.talks {
@@ -84,7 +81,7 @@ func build(f []byte, i, side int, tcp bool) {
 }
 
 // next is the next packet of the conversation.
-func (tr *traffic) next(i uint32) []byte {
+func (tr *talks) next(i uint32) []byte {
 	t := &tr.talks[i]
 	n := t.turn
 	t.turn++
@@ -107,113 +104,27 @@ func (tr *traffic) next(i uint32) []byte {
 	return f[:54+payload]
 }
 
-// floor does what no tracker can do without: it reads the header fields, hashes
-// them, finds a slot and touches it. Nothing else.
-type floor struct {
-	index []uint64
-	slots []floorSlot
-}
-
-type floorSlot struct {
-	key     [5]uint64
-	packets uint64
-	last    Timestamp
-	_       uint64
-}
-
-func newFloor(flows int) *floor {
-	n := 8
-	for n < 2*flows {
-		n *= 2
-	}
-	return &floor{index: make([]uint64, n), slots: make([]floorSlot, 0, flows)}
-}
-
-func (fl *floor) track(v PacketView) {
-	f := v.Frame
-	if len(f) < 54 || f[12] != 8 || f[13] != 0 || f[14] != 0x45 {
-		return
-	}
-	src, dst := uint64(binary.BigEndian.Uint32(f[26:])), uint64(binary.BigEndian.Uint32(f[30:]))
-	sport, dport := uint64(binary.BigEndian.Uint16(f[34:])), uint64(binary.BigEndian.Uint16(f[36:]))
-	if src > dst {
-		src, dst, sport, dport = dst, src, dport, sport
-	}
-	key := [5]uint64{0, 0xffff<<32 | src, 0, 0xffff<<32 | dst, sport<<48 | dport<<32 | uint64(f[23])}
-	var b [40]byte
-	for i, w := range key {
-		binary.LittleEndian.PutUint64(b[8*i:], w)
-	}
-	h := wyhash.Hash(b[:], 1)
-	mask := uint64(len(fl.index) - 1)
-	for i := h >> 32; ; i++ {
-		w := fl.index[i&mask]
-		if w == 0 {
-			fl.slots = append(fl.slots, floorSlot{key: key})
-			fl.index[i&mask] = h>>32<<32 | uint64(len(fl.slots))
-			return
-		}
-		if w>>32 == h>>32 {
-			if s := &fl.slots[uint32(w)-1]; s.key == key {
-				s.packets++
-				s.last = v.Timestamp
-				return
-			}
-		}
-	}
-}
-
-// contend runs the contenders on the same packets, round by round, and reports
-// each one's median time a packet and the median ratio to the first.
-func contend(b *testing.B, tr *traffic, names []string, track []func(PacketView)) {
+// established shows the contenders four packets of each conversation, and then makes a batch of random ones.
+func (tr *talks) established(contenders []contest.Contender[PacketView]) (next func() []PacketView) {
 	now := Timestamp(1)
 	for range 4 { // every flow is established before time is taken
 		for i := range tr.talks {
 			v := PacketView{Frame: tr.next(uint32(i)), Timestamp: now}
-			for _, f := range track {
-				f(v)
+			for _, c := range contenders {
+				c.Take(v)
 			}
 		}
 	}
-	const round = 1 << 12
-	memory := make([]byte, round*128)
-	views := make([]PacketView, round)
-	times := make([][]float64, len(track))
-	at := 0
-	runtime.GC()
-	for b.Loop() {
+	memory, views, at := make([]byte, round*128), make([]PacketView, round), 0
+	return func() []PacketView {
 		for i := range views {
 			now++
 			frame := tr.next(tr.order[at%len(tr.order)])
 			at++
 			views[i] = PacketView{Frame: append(memory[i*128:i*128], frame...), Timestamp: now}
 		}
-		for k, f := range track {
-			start := time.Now()
-			for i := range views {
-				f(views[i])
-			}
-			times[k] = append(times[k], float64(time.Since(start).Nanoseconds())/round)
-		}
+		return views
 	}
-	b.ReportMetric(0, "ns/op")
-	for k, name := range names {
-		b.ReportMetric(median(times[k]), name+"-ns/pkt")
-		if k > 0 {
-			diff, ratio := make([]float64, len(times[k])), make([]float64, len(times[k]))
-			for i := range diff {
-				diff[i], ratio[i] = times[k][i]-times[0][i], times[k][i]/times[0][i]
-			}
-			b.ReportMetric(median(diff), name+"-over-"+names[0]+"-ns/pkt")
-			b.ReportMetric(median(ratio), name+"/"+names[0])
-		}
-	}
-}
-
-func median(x []float64) float64 {
-	x = slices.Clone(x)
-	slices.Sort(x)
-	return x[len(x)/2]
 }
 
 // BenchmarkTrack compares a tracker with the floor, and with a driver that
@@ -225,13 +136,14 @@ func BenchmarkTrack(b *testing.B) {
 				if testing.Short() && flows > 1000 {
 					b.Skip("memory")
 				}
-				contend(b, newTraffic(flows, l4 == L4TCP), []string{"floor", "track", "driver", "data", "events"}, []func(PacketView){
-					newFloor(flows).track,
-					tracking(b, Config{MaxFlows: flows, Events: Events(EventEnded)}),
-					driving(b, Config{MaxFlows: flows, Events: Events(EventEnded)}),
-					driving(b, Config{MaxFlows: flows, Events: Events(EventData, EventEnded)}),
-					driving(b, Config{MaxFlows: flows}),
-				})
+				contenders := []contest.Contender[PacketView]{
+					flooring(flows),
+					tracking(b, "track", Config{MaxFlows: flows, Events: Events(EventEnded)}),
+					driving(b, "driver", Config{MaxFlows: flows, Events: Events(EventEnded)}),
+					driving(b, "data", Config{MaxFlows: flows, Events: Events(EventData, EventEnded)}),
+					driving(b, "events", Config{MaxFlows: flows}),
+				}
+				contest.Run(b, contenders, newTalks(flows, l4 == L4TCP).established(contenders))
 			})
 		}
 	}
@@ -245,7 +157,7 @@ func BenchmarkSweep(b *testing.B) {
 				b.Skip("memory")
 			}
 			t := mustTracker(b, Config{MaxFlows: flows})
-			tr := newTraffic(flows, false)
+			tr := newTalks(flows, false)
 			for i := range flows {
 				t.Track(PacketView{Frame: tr.next(uint32(i)), Timestamp: Timestamp(i)})
 			}
@@ -263,7 +175,7 @@ func BenchmarkSweep(b *testing.B) {
 // BenchmarkSYNFlood is a packet that makes a flow and evicts another.
 func BenchmarkSYNFlood(b *testing.B) {
 	t := mustTracker(b, Config{MaxFlows: 100_000})
-	frame := newTraffic(1, true).next(0)
+	frame := newTalks(1, true).next(0)
 	n := uint32(0)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -273,17 +185,19 @@ func BenchmarkSYNFlood(b *testing.B) {
 	}
 }
 
-func tracking(b *testing.B, cfg Config) func(PacketView) {
-	t := mustTracker(b, cfg)
-	return func(v PacketView) { t.Track(v) }
+func flooring(flows int) contest.Contender[PacketView] {
+	fl := contest.NewFloor(flows)
+	return contest.Contender[PacketView]{Name: "floor", Take: func(v PacketView) { fl.Take(v.Frame, int64(v.Timestamp)) }}
 }
 
-func driving(b *testing.B, cfg Config) func(PacketView) {
-	d, err := NewFlowDriver(FiveTuple{}, nil, cfg)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return func(v PacketView) { d.Track(v) }
+func tracking(tb testing.TB, name string, cfg Config) contest.Contender[PacketView] {
+	t := mustTracker(tb, cfg)
+	return contest.Contender[PacketView]{Name: name, Take: func(v PacketView) { t.Track(v) }}
+}
+
+func driving(tb testing.TB, name string, cfg Config) contest.Contender[PacketView] {
+	d := mustDriver(tb, cfg)
+	return contest.Contender[PacketView]{Name: name, Take: func(v PacketView) { d.Track(v) }}
 }
 
 func mustTracker(tb testing.TB, cfg Config) *FlowTracker[FiveTupleKey, struct{}] {
@@ -292,4 +206,12 @@ func mustTracker(tb testing.TB, cfg Config) *FlowTracker[FiveTupleKey, struct{}]
 		tb.Fatal(err)
 	}
 	return t
+}
+
+func mustDriver(tb testing.TB, cfg Config) *FlowDriver[FiveTupleKey, struct{}] {
+	d, err := NewFlowDriver(FiveTuple{}, nil, cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return d
 }

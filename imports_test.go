@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -36,12 +37,15 @@ var (
 	// everybodys are the rooms that every other room may use.
 	everybodys = []string{rooms + "invariants"}
 	// testAids are for tests alone.
-	testAids = []string{rooms + "frames"}
+	testAids = []string{rooms + "frames", rooms + "traffic", rooms + "contest"}
+	// programs are for those who work on the library.
+	programs = []string{rooms + "bench"}
 	// rootModules are the other modules that the root may use.
 	rootModules = []string{"github.com/dgryski/go-wyhash", "github.com/google/gopacket"}
 	// testModules are those that tests, and test aids, may use beyond these.
 	testModules = []string{
 		"github.com/google/gopacket", "github.com/google/gopacket/layers", "github.com/google/gopacket/pcapgo",
+		"github.com/google/gopacket/reassembly", "github.com/google/gopacket/tcpassembly",
 		"github.com/stretchr/testify/assert", "github.com/stretchr/testify/require",
 	}
 	// forbidden standard packages; fmt and errors are fine.
@@ -59,12 +63,20 @@ func dirFS(dir string) fstest.MapFS {
 			return err
 		case d.IsDir() && (slash == "examples" || slash == "testdata" || strings.HasPrefix(d.Name(), ".") && slash != "."):
 			return filepath.SkipDir
+		case d.IsDir() && slash != "." && isModule(name):
+			return filepath.SkipDir
 		case strings.HasSuffix(name, ".go"):
 			m[slash] = &fstest.MapFile{}
 		}
 		return nil
 	})
 	return m
+}
+
+// isModule reports whether a folder is a module of its own, with dependencies of its own.
+func isModule(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "go.mod"))
+	return err == nil
 }
 
 // inspectHouse names every fault of the files. A file without data is read from disk.
@@ -104,7 +116,8 @@ func inspectHouse(t *testing.T, files fstest.MapFS) (faults []string) {
 
 // isLibrary reports whether the file becomes part of a user's program.
 func isLibrary(name string) bool {
-	return !strings.HasSuffix(name, "_test.go") && !strings.HasPrefix(name, "internal/frames/")
+	own := module + "/" + path.Dir(name)
+	return !strings.HasSuffix(name, "_test.go") && !slices.Contains(testAids, own) && !slices.Contains(programs, own)
 }
 
 // mayImport says why a file may not import a package, or nothing.
@@ -121,7 +134,7 @@ func mayImport(name, what string) string {
 	switch {
 	case test && (what == own || what == module && dir == "." || slices.Contains(testModules, what) || slices.Contains(testAids, what)):
 		return ""
-	case strings.HasPrefix(name, "internal/frames/") && slices.Contains(testModules, what):
+	case slices.Contains(testAids, own) && (slices.Contains(testModules, what) || slices.Contains(rootModules, what)):
 		return ""
 	case dir == "." && slices.Contains(rootModules, what), slices.Contains(everybodys, what):
 		return ""

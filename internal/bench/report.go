@@ -1,0 +1,178 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// report is what the template is given.
+type report struct {
+	Date, Machine, Load, Rounds, CPU string
+	Commands, Raw                    string
+
+	results map[string][]result
+	idle    [][2]string
+}
+
+func (r *report) add(j job, out string) {
+	results, cpu := parse(out)
+	if cpu != "" {
+		r.CPU = cpu
+	}
+	r.results[j.name] = append(r.results[j.name], results...)
+	r.idle = append(r.idle, idle(out)...)
+	r.Commands += "    " + j.String() + "\n"
+	for line := range strings.Lines(out) {
+		if strings.HasPrefix(line, "Benchmark") {
+			r.Raw += "    " + j.name + ": " + strings.Join(strings.Fields(line), " ") + "\n"
+		}
+	}
+}
+
+// find gives the result of that name in another job, or nil.
+func (r *report) find(job, name string) *result {
+	for i := range r.results[job] {
+		if r.results[job][i].name == name {
+			return &r.results[job][i]
+		}
+	}
+	return nil
+}
+
+// Mix is the table of the mixes.
+func (r *report) Mix() string {
+	t := table{}
+	t.row("mix", "flows", "frame", "floor ns", "tracker", "driver", "events",
+		"tcpassembly", "reassembly", "fork's tcpassembly", "fork's reassembly")
+	for _, m := range r.results["mix"] {
+		t.row(m.parameter("mix"), grouped(m.parameter("flows")), grouped(m.parameter("frame")), whole(&m, "floor-ns/pkt"),
+			over(&m, "track"), over(&m, "driver"), over(&m, "events"),
+			peer(&m, "asm"), peer(r.find("mix-reassembly", m.name), "reasm"),
+			peer(r.find("fork", m.name), "asm"), peer(r.find("fork-reassembly", m.name), "reasm"))
+	}
+	return t.String()
+}
+
+// Capture is the table of the capture files, or nothing.
+func (r *report) Capture() string {
+	t := table{}
+	for i, m := range r.results["capture"] {
+		if i == 0 {
+			t.row("file", "floor ns", "tracker", "driver", "tcpassembly", "reassembly")
+		}
+		t.row(m.parameter("file"), whole(&m, "floor-ns/pkt"), over(&m, "track"), over(&m, "driver"),
+			peer(&m, "asm"), peer(r.find("capture-reassembly", m.name), "reasm"))
+	}
+	return t.String()
+}
+
+// Track is the table of established flows that are visited at random.
+func (r *report) Track() string {
+	t := table{}
+	t.row("flows", "protocol", "floor ns", "tracker", "driver", "data", "events")
+	for _, m := range r.results["track"] {
+		t.row(grouped(m.parameter("flows")), m.parameter("l4"), whole(&m, "floor-ns/pkt"),
+			over(&m, "track"), over(&m, "driver"), over(&m, "data"), over(&m, "events"))
+	}
+	return t.String()
+}
+
+// Flood is the table of a SYN flood at a full table.
+func (r *report) Flood() string {
+	t := table{}
+	t.row("flows", "floor ns", "tracker", "driver")
+	for _, m := range r.results["table"] {
+		if strings.HasPrefix(m.name, "Flood/") {
+			t.row(grouped(m.parameter("flows")), whole(&m, "floor-ns/pkt"), over(&m, "track"), over(&m, "driver"))
+		}
+	}
+	return t.String()
+}
+
+// Worst is the table of the slowest packets.
+func (r *report) Worst() string {
+	t := table{}
+	t.row("flows", "while", "median ns", "five worst, ns")
+	for _, m := range r.results["table"] {
+		if !strings.HasPrefix(m.name, "Worst/") {
+			continue
+		}
+		for _, phase := range []string{"fill", "use", "flood", "expire"} {
+			var worst []string
+			for i := range 5 {
+				worst = append(worst, whole(&m, fmt.Sprintf("%s-%d-ns", phase, i+1)))
+			}
+			t.row(grouped(m.parameter("flows")), phase, whole(&m, phase+"-median-ns"), strings.Join(worst, " "))
+		}
+	}
+	return t.String()
+}
+
+// Table is what the table of flows costs besides.
+func (r *report) Table() string {
+	t := table{}
+	t.row("what", "flows", "figure")
+	for _, m := range r.results["table"] {
+		flows := grouped(m.parameter("flows"))
+		switch kind, _, _ := strings.Cut(m.name, "/"); kind {
+		case "New":
+			t.row("a new "+m.parameter("what"), flows, fmt.Sprintf("%.1f ms, %.1f MB", m.metrics["ns/op"]/1e6, m.metrics["B/op"]/1e6))
+		case "Sweep":
+			t.row("a sweep that ends nothing", flows, whole(&m, "ns/op")+" ns")
+		case "SweepAll":
+			t.row("a sweep that ends everything", flows, whole(&m, "min-ns/flow")+" ns a flow")
+		}
+	}
+	for _, row := range r.idle {
+		t.row("an idle flow: "+row[0], "", row[1]+" bytes")
+	}
+	return t.String()
+}
+
+// over is what a contender takes beyond the floor, and the ratio.
+func over(m *result, name string) string {
+	ratio, ok := m.metrics[name+"/floor"]
+	if !ok {
+		return ""
+	}
+	s := fmt.Sprintf("%+.0f, x%.2f", m.metrics[name+"-over-floor-ns/pkt"], ratio)
+	if n := m.metrics[name+"-allocs/pkt"]; n >= 0.005 {
+		s += fmt.Sprintf(" (%.2f)", n)
+	}
+	return s
+}
+
+// peer is the ratio to the driver in the same run.
+func peer(m *result, name string) string {
+	if m == nil || m.metrics[name+"-ns/pkt"] == 0 {
+		return ""
+	}
+	s := fmt.Sprintf("%.1f", m.metrics[name+"-ns/pkt"]/m.metrics["driver-ns/pkt"])
+	if n := m.metrics[name+"-allocs/pkt"]; n >= 0.005 {
+		s += fmt.Sprintf(" (%.2f)", n)
+	}
+	return s
+}
+
+func whole(m *result, unit string) string { return strconv.Itoa(int(m.metrics[unit] + 0.5)) }
+
+// grouped writes a number with commas.
+func grouped(n string) string {
+	for i := len(n) - 3; i > 0; i -= 3 {
+		n = n[:i] + "," + n[i:]
+	}
+	return n
+}
+
+// table is a Markdown table. The first row is the head.
+type table struct{ rows []string }
+
+func (t *table) row(cells ...string) {
+	t.rows = append(t.rows, "| "+strings.Join(cells, " | ")+" |\n")
+	if len(t.rows) == 1 {
+		t.rows = append(t.rows, strings.Repeat("|---", len(cells))+"|\n")
+	}
+}
+
+func (t *table) String() string { return strings.Join(t.rows, "") }

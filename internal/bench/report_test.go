@@ -1,0 +1,71 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"text/template"
+)
+
+const output = `goos: linux
+cpu: Some CPU
+BenchmarkMix/mix=web/flows=100000/frame=1514-2  100  0 asm-B/pkt  0.083 asm-allocs/pkt  300 asm-ns/pkt  6.3 asm/floor  200 driver-ns/pkt  98.4 driver-over-floor-ns/pkt  2.04 driver/floor  0.08 driver-allocs/pkt  50.6 floor-ns/pkt
+BenchmarkNew/what=tracker/flows=1000000-2  5  4854428 ns/op  16788422 B/op  5 allocs/op
+BenchmarkSweepAll/flows=1000-16  5  374.8 min-ns/flow
+PASS
+`
+
+const idleOutput = `=== RUN   TestWhatAMillionFlowsTake
+=== RUN   TestWhatAMillionFlowsTake/UDP_in_a_tracker
+    idle_test.go:70: 312.9 bytes a flow
+=== RUN   TestWhatAMillionFlowsTake/TCP_in_a_driver
+    idle_test.go:70: 449.0 bytes a flow
+--- PASS: TestWhatAMillionFlowsTake (10.01s)
+    --- PASS: TestWhatAMillionFlowsTake/UDP_in_a_tracker (0.79s)
+    --- PASS: TestWhatAMillionFlowsTake/TCP_in_a_driver (1.59s)
+`
+
+func sample() *report {
+	r := &report{results: map[string][]result{}}
+	all := jobs("100", true)
+	r.add(all[0], output)
+	r.add(job{name: "mix-reassembly", dir: "."}, strings.ReplaceAll(output, "asm", "reasm"))
+	r.add(job{name: "table", dir: "."}, output)
+	r.add(job{name: "idle", dir: "."}, idleOutput)
+	return r
+}
+
+func TestTheTablesShowTheResults(t *testing.T) {
+	r := sample()
+	for _, c := range []struct{ name, got, want string }{
+		{"mix", r.Mix(), "| web | 100,000 | 1,514 | 51 |  | +98, x2.04 (0.08) |  | 1.5 (0.08) | 1.5 (0.08) |  |  |"},
+		{"table", r.Table(), "| a new tracker | 1,000,000 | 4.9 ms, 16.8 MB |"},
+		{"table", r.Table(), "| a sweep that ends everything | 1,000 | 375 ns a flow |"},
+		{"table", r.Table(), "| an idle flow: TCP in a driver |  | 449.0 bytes |"},
+	} {
+		if !strings.Contains(c.got, c.want+"\n") {
+			t.Errorf("%s: no row %q in\n%s", c.name, c.want, c.got)
+		}
+	}
+	if r.CPU != "Some CPU" || r.Capture() != "" {
+		t.Errorf("CPU %q, captures %q", r.CPU, r.Capture())
+	}
+}
+
+func TestThePageCanBeWritten(t *testing.T) {
+	tmpl, err := template.New("page").Parse(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := tmpl.Execute(&b, sample()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"| web | 100,000 |", "    mix: BenchmarkMix/", "go test -run '^$' -bench '^BenchmarkMix$' -benchtime 100x"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	if strings.Contains(b.String(), "## Captures") {
+		t.Error("a heading without a table")
+	}
+}
