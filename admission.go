@@ -316,7 +316,9 @@ func (t *FlowTracker[K, S]) tally(wire int, begin bool) bool {
 		return true
 	}
 	side := t.side(&s.Value)
-	t.count(s, side, wire)
+	if t.engine.tally(&s.Value.record, side, wire)&answered != 0 {
+		t.table.Join(s, queueRest)
+	}
 	if t.cfg.Events.Has(EventPacket) {
 		t.emitPacket(EventPacket, s, side, wire)
 	}
@@ -420,9 +422,8 @@ func (t *FlowTracker[K, S]) wrong(wire int) bool {
 		return false
 	}
 	side := t.side(&s.Value)
-	if f := &s.Value; f.bits&isTCP != 0 && f.letters[side]&letterC == 0 {
-		f.letters[side] |= letterC
-		f.history.once(letterC, side)
+	if s.Value.bits&isTCP != 0 {
+		s.Value.spell(letterC, side)
 	}
 	t.anomaly(AnomalyBadChecksum, s, side, 0, 1)
 	return true
@@ -464,7 +465,7 @@ func (t *FlowTracker[K, S]) related(wire int) bool {
 	}
 	t.stats.PacketsRelated += t.frames
 	f := &s.Value
-	side := f.forward ^ FlowSide(q.orientation)
+	side := f.forward() ^ FlowSide(q.orientation)
 	switch {
 	case f.bits&lingering != 0:
 	case q.tcp && f.bits&isTCP != 0 && !f.conn.Sent(tcp.Side(side), q.seq):

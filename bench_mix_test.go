@@ -1,4 +1,4 @@
-package flowscope
+package flowscope_test
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 
+	. "github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/contest"
 	"github.com/flowscope-go/flowscope/internal/traffic"
 )

@@ -1,4 +1,4 @@
-package flowscope
+package flowscope_test
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	. "github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/contest"
 	"github.com/flowscope-go/flowscope/internal/traffic"
 )

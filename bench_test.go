@@ -1,4 +1,4 @@
-package flowscope
+package flowscope_test
 
 import (
 	"encoding/binary"
@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	. "github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/contest"
 )
 

@@ -94,7 +94,7 @@ func (d *FlowDriver[K, S]) deliver(s *slot[K, driven[S]], side FlowSide) {
 		} else {
 			c.stats.Gaps++
 			c.stats.GapBytes += uint64(it.Len)
-			s.Value.history.again('G', uint16(min(c.stats.Gaps, 1<<16-1)), side)
+			s.Value.again('G', uint16(min(c.stats.Gaps, 1<<16-1)), side)
 			d.gap(s, side, it)
 		}
 	}

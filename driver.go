@@ -55,15 +55,18 @@ type driven[S any] struct {
 // drivenSide is the stream of one side. In it, position 0 is the SYN itself and
 // byte 0 of the stream is position 1: so the payload of a SYN that nobody has
 // acknowledged yet is simply early, and held like any other early data.
+//
+// What a calm side looks at stands first, bits and the position at the beginning
+// of the stream: for the initiator in the line of the cache where its key is.
 type drivenSide struct {
-	streamSide
-	gapBytes  uint64
-	custom    uint32 // the caller's reassembler
-	gaps      uint32
-	probeAt   uint32 // the sequence number of probe
-	conflicts uint16 // 65,535 stands for more
 	bits      sideBits
-	probe     byte // a byte sent into a closed window
+	probe     byte   // a byte sent into a closed window
+	conflicts uint16 // 65,535 stands for more
+	custom    uint32 // the caller's reassembler
+	streamSide
+	gapBytes uint64
+	gaps     uint32
+	probeAt  uint32 // the sequence number of probe
 }
 
 type sideBits uint8
@@ -75,6 +78,7 @@ const (
 	sideStopped                      // the caller wants no more bytes
 	sideProbed                       // probe is valid
 	sideAsked                        // the factory was asked
+	sideCalm                         // see calm
 )
 
 func newFlowDriver[K comparable, S any](ex FlowExtractor[K], factory ReassemblerFactory[K], cfg Config, init func(K) S) *FlowDriver[K, S] {
@@ -93,7 +97,7 @@ func newFlowDriver[K comparable, S any](ex FlowExtractor[K], factory Reassembler
 // Track takes the next packet and returns what happened; see FlowTracker.Track.
 func (d *FlowDriver[K, S]) Track(v PacketView) []FlowEvent[K] {
 	d.begin()
-	return d.t.Track(v)
+	return d.t.track(&v)
 }
 
 // Sweep says that it is now at least that time; see FlowTracker.Sweep. Holes
@@ -113,30 +117,31 @@ func (d *FlowDriver[K, S]) Finish() []FlowEvent[K] {
 // begin takes back what the streams lent.
 func (d *FlowDriver[K, S]) begin() {
 	d.calls++
-	d.arena.Begin()
+	begin(d.arena)
 }
+
+// begin is Arena.Begin, where the compiler can inline it; see engine.
+func begin(a *stream.Arena) { a.Begin() }
+
+// special are the flags that make a segment more than bytes, if it is not ACK alone.
+const special = tcp.SYN | tcp.FIN | tcp.URG | tcp.ACK
 
 // segment dispatches a segment that the flow's TCP connection has taken, and
 // reports whether the flow has to end because a side ran full.
 func (d *FlowDriver[K, S]) segment(s *slot[K, driven[S]], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool {
+	if g.Flags&special == tcp.ACK && o.Placed && o.Notes&^tcp.ZeroWindow == 0 && d.plain(s, side, o.Pos) {
+		return false
+	}
+	overflow := d.take(s, side, g, o)
+	d.calm(&s.Value.user.sides)
+	return overflow
+}
+
+func (d *FlowDriver[K, S]) take(s *slot[K, driven[S]], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool {
 	dv := &s.Value.user
 	ds, other := &dv.sides[side], &dv.sides[side^1]
 	x := &d.t.x
 
-	// The plain case: the next bytes of a stream that waits for nothing.
-	const special = tcp.SYN | tcp.FIN | tcp.URG | tcp.ACK
-	if n := len(x.Payload); x.Missing == 0 && g.Flags&special == tcp.ACK && o.Placed && o.Notes&^tcp.ZeroWindow == 0 &&
-		d.simple && ds.bits == sideOpen && ds.s.Idle() && (o.Pos+1 == ds.s.Next() || n == 0) && other.plain() {
-		if n > 0 {
-			ds.s.Advance(int64(n))
-			d.total.Delivered += uint64(n)
-			if d.t.cfg.Events.Has(EventData) {
-				ev := d.t.emitSide(EventData, s, side)
-				ev.Bytes, ev.Offset, ev.Len = x.Payload, o.Pos, int64(n)
-			}
-		}
-		return false
-	}
 	if ds.bits&sideStopped != 0 && g.Flags&special == tcp.ACK && other.plain() {
 		return false
 	}
@@ -159,7 +164,7 @@ func (d *FlowDriver[K, S]) segment(s *slot[K, driven[S]], side FlowSide, g *tcp.
 		ev := d.t.emitSide(EventUrgent, s, side)
 		ev.Offset = o.Pos + int64(x.TCP.Urgent)
 	}
-	if ds.bits&sideHeld != 0 && s.Value.packets[side^1] == 0 && o.Placed && g.Flags&tcp.SYN == 0 {
+	if ds.bits&sideHeld != 0 && s.Value.packets(side^1) == 0 && o.Placed && g.Flags&tcp.SYN == 0 {
 		// The other side is not captured. Whether it took the payload of the
 		// SYN shows in where this side goes on.
 		if o.Pos > 0 {
@@ -386,7 +391,7 @@ func (d *FlowDriver[K, S]) say(s *slot[K, driven[S]], side FlowSide) {
 			ds.gapBytes += uint64(it.Len)
 			d.total.Gaps++
 			d.total.GapBytes += uint64(it.Len)
-			s.Value.history.again('G', uint16(min(ds.gaps, 1<<16-1)), side)
+			s.Value.again('G', uint16(min(ds.gaps, 1<<16-1)), side)
 			d.gap(s, side, it)
 			if it.Cause == stream.Budget && !it.Shared && d.t.cfg.Overflow == OverflowDropFlow {
 				d.poisoned = true
@@ -425,7 +430,7 @@ func (d *FlowDriver[K, S]) gap(s *slot[K, driven[S]], side FlowSide, it *stream.
 // for the next.
 func (d *FlowDriver[K, S]) wakeSides(s *slot[K, driven[S]], now int64) {
 	dv := &s.Value.user
-	lone := s.Value.packets[0] == 0 || s.Value.packets[1] == 0
+	lone := s.Value.packets(0) == 0 || s.Value.packets(1) == 0
 	next := int64(math.MaxInt64)
 	for side := range dv.sides {
 		ds := &dv.sides[side]
@@ -459,6 +464,7 @@ func (d *FlowDriver[K, S]) wake(s *slot[K, driven[S]], now int64) bool {
 		d.wakeSides(s, now)
 		d.closeSide(s, Initiator)
 		d.closeSide(s, Responder)
+		d.calm(&s.Value.user.sides)
 	}
 	return d.poisoned
 }
@@ -514,7 +520,7 @@ func (d *FlowDriver[K, S]) ending(s *slot[K, driven[S]], reason EndReason) {
 		default:
 			d.arena.Drop(&ds.s)
 		}
-		if f.bits&isTCP != 0 && f.packets[side] > 0 && ds.bits&sideClosed == 0 {
+		if f.bits&isTCP != 0 && f.packets(side) > 0 && ds.bits&sideClosed == 0 {
 			d.closed(s, side, max(offset, 0), reason)
 		}
 	}
@@ -550,6 +556,7 @@ func (d *FlowDriver[K, S]) Stop(ev *FlowEvent[K], side FlowSide) bool {
 	ds := &dv.sides[side&1]
 	ds.bits = ds.bits&^(sideHeld|sideProbed) | sideStopped
 	d.arena.Drop(&ds.s)
+	d.calm(&dv.sides)
 	return true
 }
 

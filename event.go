@@ -3,6 +3,7 @@ package flowscope
 import (
 	"bytes"
 	"math/bits"
+	"strings"
 	"time"
 
 	"github.com/flowscope-go/flowscope/internal/flowtable"
@@ -285,7 +286,8 @@ type FlowStats struct {
 	Streams [2]StreamStats
 	// SYNToSYNACK and SYNACKToACK are the two halves of the TCP handshake's
 	// round trip as seen from where the capture was made, each from the last
-	// transmission of the one to the first of the other; 0 if not seen.
+	// transmission of the one to the first of the other; 0 if not seen. Neither
+	// says more than 39 hours.
 	SYNToSYNACK, SYNACKToACK time.Duration
 	// Midstream is set if a TCP flow was under way when first seen.
 	Midstream bool
@@ -369,29 +371,59 @@ const (
 	onceLetters = "SHADFRIC"
 )
 
+// A record keeps its history in five bits a letter, the first one lowest, 16 of
+// them in 80 bits: the letter's place in the alphabet, and 16 for the responder.
+const alphabet = ".SHADFRITWG^C"
+
 // once adds the letters of a set.
-func (h *History) once(set uint8, side FlowSide) {
+func (f *record) once(set uint8, side FlowSide) {
 	for ; set != 0; set &= set - 1 {
-		h.add(onceLetters[bits.TrailingZeros8(set)], side)
+		f.add(onceLetters[bits.TrailingZeros8(set)], side)
 	}
 }
 
 // again adds a letter if its count, which includes the present occurrence, is
 // a power of ten.
-func (h *History) again(letter byte, count uint16, side FlowSide) {
+func (f *record) again(letter byte, count uint16, side FlowSide) {
 	switch count {
 	case 1, 10, 100, 1000, 10000:
-		h.add(letter, side)
+		f.add(letter, side)
 	}
 }
 
-func (h *History) add(letter byte, side FlowSide) {
-	if n := h.len(); n < len(h.letters) {
-		if side == Responder && letter != '^' {
-			letter |= 'a' - 'A'
-		}
-		h.letters[n] = letter
+func (f *record) add(letter byte, side FlowSide) {
+	code := uint64(strings.IndexByte(alphabet, letter))
+	if side == Responder && letter != '^' {
+		code |= 16
 	}
+	at := 0
+	for at < 80 && f.letter(at) != 0 {
+		at += 5
+	}
+	f.historyLo |= code << at // what is shifted out of the word is nothing or in the other
+	if at >= 60 {
+		f.historyHi |= uint16(code << (at - 60) >> 4)
+	}
+}
+
+// letter is the code at a place in bits, 0 behind the last.
+func (f *record) letter(at int) uint64 {
+	if at < 60 {
+		return f.historyLo >> at & 31
+	}
+	return (f.historyLo>>60 | uint64(f.historyHi)<<4) >> (at - 60) & 31
+}
+
+func (f *record) history() History {
+	var h History
+	for i := range h.letters {
+		code := f.letter(5 * i)
+		if code == 0 {
+			break
+		}
+		h.letters[i] = alphabet[code&15] | byte(code>>4)*('a'-'A')
+	}
+	return h
 }
 
 // lettersOf gives the letters of a segment that stand once a side.

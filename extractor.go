@@ -152,11 +152,16 @@ func (x *Extracted[K]) clear() {
 func (x *Extracted[K]) look(v *PacketView) {
 	x.status, x.notes = v.read(&x.packet), 0
 	if x.packet.Fragmented {
-		x.notes = noteFragment
-		if v.via != nil && v.via.peel != nil && v.via.peel.May(&x.packet) {
-			x.notes |= noteTunnel
-		}
+		x.notes = notesOf(v, &x.packet)
 	}
+}
+
+// notesOf are the notes of a fragment.
+func notesOf(v *PacketView, p *decode.Packet) notes {
+	if v.via != nil && v.via.peel != nil && v.via.peel.May(p) {
+		return noteFragment | noteTunnel
+	}
+	return noteFragment
 }
 
 // read is look for an extractor that needs them all, and reports whether they
@@ -396,26 +401,25 @@ func (k *FiveTupleKey) set(p *decode.Packet, how FiveTuple) Orientation {
 	if how.VLAN && p.VLANs > 0 {
 		meta |= keyVLAN | uint64(p.VLAN&0xfff)
 	}
-	if !how.Directional && reversed(p) {
-		k.aHi, k.aLo, k.bHi, k.bLo = p.DstHi, p.DstLo, p.SrcHi, p.SrcLo
-		k.meta = meta | uint64(p.DstPort)<<48 | uint64(p.SrcPort)<<32
-		return Reverse
+	// All ones if the ends must change places. Nobody can foretell who sends the
+	// next packet, so there is no branch.
+	swap := -reversed(p)
+	if how.Directional {
+		swap = 0
 	}
-	k.aHi, k.aLo, k.bHi, k.bLo = p.SrcHi, p.SrcLo, p.DstHi, p.DstLo
-	k.meta = meta | uint64(p.SrcPort)<<48 | uint64(p.DstPort)<<32
-	return Forward
+	hi, lo, port := (p.SrcHi^p.DstHi)&swap, (p.SrcLo^p.DstLo)&swap, uint64(p.SrcPort^p.DstPort)&swap
+	k.aHi, k.aLo, k.bHi, k.bLo = p.SrcHi^hi, p.SrcLo^lo, p.DstHi^hi, p.DstLo^lo
+	k.meta = meta | (uint64(p.SrcPort)^port)<<48 | (uint64(p.DstPort)^port)<<32
+	return Orientation(swap & 1)
 }
 
-// reversed reports whether the source comes after the destination in order.
-func reversed(p *decode.Packet) bool {
-	switch {
-	case p.SrcLo != p.DstLo && p.SrcHi == p.DstHi:
-		return p.SrcLo > p.DstLo
-	case p.SrcHi != p.DstHi:
-		return p.SrcHi > p.DstHi
-	default:
-		return p.SrcPort > p.DstPort
-	}
+// reversed is 1 if the source comes after the destination in order, else 0: what
+// is borrowed when the one is subtracted from the other.
+func reversed(p *decode.Packet) uint64 {
+	_, borrow := bits.Sub64(uint64(p.DstPort), uint64(p.SrcPort), 0)
+	_, borrow = bits.Sub64(p.DstLo, p.SrcLo, borrow)
+	_, borrow = bits.Sub64(p.DstHi, p.SrcHi, borrow)
+	return borrow
 }
 
 // Proto is the transport protocol.
@@ -513,23 +517,42 @@ func (k *FiveTupleKey) hash(seed uint64) uint64 {
 	return wyhash.Hash(b[:], seed)
 }
 
+// equal is ==, in line: the compiler calls for a comparison of more than four words.
+func (k *FiveTupleKey) equal(l *FiveTupleKey) bool {
+	return k.meta == l.meta && k.aLo == l.aLo && k.bLo == l.bLo && k.aHi == l.aHi && k.bHi == l.bHi
+}
+
 // Extract implements FlowExtractor.
-func (f FiveTuple) Extract(v PacketView, x *Extracted[FiveTupleKey]) bool {
-	if !x.read(&v) {
+func (f FiveTuple) Extract(v PacketView, x *Extracted[FiveTupleKey]) bool { return f.extract(&v, x) }
+
+// extract writes every field of x, so it need not be cleared.
+func (f FiveTuple) extract(v *PacketView, x *Extracted[FiveTupleKey]) bool {
+	p := &x.packet
+	if v.via == nil {
+		x.status = decode.Decode(p, v.Frame, decode.Link(v.LinkType), v.WireLen)
+	} else {
+		x.status = v.read(p)
+	}
+	x.notes = 0
+	if p.Fragmented {
+		x.notes = notesOf(v, p)
+	}
+	if x.status != decode.OK {
+		notes := x.notes
+		x.clear()
+		x.notes, x.Refused = notes, Refusal(x.status)
 		return false
 	}
-	p := &x.packet
 	x.Orientation = x.Key.set(p, f)
 	x.L4 = L4Proto(p.Proto)
 	x.Payload, x.Missing = p.Payload, p.Missing
-	if p.Proto == uint8(L4TCP) {
-		x.HasTCP = true
-		// Field by field: a struct made of small fields and copied stalls.
-		x.TCP.Seq, x.TCP.Ack = p.Seq, p.Ack
-		x.TCP.Window, x.TCP.Urgent = p.Window, p.Urgent
-		x.TCP.Flags = TCPFlags(p.Flags)
-		x.TCP.WindowScale, x.TCP.HasWindowScale = p.WindowScale, p.HasWindowScale
-	} else if decode.ICMPError(p) {
+	x.HasTCP, x.Refused = p.Proto == uint8(L4TCP), 0
+	// Field by field: a struct made of small fields and copied stalls.
+	x.TCP.Seq, x.TCP.Ack = p.Seq, p.Ack
+	x.TCP.Window, x.TCP.Urgent = p.Window, p.Urgent
+	x.TCP.Flags = TCPFlags(p.Flags)
+	x.TCP.WindowScale, x.TCP.HasWindowScale = p.WindowScale, p.HasWindowScale
+	if !x.HasTCP && decode.ICMPError(p) {
 		f.quote(x)
 	}
 	return true
@@ -582,12 +605,14 @@ func (IPPair) Extract(v PacketView, x *Extracted[IPPairKey]) bool {
 	if v.via == nil {
 		x.notes = 0 // nothing in a datagram could say more about its addresses
 	}
-	p.SrcPort, p.DstPort = 0, 0
+	src, dst := p.SrcPort, p.DstPort
+	p.SrcPort, p.DstPort = 0, 0 // not to be looked at by reversed
 	x.Key = IPPairKey{aHi: p.SrcHi, aLo: p.SrcLo, bHi: p.DstHi, bLo: p.DstLo}
-	if reversed(p) {
+	if reversed(p) != 0 {
 		x.Key = IPPairKey{aHi: p.DstHi, aLo: p.DstLo, bHi: p.SrcHi, bLo: p.SrcLo}
 		x.Orientation = Reverse
 	}
+	p.SrcPort, p.DstPort = src, dst
 	if p.Family == 6 {
 		x.Key.v6 = 1
 	}

@@ -2,9 +2,11 @@ package flowscope
 
 import (
 	"iter"
+	"math"
 	"time"
 
 	"github.com/flowscope-go/flowscope/internal/clock"
+	"github.com/flowscope-go/flowscope/internal/decode"
 	"github.com/flowscope-go/flowscope/internal/flowtable"
 	"github.com/flowscope-go/flowscope/internal/tcp"
 )
@@ -28,8 +30,8 @@ type Flow[K comparable, S any] struct {
 func (t *FlowTracker[K, S]) view(s *slot[K, S]) Flow[K, S] {
 	f := &s.Value
 	return Flow[K, S]{
-		ID: f.id, Key: s.Key, Orientation: Orientation(f.forward), L4: f.l4, State: FlowState(f.conn.State()),
-		Stats: t.statsOf(s), History: f.history, User: &f.user,
+		ID: f.id, Key: s.Key, Orientation: Orientation(f.forward()), L4: f.l4, State: FlowState(f.conn.State()),
+		Stats: t.statsOf(s), History: f.history(), User: &f.user,
 	}
 }
 
@@ -100,32 +102,38 @@ func (t *FlowTracker[K, S]) statsOf(s *slot[K, S]) FlowStats {
 // be zero without padding the slot.
 type flow[S any] struct {
 	user S
+	record
+}
 
-	// What every packet touches, close together.
-	last    [2]int64 // of each side; of a side that has not spoken, when the flow began
-	bits    flowBits
-	class   idleClass
-	forward FlowSide // the side whose packets are Forward
-	l4      L4Proto
-	letters [2]uint8
-	reason  EndReason
-	packets [2]uint64
-	bytes   [2]uint64
+// record is what is kept of a flow besides the caller's state. With a key of 40
+// bytes before it and the links of the table behind it, a slot is 256 bytes, four
+// lines of the cache. To that end numbers are cut in two, and stand in for each
+// other where only one of them means something:
+//
+//	0    key, last, bits         every packet
+//	64   counters \              every packet
+//	128  conn     /              every packet of TCP
+//	192  the rest, links         a flow's beginning and end, and the wheel
+type record struct {
+	last      [2]int64 // of each side; of a side that has not spoken, when the flow began
+	bits      flowBits
+	stance    uint8 // the idleClass, and at the top the side whose packets are Forward
+	l4        L4Proto
+	reason    EndReason
+	letters   [2]uint8
+	historyHi uint16
+
+	bytes   [2]uint64 // and the tunnel; see setTunnel
 	payload [2]uint64
-	conn    tcp.Conn
+	packLo  [2]uint32 // packets: 48 bits
+	packHi  [2]uint16
+	tookHi  [2]int16
+	conn    tcp.Conn // its Owner words: see note and late; what it keeps is when the flow ended
 
-	first [2]int64
-	// handshake holds the moments of the last SYN and the last SYN+ACK until
-	// each is answered, then the time it took.
-	handshake [2]int64
-	ended     int64 // when; while lingering
+	first     [2]int64
+	tookLo    [2]uint32 // see took
+	historyLo uint64
 	id        FlowID
-	history   History
-	late      [2]uint32
-	resent    [2]uint16 // segments with payload sent again
-	zeroes    [2]uint16 // zero windows
-	tunnelID  uint32    // what the first packet came through,
-	tunnel    Tunnel    // and its kind
 }
 
 type flowBits uint8
@@ -143,7 +151,7 @@ const (
 
 type slot[K comparable, S any] = flowtable.Slot[K, flow[S]]
 
-// idleClass chooses a time-out.
+// idleClass chooses a time-out. There are at most 8.
 type idleClass uint8
 
 const (
@@ -154,7 +162,6 @@ const (
 	idleICMP
 	idleOther
 	idleLinger
-	numIdleClasses
 )
 
 func classOf(p L4Proto) idleClass {
@@ -169,83 +176,159 @@ func classOf(p L4Proto) idleClass {
 	return idleOther
 }
 
+func (f *record) class() idleClass  { return idleClass(f.stance &^ turned) }
+func (f *record) forward() FlowSide { return FlowSide(f.stance / turned) }
+
+func (f *record) setClass(c idleClass) { f.stance = f.stance&turned | uint8(c) }
+
+const turned = 1 << 7 // in stance: Forward are the responder's packets
+
 // since is the moment from which the flow's time-out counts.
-func (f *flow[S]) since() int64 {
+func (f *record) since() int64 {
 	if f.bits&lingering != 0 {
-		return f.ended
+		return f.conn.Kept()
 	}
 	return max(f.last[0], f.last[1])
 }
 
-// note counts what is remarkable and stands in the history more than once.
-func (f *flow[S]) note(n tcp.Note, side FlowSide) {
-	if n&(tcp.Retransmission|tcp.OutOfOrder) != 0 && f.resent[side] < 1<<16-1 {
-		f.resent[side]++
-		f.history.again('T', f.resent[side], side)
+func (f *record) packets(side FlowSide) uint64 {
+	return uint64(f.packHi[side&1])<<32 | uint64(f.packLo[side&1])
+}
+
+// spell adds the letters of a packet that stand once a side.
+func (f *record) spell(set uint8, side FlowSide) {
+	if set &^= f.letters[side&1]; set != 0 {
+		f.letters[side&1] |= set
+		f.once(set, side)
 	}
-	if n&tcp.ZeroWindow != 0 && f.zeroes[side] < 1<<16-1 {
-		f.zeroes[side]++
-		f.history.again('W', f.zeroes[side], side)
+}
+
+// note counts what is remarkable and stands in the history more than once: while
+// the flow is alive, an Owner word holds how often payload was sent again, and in
+// its upper half how often the window was zero.
+func (f *record) note(n tcp.Note, side FlowSide) {
+	word := f.conn.Owner(tcp.Side(side))
+	resent, zeroes := uint16(*word), uint16(*word>>16)
+	if n&(tcp.Retransmission|tcp.OutOfOrder) != 0 && resent < 1<<16-1 {
+		resent++
+		f.again('T', resent, side)
 	}
+	if n&tcp.ZeroWindow != 0 && zeroes < 1<<16-1 {
+		zeroes++
+		f.again('W', zeroes, side)
+	}
+	*word = uint32(zeroes)<<16 | uint32(resent)
+}
+
+// retire turns the record into that of a flow that has ended and lingers. From
+// here on an Owner word holds how many packets came late.
+func (f *record) retire(now int64) {
+	f.bits |= lingering
+	f.setClass(idleLinger)
+	f.conn.Keep(now)
+	*f.conn.Owner(tcp.Initiator), *f.conn.Owner(tcp.Responder) = 0, 0
+}
+
+// late counts late packets.
+func (f *record) late(side FlowSide, n uint64) {
+	word := f.conn.Owner(tcp.Side(side))
+	*word += uint32(min(n, uint64(math.MaxUint32-*word)))
+}
+
+// setTunnel keeps what the first packet came through.
+func (f *record) setTunnel(kind decode.Tunnel, id uint32) {
+	f.bytes[0] |= uint64(kind) << countBits
+	f.payload[0] |= uint64(id>>16) << countBits
+	f.payload[1] |= uint64(id&0xffff) << countBits
+}
+
+func (f *record) tunnel() (Tunnel, uint32) {
+	return Tunnel(f.bytes[0] >> countBits), uint32(f.payload[0]>>countBits)<<16 | uint32(f.payload[1]>>countBits)
+}
+
+// countBits is what of a sum of bytes is the sum: 256 TiB. Above it the tunnel
+// stands, in the order bytes[0], payload[0], payload[1].
+const (
+	countBits = 48
+	counts    = 1<<countBits - 1
+)
+
+// took is what the handshake took: SYN to SYN+ACK, and SYN+ACK to ACK. Until that
+// is final it is when the SYN, or the SYN+ACK, was sent last, counted from its
+// side's first packet. It holds 48 bits, which is 39 hours to either side.
+func (f *record) took(i FlowSide) int64 { return int64(f.tookHi[i])<<32 | int64(f.tookLo[i]) }
+
+func (f *record) setTook(i FlowSide, d int64) {
+	d = min(max(d, -1<<47), 1<<47-1)
+	f.tookHi[i], f.tookLo[i] = int16(d>>32), uint32(d)
 }
 
 // timeHandshake measures SYN to SYN+ACK and SYN+ACK to ACK, each from the last
 // transmission of the one to the first of the other.
-func (f *flow[S]) timeHandshake(g *tcp.Segment, o *tcp.Outcome, side FlowSide, now int64) {
+func (f *record) timeHandshake(g *tcp.Segment, o *tcp.Outcome, side FlowSide, now int64) {
 	switch g.Flags & (tcp.SYN | tcp.ACK | tcp.RST) {
 	case tcp.SYN:
 		if side == Initiator && f.bits&timedBoth == 0 {
-			f.handshake[0] = now
+			f.sent(side, now)
 			f.bits |= timedSYN
 		}
 	case tcp.SYN | tcp.ACK:
 		if side == Responder && o.Notes&(tcp.BadSYNACK|tcp.StraySYN) == 0 {
 			if f.bits&(timedSYN|timedBoth) == timedSYN {
-				f.handshake[0] = clock.Sub(now, f.handshake[0])
+				f.waited(Initiator, now)
 			}
-			f.handshake[1] = now
+			f.sent(side, now)
 			f.bits |= timedBoth
 		}
 	}
 	if o.Established && f.bits&timedBoth != 0 {
-		f.handshake[1] = clock.Sub(now, f.handshake[1])
+		f.waited(Responder, now)
 		f.bits |= timedFinal
 	}
 }
 
+// sent remembers when side sent its part of the handshake, and waited how long
+// it waited for the answer.
+func (f *record) sent(side FlowSide, now int64) { f.setTook(side, clock.Sub(now, f.first[side])) }
+
+func (f *record) waited(side FlowSide, now int64) {
+	f.setTook(side, clock.Sub(now, clock.Add(f.first[side], f.took(side))))
+}
+
 // redateHandshake moves the moment of side's SYN, if it was its last packet.
-func (f *flow[S]) redateHandshake(side FlowSide, now int64) {
+func (f *record) redateHandshake(side FlowSide, now int64) {
 	switch {
-	case side == Initiator && f.packets[side] == 1 && f.bits&(timedSYN|timedBoth) == timedSYN:
-		f.handshake[0] = now
-	case side == Responder && f.packets[side] == 1 && f.bits&(timedBoth|timedFinal) == timedBoth:
-		f.handshake[1] = now
+	case side == Initiator && f.packets(side) == 1 && f.bits&(timedSYN|timedBoth) == timedSYN,
+		side == Responder && f.packets(side) == 1 && f.bits&(timedBoth|timedFinal) == timedBoth:
+		f.sent(side, now)
 	}
 }
 
 // stats is the flow's counters as they stand.
-func (f *flow[S]) stats() FlowStats {
+func (f *record) stats() FlowStats {
 	s := FlowStats{
-		Packets: f.packets, Bytes: f.bytes, Payload: f.payload,
-		Late:  [2]uint64{uint64(f.late[0]), uint64(f.late[1])},
-		First: [2]Timestamp{Timestamp(f.first[0]), Timestamp(f.first[1])},
-		Last:  [2]Timestamp{Timestamp(f.last[0]), Timestamp(f.last[1])},
-
-		Tunnel: f.tunnel, TunnelID: f.tunnelID,
+		Packets: [2]uint64{f.packets(0), f.packets(1)}, Bytes: [2]uint64{f.bytes[0] & counts, f.bytes[1] & counts},
+		Payload: [2]uint64{f.payload[0] & counts, f.payload[1] & counts},
+		First:   [2]Timestamp{Timestamp(f.first[0]), Timestamp(f.first[1])},
+		Last:    [2]Timestamp{Timestamp(f.last[0]), Timestamp(f.last[1])},
 	}
-	for i, n := range f.packets {
+	s.Tunnel, s.TunnelID = f.tunnel()
+	for i, n := range s.Packets {
 		if n == 0 {
 			s.Last[i] = 0
+		}
+		if f.bits&lingering != 0 {
+			s.Late[i] = uint64(*f.conn.Owner(tcp.Side(i)))
 		}
 	}
 	if f.bits&isTCP != 0 {
 		s.Flags = [2]TCPFlags{TCPFlags(f.conn.Flags(tcp.Initiator)), TCPFlags(f.conn.Flags(tcp.Responder))}
 		s.Midstream = f.conn.Midstream()
 		if f.bits&(timedSYN|timedBoth) == timedSYN|timedBoth {
-			s.SYNToSYNACK = time.Duration(f.handshake[0])
+			s.SYNToSYNACK = time.Duration(f.took(Initiator))
 		}
 		if f.bits&timedFinal != 0 {
-			s.SYNACKToACK = time.Duration(f.handshake[1])
+			s.SYNACKToACK = time.Duration(f.took(Responder))
 		}
 	}
 	return s

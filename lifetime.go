@@ -83,7 +83,7 @@ func (t *FlowTracker[K, S]) settle() {
 func (t *FlowTracker[K, S]) reclass(s *slot[K, S], class idleClass) {
 	f := &s.Value
 	before := t.patience(s)
-	if f.class = class; t.patience(s) < before {
+	if f.setClass(class); t.patience(s) < before {
 		t.file(s, t.clock.Now())
 	}
 }
@@ -114,12 +114,13 @@ func (t *FlowTracker[K, S]) deadline(s *slot[K, S], from int64) int64 {
 // patience is how long the flow may be silent.
 func (t *FlowTracker[K, S]) patience(s *slot[K, S]) int64 {
 	f := &s.Value
-	if t.timeout != nil && f.class != idleOpening && f.class != idleClosing && f.class != idleLinger {
+	class := f.class()
+	if t.timeout != nil && class != idleOpening && class != idleClosing && class != idleLinger {
 		if d := t.timeout(s.Key); d > 0 {
 			return int64(d)
 		}
 	}
-	return t.idle[f.class]
+	return t.idle[class]
 }
 
 // overdue compares the silence with the time-out. It subtracts and never adds,
@@ -239,11 +240,9 @@ func (t *FlowTracker[K, S]) end(hash uint64, s *slot[K, S], reason EndReason) {
 		return
 	}
 	t.gone = append(t.gone, s.ID())
-	f.bits |= lingering
-	f.class = idleLinger
-	f.ended = t.clock.Now()
+	f.retire(t.clock.Now())
 	t.table.Join(s, queueLingering)
-	t.file(s, f.ended)
+	t.file(s, t.clock.Now())
 }
 
 // release forgets a flow that has ended. Its slot still answers until the next
@@ -263,7 +262,7 @@ func (t *FlowTracker[K, S]) late(s *slot[K, S], wire int) {
 	f := &s.Value
 	side := t.side(f)
 	t.stats.PacketsLate += t.frames
-	f.late[side] = uint32(min(uint64(f.late[side])+t.frames, math.MaxUint32))
+	f.late(side, t.frames)
 	if t.cfg.Events.Has(EventLate) {
 		t.emitPacket(EventLate, s, side, wire)
 	}

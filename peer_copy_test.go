@@ -1,4 +1,4 @@
-package flowscope
+package flowscope_test
 
 import (
 	"os"
@@ -16,7 +16,7 @@ func TestTheForkIsMeasuredLikeThePeers(t *testing.T) {
 			}
 			return string(b)
 		}
-		want := strings.NewReplacer("google/gopacket", "gopacket/gopacket", "package flowscope\n", "package fork\n").Replace(read(name))
+		want := strings.NewReplacer("google/gopacket", "gopacket/gopacket", "package flowscope_test\n", "package fork\n").Replace(read(name))
 		if read("internal/bench/fork/"+name) != want {
 			t.Errorf("%s differs in more than its imports", name)
 		}

@@ -1,6 +1,6 @@
 //go:build reassembly
 
-package flowscope
+package flowscope_test
 
 import (
 	"time"

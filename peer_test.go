@@ -1,4 +1,4 @@
-package flowscope
+package flowscope_test
 
 import (
 	"time"

@@ -20,41 +20,29 @@ import (
 // with one EventStarted and ends with one EventEnded, whatever is called and
 // whichever events are wanted.
 type FlowTracker[K comparable, S any] struct {
+	engine
 	ex      FlowExtractor[K]
+	five    *Extracted[FiveTupleKey] // &x if ex is a FiveTuple, which then is how; or nil
+	how     FiveTuple
 	hasher  hasher[K]
 	seed    uint64
 	timeout func(k K) time.Duration // nil if the extractor has none
 	init    func(K) S
 	cfg     Config
-	idle    [numIdleClasses]int64
 	limit   int // MaxFlows, or what SetMaxFlows lowered it to
 
 	hook   hook[K, S] // of a FlowDriver, or nil
 	table  *flowtable.Table[K, flow[S]]
-	clock  clock.Clock
 	nextID FlowID
 	live   int
 	stats  TrackerStats
 
 	x        Extracted[K]
-	g        tcp.Segment // the packet at hand as the TCP room sees it,
-	o        tcp.Outcome // and what that said of it
 	packetID uint64
-	frames   uint64 // that brought it: 1, unless it is a datagram out of fragments
-	stamp    int64  // as it came
+	stamp    int64 // as it came
 
 	fragments *fragments // nil if datagrams are not put together
 	checksums checksums
-
-	// doubted is where a packet was counted whose stamp nothing supports yet:
-	// it leapt ahead, or was the first of all.
-	inDoubt bool
-	doubted struct {
-		stamp int64
-		slot  flowtable.ID
-		flow  FlowID
-		side  FlowSide
-	}
 
 	// What the last call lent out, to be taken back by the next.
 	events []FlowEvent[K]
@@ -73,6 +61,9 @@ type FlowTracker[K comparable, S any] struct {
 // hook is how a tracker tells its driver what happens to a flow: the one place
 // where something calls up. The flow's state is the driver's.
 type hook[K comparable, S any] interface {
+	// plain takes the next segment of a side, with an ACK and nothing else, at
+	// that position, and reports false if it is for segment.
+	plain(s *slot[K, S], side FlowSide, pos int64) bool
 	// segment takes a segment that belongs to the flow's connection, and wake a
 	// flow that came up in the wheel. They report whether the flow must end.
 	segment(s *slot[K, S], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool
@@ -90,7 +81,7 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 	t := &FlowTracker[K, S]{ex: ex, init: init, cfg: cfg, limit: cfg.MaxFlows}
 	t.table = flowtable.New[K, flow[S]](cfg.MaxFlows)
 	t.clock.Limit = int64(cfg.ClockJump)
-	t.idle = [numIdleClasses]int64{
+	t.idle = [8]int64{
 		idleOpening:     int64(cfg.OpeningTimeout),
 		idleEstablished: int64(cfg.EstablishedTimeout),
 		idleClosing:     int64(cfg.ClosingTimeout),
@@ -106,6 +97,14 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 	if cfg.Fragments == FragmentsReassemble {
 		t.fragments = newFragments(&cfg, t.seed)
 	}
+	if how, ok := any(ex).(FiveTuple); ok {
+		t.how, t.five = how, any(&t.x).(*Extracted[FiveTupleKey])
+	}
+	if t.timeout == nil {
+		for class, idle := range t.idle {
+			t.usually[class] = uint64(idle)
+		}
+	}
 	return t
 }
 
@@ -115,37 +114,44 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 //
 // Beside the packet's own, the events tell what time brings about for other
 // flows: the ends of at most 64, and not much more than a thousand events.
-func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] {
-	t.begin(v.ID)
-	t.stats.Packets++
-	if !t.clock.Follow(int64(v.Timestamp)) {
-		t.tick(int64(v.Timestamp))
+//
+//go:noinline
+func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] { return t.track(&v) }
+
+// track is Track. With a field more, or an argument, a view is passed by value in
+// memory, so it is passed on by reference. And where Track is inlined the caller's
+// view is copied first, which stalls on fields just written: 8 ns.
+func (t *FlowTracker[K, S]) track(v *PacketView) []FlowEvent[K] {
+	if invariants.Enabled || t.unsettled || len(t.events) != 0 {
+		t.begin()
 	}
-	if now := t.clock.Now(); t.table.Pending(now) {
+	t.packetID = v.ID
+	t.stats.Packets++
+	now := int64(v.Timestamp)
+	if !t.follow(now) {
+		t.tick(now)
+		now = t.clock.Now()
+	}
+	if t.table.Pending(now) {
 		t.packetID = 0 // time alone did it
 		t.expire(now, maxExpiries)
 		t.packetID = v.ID
 	}
-	x := &t.x
-	x.clear()
-	ok := t.ex.Extract(v, x)
 	wire := max(v.WireLen, len(v.Frame))
-	if !ok || x.notes != 0 || t.checksums.mode != ChecksumIgnore {
-		return t.admit(v, ok, wire)
+	if ok, plain := t.extract(v); !plain {
+		return t.admit(*v, ok, wire)
 	}
 	return t.take(wire)
 }
 
 // take brings the packet at hand to its flow.
 func (t *FlowTracker[K, S]) take(wire int) []FlowEvent[K] {
-	x := &t.x
 	if invariants.Enabled {
-		t.lent = append(t.lent[:0:0], x.Payload...)
-		x.Payload = t.lent
+		t.lent = append(t.lent[:0:0], t.x.Payload...)
+		t.x.Payload = t.lent
 	}
-	hash := t.hash(&x.Key)
-	s := t.table.Find(hash, &x.Key)
-	if s != nil && !t.plain(&s.Value) {
+	hash, s := t.lookUp()
+	if s != nil && !t.usual(&s.Value.record, t.x.TCP.Flags) {
 		if s = t.current(hash, s); s != nil && s.Value.bits&lingering != 0 {
 			t.late(s, wire)
 			return t.tellRest()
@@ -161,22 +167,12 @@ func (t *FlowTracker[K, S]) take(wire int) []FlowEvent[K] {
 	return t.events
 }
 
-// plain reports whether the packet at hand belongs to the flow that was found
-// and there is nothing to think about: the flow is alive, was not silent for too
-// long, and no new connection is in sight. It is current's answer for nearly
-// every packet, at the price of a few comparisons.
-func (t *FlowTracker[K, S]) plain(f *flow[S]) bool {
-	silent := uint64(t.clock.Now()) - uint64(f.since())
-	return f.bits&lingering == 0 && silent < uint64(t.idle[f.class]) && t.timeout == nil &&
-		t.x.TCP.Flags&FlagSYN == 0 && !f.conn.Waiting()
-}
-
 // hash says where a key is found. The seed is secret and differs from tracker to
 // tracker; it never decides what happens or in which order.
 func (t *FlowTracker[K, S]) hash(k *K) uint64 { return t.hasher.hashKey(k, t.seed) }
 
 // begin takes back what the last call lent.
-func (t *FlowTracker[K, S]) begin(packet uint64) {
+func (t *FlowTracker[K, S]) begin() {
 	if invariants.Enabled {
 		t.trample()
 	}
@@ -187,7 +183,6 @@ func (t *FlowTracker[K, S]) begin(packet uint64) {
 	if t.unsettled {
 		t.settle()
 	}
-	t.packetID = packet
 }
 
 func (t *FlowTracker[K, S]) trample() {
@@ -242,11 +237,11 @@ func (t *FlowTracker[K, S]) redate() {
 	}
 	s := t.table.At(d.slot)
 	if f := &s.Value; f.id == d.flow && f.bits&(lingering|spent) == 0 {
-		if f.packets[d.side] == 1 {
+		if f.packets(d.side) == 1 {
 			f.first[d.side] = now
 		}
 		f.last[d.side] = max(now, f.first[d.side])
-		if f.packets[d.side^1] == 0 {
+		if f.packets(d.side^1) == 0 {
 			f.last[d.side^1] = min(f.last[d.side^1], now) // when the flow began
 		}
 		f.redateHandshake(d.side, now)
@@ -322,26 +317,25 @@ func (t *FlowTracker[K, S]) start(hash uint64, from *succession) *slot[K, S] {
 	f.last = [2]int64{t.clock.Now(), t.clock.Now()}
 	f.l4 = x.L4
 	if x.notes&noteUnread == 0 {
-		f.tunnel, f.tunnelID = Tunnel(x.packet.Tunnel), x.packet.TunnelID
+		f.setTunnel(x.packet.Tunnel, x.packet.TunnelID)
 	}
-	f.class = classOf(x.L4)
-	sender := Initiator
+	class, sender := classOf(x.L4), Initiator
 	if x.HasTCP {
 		f.bits |= isTCP
-		f.class = idleEstablished
+		class = idleEstablished
 		if x.TCP.Flags.Has(FlagSYN) {
-			f.class = idleOpening // where Step will put it
+			class = idleOpening // where Step will put it
 		}
 		if from != nil {
 			f.conn, sender = from.conn, from.sender
 		} else {
 			sender = FlowSide(tcp.Opener(uint8(x.TCP.Flags)))
 			if sender == Responder {
-				f.history.add('^', Initiator)
+				f.add('^', Initiator)
 			}
 		}
 	}
-	f.forward = sender ^ FlowSide(x.Orientation)
+	f.stance = uint8(class) | uint8(sender^FlowSide(x.Orientation))*turned
 	t.table.Join(s, queueOneWay)
 	t.file(s, t.clock.Now())
 	if t.cfg.Events.Has(EventStarted) {
@@ -351,7 +345,7 @@ func (t *FlowTracker[K, S]) start(hash uint64, from *succession) *slot[K, S] {
 }
 
 // side is who sends the packet at hand.
-func (t *FlowTracker[K, S]) side(f *flow[S]) FlowSide { return f.forward ^ FlowSide(t.x.Orientation) }
+func (t *FlowTracker[K, S]) side(f *flow[S]) FlowSide { return f.forward() ^ FlowSide(t.x.Orientation) }
 
 // segment puts the packet at hand into the form of the TCP room. It fills g in
 // place: to copy a struct right after its small fields were written stalls.
@@ -368,44 +362,37 @@ func (t *FlowTracker[K, S]) segment(g *tcp.Segment) {
 func (t *FlowTracker[K, S]) packet(hash uint64, s *slot[K, S], wire int) {
 	f, x := &s.Value, &t.x
 	side := t.side(f)
-	t.count(s, side, wire)
-	f.payload[side] += uint64(len(x.Payload) + x.Missing)
-	if x.HasTCP && f.bits&isTCP != 0 {
+	pos, how := t.count(&f.record, side, wire, len(x.Payload)+x.Missing, &x.TCP, x.HasTCP)
+	if how&answered != 0 {
+		t.table.Join(s, queueRest)
+	}
+	if t.inDoubt {
+		t.doubted.slot, t.doubted.flow, t.doubted.side = s.ID(), f.id, side
+	}
+	if how&toStep != 0 {
 		t.step(hash, s, side, wire)
 		return
 	}
 	if t.cfg.Events.Has(EventPacket) {
 		t.emitPacket(EventPacket, s, side, wire)
 	}
-}
-
-// count counts the frames that brought the packet at hand.
-func (t *FlowTracker[K, S]) count(s *slot[K, S], side FlowSide, wire int) {
-	f, now := &s.Value, t.clock.Now()
-	if f.packets[side] == 0 {
-		f.first[side] = now
-		if f.packets[side^1] != 0 {
-			t.table.Join(s, queueRest) // answered
+	if how&inOrder != 0 && t.hook != nil && !t.hook.plain(s, side, pos) {
+		t.segment(&t.g)
+		t.o = tcp.Outcome{Pos: pos, From: f.conn.State(), To: f.conn.State(), Placed: true}
+		if t.hook.segment(s, side, &t.g, &t.o) {
+			t.end(hash, s, EndBufferOverflow)
 		}
 	}
-	f.last[side] = now
-	if t.inDoubt {
-		t.doubted.slot, t.doubted.flow, t.doubted.side = s.ID(), f.id, side
-	}
-	f.packets[side] += t.frames
-	f.bytes[side] += uint64(wire)
 }
 
-// step shows the packet at hand to the flow's TCP connection.
+// step shows the packet at hand to the flow's TCP connection, which has more to
+// do than to count on.
 func (t *FlowTracker[K, S]) step(hash uint64, s *slot[K, S], side FlowSide, wire int) {
 	f := &s.Value
 	g, o := &t.g, &t.o
 	t.segment(g)
 	f.conn.Step(tcp.Side(side), g, o)
-	if set := lettersOf(g.Flags, g.Len > 0) &^ f.letters[side]; set != 0 {
-		f.letters[side] |= set
-		f.history.once(set, side)
-	}
+	f.spell(lettersOf(g.Flags, g.Len > 0), side)
 	if o.Notes != 0 {
 		f.note(o.Notes, side)
 	}
@@ -488,7 +475,7 @@ func (t *FlowTracker[K, S]) emit(kind EventKind, s *slot[K, S]) *FlowEvent[K] {
 // sender of the packet at hand.
 func (t *FlowTracker[K, S]) emitSide(kind EventKind, s *slot[K, S], side FlowSide) *FlowEvent[K] {
 	ev := t.emit(kind, s)
-	ev.Side, ev.Orientation = side, Orientation(s.Value.forward^side)
+	ev.Side, ev.Orientation = side, Orientation(s.Value.forward()^side)
 	return ev
 }
 
@@ -505,10 +492,10 @@ func (t *FlowTracker[K, S]) emitFinal(kind EventKind, s *slot[K, S]) {
 		t.hook.streams(s, &t.finals[len(t.finals)-1].Streams)
 	}
 	ev := t.emit(kind, s)
-	ev.Side, ev.Orientation = Initiator, Orientation(s.Value.forward)
+	ev.Side, ev.Orientation = Initiator, Orientation(s.Value.forward())
 	ev.Reason = s.Value.reason
 	ev.Stats = &t.finals[len(t.finals)-1]
-	ev.History = s.Value.history
+	ev.History = s.Value.history()
 }
 
 // Sweep says that it is now at least that time, and returns what follows from
@@ -517,7 +504,7 @@ func (t *FlowTracker[K, S]) emitFinal(kind EventKind, s *slot[K, S]) {
 // whose silence equals its time-out has expired. The cost is that of the flows
 // that expire; a quiet sweep costs next to nothing.
 func (t *FlowTracker[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
-	t.begin(0)
+	t.begin()
 	before := t.clock.Now()
 	if t.clock.Advance(int64(now)); t.clock.Now() > before {
 		if t.inDoubt && t.doubted.stamp <= t.clock.Now() {
@@ -536,7 +523,7 @@ func (t *FlowTracker[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
 // was not believed. The tracker is then empty, and
 // may be used for another capture, whose time may lie anywhere.
 func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
-	t.begin(0)
+	t.begin()
 	t.x.Orientation = 0
 	t.expired = t.expired[:0]
 	for s := range t.table.All {

@@ -23,7 +23,9 @@ type Packet struct {
 	// and that the frame does not hold.
 	Missing int
 
-	Seq, Ack   uint32 // TCP
+	// Ack stands before Seq, and Urgent before Window, so that nobody who copies them can read both at once: to read
+	// in one piece what was written in two stalls.
+	Ack, Seq   uint32 // TCP
 	FragmentID uint32 // of a fragment
 	FlowLabel  uint32 // IPv6: 20 bits
 
@@ -46,7 +48,7 @@ type Packet struct {
 	// TCP, UDP and SCTP ports. ICMP and ICMPv6 messages with an identifier have it in both.
 	SrcPort, DstPort uint16
 
-	Window, Urgent uint16 // TCP: as on the wire, the window not scaled
+	Urgent, Window uint16 // TCP: as on the wire, the window not scaled
 	VLAN           uint16 // the outermost VLAN id of the innermost Ethernet header: 12 bits
 	FragmentOffset uint16 // of a fragment: bytes
 

@@ -105,6 +105,41 @@ func (t *Table[K, V]) Find(hash uint64, key *K) *Slot[K, V] {
 	}
 }
 
+// Seek and Next give the slots that may be a key's, one after the other, to an
+// owner who compares keys better than ==; nil if there are no more.
+func (t *Table[K, V]) Seek(hash uint64) *Slot[K, V] {
+	tag := uint32(hash >> 32)
+	words, mask := t.index.words, t.index.mask
+	for i := tag & mask; ; i++ {
+		w := words[i&mask]
+		if w == 0 {
+			return nil
+		}
+		if uint32(w>>32) == tag {
+			return t.At(ID(w))
+		}
+	}
+}
+
+// Next goes on after s, which must come from Seek or Next with that hash.
+func (t *Table[K, V]) Next(hash uint64, s *Slot[K, V]) *Slot[K, V] {
+	tag := uint32(hash >> 32)
+	words, mask := t.index.words, t.index.mask
+	i := tag & mask
+	for uint32(words[i&mask]) != uint32(s.id) {
+		i++
+	}
+	for i++; ; i++ {
+		w := words[i&mask]
+		if w == 0 {
+			return nil
+		}
+		if uint32(w>>32) == tag {
+			return t.At(ID(w))
+		}
+	}
+}
+
 // Insert makes a slot for a key that is not in the table, with a zero Value, in
 // no queue and not filed. There must be room: Len below the capacity.
 func (t *Table[K, V]) Insert(hash uint64, key *K) *Slot[K, V] {

@@ -73,6 +73,11 @@ func (m *model) must(ok bool, format string, args ...any) {
 func (m *model) find(k key) {
 	m.t.Helper()
 	got := m.table.Find(m.hash(k), &k)
+	sought := m.table.Seek(m.hash(k))
+	for sought != nil && sought.Key != k {
+		sought = m.table.Next(m.hash(k), sought)
+	}
+	m.must(sought == got, "key %d is not sought where it is found", k)
 	if e := m.keys[k]; e == nil {
 		m.must(got == nil, "key %d is found, but was not inserted", k)
 	} else {

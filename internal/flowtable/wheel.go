@@ -87,7 +87,7 @@ func (t *Table[K, V]) Unfile(s *Slot[K, V]) {
 
 // Pending reports whether Due(now) may have something to say. It costs one
 // comparison.
-func (t *Table[K, V]) Pending(now int64) bool { return ordered(now) >= t.wheel.next }
+func (t *Table[K, V]) Pending(now int64) bool { return uint64(now)^1<<63 >= t.wheel.next }
 
 // Due takes a slot out of the wheel whose bucket has come by now, or gives nil
 // when there is none left. Its time may still be ahead: the caller then files

@@ -36,10 +36,20 @@ func NewArena(l Limits) *Arena {
 // Limits gives the limits in force, defaults filled in.
 func (a *Arena) Limits() Limits { return a.limits }
 
+// keepWork is the largest list, in pieces, that is kept from call to call.
+const keepWork = 512
+
 // Begin ends the life of the arena's bytes in all Items so far. Call it once
 // before each packet or sweep.
 func (a *Arena) Begin() {
 	a.period++
+	if a.idle|int64(len(a.waiting)) != 0 || cap(a.work.list) > keepWork {
+		a.takeBack()
+	}
+}
+
+// takeBack is Begin for an arena that was in use.
+func (a *Arena) takeBack() {
 	for i, buf := range a.waiting {
 		a.lent -= int64(len(buf))
 		a.waiting[i] = nil
@@ -50,7 +60,7 @@ func (a *Arena) Begin() {
 	if cap(a.waiting) > 1024 {
 		a.waiting = nil
 	}
-	if cap(a.work.list) > 512 {
+	if cap(a.work.list) > keepWork {
 		a.work.list = nil
 	}
 	if a.idle > a.idleLimit() {

@@ -65,6 +65,20 @@ func (c *Conn) Sent(i Side, seq uint32) bool {
 // Abort ends the connection from outside.
 func (c *Conn) Abort() { c.state = Aborted }
 
+// Owner is a number of the owner's about side, which nothing here looks at.
+func (c *Conn) Owner(i Side) *uint32 { return &c.half[i&1].owner }
+
+// Keep keeps another number of the owner's, for Kept, once the connection is over
+// and takes no more segments: nobody asks for windows then, so it lies there.
+func (c *Conn) Keep(n int64) {
+	c.half[0].maxWindow, c.half[1].maxWindow = uint32(n), uint32(n>>32)
+}
+
+// Kept is what was given to Keep.
+func (c *Conn) Kept() int64 {
+	return int64(c.half[0].maxWindow) | int64(c.half[1].maxWindow)<<32
+}
+
 // Opener says which side sends a segment that is the first of its flow. Only
 // an answer to a SYN comes from a responder.
 func Opener(flags uint8) Side {
@@ -77,38 +91,42 @@ func Opener(flags uint8) Side {
 // Step takes the next segment of side i, and says in o what it changed. One that
 // comes after the end changes nothing.
 func (c *Conn) Step(i Side, g *Segment, o *Outcome) {
-	if !c.plain(i&1, g, o) {
-		*o = c.step(i, g)
+	if pos, ok := c.Follow(i, g.Seq, g.Ack, g.Len, g.Window, g.Flags); ok {
+		*o = Outcome{Pos: pos, From: c.state, To: c.state, Placed: true}
+		return
 	}
+	*o = c.step(i, g)
 }
 
-// plain takes a segment with which a connection goes on as nearly all do: the
-// next bytes, or none, with an ACK of what was seen, nothing missing and nothing
-// in doubt. It does what step does, and leaves the rest to it.
-func (c *Conn) plain(i Side, g *Segment, o *Outcome) bool {
+// Follow takes a segment with which a connection goes on as nearly all do: the
+// next n bytes, or none, with an ACK of what was seen, nothing missing and nothing
+// in doubt. It does what Step does with it, and gives its position; for any other
+// it does nothing and reports false.
+func (c *Conn) Follow(i Side, seq, ack, n uint32, window uint16, flags uint8) (pos int64, ok bool) {
 	const usual, trouble = seen | anchored | acked, synData | finned | shut | patched | awaited
+	i &= 1
 	s, p := &c.half[i], &c.half[1-i]
-	if g.Flags&(SYN|FIN|RST|ACK) != ACK || g.Window == 0 || c.state != Established && c.state != Active ||
+	if flags&(SYN|FIN|RST|ACK) != ACK || window == 0 || c.state != Established && c.state != Active ||
 		c.bits >= pending0 || s.bits&(usual|trouble) != usual || p.bits&(anchored|trouble) != anchored ||
-		s.lag|p.lag != 0 || g.Seq != s.number(s.end) {
-		return false
+		s.lag|p.lag != 0 || seq != s.number(s.end) {
+		return 0, false
 	}
-	if news := int32(g.Ack - s.ack); news != 0 {
-		ahead := int32(g.Ack - p.number(p.end))
+	if news := int32(ack - s.ack); news != 0 {
+		ahead := int32(ack - p.number(p.end))
 		switch {
 		case news < 0 || ahead > 0 && p.has(seen) || ahead > unknownWindow:
-			return false
+			return 0, false
 		case ahead > 0:
 			p.end += int64(ahead) // that side is not captured: its ACKs are all we have
 			p.bits |= unseen
 		}
-		s.ack = g.Ack
+		s.ack = ack
 	}
-	s.flags |= g.Flags
-	s.offers(g, p)
-	o.Pos, o.From, o.To, o.Established, o.Placed, o.Notes = s.end, c.state, c.state, false, true, 0
-	s.end += int64(g.Len)
-	return true
+	s.flags |= flags
+	s.offers(window, flags, p)
+	pos = s.end
+	s.end += int64(n)
+	return pos, true
 }
 
 // step is Step without the short way: the rules themselves.
@@ -192,7 +210,7 @@ func (c *Conn) take(i Side, g *Segment, o *Outcome) {
 		s.leap(g.Ack, p)
 	}
 	c.bits &^= astray*7 | pending0<<i
-	s.offers(g, p)
+	s.offers(g.Window, g.Flags, p)
 	if g.Window == 0 && g.Flags&SYN == 0 {
 		o.Notes |= ZeroWindow
 	}

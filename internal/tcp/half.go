@@ -10,9 +10,9 @@ type half struct {
 	lag  uint32
 	base uint32 // number of position 0; valid with anchored
 	ack  uint32 // newest number this side acknowledged; valid with acked
-	fin  uint32 // number of the FIN; valid with finned
 
 	maxWindow uint32 // largest window this side offered, scaled
+	owner     uint32 // see Conn.Owner
 	bits      halfBits
 	scale     uint8
 	flags     uint8 // union of all flags sent
@@ -51,6 +51,10 @@ func (h *half) holds(seq uint32) bool {
 	pos := h.pos(seq)
 	return h.has(anchored) && pos >= 0 && pos <= h.end
 }
+
+// fin is the number of the FIN, valid with finned: nothing is ever taken beyond
+// it, so it is the last number before end.
+func (h *half) fin() uint32 { return h.number(h.end - 1) }
 
 // begins reports whether first may be where this half began although its SYN,
 // of n bytes payload, was not seen in time: then position 0 is the number that
@@ -160,7 +164,7 @@ func (h *half) leap(ack uint32, peer *half) {
 
 // finAcked reports whether peer has acknowledged this half's FIN.
 func (h *half) finAcked(peer *half) bool {
-	return h.has(finned) && peer.has(acked) && distance(h.fin, peer.ack) > 0
+	return h.has(finned) && peer.has(acked) && distance(h.fin(), peer.ack) > 0
 }
 
 // synAcked reports whether peer has acknowledged this half's SYN: nothing below

@@ -11,7 +11,7 @@ func (c *Conn) place(s, p *half, g *Segment, o *Outcome) {
 		return
 	}
 	if s.has(finned) && g.Len > 0 {
-		if at := s.pos(s.fin); end > at {
+		if at := s.pos(s.fin()); end > at {
 			o.Notes |= DataAfterFIN
 			o.Placed = pos < at
 			end = at
@@ -30,7 +30,7 @@ func (c *Conn) place(s, p *half, g *Segment, o *Outcome) {
 		} else {
 			s.bits &^= synData // its sender knows what became of it
 		}
-		if s.has(finned) && s.next() == s.pos(s.fin) {
+		if s.has(finned) && s.next() == s.pos(s.fin()) {
 			s.setNext(s.end) // the hole before the FIN is closed
 		}
 	}
@@ -81,14 +81,13 @@ func (h *half) order(pos, end int64) Note {
 func (h *half) finish(pos, at int64, o *Outcome) {
 	switch {
 	case h.has(finned):
-		if h.number(at) != h.fin {
+		if h.number(at) != h.fin() {
 			o.Notes |= FINConflict
 		}
 	case at < h.end:
 		o.Notes |= FINConflict // bytes beyond it were seen already
 	default:
 		h.bits |= finned
-		h.fin = h.number(at)
 		h.covers(pos, at+1)
 	}
 }

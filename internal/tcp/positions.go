@@ -13,7 +13,7 @@ func (c *Conn) PosOf(i Side, number uint32) int64 { return c.half[i&1].pos(numbe
 // length of the stream. It reports whether a FIN was accepted.
 func (c *Conn) FINAt(i Side) (pos int64, ok bool) {
 	h := &c.half[i&1]
-	return h.pos(h.fin), h.has(finned)
+	return h.pos(h.fin()), h.has(finned)
 }
 
 // AckedTo is the position below which the other side has acknowledged side's
@@ -25,7 +25,7 @@ func (c *Conn) AckedTo(i Side) (pos int64, ok bool) {
 	}
 	pos = h.pos(p.ack)
 	if h.has(finned) {
-		pos = min(pos, h.pos(h.fin))
+		pos = min(pos, h.pos(h.fin()))
 	}
 	return pos, true
 }

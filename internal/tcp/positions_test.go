@@ -1,6 +1,9 @@
 package tcp
 
-import "testing"
+import (
+	"math"
+	"testing"
+)
 
 func TestPositionsAKeeperOfBytesAsksFor(t *testing.T) {
 	type answer struct {
@@ -39,5 +42,23 @@ func TestPositionsAKeeperOfBytesAsksFor(t *testing.T) {
 	}
 	if got := w.conn.Number(Responder, 70000); got != isns[len(isns)-1]+70001 {
 		t.Errorf("Number(70000) = %d", got)
+	}
+}
+
+func TestWhatTheOwnerKeepsIsItsOwn(t *testing.T) {
+	var c Conn
+	c.Step(Initiator, &Segment{Seq: 7, Flags: SYN, Window: 1}, new(Outcome))
+	c.Abort()
+	before := c
+	*c.Owner(Initiator), *c.Owner(Responder) = 1, math.MaxUint32
+	for _, n := range []int64{0, 1, -1, math.MaxInt64, math.MinInt64} {
+		c.Keep(n)
+		if c.Kept() != n || *c.Owner(Initiator) != 1 || *c.Owner(Responder) != math.MaxUint32 {
+			t.Errorf("%d is kept as %d, beside %d and %d", n, c.Kept(), *c.Owner(Initiator), *c.Owner(Responder))
+		}
+	}
+	syn, another := Segment{Seq: 7, Flags: SYN}, Segment{Seq: 8, Flags: SYN}
+	if c.Reopens(Initiator, &syn) != before.Reopens(Initiator, &syn) || !c.Reopens(Initiator, &another) || c.State() != Aborted {
+		t.Error("the connection that is over answers otherwise")
 	}
 }

@@ -81,6 +81,8 @@ func usual(b byte) uint8 {
 type checked struct {
 	watcher
 	established bool
+	fins        [2]uint32 // where each side's FIN was when it was taken
+	finned      [2]bool
 }
 
 func (c *checked) see(t testing.TB, l *line, g *Segment) sight {
@@ -106,7 +108,7 @@ func (c *checked) see(t testing.TB, l *line, g *Segment) sight {
 		t.Fatal("a segment after the end was placed")
 	}
 	if s.fresh != "" {
-		c.established = false
+		c.established, c.finned = false, [2]bool{}
 	}
 	if s.Established {
 		if c.established {
@@ -129,12 +131,17 @@ func (c *checked) halves(t testing.TB) {
 		switch {
 		case h.end < 0:
 			t.Fatalf("half %d ends at %d", k, h.end)
-		case h.has(finned) && h.pos(h.fin) >= h.end:
-			t.Fatalf("half %d: FIN at %d, end at %d", k, h.pos(h.fin), h.end)
+		case h.has(finned) && h.pos(h.fin()) >= h.end:
+			t.Fatalf("half %d: FIN at %d, end at %d", k, h.pos(h.fin()), h.end)
+		case h.has(finned) && c.finned[k] && h.fin() != c.fins[k]:
+			t.Fatalf("half %d: a FIN at %d moved to %d", k, c.fins[k], h.fin())
 		case h.has(synned|finned) && !h.has(anchored):
 			t.Fatalf("half %d has a SYN or FIN and no number", k)
 		case h.has(patched) && h.lag == 0:
 			t.Fatalf("half %d has a patch and no hole", k)
+		}
+		if c.finned[k] = h.has(finned); c.finned[k] {
+			c.fins[k] = h.fin()
 		}
 	}
 	if int(c.conn.nothers) > len(c.conn.others) {

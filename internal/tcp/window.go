@@ -10,9 +10,9 @@ const (
 )
 
 // offers takes the window field of a segment of this half.
-func (h *half) offers(g *Segment, peer *half) {
-	w := uint32(g.Window)
-	if g.Flags&SYN == 0 {
+func (h *half) offers(window uint16, flags uint8, peer *half) {
+	w := uint32(window)
+	if flags&SYN == 0 {
 		if w == 0 {
 			h.bits |= shut
 		} else {
