@@ -106,11 +106,14 @@ func (t *FlowTracker[K, S]) admit(v PacketView, ok bool, wire int) []FlowEvent[K
 	x := &t.x
 	if x.notes&noteUnread != 0 && (t.fragments != nil || t.checksums.mode != ChecksumIgnore) {
 		x.look(&v)
-		x.notes |= noteUnread
 	}
 	if x.notes&noteFragment != 0 && t.fragments != nil {
-		var next fate
-		if next, wire = t.fragment(&v, ok, wire); next == isDone {
+		next := isDone
+		if t.checksums.mode == ChecksumIgnore || t.soundHeader(&v) {
+			next, wire = t.fragment(&v, ok, wire)
+		}
+		if next == isDone {
+			t.frames = 1
 			return t.tellRest()
 		}
 		ok = next == isTaken
@@ -157,7 +160,7 @@ func (t *FlowTracker[K, S]) fragment(v *PacketView, ok bool, wire int) (fate, in
 			return isRefused, wire
 		}
 	}
-	counts := first && ok && x.notes&noteTunnel == 0 && (!x.HasTCP || t.find(&x.Key) != nil)
+	counts := first && ok && x.notes&(noteTunnel|noteQuote) == 0 && (!x.HasTCP || t.lives())
 	d, out := t.addFragment(wire, counts)
 	t.lost()
 	switch out {
@@ -175,10 +178,19 @@ func (t *FlowTracker[K, S]) fragment(v *PacketView, ok bool, wire int) (fate, in
 			return isRefused, wire
 		}
 	}
+	if at, ok := r.table.Next(); ok {
+		t.table.Wake(at)
+	}
 	if out == defrag.Duplicate || out == defrag.Conflict || !counts || !t.tally(wire, true) {
 		r.unused += t.frames
 	}
 	return isDone, wire
+}
+
+// lives reports whether the packet at hand has a live flow, whose time is not over.
+func (t *FlowTracker[K, S]) lives() bool {
+	s := t.find(&t.x.Key)
+	return s != nil && !t.overdue(s, t.clock.Now())
 }
 
 func fateOf(ok bool) fate {
@@ -216,7 +228,7 @@ func (t *FlowTracker[K, S]) addFragment(wire int, counts bool) (defrag.Datagram[
 // was not counted yet.
 func (t *FlowTracker[K, S]) whole(v *PacketView, d defrag.Datagram[firstFragment], lastIsFirst bool) (fate, int) {
 	r, x := t.fragments, &t.x
-	own := x.notes&noteUnread != 0
+	own := x.notes&noteOwn != 0
 	frames, wire := uint64(d.Frames), int(d.Wire)
 	if !lastIsFirst {
 		frames, wire = frames-d.First.counted, wire-d.First.wire
@@ -233,7 +245,6 @@ func (t *FlowTracker[K, S]) whole(v *PacketView, d defrag.Datagram[firstFragment
 	ok := t.ex.Extract(*v, x)
 	if x.notes&noteUnread != 0 {
 		x.look(v)
-		x.notes |= noteUnread
 	}
 	if x.notes&noteFragment != 0 {
 		// A tunnel's packet that is a fragment itself. It lies in memory that goes
@@ -285,12 +296,20 @@ func (t *FlowTracker[K, S]) lost() {
 
 // expireFragments gives up the datagrams whose time is over, or all of them.
 func (t *FlowTracker[K, S]) expireFragments(all bool) {
-	if t.fragments == nil || t.fragments.table.Bytes() == 0 {
+	switch {
+	case t.fragments == nil:
 		return
-	}
-	if t.fragments.table.Expire(int64(t.clock.Now())); all {
+	case all:
+		t.fragments.table.Expire(t.clock.Now())
 		t.fragments.table.Clear()
 		t.fragments.raw, t.fragments.inner = nil, nil
+	case t.fragments.table.Bytes() == 0:
+		return
+	default:
+		t.fragments.table.Expire(t.clock.Now())
+		if at, ok := t.fragments.table.Next(); ok {
+			t.table.Wake(at)
+		}
 	}
 	t.lost()
 }
@@ -387,11 +406,14 @@ const sample = 1000
 // intact reports whether the packet at hand may go to its flow. If not, it is
 // accounted for.
 func (t *FlowTracker[K, S]) intact(v *PacketView, wire int) bool {
-	data := v.Frame
-	if v.via != nil && v.via.first != nil {
+	data, whole := v.Frame, v.via != nil && v.via.first != nil
+	if whole {
 		data = v.via.data
 	}
 	header, transport := decode.Checksum(&t.x.packet, data)
+	if whole && header == decode.SumUnknown {
+		header = decode.SumNone // each fragment had one
+	}
 	bad := header == decode.SumBad || transport == decode.SumBad
 	switch {
 	case bad:
@@ -409,9 +431,22 @@ func (t *FlowTracker[K, S]) intact(v *PacketView, wire int) bool {
 	if !bad {
 		return true
 	}
-	if header != decode.SumGood && header != decode.SumNone || !t.wrong(wire) {
+	if header == decode.SumBad || header == decode.SumPartial && t.checksums.mode == ChecksumVerify || !t.wrong(wire) {
 		t.refuse(RefusedBadChecksum)
 	}
+	return false
+}
+
+// soundHeader is intact for a fragment: all that can be said of one alone is
+// whether its IPv4 header is right. If not, it is refused.
+func (t *FlowTracker[K, S]) soundHeader(v *PacketView) bool {
+	header, _ := decode.Checksum(&t.x.packet, v.Frame)
+	bad := header == decode.SumBad || header == decode.SumPartial && t.checksums.mode == ChecksumVerify
+	if !bad || t.checksums.mode == ChecksumAuto && t.learn(v, bad) {
+		return true
+	}
+	t.stats.ChecksumsBad++
+	t.refuse(RefusedBadChecksum)
 	return false
 }
 

@@ -20,6 +20,7 @@ type customSide struct {
 	wake   int64 // when waiter wants to be called; math.MaxInt64 never
 	offset int64
 	stats  StreamStats
+	told   bool // Fin or Rst
 }
 
 // dispatch gives a segment to the caller's Reassembler, making it first if this
@@ -129,14 +130,18 @@ func (t *StreamStats) add(now, before StreamStats) {
 // endCustom tells the caller's Reassembler how the flow ended.
 func (d *FlowDriver[K, S]) endCustom(s *slot[K, driven[S]], side FlowSide, reason EndReason) (offset int64) {
 	c := &d.custom[s.Value.user.sides[side].custom]
+	c.acker, c.waiter, c.wake = nil, nil, math.MaxInt64
+	if c.told {
+		return c.offset // and panicked
+	}
 	d.prepare(c)
+	c.told = true
 	switch reason {
 	case EndFIN, EndIdleTimeout, EndFinished:
 		c.r.Fin(&d.delivery)
 	default:
 		c.r.Rst(&d.delivery)
 	}
-	c.acker, c.waiter, c.wake = nil, nil, math.MaxInt64
 	d.deliver(s, side)
 	return d.custom[s.Value.user.sides[side].custom].offset
 }

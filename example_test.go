@@ -224,3 +224,79 @@ func captureFile(views []flowscope.PacketView) []byte {
 	}
 	return file.Bytes()
 }
+
+// Traffic of an overlay network: the conversation is inside, wherever the tunnel may be.
+func ExampleAutoDetectEncap() {
+	tracker, err := flowscope.NewFlowTracker(flowscope.AutoDetectEncap(flowscope.FiveTuple{}), flowscope.Config{})
+	if err != nil {
+		panic(err)
+	}
+	tracker.Track(flowscope.PacketView{Frame: inVXLAN(77, question())})
+	tracker.Track(flowscope.PacketView{Frame: question()}) // the same without a tunnel
+	for flow := range tracker.Flows() {
+		fmt.Println(flow.Key, flow.Stats.Packets, "first seen through", flow.Stats.Through())
+	}
+	// Output:
+	// udp 192.0.2.1:40000 <-> 192.0.2.53:53 [2 0] first seen through vxlan:77
+}
+
+// Two tenants use the same addresses. With the tunnel in the key they are two flows.
+func ExamplePerTunnel() {
+	extractor := flowscope.PerTunnel(flowscope.AutoDetectEncap(flowscope.FiveTuple{}))
+	tracker, err := flowscope.NewFlowTracker(extractor, flowscope.Config{})
+	if err != nil {
+		panic(err)
+	}
+	for _, network := range []uint32{77, 78, 77} {
+		tracker.Track(flowscope.PacketView{Frame: inVXLAN(network, question())})
+	}
+	for _, ev := range tracker.Finish() {
+		fmt.Println(ev.Key, ev.Stats.Packets)
+	}
+	// Output:
+	// udp 192.0.2.1:40000 <-> 192.0.2.53:53 in vxlan:77 [2 0]
+	// udp 192.0.2.1:40000 <-> 192.0.2.53:53 in vxlan:78 [1 0]
+}
+
+// Only what is in the tunnel counts; the rest is refused by name.
+func ExampleInnerVXLAN() {
+	tracker, err := flowscope.NewFlowTracker(flowscope.InnerVXLAN(flowscope.FiveTuple{}), flowscope.Config{})
+	if err != nil {
+		panic(err)
+	}
+	tracker.Track(flowscope.PacketView{Frame: inVXLAN(77, question())})
+	tracker.Track(flowscope.PacketView{Frame: question()})
+	stats := tracker.Stats()
+	fmt.Println(stats.FlowsCreated, "flow,", stats.Refused[flowscope.RefusedNotTunnel], "packet", flowscope.RefusedNotTunnel)
+	// Output:
+	// 1 flow, 1 packet not_tunnel
+}
+
+// A packet that was damaged on the way is counted, and not taken for a part of the conversation.
+func ExampleChecksumMode() {
+	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{Checksums: flowscope.ChecksumVerify})
+	if err != nil {
+		panic(err)
+	}
+	damaged := question()
+	damaged[bytes.Index(damaged, []byte("question"))] ^= 1
+	for _, frame := range [][]byte{question(), damaged} {
+		for _, ev := range tracker.Track(flowscope.PacketView{Frame: frame}) {
+			if ev.Kind == flowscope.EventPacket {
+				fmt.Printf("%q\n", ev.Bytes)
+			}
+		}
+	}
+	fmt.Println(tracker.Stats().ChecksumsBad, "wrong")
+	// Output:
+	// "a question"
+	// ""
+	// 1 wrong
+}
+
+// inVXLAN puts a frame into a tunnel between two other hosts.
+func inVXLAN(network uint32, inner []byte) []byte {
+	header := []byte{0x08, 0, 0, 0, byte(network >> 16), byte(network >> 8), byte(network), 0}
+	between := &layers.UDP{SrcPort: 50000, DstPort: 4789}
+	return frame(net.IP{198, 51, 100, 1}, net.IP{198, 51, 100, 2}, between, string(header)+string(inner))
+}

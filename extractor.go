@@ -129,6 +129,7 @@ type notes uint8
 
 const (
 	noteUnread   notes = 1 << iota // packet is not that of the view
+	noteOwn                        // the extractor may read frames by itself
 	noteFragment                   // it is a fragment, and its datagram is wanted whole
 	noteTunnel                     // the datagram may hold a tunnel, and so belong to another flow than the fragment
 	noteQuote                      // an ICMP error, with the key of the flow it is about in quote
@@ -145,14 +146,15 @@ type quote[K comparable] struct {
 // clear makes x what Extract expects on entry.
 func (x *Extracted[K]) clear() {
 	x.Payload, x.Missing, x.TCP, x.Orientation, x.L4, x.HasTCP, x.Refused = nil, 0, TCPInfo{}, 0, 0, false, 0
-	x.notes = noteUnread
+	x.notes = noteUnread | noteOwn
 }
 
 // look reads the headers of the view into x.packet.
 func (x *Extracted[K]) look(v *PacketView) {
-	x.status, x.notes = v.read(&x.packet), 0
+	x.status = v.read(&x.packet)
+	x.notes &^= noteUnread
 	if x.packet.Fragmented {
-		x.notes = notesOf(v, &x.packet)
+		x.notes |= notesOf(v, &x.packet)
 	}
 }
 
@@ -167,6 +169,7 @@ func notesOf(v *PacketView, p *decode.Packet) notes {
 // read is look for an extractor that needs them all, and reports whether they
 // could be read.
 func (x *Extracted[K]) read(v *PacketView) bool {
+	x.notes = 0
 	x.look(v)
 	if x.status != decode.OK {
 		x.Refused = Refusal(x.status)

@@ -19,8 +19,8 @@ import (
 // TestTheHouseStandsAsDrawn reads every file of the library, and holds:
 //
 //   - the direction of imports: the root knows the rooms, the rooms know neither the root nor each other
-//   - what library code does without: other modules, unsafe, goroutines, the machine's clock, logs, init,
-//     recover, and package-level state that changes
+//   - what library code does without: other modules, unsafe, go:linkname, cgo, goroutines, the machine's clock, logs,
+//     init, recover, and package-level state that changes
 func TestTheHouseStandsAsDrawn(t *testing.T) {
 	for _, fault := range inspectHouse(t, dirFS(".")) {
 		t.Error(fault)
@@ -37,7 +37,7 @@ var (
 	// everybodys are the rooms that every other room may use.
 	everybodys = []string{rooms + "invariants"}
 	// testAids are for tests alone.
-	testAids = []string{rooms + "frames", rooms + "traffic", rooms + "contest"}
+	testAids = []string{rooms + "frames", rooms + "attack", rooms + "traffic", rooms + "contest"}
 	// programs are for those who work on the library.
 	programs = []string{rooms + "bench"}
 	// rootModules are the other modules that the root may use.
@@ -89,7 +89,7 @@ func inspectHouse(t *testing.T, files fstest.MapFS) (faults []string) {
 		if file.Data != nil {
 			src = file.Data
 		}
-		f, err := parser.ParseFile(set, name, src, parser.SkipObjectResolution)
+		f, err := parser.ParseFile(set, name, src, parser.SkipObjectResolution|parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,9 +104,13 @@ func inspectHouse(t *testing.T, files fstest.MapFS) (faults []string) {
 			if why := mayImport(name, what); why != "" {
 				say(imp.Pos(), "imports %s: %s", what, why)
 			}
+			if what == "time" && imp.Name != nil && isLibrary(name) {
+				say(imp.Pos(), "time under another name, which hides what is called")
+			}
 		}
 		if isLibrary(name) {
 			inspectCode(f, say)
+			inspectDirectives(f, say)
 			inspectState(name, f, parsed, say)
 		}
 	}
@@ -117,8 +121,10 @@ func inspectHouse(t *testing.T, files fstest.MapFS) (faults []string) {
 // isLibrary reports whether the file becomes part of a user's program.
 func isLibrary(name string) bool {
 	own := module + "/" + path.Dir(name)
-	return !strings.HasSuffix(name, "_test.go") && !slices.Contains(testAids, own) && !slices.Contains(programs, own)
+	return !strings.HasSuffix(name, "_test.go") && !isTestAid(name) && !slices.Contains(programs, own)
 }
+
+func isTestAid(name string) bool { return slices.Contains(testAids, module+"/"+path.Dir(name)) }
 
 // mayImport says why a file may not import a package, or nothing.
 func mayImport(name, what string) string {
@@ -134,7 +140,7 @@ func mayImport(name, what string) string {
 	switch {
 	case test && (what == own || what == module && dir == "." || slices.Contains(testModules, what) || slices.Contains(testAids, what)):
 		return ""
-	case slices.Contains(testAids, own) && (slices.Contains(testModules, what) || slices.Contains(rootModules, what)):
+	case isTestAid(name) && (slices.Contains(testModules, what) || slices.Contains(rootModules, what)):
 		return ""
 	case dir == "." && slices.Contains(rootModules, what), slices.Contains(everybodys, what):
 		return ""
@@ -172,6 +178,17 @@ func inspectCode(f *ast.File, say func(token.Pos, string, ...any)) {
 		}
 		return true
 	})
+}
+
+// inspectDirectives looks for words to the compiler that reach around the language.
+func inspectDirectives(f *ast.File, say func(token.Pos, string, ...any)) {
+	for _, group := range f.Comments {
+		for _, c := range group.List {
+			if strings.HasPrefix(c.Text, "//go:linkname") || strings.HasPrefix(c.Text, "//go:cgo_") {
+				say(c.Pos(), "%s", c.Text)
+			}
+		}
+	}
 }
 
 // inspectState looks for package-level variables that code of their package writes to, or lends out by address.
@@ -293,6 +310,11 @@ func TestEveryFaultOfTheHouseIsSeen(t *testing.T) {
 		{"a log", "internal/tcp/x.go", `import _ "log"`, "does without"},
 		{"a lock", "internal/tcp/x.go", `import _ "sync"`, "does without"},
 		{"the machine's clock", "x.go", "import \"time\"\nvar T = time.Now", "time.Now"},
+		{"the clock under another name", "x.go", "import t \"time\"\nvar T = t.Now", "another name"},
+		{"a link to a name of another package", "x.go", "//go:linkname f runtime.nanotime\nfunc f() int64", "go:linkname"},
+		{"cgo", "x.go", `import "C"`, "does without"},
+		{"an attack in the library", "x.go", `import _ "github.com/flowscope-go/flowscope/internal/attack"`, "for tests"},
+		{"a test aid that knows the root", "internal/attack/x.go", `import _ "github.com/flowscope-go/flowscope"`, "no room knows the root"},
 		{"a goroutine", "x.go", "func f() { go f() }", "goroutine"},
 		{"init", "x.go", "func init() {}", "init"},
 		{"recover", "internal/tcp/x.go", "func f() { defer func() { recover() }() }", "recover"},

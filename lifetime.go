@@ -32,6 +32,7 @@ const keepEvents = 4096
 // was asked to be.
 func (t *FlowTracker[K, S]) settle() {
 	t.unsettled = false
+	t.refile()
 	if cap(t.events) > keepEvents {
 		t.events = nil
 	}
@@ -76,6 +77,23 @@ func (t *FlowTracker[K, S]) settle() {
 	for t.table.Len() > t.limit {
 		t.evict()
 	}
+}
+
+// refile puts back into the wheel what a panic of the caller's code left outside.
+func (t *FlowTracker[K, S]) refile() {
+	if t.atHand != 0 {
+		t.expired = append(t.expired, t.atHand)
+		t.atHand = 0
+	}
+	for _, id := range t.expired {
+		if !t.table.Has(id) {
+			continue
+		}
+		if s := t.table.At(id); s.Queue() != 0 && !s.Filed() {
+			t.file(s, s.Value.since())
+		}
+	}
+	t.expired = t.expired[:0]
 }
 
 // reclass gives a flow another time-out. Only a shorter one is filed at once:
@@ -161,6 +179,7 @@ func (t *FlowTracker[K, S]) expire(now int64, limit int) {
 		if s == nil {
 			break
 		}
+		t.atHand, t.unsettled = s.ID(), true
 		if t.overdue(s, now) {
 			t.expired = append(t.expired, s.ID())
 			continue
@@ -180,6 +199,7 @@ func (t *FlowTracker[K, S]) expire(now int64, limit int) {
 			t.table.Join(s, q) // it goes to the end of its line
 		}
 	}
+	t.atHand = 0
 	slices.SortFunc(t.expired, t.byID)
 	for _, id := range t.expired {
 		s := t.table.At(id)
@@ -189,6 +209,7 @@ func (t *FlowTracker[K, S]) expire(now int64, limit int) {
 		}
 		t.conclude(t.hash(&s.Key), s, EndIdleTimeout)
 	}
+	t.expired = t.expired[:0]
 }
 
 func (t *FlowTracker[K, S]) byID(a, b flowtable.ID) int {
@@ -217,15 +238,15 @@ func (t *FlowTracker[K, S]) evict() {
 // end ends a flow. It is the only way a flow ends.
 func (t *FlowTracker[K, S]) end(hash uint64, s *slot[K, S], reason EndReason) {
 	f := &s.Value
+	if t.hook != nil {
+		t.hook.ending(s, reason) // first: what is the caller's may panic
+	}
 	f.reason = reason
 	f.bits = f.bits&^marked | fresh
 	t.unsettled = true
 	t.live--
 	t.stats.FlowsEnded++
 	t.stats.Ended[reason]++
-	if t.hook != nil {
-		t.hook.ending(s, reason)
-	}
 	if len(t.pending) != 0 {
 		t.tell(s)
 	}

@@ -141,6 +141,32 @@ func Example_reassembler() {
 	// 53 lines
 }
 
+func Example_shards() {
+	var workers []*flowscope.FlowTracker[flowscope.FiveTupleKey, struct{}]
+	for range 4 {
+		inside := flowscope.AutoDetectEncap(flowscope.FiveTuple{})
+		tracker, err := flowscope.NewFlowTracker(inside, flowscope.Config{})
+		if err != nil {
+			log.Fatal(err)
+		}
+		workers = append(workers, tracker)
+	}
+	sharder := flowscope.NewSharder(len(workers))
+	for view, err := range flowscope.OpenCapture("testdata/captures/tunnels.pcap") {
+		if err != nil {
+			log.Fatal(err)
+		}
+		workers[sharder.Shard(view)].Track(view)
+	}
+	flows := uint64(0)
+	for _, w := range workers {
+		flows += w.Stats().FlowsCreated
+	}
+	fmt.Println(flows, "flows")
+	// Output:
+	// 19 flows
+}
+
 func TestREADMEShowsTheExamples(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)

@@ -53,7 +53,7 @@ func TestAHistoryIsTheFirstSixteenLetters(t *testing.T) {
 }
 
 func TestPacketsAreCountedBeyond32Bits(t *testing.T) {
-	var e engine
+	e := engine{frames: 1}
 	var f record
 	f.packLo[1] = math.MaxUint32
 	f.first[1] = -1

@@ -45,34 +45,43 @@ func NewSharder(n int) *Sharder {
 func (s *Sharder) Shard(v PacketView) int {
 	var p decode.Packet
 	decode.DecodeWith(&p, v.Frame, decode.Link(v.LinkType), v.WireLen, s.peeler)
-	if s.peeler.May(&p) {
-		return s.fragment(&p)
+	return s.place(&p)
+}
+
+// place is Shard for a packet that was read.
+func (s *Sharder) place(p *decode.Packet) int {
+	switch {
+	case p.Family == 0:
+		return 0
+	case p.Fragmented:
+		return s.fragment(p)
 	}
 	var q decode.Packet
-	if decode.Quoted(&p, &q) {
-		p = q
+	if decode.Quoted(p, &q) {
+		p = &q
 	}
-	return s.worker(hashPair(&p, 0))
+	return s.worker(hashPair(p, 0))
 }
 
 // worker takes the lower half of a hash: tables of flows take the upper half of
 // theirs, which has a seed of its own besides.
 func (s *Sharder) worker(h uint64) int { return int(uint64(uint32(h)) * s.n >> 32) }
 
-// fragment is for one of a datagram that may hold a tunnel. What is inside is in
-// the first fragment, as far as addresses are concerned.
+// fragment is for one of a datagram. If that holds a tunnel or an ICMP error, what
+// is inside is in the first fragment, as far as addresses are concerned. Later
+// ones have no ports, so it does not show in them what they are of.
 func (s *Sharder) fragment(p *decode.Packet) int {
-	h := hashPair(p, uint64(p.FragmentID)<<8|uint64(p.FragmentProto)|1<<63)
+	h := hashPair(p, uint64(p.FragmentID)|1<<63)
 	first := &s.firsts[h%uint64(len(s.firsts))]
-	if p.FragmentOffset != 0 {
-		if *first>>32 == h>>32 {
-			return int(uint32(*first))
-		}
+	switch {
+	case p.FragmentOffset != 0 && *first>>32 == h>>32:
+		return int(uint32(*first))
+	case p.FragmentOffset != 0, !s.peeler.May(p) && !decode.ICMPError(p):
 		return s.worker(hashPair(p, 0))
 	}
 	inside := *p
 	decode.ReassembledWith(&inside, p.Fragment, s.peeler)
-	worker := s.worker(hashPair(&inside, 0))
+	worker := s.place(&inside) // a fragment in a fragment is in a tunnel: no deeper than these
 	*first = h>>32<<32 | uint64(uint32(worker))
 	return worker
 }

@@ -52,7 +52,8 @@ type FlowTracker[K comparable, S any] struct {
 
 	marked    []flowtable.ID // closed from outside, to be ended by the next call
 	unsettled bool           // there is something for settle to do
-	expired   []flowtable.ID // scratch
+	expired   []flowtable.ID // out of the wheel, on their way to their end,
+	atHand    flowtable.ID   // and to be looked at
 
 	pending []pendingAnomaly // of this call, not told yet
 	told    int              // anomalies in this call's events
@@ -213,6 +214,9 @@ func (t *FlowTracker[K, S]) tick(stamp int64) {
 		t.anomaly(AnomalyClockBackward, nil, 0, 0, 1)
 		if back {
 			t.redate() // the stamps before it were wrong
+			if t.fragments != nil {
+				t.fragments.table.Rewind(t.clock.Now())
+			}
 		}
 	case clock.Suspect:
 		t.stats.ClockSuspects++
@@ -305,11 +309,13 @@ func (t *FlowTracker[K, S]) start(hash uint64, from *succession) *slot[K, S] {
 		t.evict()
 	}
 	x := &t.x
+	var user S
+	if t.init != nil {
+		user = t.init(x.Key) // first: it is the caller's, and may panic
+	}
 	s := t.table.Insert(hash, &x.Key)
 	f := &s.Value
-	if t.init != nil {
-		f.user = t.init(x.Key)
-	}
+	f.user = user
 	t.nextID++
 	t.live++
 	t.stats.FlowsCreated++

@@ -155,6 +155,15 @@ func overUDP(mask decode.Peel, kind decode.Tunnel, standard uint16, ports []uint
 // combinator is an extractor that another one is in.
 type combinator[K comparable] interface {
 	timer() func(K) time.Duration
+	peels() decode.Options
+}
+
+// peelsOf says what an extractor peels off by itself.
+func peelsOf[K comparable](ex FlowExtractor[K]) decode.Options {
+	if c, ok := any(ex).(combinator[K]); ok {
+		return c.peels()
+	}
+	return decode.Options{}
 }
 
 // peeling shows the extractor inside the innermost packet.
@@ -169,11 +178,14 @@ type peeling[K comparable] struct {
 // peel makes one combinator of several: what any of them may peel off, they all
 // may.
 func peel[K comparable](inner FlowExtractor[K], o decode.Options, want decode.Peel) FlowExtractor[K] {
+	also := peelsOf(inner)
+	o.Peel |= also.Peel
+	o.Ports = append(o.Ports, also.Ports...)
+	if also.Depth != 0 && (o.Depth == 0 || also.Depth > o.Depth) {
+		o.Depth = also.Depth
+	}
 	if p, ok := inner.(peeling[K]); ok {
 		inner = p.inner
-		o.Peel |= p.options.Peel
-		o.Ports = append(o.Ports, p.options.Ports...)
-		o.Depth = max(o.Depth, p.options.Depth)
 		want |= p.want
 	}
 	if o.Ports == nil {
@@ -191,11 +203,11 @@ func (e peeling[K]) Extract(v PacketView, x *Extracted[K]) bool {
 		v.via.peel = e.via.peel // of a datagram, which is the tracker's
 	}
 	ok := e.inner.Extract(v, x)
-	if e.want == 0 {
-		return ok
-	}
 	if x.notes&noteUnread != 0 {
 		x.look(&v)
+	}
+	if e.want == 0 {
+		return ok
 	}
 	if st := x.packet.Require(e.want, decode.OK); ok && st != decode.OK {
 		x.Refused = Refusal(st)
@@ -207,6 +219,7 @@ func (e peeling[K]) Extract(v PacketView, x *Extracted[K]) bool {
 func (e peeling[K]) hashKey(k *K, seed uint64) uint64 { return e.hash.hashKey(k, seed) }
 
 func (e peeling[K]) timer() func(K) time.Duration { return timerOf(e.inner) }
+func (e peeling[K]) peels() decode.Options        { return e.options }
 
 // Tunnel is a kind of encapsulation. The zero value is none.
 type Tunnel uint8
@@ -241,9 +254,8 @@ func (t Tunnel) String() string { return decode.Tunnel(t).String() }
 // TunnelKey is the key of PerTunnel: another key and the tunnel around it.
 type TunnelKey[K comparable] struct {
 	Inner K
-	// Tunnel and ID are those of the innermost tunnel that has an identifier,
-	// or if none has, of the innermost. ID is 0 for kinds whose identifiers are
-	// those of one direction.
+	// Tunnel and ID are those of the innermost tunnel that has an identifier for
+	// both directions, or if none has, the kind of the innermost, and 0.
 	Tunnel Tunnel
 	ID     uint32
 }
@@ -288,9 +300,9 @@ type perTunnel[K comparable] struct {
 // Extract implements FlowExtractor.
 func (e perTunnel[K]) Extract(v PacketView, x *Extracted[TunnelKey[K]]) bool {
 	in, ok := within(e.inner, v, x)
-	k := TunnelKey[K]{Tunnel: Tunnel(x.packet.Tunnel)}
-	if x.packet.Tunnel.BothWays() {
-		k.ID = x.packet.TunnelID
+	k := TunnelKey[K]{Tunnel: Tunnel(x.packet.Network), ID: x.packet.NetworkID}
+	if k.Tunnel == NoTunnel {
+		k.Tunnel = Tunnel(x.packet.Tunnel)
 	}
 	if x.notes&noteQuote != 0 {
 		x.quote.key = k
@@ -308,6 +320,8 @@ func (e perTunnel[K]) hashKey(k *TunnelKey[K], seed uint64) uint64 {
 	}
 	return mix(h, uint64(k.ID)<<8|uint64(k.Tunnel), seed)
 }
+
+func (e perTunnel[K]) peels() decode.Options { return peelsOf(e.inner) }
 
 func (e perTunnel[K]) timer() func(TunnelKey[K]) time.Duration {
 	inner := timerOf(e.inner)
@@ -350,6 +364,8 @@ func (e flowLabel[K]) Extract(v PacketView, x *Extracted[FlowLabelKey[K]]) bool 
 func (e flowLabel[K]) hashKey(k *FlowLabelKey[K], seed uint64) uint64 {
 	return mix(e.hash.hashKey(&k.Inner, seed), uint64(k.Label), seed)
 }
+
+func (e flowLabel[K]) peels() decode.Options { return peelsOf(e.inner) }
 
 func (e flowLabel[K]) timer() func(FlowLabelKey[K]) time.Duration {
 	inner := timerOf(e.inner)

@@ -29,7 +29,8 @@ func ReassembledWith(p *Packet, data []byte, w *Peeler) Status {
 	*p = Packet{
 		SrcHi: p.SrcHi, SrcLo: p.SrcLo, DstHi: p.DstHi, DstLo: p.DstLo, FlowLabel: p.FlowLabel,
 		Family: p.Family, Proto: next, VLAN: p.VLAN, VLANs: p.VLANs,
-		Peeled: p.Peeled, Tunnel: p.Tunnel, TunnelID: p.TunnelID, Tunnels: p.Tunnels, before: before,
+		Peeled: p.Peeled, Tunnel: p.Tunnel, TunnelID: p.TunnelID, Network: p.Network, NetworkID: p.NetworkID, Tunnels: p.Tunnels,
+		before: before,
 	}
 	p.Fragmented = true // while the headers are read: another fragment header would be one too many
 	proto, b, cut, status := extensions(p, next, data[:len(data):len(data)], 0, p.Family == 6)

@@ -32,6 +32,10 @@ type Packet struct {
 	Peeled   Peel   // every kind of encapsulation that was peeled off on the way
 	TunnelID uint32 // identifier of Tunnel: what it is depends on the kind, and 0 is none
 
+	// NetworkID is the identifier of Network: what Tunnel and TunnelID are, among the kinds whose identifiers are
+	// the same both ways.
+	NetworkID uint32
+
 	// InnerEthernet says where the innermost Ethernet header begins that a tunnel carried: in bytes before the end of
 	// the frame. 0 if no tunnel carried one.
 	InnerEthernet uint32
@@ -64,6 +68,7 @@ type Packet struct {
 	// does not hide the tenant; if there is none, the innermost. Tunnels is the number of tunnel headers, an MPLS
 	// label stack being one.
 	Tunnel  Tunnel
+	Network Tunnel
 	Tunnels uint8
 
 	HasWindowScale bool // TCP SYN: the option is there

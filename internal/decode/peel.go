@@ -27,7 +27,8 @@ func (w *Peeler) inside(p *Packet) Status {
 			return OK
 		}
 		outer := *p
-		*p = Packet{Peeled: outer.Peeled, Tunnel: outer.Tunnel, TunnelID: outer.TunnelID, Tunnels: outer.Tunnels}
+		*p = Packet{Peeled: outer.Peeled, Tunnel: outer.Tunnel, TunnelID: outer.TunnelID, Network: outer.Network,
+			NetworkID: outer.NetworkID, Tunnels: outer.Tunnels}
 		if !in.ethernet {
 			p.VLAN, p.VLANs = outer.VLAN, outer.VLANs
 		}

@@ -100,4 +100,7 @@ func (p *Packet) enter(kind Tunnel, id uint32) {
 	if id != 0 || p.TunnelID == 0 {
 		p.Tunnel, p.TunnelID = kind, id
 	}
+	if kind.BothWays() && (id != 0 || p.NetworkID == 0) {
+		p.Network, p.NetworkID = kind, id
+	}
 }

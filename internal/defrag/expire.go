@@ -6,6 +6,29 @@ import "math"
 // what it lets go.
 func (t *Table[V]) Expire(now int64) { t.advance(now, math.MaxInt) }
 
+// Next is when the first datagram's or tombstone's time is over, and whether there is one.
+func (t *Table[V]) Next() (at int64, ok bool) {
+	if t.age.len == 0 {
+		return 0, false
+	}
+	since := t.age.first.since
+	if since > math.MaxInt64-t.limits.Timeout {
+		return math.MaxInt64, true
+	}
+	return since + t.limits.Timeout, true
+}
+
+// Rewind says that it is now, although a later time was said before, which was wrong: what came since came now.
+func (t *Table[V]) Rewind(now int64) {
+	if now >= t.now {
+		return
+	}
+	t.now, t.reviewed = now, min(t.reviewed, now)
+	for d := t.age.first; d != nil; d = d.links[inAge].next {
+		d.since = min(d.since, now)
+	}
+}
+
 // Clear forgets everything, time included, and returns all memory, as at the end of a capture: that of the next
 // one may lie anywhere.
 func (t *Table[V]) Clear() {

@@ -89,6 +89,9 @@ func (t *Table[K, V]) Unfile(s *Slot[K, V]) {
 // comparison.
 func (t *Table[K, V]) Pending(now int64) bool { return uint64(now)^1<<63 >= t.wheel.next }
 
+// Wake makes Pending true from that time on, until Due finds that nothing is.
+func (t *Table[K, V]) Wake(at int64) { t.wheel.next = min(t.wheel.next, ordered(at)) }
+
 // Due takes a slot out of the wheel whose bucket has come by now, or gives nil
 // when there is none left. Its time may still be ahead: the caller then files
 // it again under the right one. Filing under a time that has passed brings it
@@ -173,6 +176,9 @@ func (t *Table[K, V]) makeCurrent(b uint32) {
 	w.used[b/buckets][b%buckets/64] &^= 1 << (b % 64)
 	t.At(id).wheel.prev = current | inWheel
 }
+
+// Filed reports whether the slot is in the wheel.
+func (s *Slot[K, V]) Filed() bool { return s.filed }
 
 // WasFiled reports whether at is the time under which the slot was filed last,
 // also after Due gave it: if not, it was used since. Only a mark of 16 bits is
