@@ -49,8 +49,8 @@
 //
 // # Concurrency
 //
-// A tracker belongs to one goroutine. Many cores take one tracker each and
-// split the packets by FiveTupleKey.Hash.
+// A tracker belongs to one goroutine. Many cores take one tracker each, and a
+// Sharder splits the packets.
 package flowscope
 
 import (

@@ -19,6 +19,11 @@ import (
 //	packets --> Sharder -+--> worker 1: FlowTracker
 //	                     +--> ...
 //
+// The trackers must look into tunnels as it does, with AutoDetectEncap: one that
+// does not sees the ends of a tunnel, whose packets are in several workers. ICMP
+// errors about packets that nobody saw are flows of the worker that the quoted
+// addresses name.
+//
 // It belongs to one goroutine. The same packets always get the same answers. It
 // remembers the fragments of tunnels, in 32 KiB: the first of a datagram says where
 // the others go. If one of them comes before the first, the datagram is not put

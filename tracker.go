@@ -512,7 +512,7 @@ func (t *FlowTracker[K, S]) emitFinal(kind EventKind, s *slot[K, S]) {
 func (t *FlowTracker[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
 	t.begin()
 	before := t.clock.Now()
-	if t.clock.Advance(int64(now)); t.clock.Now() > before {
+	if t.clock.Advance(int64(now)); int64(now) >= before {
 		if t.inDoubt && t.doubted.stamp <= t.clock.Now() {
 			t.redate() // the caller vouches for it
 		}

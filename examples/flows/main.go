@@ -159,14 +159,3 @@ func rest(stats *flowscope.TrackerStats) string {
 	}
 	return fmt.Sprintf("of %d packets, %d are in no flow: %s", stats.Packets, sum, strings.Join(why, ", "))
 }
-
-// ends are the two ends in the order of who began. The events of a flow's end
-// say which orientation that is.
-func ends(ev *event) (initiator, responder string) {
-	a, b := ev.Key.Ends(ev.Orientation)
-	switch ev.L4 {
-	case flowscope.L4TCP, flowscope.L4UDP, flowscope.L4SCTP:
-		return a.String(), b.String()
-	}
-	return a.Addr().String(), b.Addr().String()
-}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/flowscope-go/flowscope/examples/internal/flowline"
 )
 
 // tableRows is how many rows wait to be measured.
@@ -40,7 +42,7 @@ func (t *table) flow(ev *event) {
 		})
 	}
 	s := ev.Stats
-	from, to := ends(ev)
+	from, to := flowline.Ends(ev)
 	t.rows = append(t.rows, [numColumns]string{
 		ev.L4.String(), from, to,
 		fmt.Sprint(s.Packets[0]), fmt.Sprint(s.Packets[1]), fmt.Sprint(s.Bytes[0]), fmt.Sprint(s.Bytes[1]),
