@@ -512,7 +512,10 @@ func (t *FlowTracker[K, S]) emitFinal(kind EventKind, s *slot[K, S]) {
 func (t *FlowTracker[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
 	t.begin()
 	before := t.clock.Now()
-	if t.clock.Advance(int64(now)); int64(now) >= before {
+	t.clock.Advance(int64(now))
+	// To say the present time settles a first stamp, as a later time does, but not
+	// whether to believe one that leapt ahead of it.
+	if t.clock.Now() > before || int64(now) == before && !t.clock.Doubtful() {
 		if t.inDoubt && t.doubted.stamp <= t.clock.Now() {
 			t.redate() // the caller vouches for it
 		}
