@@ -103,7 +103,7 @@ func limited(d *defrag.Stats) uint64 {
 
 // admit is Track for a packet that does not simply go to its flow.
 func (t *FlowTracker[K, S]) admit(v PacketView, ok bool, wire int) []FlowEvent[K] {
-	x := &t.x
+	x := t.x
 	if x.notes&noteUnread != 0 && (t.fragments != nil || t.checksums.mode != ChecksumIgnore) {
 		x.look(&v)
 	}
@@ -124,7 +124,7 @@ func (t *FlowTracker[K, S]) admit(v PacketView, ok bool, wire int) []FlowEvent[K
 	case t.checksums.mode != ChecksumIgnore && !t.intact(&v, wire):
 	case x.notes&noteQuote != 0 && t.related(wire):
 	default:
-		t.take(wire)
+		t.take(t.hashAtHand(), wire)
 	}
 	t.frames = 1
 	return t.tellRest()
@@ -149,7 +149,7 @@ const (
 // fragment gives a fragment to its datagram. If that is complete it becomes the
 // packet at hand, and wire the length of all its frames.
 func (t *FlowTracker[K, S]) fragment(v *PacketView, ok bool, wire int) (fate, int) {
-	x, r := &t.x, t.fragments
+	x, r := t.x, t.fragments
 	p := &x.packet
 	r.frames++
 	first := p.FragmentOffset == 0
@@ -227,7 +227,7 @@ func (t *FlowTracker[K, S]) addFragment(wire int, counts bool) (defrag.Datagram[
 // counted as unused, but for the first if it was counted in its flow; the last
 // was not counted yet.
 func (t *FlowTracker[K, S]) whole(v *PacketView, d defrag.Datagram[firstFragment], lastIsFirst bool) (fate, int) {
-	r, x := t.fragments, &t.x
+	r, x := t.fragments, t.x
 	own := x.notes&noteOwn != 0
 	frames, wire := uint64(d.Frames), int(d.Wire)
 	if !lastIsFirst {

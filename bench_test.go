@@ -115,6 +115,11 @@ func (tr *talks) established(contenders []contest.Contender[PacketView]) (next f
 				c.Take(v)
 			}
 		}
+		for _, c := range contenders {
+			if c.Done != nil {
+				c.Done()
+			}
+		}
 	}
 	memory, views, at := make([]byte, round*128), make([]PacketView, round), 0
 	return func() []PacketView {

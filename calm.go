@@ -7,7 +7,7 @@ import "github.com/flowscope-go/flowscope/internal/invariants"
 
 // plain takes the next bytes of a stream that waits for nothing.
 func (d *FlowDriver[K, S]) plain(s *slot[K, driven[S]], side FlowSide, pos int64) bool {
-	x := &d.t.x
+	x := d.t.x
 	if sides := &s.Value.user.sides; invariants.Enabled && sides[side].bits&sideCalm != 0 && !sides[side].waitsForNothing(&sides[side^1]) {
 		panic("flowscope: a side is not as calm as it says")
 	}

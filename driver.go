@@ -140,7 +140,7 @@ func (d *FlowDriver[K, S]) segment(s *slot[K, driven[S]], side FlowSide, g *tcp.
 func (d *FlowDriver[K, S]) take(s *slot[K, driven[S]], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool {
 	dv := &s.Value.user
 	ds, other := &dv.sides[side], &dv.sides[side^1]
-	x := &d.t.x
+	x := d.t.x
 
 	if ds.bits&sideStopped != 0 && g.Flags&special == tcp.ACK && other.plain() {
 		return false
@@ -246,7 +246,7 @@ func (ds *drivenSide) open() {
 // holdSYN keeps the payload of a SYN until the other side takes it. If there is
 // no room for it, it is dropped: it comes again, or it is a gap.
 func (d *FlowDriver[K, S]) holdSYN(s *slot[K, driven[S]], side FlowSide) {
-	ds, x := &s.Value.user.sides[side], &d.t.x
+	ds, x := &s.Value.user.sides[side], d.t.x
 	d.items = d.items[:0]
 	d.arena.Insert(&ds.s, stream.Segment{
 		Pos: 1, Bytes: x.Payload, Missing: x.Missing, Time: d.t.clock.Now(), ID: d.t.packetID,
@@ -278,7 +278,7 @@ func (d *FlowDriver[K, S]) forgetSYN(ds *drivenSide) {
 
 // payload takes what a segment of side carries.
 func (d *FlowDriver[K, S]) payload(s *slot[K, driven[S]], side FlowSide, g *tcp.Segment, o *tcp.Outcome) {
-	ds, x := &s.Value.user.sides[side], &d.t.x
+	ds, x := &s.Value.user.sides[side], d.t.x
 	if ds.bits&(sideClosed|sideStopped) != 0 {
 		return
 	}

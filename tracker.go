@@ -22,7 +22,7 @@ import (
 type FlowTracker[K comparable, S any] struct {
 	engine
 	ex      FlowExtractor[K]
-	five    *Extracted[FiveTupleKey] // &x if ex is a FiveTuple, which then is how; or nil
+	five    *Extracted[FiveTupleKey] // x if ex is a FiveTuple, which then is how; or nil
 	how     FiveTuple
 	hasher  hasher[K]
 	seed    uint64
@@ -37,7 +37,9 @@ type FlowTracker[K comparable, S any] struct {
 	live   int
 	stats  TrackerStats
 
-	x        Extracted[K]
+	x        *Extracted[K] // the packet at hand: single, or one of a batch
+	single   *Extracted[K]
+	batch    *batch[K, S]
 	packetID uint64
 	stamp    int64 // as it came
 
@@ -76,10 +78,14 @@ type hook[K comparable, S any] interface {
 	ending(s *slot[K, S], reason EndReason)
 	forget(s *slot[K, S], final bool)
 	streams(s *slot[K, S], to *[2]StreamStats)
+	// touch reads the memory that a packet of the flow will need.
+	touch(s *slot[K, S]) uint64
 }
 
 func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init func(K) S) *FlowTracker[K, S] {
 	t := &FlowTracker[K, S]{ex: ex, init: init, cfg: cfg, limit: cfg.MaxFlows}
+	t.single = new(Extracted[K])
+	t.x = t.single
 	t.table = flowtable.New[K, flow[S]](cfg.MaxFlows)
 	t.clock.Limit = int64(cfg.ClockJump)
 	t.idle = [8]int64{
@@ -99,7 +105,7 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 		t.fragments = newFragments(&cfg, t.seed)
 	}
 	if how, ok := any(ex).(FiveTuple); ok {
-		t.how, t.five = how, any(&t.x).(*Extracted[FiveTupleKey])
+		t.how, t.five = how, any(t.x).(*Extracted[FiveTupleKey])
 	}
 	if t.timeout == nil {
 		for class, idle := range t.idle {
@@ -123,6 +129,17 @@ func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] { return t.track(
 // memory, so it is passed on by reference. And where Track is inlined the caller's
 // view is copied first, which stalls on fields just written: 8 ns.
 func (t *FlowTracker[K, S]) track(v *PacketView) []FlowEvent[K] {
+	t.arrive(v)
+	wire := max(v.WireLen, len(v.Frame))
+	if ok, plain := t.extract(v); !plain {
+		return t.admit(*v, ok, wire)
+	}
+	return t.take(t.hashAtHand(), wire)
+}
+
+// arrive takes back what the last call lent, and moves the time to that of the
+// packet.
+func (t *FlowTracker[K, S]) arrive(v *PacketView) {
 	if invariants.Enabled || t.unsettled || len(t.events) != 0 {
 		t.begin()
 	}
@@ -138,20 +155,15 @@ func (t *FlowTracker[K, S]) track(v *PacketView) []FlowEvent[K] {
 		t.expire(now, maxExpiries)
 		t.packetID = v.ID
 	}
-	wire := max(v.WireLen, len(v.Frame))
-	if ok, plain := t.extract(v); !plain {
-		return t.admit(*v, ok, wire)
-	}
-	return t.take(wire)
 }
 
-// take brings the packet at hand to its flow.
-func (t *FlowTracker[K, S]) take(wire int) []FlowEvent[K] {
+// take brings the packet at hand, of that hash, to its flow.
+func (t *FlowTracker[K, S]) take(hash uint64, wire int) []FlowEvent[K] {
 	if invariants.Enabled {
 		t.lent = append(t.lent[:0:0], t.x.Payload...)
 		t.x.Payload = t.lent
 	}
-	hash, s := t.lookUp()
+	s := t.lookUp(hash)
 	if s != nil && !t.usual(&s.Value.record, t.x.TCP.Flags) {
 		if s = t.current(hash, s); s != nil && s.Value.bits&lingering != 0 {
 			t.late(s, wire)
@@ -308,7 +320,7 @@ func (t *FlowTracker[K, S]) start(hash uint64, from *succession) *slot[K, S] {
 	for t.table.Len() >= t.limit {
 		t.evict()
 	}
-	x := &t.x
+	x := t.x
 	var user S
 	if t.init != nil {
 		user = t.init(x.Key) // first: it is the caller's, and may panic
@@ -356,7 +368,7 @@ func (t *FlowTracker[K, S]) side(f *flow[S]) FlowSide { return f.forward() ^ Flo
 // segment puts the packet at hand into the form of the TCP room. It fills g in
 // place: to copy a struct right after its small fields were written stalls.
 func (t *FlowTracker[K, S]) segment(g *tcp.Segment) {
-	x := &t.x
+	x := t.x
 	g.Seq, g.Ack = x.TCP.Seq, x.TCP.Ack
 	g.Len = uint32(len(x.Payload) + x.Missing)
 	g.Window = x.TCP.Window
@@ -366,7 +378,7 @@ func (t *FlowTracker[K, S]) segment(g *tcp.Segment) {
 
 // packet counts the packet at hand into its flow and moves the flow's state.
 func (t *FlowTracker[K, S]) packet(hash uint64, s *slot[K, S], wire int) {
-	f, x := &s.Value, &t.x
+	f, x := &s.Value, t.x
 	side := t.side(f)
 	pos, how := t.count(&f.record, side, wire, len(x.Payload)+x.Missing, &x.TCP, x.HasTCP)
 	if how&answered != 0 {
