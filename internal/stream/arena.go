@@ -7,7 +7,8 @@ import "github.com/flowscope-go/flowscope/internal/invariants"
 //	held   records, rings and buffers of streams that wait
 //	lent   buffers that were given back while Items may still refer to them
 //	idle   memory at rest, for the next who asks: as much as one side may have or a
-//	       quarter of held, whichever is more, but an eighth of the budget at most
+//	       half of held, whichever is more, but an eighth of the budget at most;
+//	       when held falls, up to twice that
 //	desk   tables and working space
 type Arena struct {
 	limits  Limits
@@ -63,7 +64,9 @@ func (a *Arena) takeBack() {
 	if cap(a.work.list) > keepWork {
 		a.work.list = nil
 	}
-	if a.idle > a.idleLimit() {
+	if a.idle > 2*a.idleLimit() {
+		// Not sooner: what is held goes up and down from packet to packet, and
+		// what is let go too early is made again.
 		a.release()
 	}
 }
@@ -90,7 +93,7 @@ func (a *Arena) desk() int64 {
 }
 
 func (a *Arena) idleLimit() int64 {
-	return min(max(int64(a.limits.SideBytes), a.held/4), a.limits.TotalBytes/8)
+	return min(max(int64(a.limits.SideBytes), a.held/2), a.limits.TotalBytes/8)
 }
 
 // affords reports whether the budget allows to hold delta bytes more, of which

@@ -130,7 +130,7 @@ func staysInTotal(t *testing.T, period, side int) {
 	}
 	a.Begin()
 	require.Zero(t, a.HeldBytes())
-	require.LessOrEqual(t, a.TotalBytes(), int64(side)+a.desk(), "memory comes back after a peak")
+	require.LessOrEqual(t, a.TotalBytes(), 2*int64(side)+a.desk(), "memory comes back after a peak")
 	checkInvariants(t, a, ptrs...)
 }
 
