@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -165,6 +166,36 @@ func Example_shards() {
 	fmt.Println(flows, "flows")
 	// Output:
 	// 19 flows
+}
+
+func Example_batch() {
+	driver, err := flowscope.NewFlowDriver(flowscope.FiveTuple{}, nil, flowscope.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	show := func(view flowscope.PacketView, events []flowscope.FlowEvent[flowscope.FiveTupleKey]) {
+		for i := range events {
+			if ev := &events[i]; ev.Kind == flowscope.EventData {
+				fmt.Println("packet", view.ID, "brings", ev.Len, "bytes of the", ev.Side)
+			}
+		}
+	}
+	var views []flowscope.PacketView
+	for view, err := range flowscope.OpenCapture("testdata/captures/http.pcap") {
+		if err != nil {
+			log.Fatal(err)
+		}
+		view.Frame = slices.Clone(view.Frame) // all frames of a batch have to last
+		views = append(views, view)
+	}
+	for i, events := range driver.TrackBatch(views) {
+		show(views[i], events)
+	}
+	// Output:
+	// packet 6 brings 73 bytes of the initiator
+	// packet 8 brings 918 bytes of the responder
+	// packet 10 brings 77 bytes of the initiator
+	// packet 11 brings 294 bytes of the responder
 }
 
 func TestREADMEShowsTheExamples(t *testing.T) {
