@@ -97,12 +97,13 @@ func (e *engine) count(f *record, side FlowSide, wire, n int, info *TCPInfo, has
 }
 
 // extract asks the extractor, and reports what it said, and whether the packet goes
-// to its flow and has nothing to pass before. A FiveTuple is asked without an
-// interface between, for one call less and none of the clearing.
+// to its flow and has nothing to pass before. A FiveTuple, also one that looks into
+// tunnels, is asked without an interface between, for one call less and none of
+// the clearing.
 func (t *FlowTracker[K, S]) extract(v *PacketView) (ok, plain bool) {
 	x := t.x
 	if t.five != nil {
-		ok = t.how.extract(v, t.five)
+		ok = t.how.extract(v, t.via, t.five)
 	} else {
 		x.clear()
 		ok = t.ex.Extract(*v, x)

@@ -151,16 +151,16 @@ func (x *Extracted[K]) clear() {
 
 // look reads the headers of the view into x.packet.
 func (x *Extracted[K]) look(v *PacketView) {
-	x.status = v.read(&x.packet)
+	x.status = v.via.read(v, &x.packet)
 	x.notes &^= noteUnread
 	if x.packet.Fragmented {
-		x.notes |= notesOf(v, &x.packet)
+		x.notes |= notesOf(v.via, &x.packet)
 	}
 }
 
 // notesOf are the notes of a fragment.
-func notesOf(v *PacketView, p *decode.Packet) notes {
-	if v.via != nil && v.via.peel != nil && v.via.peel.May(p) {
+func notesOf(w *via, p *decode.Packet) notes {
+	if w != nil && w.peel != nil && w.peel.May(p) {
 		return noteFragment | noteTunnel
 	}
 	return noteFragment
@@ -526,19 +526,18 @@ func (k *FiveTupleKey) equal(l *FiveTupleKey) bool {
 }
 
 // Extract implements FlowExtractor.
-func (f FiveTuple) Extract(v PacketView, x *Extracted[FiveTupleKey]) bool { return f.extract(&v, x) }
+func (f FiveTuple) Extract(v PacketView, x *Extracted[FiveTupleKey]) bool {
+	return f.extract(&v, v.via, x)
+}
 
-// extract writes every field of x, so it need not be cleared.
-func (f FiveTuple) extract(v *PacketView, x *Extracted[FiveTupleKey]) bool {
+// extract reads the view by way of w, and writes every field of x, so it need not
+// be cleared.
+func (f FiveTuple) extract(v *PacketView, w *via, x *Extracted[FiveTupleKey]) bool {
 	p := &x.packet
-	if v.via == nil {
-		x.status = decode.Decode(p, v.Frame, decode.Link(v.LinkType), v.WireLen)
-	} else {
-		x.status = v.read(p)
-	}
+	x.status = w.read(v, p)
 	x.notes = 0
 	if p.Fragmented {
-		x.notes = notesOf(v, p)
+		x.notes = notesOf(w, p)
 	}
 	if x.status != decode.OK {
 		notes := x.notes

@@ -24,6 +24,7 @@ type FlowTracker[K comparable, S any] struct {
 	ex      FlowExtractor[K]
 	five    *Extracted[FiveTupleKey] // x if ex is a FiveTuple, which then is how; or nil
 	how     FiveTuple
+	via     *via // what a combinator around it peels off
 	hasher  hasher[K]
 	seed    uint64
 	timeout func(k K) time.Duration // nil if the extractor has none
@@ -104,7 +105,11 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 	if cfg.Fragments == FragmentsReassemble {
 		t.fragments = newFragments(&cfg, t.seed)
 	}
-	if how, ok := any(ex).(FiveTuple); ok {
+	five := any(ex)
+	if p, ok := five.(peeling[FiveTupleKey]); ok && p.want == 0 {
+		five, t.via = p.inner, p.via
+	}
+	if how, ok := five.(FiveTuple); ok {
 		t.how, t.five = how, any(t.x).(*Extracted[FiveTupleKey])
 	}
 	if t.timeout == nil {

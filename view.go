@@ -139,16 +139,16 @@ type via struct {
 	data  []byte
 }
 
-// read reads the headers of the view, whatever it came by.
-func (v *PacketView) read(p *decode.Packet) decode.Status {
-	if v.via == nil {
+// read reads the headers of a view that came by w, or simply, if that is nil.
+func (w *via) read(v *PacketView, p *decode.Packet) decode.Status {
+	switch {
+	case w == nil:
 		return decode.Decode(p, v.Frame, decode.Link(v.LinkType), v.WireLen)
+	case w.first == nil:
+		return decode.DecodeWith(p, v.Frame, decode.Link(v.LinkType), v.WireLen, w.peel)
 	}
-	if v.via.first != nil {
-		*p = *v.via.first
-		return decode.ReassembledWith(p, v.via.data, v.via.peel)
-	}
-	return decode.DecodeWith(p, v.Frame, decode.Link(v.LinkType), v.WireLen, v.via.peel)
+	*p = *w.first
+	return decode.ReassembledWith(p, w.data, w.peel)
 }
 
 // ErrNotCapture, ErrTruncated and ErrCorrupt are what can be wrong with a
