@@ -24,8 +24,8 @@ import (
 // or x, must answer the same for the same packet, and must not call the tracker
 // it is used by. If it reports false it may say why in x.Refused.
 //
-// An extractor may have two more methods, looked for once, when a tracker is
-// made:
+// An extractor may have two more methods, those of KeyHasher and KeyTimer, looked
+// for once, when a tracker is made:
 //
 //	Hash(k K, seed uint64) uint64      // a good hash of the key; else the
 //	                                   // general one of hash/maphash is used
@@ -50,7 +50,7 @@ type hasher[K comparable] interface {
 func hasherOf[K comparable](ex FlowExtractor[K]) hasher[K] {
 	// A Hash method goes first: an extractor that embeds a built-in one has the
 	// unexported method too.
-	if h, ok := any(ex).(keyHasher[K]); ok {
+	if h, ok := any(ex).(KeyHasher[K]); ok {
 		return hashMethod[K]{h}
 	}
 	if h, ok := any(ex).(hasher[K]); ok {
@@ -59,11 +59,15 @@ func hasherOf[K comparable](ex FlowExtractor[K]) hasher[K] {
 	return mapHash[K]{maphash.MakeSeed()}
 }
 
-type keyHasher[K comparable] interface {
+// KeyHasher is an extractor with a hash of its own; see FlowExtractor. To have the
+// compiler hold the signature, write
+//
+//	var _ flowscope.KeyHasher[MyKey] = MyExtractor{}
+type KeyHasher[K comparable] interface {
 	Hash(k K, seed uint64) uint64
 }
 
-type hashMethod[K comparable] struct{ h keyHasher[K] }
+type hashMethod[K comparable] struct{ h KeyHasher[K] }
 
 // hashKey spreads what the method gives over all 64 bits: the table looks at the
 // upper ones, and many a hash fills only the lower.
@@ -76,14 +80,15 @@ type mapHash[K comparable] struct{ seed maphash.Seed }
 
 func (m mapHash[K]) hashKey(k *K, _ uint64) uint64 { return maphash.Comparable(m.seed, *k) }
 
-type keyTimer[K comparable] interface {
+// KeyTimer is an extractor with time-outs of its own; see FlowExtractor.
+type KeyTimer[K comparable] interface {
 	IdleTimeout(k K) time.Duration
 }
 
 // timerOf is the extractor's own idle time-out, or that of the extractor inside
 // a combinator; nil if there is none.
 func timerOf[K comparable](ex FlowExtractor[K]) func(K) time.Duration {
-	if h, ok := any(ex).(keyTimer[K]); ok {
+	if h, ok := any(ex).(KeyTimer[K]); ok {
 		return h.IdleTimeout
 	}
 	if c, ok := any(ex).(combinator[K]); ok {
