@@ -335,7 +335,7 @@ func (t *FlowTracker[K, S]) tally(wire int, begin bool) bool {
 		return true
 	}
 	side := t.side(&s.Value)
-	if t.engine.tally(&s.Value.record, side, wire)&answered != 0 {
+	if _, how := t.engine.count(&s.Value.record, side, wire, 0, nil, false); how&answered != 0 {
 		t.table.Join(s, queueRest)
 	}
 	if t.cfg.Events.Has(EventPacket) {

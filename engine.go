@@ -52,9 +52,10 @@ const (
 	toStep                       // it is TCP and did not
 )
 
-// tally counts the frames of the packet at hand, and reports whether the flow is
-// answered by it.
-func (e *engine) tally(f *record, side FlowSide, wire int) (how counted) {
+// count counts the packet at hand, of n payload bytes, into its flow. Of TCP it
+// does all there is to do for a segment with which the connection just goes on;
+// pos is its place then.
+func (e *engine) count(f *record, side FlowSide, wire, n int, info *TCPInfo, hasTCP bool) (pos int64, how counted) {
 	side &= 1
 	now := e.clock.Now()
 	if f.packLo[side] == 0 && f.packHi[side] == 0 {
@@ -69,15 +70,6 @@ func (e *engine) tally(f *record, side FlowSide, wire int) (how counted) {
 		f.packHi[side]++
 	}
 	f.bytes[side] += uint64(wire)
-	return how
-}
-
-// count counts the packet at hand, of n payload bytes, into its flow. Of TCP it
-// does all there is to do for a segment with which the connection just goes on;
-// pos is its place then.
-func (e *engine) count(f *record, side FlowSide, wire, n int, info *TCPInfo, hasTCP bool) (pos int64, how counted) {
-	side &= 1
-	how = e.tally(f, side, wire)
 	f.payload[side] += uint64(n)
 	if !hasTCP || f.bits&isTCP == 0 {
 		return 0, how

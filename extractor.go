@@ -539,7 +539,11 @@ func (f FiveTuple) Extract(v PacketView, x *Extracted[FiveTupleKey]) bool {
 // be cleared.
 func (f FiveTuple) extract(v *PacketView, w *via, x *Extracted[FiveTupleKey]) bool {
 	p := &x.packet
-	x.status = w.read(v, p)
+	if w == nil {
+		x.status = decode.Decode(p, v.Frame, decode.Link(v.LinkType), v.WireLen)
+	} else {
+		x.status = w.read(v, p)
+	}
 	x.notes = 0
 	if p.Fragmented {
 		x.notes = notesOf(w, p)
