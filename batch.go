@@ -31,7 +31,8 @@ type batch[K comparable, S any] struct {
 // The loop runs once for each packet that has events, in order, with the packet's
 // place in views; packets without events are passed over. The events are those of
 // Track, and good until the loop goes on. All frames must stay as they are until
-// the loop has ended. A loop that ends early leaves the rest of views untracked.
+// the loop has ended: those of OpenCapture and of gopacket's sources are used again,
+// and have to be copied. A loop that ends early leaves the rest of views untracked.
 // The extractor is asked ahead, and must not depend on what the loop does.
 func (t *FlowTracker[K, S]) TrackBatch(views []PacketView) iter.Seq2[int, []FlowEvent[K]] {
 	return t.trackBatch(views, func() {})

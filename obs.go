@@ -92,8 +92,8 @@ const (
 	AnomalyFINConflict
 	// AnomalyDataAfterClose: bytes beyond the FIN of their side. Len: bytes.
 	AnomalyDataAfterClose
-	// AnomalyDataWithoutACK: payload without the ACK flag, which receivers
-	// ignore. Len: bytes.
+	// AnomalyDataWithoutACK: payload or a FIN without the ACK flag, which
+	// receivers ignore. Len: bytes, 0 for a bare FIN.
 	AnomalyDataWithoutACK
 	// AnomalyDataOnRST: payload of a reset, which is no data. Len: bytes.
 	AnomalyDataOnRST
@@ -123,7 +123,8 @@ const (
 	// AnomalyFragmentTimeout: a datagram was not complete in time. No flow. Len:
 	// datagrams.
 	AnomalyFragmentTimeout
-	// AnomalyBadChecksum: a packet that no receiver would take. Len: packets.
+	// AnomalyBadChecksum: a packet of a known flow that no receiver would take;
+	// others are refused as RefusedBadChecksum. Len: packets.
 	AnomalyBadChecksum
 	// AnomalyChecksumOffload: so many checksums of one source are wrong that they
 	// are believed to be left to its network card; they are ignored from now on.

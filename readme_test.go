@@ -59,7 +59,7 @@ func (p ports) Extract(v flowscope.PacketView, x *flowscope.Extracted[uint16]) b
 		return false
 	}
 	_, to := tuple.Key.Ends(tuple.Orientation)
-	x.Key, x.L4, x.Payload = to.Port(), tuple.L4, tuple.Payload
+	x.Key, x.L4, x.Payload, x.Missing = to.Port(), tuple.L4, tuple.Payload, tuple.Missing
 	return true
 }
 
@@ -173,10 +173,10 @@ func Example_batch() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	show := func(view flowscope.PacketView, events []flowscope.FlowEvent[flowscope.FiveTupleKey]) {
+	show := func(events []flowscope.FlowEvent[flowscope.FiveTupleKey]) {
 		for i := range events {
 			if ev := &events[i]; ev.Kind == flowscope.EventData {
-				fmt.Println("packet", view.ID, "brings", ev.Len, "bytes of the", ev.Side)
+				fmt.Println("packet", ev.Packet, "brings", ev.Len, "bytes of the", ev.Side)
 			}
 		}
 	}
@@ -188,8 +188,8 @@ func Example_batch() {
 		view.Frame = slices.Clone(view.Frame) // all frames of a batch have to last
 		views = append(views, view)
 	}
-	for i, events := range driver.TrackBatch(views) {
-		show(views[i], events)
+	for _, events := range driver.TrackBatch(views) {
+		show(events)
 	}
 	// Output:
 	// packet 6 brings 73 bytes of the initiator
