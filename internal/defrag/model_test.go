@@ -2,6 +2,7 @@ package defrag
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -174,6 +175,7 @@ func newPair(tb testing.TB, l Limits) *pair {
 }
 
 func (p *pair) add(f Fragment, v int) Outcome {
+	before, prior := slices.Clone(p.model.known), p.model.find(f.Key)
 	want, first, out := p.model.add(&f, v)
 	p.buf = append(p.buf[:0], f.Bytes...)
 	f.Bytes = p.buf
@@ -181,6 +183,11 @@ func (p *pair) add(f Fragment, v int) Outcome {
 	d, got := p.table.Add(&f, &value)
 	value = -1
 	if got == NoRoom && out != NoRoom {
+		if out == Complete && prior != nil {
+			// It is not complete after all.
+			now := p.model.known
+			p.model.known = slices.DeleteFunc(before, func(d *naive) bool { return d != prior && !slices.Contains(now, d) })
+		}
 		p.refused(f.Key)
 		out = NoRoom
 	}
