@@ -33,7 +33,8 @@ type batch[K comparable, S any] struct {
 // Track, and good until the loop goes on. All frames must stay as they are until
 // the loop has ended: those of OpenCapture and of gopacket's sources are used again,
 // and have to be copied. A loop that ends early leaves the rest of views untracked.
-// The extractor is asked ahead, and must not depend on what the loop does.
+// The extractor is asked ahead, and must not depend on what the loop does. The loop
+// must not call Track, TrackBatch, Sweep or Finish.
 func (t *FlowTracker[K, S]) TrackBatch(views []PacketView) iter.Seq2[int, []FlowEvent[K]] {
 	return t.trackBatch(views, func() {})
 }
@@ -45,7 +46,10 @@ func (t *FlowTracker[K, S]) trackBatch(views []PacketView, begin func()) iter.Se
 		}
 		b := t.batch
 		five := t.five
-		defer func() { t.x, t.five = t.single, five }()
+		defer func() {
+			t.x, t.five = t.single, five
+			clear(b.slots[:]) // do not keep what the table lets go
+		}()
 		for first := 0; first < len(views); first += batchLen {
 			group := views[first:min(first+batchLen, len(views))]
 			t.readAhead(group)

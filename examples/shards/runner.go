@@ -25,7 +25,9 @@ import (
 // Packets go in rounds. At the end of a round every worker gets its batch, even an
 // empty one, and the time: so flows end where no packets come, and the merger has
 // all that a round brought. What is handed over, and in which order, depends on the
-// packets alone, neither on how many workers there are nor on who was first.
+// packets alone, neither on how many workers there are nor on who was first. There are
+// two exceptions: limits are those of each tracker, and where stamps leap ahead further
+// than ClockJump each of them takes another packet for the one that leapt.
 type runner[R any] struct {
 	// trackers are the workers. They must be made alike, with an extractor each, and
 	// look into tunnels, as the Sharder does.
@@ -122,7 +124,10 @@ func read[R any](ctx context.Context, packets iter.Seq2[flowscope.PacketView, er
 	take()
 	count, size, began := 0, 0, flowscope.Timestamp(0)
 	for v, failed := range packets {
-		if err = failed; err != nil || ctx.Err() != nil {
+		if ctx.Err() != nil {
+			break // no error, though a source may pass it on as one
+		}
+		if err = failed; err != nil {
 			break
 		}
 		// A tracker's time follows all of its packets. Where stamps run back, it would

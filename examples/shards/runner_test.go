@@ -226,3 +226,12 @@ func TestWhereStampsRunBackTimeIsThatOfOneTracker(t *testing.T) {
 		require.Equal(t, want, got, "%d workers", n)
 	}
 }
+
+func TestASourceThatPassesTheContextOnAsAnErrorIsNone(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	err := runnerOf(t, 2, flowscope.EventReleased).run(ctx, func(yield func(flowscope.PacketView, error) bool) {
+		yield(flowscope.PacketView{}, ctx.Err())
+	})
+	require.NoError(t, err)
+}
