@@ -349,7 +349,8 @@ func (r Refusal) String() string {
 type FiveTuple struct {
 	// Directional makes each direction a flow of its own.
 	Directional bool
-	// VLAN makes the outermost VLAN identifier part of the key.
+	// VLAN makes the outermost VLAN identifier part of the key, in a tunnel that
+	// carries Ethernet that of the innermost Ethernet header.
 	VLAN bool
 }
 
@@ -635,7 +636,8 @@ func (IPPair) Extract(v PacketView, x *Extracted[IPPairKey]) bool {
 // MACPair tells flows apart by the two MAC addresses of an Ethernet frame, both
 // directions in one flow, whatever the frame carries. It has no TCP state, and
 // refuses frames of other links. Inside a combinator that peels off tunnels, the
-// addresses are those of the innermost Ethernet header.
+// addresses are those of the innermost Ethernet header; fragments of a tunnel are
+// not put together for it.
 type MACPair struct{}
 
 // MACPairKey is the key of MACPair: two MAC addresses in order.

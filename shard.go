@@ -37,13 +37,14 @@ type Sharder struct {
 	firsts [4096]uint64
 }
 
-// NewSharder makes a Sharder for n workers; fewer than 1 count as 1.
-func NewSharder(n int) *Sharder {
-	const deepest = 32 // deeper than any tracker looks does no harm
-	return &Sharder{
-		n:      uint64(max(n, 1)),
-		peeler: decode.NewPeeler(decode.Options{Peel: decode.PeelAll, Depth: deepest}),
-	}
+// NewSharder makes a Sharder for n workers whose trackers have AutoDetectEncap;
+// fewer than 1 count as 1. It looks as deep as any tracker may.
+func NewSharder(n int) *Sharder { return NewSharderWith(n, EncapOptions{Depth: 32}) }
+
+// NewSharderWith makes a Sharder for n workers whose trackers have
+// AutoDetectEncapWith these options.
+func NewSharderWith(n int, o EncapOptions) *Sharder {
+	return &Sharder{n: uint64(max(n, 1)), peeler: decode.NewPeeler(o.decode())}
 }
 
 // Shard gives the worker of a packet, from 0 on.
@@ -65,7 +66,7 @@ func (s *Sharder) place(p *decode.Packet) int {
 	if decode.Quoted(p, &q) {
 		p = &q
 	}
-	return s.worker(hashPair(p, 0))
+	return s.worker(hashPair(p))
 }
 
 // worker takes the lower half of a hash: tables of flows take the upper half of
@@ -76,24 +77,44 @@ func (s *Sharder) worker(h uint64) int { return int(uint64(uint32(h)) * s.n >> 3
 // is inside is in the first fragment, as far as addresses are concerned. Later
 // ones have no ports, so it does not show in them what they are of.
 func (s *Sharder) fragment(p *decode.Packet) int {
-	h := hashPair(p, uint64(p.FragmentID)|1<<63)
+	h := hashDatagram(p)
 	first := &s.firsts[h%uint64(len(s.firsts))]
+	known := *first>>32 == h>>32
 	switch {
-	case p.FragmentOffset != 0 && *first>>32 == h>>32:
+	case p.FragmentOffset != 0 && known:
 		return int(uint32(*first))
 	case p.FragmentOffset != 0, !s.peeler.May(p) && !decode.ICMPError(p):
-		return s.worker(hashPair(p, 0))
+		if known {
+			*first = 0 // of an earlier datagram with the same identification
+		}
+		return s.worker(hashPair(p))
 	}
 	inside := *p
-	decode.ReassembledWith(&inside, p.Fragment, s.peeler)
+	decode.Beginning(&inside, p.Fragment, s.peeler)
 	worker := s.place(&inside) // a fragment in a fragment is in a tunnel: no deeper than these
 	*first = h>>32<<32 | uint64(uint32(worker))
 	return worker
 }
 
+// hashDatagram hashes what the fragments of a datagram have in common (RFC 791
+// section 3.2, RFC 8200 section 4.5): unlike hashPair it tells the directions apart.
+func hashDatagram(p *decode.Packet) uint64 {
+	var b [40]byte
+	binary.LittleEndian.PutUint64(b[0:], p.SrcHi)
+	binary.LittleEndian.PutUint64(b[8:], p.SrcLo)
+	binary.LittleEndian.PutUint64(b[16:], p.DstHi)
+	binary.LittleEndian.PutUint64(b[24:], p.DstLo)
+	id := uint64(p.FragmentID)
+	if p.Family == 4 {
+		id |= uint64(p.FragmentProto) << 32
+	}
+	binary.LittleEndian.PutUint64(b[32:], id)
+	return wyhash.Hash(b[:], 1)
+}
+
 // hashPair hashes two addresses in order. The seed is no secret: an adversary who
 // wants a worker's whole attention needs no more than one pair of addresses.
-func hashPair(p *decode.Packet, seed uint64) uint64 {
+func hashPair(p *decode.Packet) uint64 {
 	aHi, aLo, bHi, bLo := p.SrcHi, p.SrcLo, p.DstHi, p.DstLo
 	if bHi < aHi || bHi == aHi && bLo < aLo {
 		aHi, aLo, bHi, bLo = bHi, bLo, aHi, aLo
@@ -103,5 +124,5 @@ func hashPair(p *decode.Packet, seed uint64) uint64 {
 	binary.LittleEndian.PutUint64(b[8:], aLo)
 	binary.LittleEndian.PutUint64(b[16:], bHi)
 	binary.LittleEndian.PutUint64(b[24:], bLo)
-	return wyhash.Hash(b[:], seed)
+	return wyhash.Hash(b[:], 0)
 }

@@ -516,3 +516,46 @@ func TestPairsSpreadEvenly(t *testing.T) {
 		}
 	}
 }
+
+// Every encapsulation of IPv6 in IPv4, whole and in fragments of the outer packet.
+func TestTunnelsInFragmentsGoWhereTheyGoWhole(t *testing.T) {
+	s := flowscope.NewSharder(1 << 16)
+	shard := func(f []byte) int { return s.Shard(flowscope.PacketView{Frame: f}) }
+	in := frames.UDP{Src: "[2001:0:1::1]:1234", Dst: "[2001:0:1::2]:80", Payload: make([]byte, 1200)}.IP()
+	all := map[string][]byte{"teredo": outerUDP(0, 3544, frames.Teredo(false, false, in))}
+	for _, e := range encapsulations() {
+		all[e.name] = e.put(0, in)
+	}
+	tried := 0
+	for name, f := range all {
+		if f[12] != 8 || f[13] != 0 {
+			continue // not over IPv4
+		}
+		tried++
+		for _, p := range frames.Fragments(f[14:], 600, 77) {
+			if got, want := shard(frames.Ethernet(p)), shard(f); got != want {
+				t.Errorf("%s: a fragment goes to %d, the whole to %d", name, got, want)
+			}
+		}
+	}
+	if tried < 10 {
+		t.Errorf("only %d were tried", tried)
+	}
+}
+
+func TestARememberedFragmentCatchesNoOtherDatagram(t *testing.T) {
+	s := flowscope.NewSharder(1 << 16)
+	shard := func(f []byte) int { return s.Shard(flowscope.PacketView{Frame: f}) }
+	gre := outerIP(0, 47, frames.GRE{}.Put(frames.UDP{Src: "10.0.0.1:1234", Dst: "10.0.0.2:80", Payload: make([]byte, 1200)}.IP()))
+	for _, ends := range [][2]string{{"192.0.2.1:1234", "192.0.2.2:80"}, {"192.0.2.2:1234", "192.0.2.1:80"}} {
+		for _, p := range frames.Fragments(gre[14:], 600, 9) {
+			shard(frames.Ethernet(p))
+		}
+		u := frames.UDP{Src: ends[0], Dst: ends[1], Payload: make([]byte, 1200)}
+		for _, p := range frames.Fragments(u.IP(), 600, 9) {
+			if got, want := shard(frames.Ethernet(p)), shard(u.Ethernet()); got != want {
+				t.Errorf("%v: a fragment goes to %d, the whole to %d", ends, got, want)
+			}
+		}
+	}
+}

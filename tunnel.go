@@ -95,9 +95,17 @@ func AutoDetectEncap[K comparable](inner FlowExtractor[K]) FlowExtractor[K] {
 
 // AutoDetectEncapWith is AutoDetectEncap with options.
 func AutoDetectEncapWith[K comparable](inner FlowExtractor[K], o EncapOptions) FlowExtractor[K] {
-	d := decode.Options{Peel: decode.Peel(o.Encaps), Depth: o.Depth}
+	return peel(inner, o.decode(), 0)
+}
+
+// decode puts the options into the form of that room, with their defaults.
+func (o EncapOptions) decode() decode.Options {
+	d := decode.Options{Peel: decode.Peel(o.Encaps), Depth: o.Depth, Ports: []decode.Port{}}
 	if o.Encaps == 0 {
 		d.Peel = decode.PeelAll
+	}
+	if o.Depth == 0 {
+		d.Depth = decode.DefaultDepth
 	}
 	if o.Ports == nil {
 		d.Ports = decode.DefaultPorts()
@@ -105,7 +113,7 @@ func AutoDetectEncapWith[K comparable](inner FlowExtractor[K], o EncapOptions) F
 	for _, p := range o.Ports {
 		d.Ports = append(d.Ports, decode.Port{Number: p.Port, Kind: decode.Tunnel(p.Tunnel)})
 	}
-	return peel(inner, d, 0)
+	return d
 }
 
 // StripVLAN shows the extractor inside what is behind VLAN tags. The built-in
@@ -138,7 +146,7 @@ func InnerGTPU[K comparable](inner FlowExtractor[K], ports ...uint16) FlowExtrac
 // 2890), be it IP, MPLS, Ethernet, NVGRE, ERSPAN or PPP, and refuses what is in
 // none.
 func InnerGRE[K comparable](inner FlowExtractor[K]) FlowExtractor[K] {
-	return peel(inner, decode.Options{Peel: decode.PeelGRE}, decode.PeelGRE)
+	return peel(inner, decode.Options{Peel: decode.PeelGRE | decode.PeelMPLS | decode.PeelPseudoWire}, decode.PeelGRE)
 }
 
 func overUDP(mask decode.Peel, kind decode.Tunnel, standard uint16, ports []uint16) decode.Options {
@@ -175,8 +183,8 @@ type peeling[K comparable] struct {
 	via     *via
 }
 
-// peel makes one combinator of several: what any of them may peel off, they all
-// may.
+// peel makes one combinator of several: what any of them may peel off, and as deep
+// as any of them may, they all may. Depth 0 is no opinion.
 func peel[K comparable](inner FlowExtractor[K], o decode.Options, want decode.Peel) FlowExtractor[K] {
 	also := peelsOf(inner)
 	o.Peel |= also.Peel
@@ -255,7 +263,8 @@ func (t Tunnel) String() string { return decode.Tunnel(t).String() }
 type TunnelKey[K comparable] struct {
 	Inner K
 	// Tunnel and ID are those of the innermost tunnel that has an identifier for
-	// both directions, or if none has, the kind of the innermost, and 0.
+	// both directions. If none has, ID is 0 and Tunnel the innermost of the kinds
+	// that have none, or if there is no such, the innermost.
 	Tunnel Tunnel
 	ID     uint32
 }

@@ -651,3 +651,29 @@ func TestTwoTrackersMayShareAnExtractor(t *testing.T) {
 	one.Finish()
 	two.Finish()
 }
+
+func TestInnerGRESeesBehindLabels(t *testing.T) {
+	in := frames.UDP{Src: "10.0.0.1:1234", Dst: "10.0.0.2:80", Payload: []byte("x")}.IP()
+	labels := frames.MPLS(in, 16)
+	tr, err := flowscope.NewFlowTracker(flowscope.InnerGRE(flowscope.FiveTuple{}), flowscope.Config{})
+	require.NoError(t, err)
+	tr.Track(flowscope.PacketView{Frame: outerIP(0, 47, append([]byte{0, 0, 0x88, 0x47}, labels...))})
+	require.Equal(t, 1, tr.Len(), "MPLS in GRE")
+	tr.Track(flowscope.PacketView{Frame: outerIP(0, 137, labels)})
+	require.EqualValues(t, 1, tr.Stats().Refused[flowscope.RefusedNotTunnel], "MPLS in IP is no GRE")
+}
+
+func TestTheDeepestOfNestedCombinatorsDecides(t *testing.T) {
+	in := frames.UDP{Src: "10.0.0.1:1234", Dst: "10.0.0.2:80", Payload: []byte("x")}.IP()
+	twice := outerIP(0, 4, frames.Over("203.0.113.1", "203.0.113.2", 4, in))
+	shallow := flowscope.EncapOptions{Depth: 1}
+	for _, ex := range []flowscope.FlowExtractor[fiveKey]{
+		flowscope.AutoDetectEncapWith(flowscope.AutoDetectEncap(flowscope.FiveTuple{}), shallow),
+		flowscope.AutoDetectEncap(flowscope.AutoDetectEncapWith(flowscope.FiveTuple{}, shallow)),
+	} {
+		tr, err := flowscope.NewFlowTracker(ex, flowscope.Config{})
+		require.NoError(t, err)
+		tr.Track(flowscope.PacketView{Frame: twice})
+		require.Equal(t, 1, tr.Len())
+	}
+}

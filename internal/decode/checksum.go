@@ -147,9 +147,10 @@ func internetSum(p *Packet, b []byte, field uint16) Sum {
 
 // tunnelPort reports whether a tunnel has that port by default.
 func tunnelPort(port uint16) bool {
-	switch port {
-	case 4789, 8472, 4790, 6081, 2152, 3544, 5072, 1701:
-		return true
+	for _, p := range defaultPorts {
+		if p.Number == port {
+			return true
+		}
 	}
 	return false
 }

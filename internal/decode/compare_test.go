@@ -28,7 +28,7 @@ func checkWith(t testing.TB, frame []byte, link Link, wireLen int, o *Options) (
 		w = NewPeeler(*o)
 		o = &Options{Peel: o.Peel, Depth: int(w.depth), Ports: o.Ports}
 	} else {
-		o = &Options{Depth: defaultDepth}
+		o = &Options{Depth: DefaultDepth}
 	}
 	status := DecodeWith(&p, frame, link, wireLen, w)
 	want, wantStatus := slowDecode(frame, link, wireLen, o)

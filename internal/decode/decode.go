@@ -38,8 +38,8 @@ func Decode(p *Packet, frame []byte, link Link, wireLen int) Status {
 // off. A nil w peels nothing.
 //
 // A tunnel over IP is believed if what it carries can be read up to an IP header: else the packet is one of the
-// outer addresses and ports, as if w were nil. So nothing that the inside holds makes a readable packet
-// unreadable, but for one thing: too many tunnels, one within another, are refused as TooManyTunnels.
+// outer addresses and ports, as if w were nil. If what is wrong lies behind the inner IP header, or there are too many
+// tunnels, one within another, the status says so, and is that of the inner packet.
 func DecodeWith(p *Packet, frame []byte, link Link, wireLen int, w *Peeler) Status {
 	*p = Packet{}
 	cut := 0

@@ -20,7 +20,13 @@ func Reassembled(p *Packet, data []byte) Status { return ReassembledWith(p, data
 
 // ReassembledWith is Reassembled, and goes on through the tunnels that w allows: the fragments of a tunnel's outer
 // packet hold an inner one only together. p keeps the tunnels that the first fragment came through.
-func ReassembledWith(p *Packet, data []byte, w *Peeler) Status {
+func ReassembledWith(p *Packet, data []byte, w *Peeler) Status { return p.reassembled(data, 0, w) }
+
+// Beginning is ReassembledWith for the beginning of a datagram of which the rest is not there: data is the Fragment
+// bytes of the fragment at offset 0. What the headers promise beyond it is Missing.
+func Beginning(p *Packet, data []byte, w *Peeler) Status { return p.reassembled(data, 1<<16-1, w) }
+
+func (p *Packet) reassembled(data []byte, cut int, w *Peeler) Status {
 	next := p.FragmentProto
 	before := p.before
 	if p.Family == 4 {
@@ -33,7 +39,7 @@ func ReassembledWith(p *Packet, data []byte, w *Peeler) Status {
 		before: before,
 	}
 	p.Fragmented = true // while the headers are read: another fragment header would be one too many
-	proto, b, cut, status := extensions(p, next, data[:len(data):len(data)], 0, p.Family == 6)
+	proto, b, cut, status := extensions(p, next, data[:len(data):len(data)], cut, p.Family == 6)
 	p.Fragmented = false
 	if status != OK {
 		return status

@@ -30,7 +30,7 @@ func FuzzTunnels(f *testing.F) {
 		p, status := checkWith(t, frame, LinkEthernet, wireLen, o)
 		plain, plainStatus := checkWith(t, frame, LinkEthernet, wireLen, nil)
 		switch {
-		case status >= NumStatus, int(p.Tunnels) > max(o.Depth, defaultDepth), p.Peeled&^o.Peel != 0, (p.Peeled == 0) != (p.Tunnels == 0):
+		case status >= NumStatus, int(p.Tunnels) > max(o.Depth, DefaultDepth), p.Peeled&^o.Peel != 0, (p.Peeled == 0) != (p.Tunnels == 0):
 			t.Fatalf("%v with %+v", status, p)
 		case p.Tunnels == 0 && status != TooManyTunnels && p.Family != 0 && (status != plainStatus || !samePacket(p, plain)):
 			t.Fatalf("nothing peeled, and yet %v %+v, not %v %+v", status, p, plainStatus, plain)

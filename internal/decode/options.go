@@ -1,5 +1,7 @@
 package decode
 
+import "slices"
+
 // Options say what may be peeled off. The zero value peels nothing.
 type Options struct {
 	Peel  Peel   // what may be peeled; none by default
@@ -15,10 +17,10 @@ type Port struct {
 }
 
 // DefaultPorts returns the registered ports, and the one that Linux took for VXLAN before there was one.
-func DefaultPorts() []Port {
-	return []Port{{4789, VXLAN}, {8472, VXLAN}, {4790, VXLANGPE}, {6081, Geneve}, {2152, GTPU}, {3544, Teredo},
-		{5072, AYIYA}, {1701, L2TP}}
-}
+func DefaultPorts() []Port { return slices.Clone(defaultPorts[:]) }
+
+var defaultPorts = [...]Port{{4789, VXLAN}, {8472, VXLAN}, {4790, VXLANGPE}, {6081, Geneve}, {2152, GTPU},
+	{3544, Teredo}, {5072, AYIYA}, {1701, L2TP}}
 
 // Peeler is a set of Options made ready for DecodeWith. It does not change, so that any number of goroutines may
 // use one.
@@ -33,17 +35,19 @@ type Peeler struct {
 	maybe  [portSlots / 64]uint64
 }
 
+// DefaultDepth is what a Depth of 0 stands for.
+const DefaultDepth = 4
+
 const (
-	defaultDepth = 4
-	maxDepth     = 32
-	portSlots    = 1 << 10
+	maxDepth  = 32
+	portSlots = 1 << 10
 )
 
 // NewPeeler makes o ready. A Depth out of range is taken to its nearest end, and 0 is the default.
 func NewPeeler(o Options) *Peeler {
 	depth := o.Depth
 	if depth == 0 {
-		depth = defaultDepth
+		depth = DefaultDepth
 	}
 	w := &Peeler{peel: o.Peel & PeelAll, depth: uint8(min(max(depth, 1), maxDepth))}
 	for _, c := range []struct {
