@@ -3,6 +3,7 @@ package flowscope
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/flowscope-go/flowscope/internal/decode"
@@ -26,8 +27,8 @@ const (
 	// datagram goes to its flow with its last fragment, and counts there as many
 	// packets and bytes as its frames were. What never becomes complete is counted
 	// in FragmentStats; its first fragment, which names the flow, counts there as a
-	// packet at once, without its payload, unless it would begin a TCP flow or may
-	// hold a tunnel.
+	// packet at once, without its payload, unless it would begin a TCP flow, may
+	// hold a tunnel, or is of an ICMP error about a flow.
 	FragmentsReassemble FragmentPolicy = iota
 	// FragmentsIgnore leaves fragments as they are: the first one is a packet of
 	// its flow, of which it holds some payload, and the others are refused.
@@ -41,7 +42,7 @@ type FragmentStats struct {
 	Frames     uint64 // fragments
 	Datagrams  uint64 // put together
 	Duplicates uint64 // fragments all of whose bytes were there
-	Bad        uint64 // fragments that are wrong in themselves
+	Bad        uint64 // fragments that were discarded as wrong in themselves
 	Overlaps   uint64 // datagrams dropped since their fragments contradict
 	Limited    uint64 // datagrams given up for a limit of Config
 	Cut        uint64 // datagrams given up since the capture cut a fragment
@@ -108,11 +109,8 @@ func (t *FlowTracker[K, S]) admit(v PacketView, ok bool, wire int) []FlowEvent[K
 		x.look(&v)
 	}
 	if x.notes&noteFragment != 0 && t.fragments != nil {
-		next := isDone
-		if t.checksums.mode == ChecksumIgnore || t.soundHeader(&v) {
-			next, wire = t.fragment(&v, ok, wire)
-		}
-		if next == isDone {
+		var next fate
+		if next, wire = t.fragment(&v, ok, wire); next == isDone {
 			t.frames = 1
 			return t.tellRest()
 		}
@@ -152,6 +150,9 @@ func (t *FlowTracker[K, S]) fragment(v *PacketView, ok bool, wire int) (fate, in
 	x, r := t.x, t.fragments
 	p := &x.packet
 	r.frames++
+	if t.checksums.mode != ChecksumIgnore && !t.soundHeader(v) {
+		return isDone, wire
+	}
 	first := p.FragmentOffset == 0
 	if first && x.status != decode.OK {
 		t.anomaly(AnomalyBadFragment, nil, 0, 0, 1) // a tiny one
@@ -159,6 +160,9 @@ func (t *FlowTracker[K, S]) fragment(v *PacketView, ok bool, wire int) (fate, in
 			r.bad++ // RFC 8200 section 4.5: the first fragment has all headers
 			return isRefused, wire
 		}
+	}
+	if v.via != nil && v.via.first != nil {
+		t.keepInner(v)
 	}
 	counts := first && ok && x.notes&(noteTunnel|noteQuote) == 0 && (!x.HasTCP || t.lives())
 	d, out := t.addFragment(wire, counts)
@@ -178,13 +182,22 @@ func (t *FlowTracker[K, S]) fragment(v *PacketView, ok bool, wire int) (fate, in
 			return isRefused, wire
 		}
 	}
-	if at, ok := r.table.Next(); ok {
-		t.table.Wake(at)
-	}
+	t.wakeForFragments()
 	if out == defrag.Duplicate || out == defrag.Conflict || !counts || !t.tally(wire, true) {
 		r.unused += t.frames
 	}
 	return isDone, wire
+}
+
+// keepInner copies a fragment that came in a datagram: that lies in memory which
+// goes back to the table with the next fragment. Nothing else of it can be read
+// again.
+func (t *FlowTracker[K, S]) keepInner(v *PacketView) {
+	x, r := t.x, t.fragments
+	r.inner = append(r.inner[:0], x.packet.Fragment...)
+	x.packet.Fragment = r.inner
+	x.Missing, x.Payload = x.Missing+len(x.Payload), nil
+	v.Frame, v.via = nil, nil
 }
 
 // lives reports whether the packet at hand has a live flow, whose time is not over.
@@ -247,11 +260,8 @@ func (t *FlowTracker[K, S]) whole(v *PacketView, d defrag.Datagram[firstFragment
 		x.look(v)
 	}
 	if x.notes&noteFragment != 0 {
-		// A tunnel's packet that is a fragment itself. It lies in memory that goes
-		// back to the table. The depth of tunnels bounds how often this happens.
-		r.inner = append(r.inner[:0], x.packet.Fragment...)
-		x.packet.Fragment = r.inner
-		x.Missing, x.Payload = x.Missing+len(x.Payload), nil
+		// A tunnel's packet that is a fragment itself. The depth of tunnels bounds
+		// how often this happens.
 		return t.fragment(v, ok, wire)
 	}
 	return fateOf(ok), wire
@@ -294,24 +304,31 @@ func (t *FlowTracker[K, S]) lost() {
 	}
 }
 
-// expireFragments gives up the datagrams whose time is over, or all of them.
-func (t *FlowTracker[K, S]) expireFragments(all bool) {
-	switch {
-	case t.fragments == nil:
-		return
-	case all:
-		t.fragments.table.Expire(t.clock.Now())
+// expireFragments gives up datagrams whose time is over, at most limit of them.
+func (t *FlowTracker[K, S]) expireFragments(limit int) {
+	if t.fragments != nil && t.fragments.table.Bytes() != 0 {
+		t.fragments.table.Expire(t.clock.Now(), limit)
+		t.lost()
+	}
+}
+
+// clearFragments gives up all datagrams: the capture is over.
+func (t *FlowTracker[K, S]) clearFragments() {
+	if t.fragments != nil {
+		t.fragments.table.Expire(t.clock.Now(), math.MaxInt)
+		t.lost()
 		t.fragments.table.Clear()
 		t.fragments.raw, t.fragments.inner = nil, nil
-	case t.fragments.table.Bytes() == 0:
-		return
-	default:
-		t.fragments.table.Expire(t.clock.Now())
+	}
+}
+
+// wakeForFragments makes expire be called when the next datagram's time is over.
+func (t *FlowTracker[K, S]) wakeForFragments() {
+	if t.fragments != nil {
 		if at, ok := t.fragments.table.Next(); ok {
 			t.table.Wake(at)
 		}
 	}
-	t.lost()
 }
 
 // tally counts the packet at hand in its flow, without its payload and whatever
@@ -335,6 +352,9 @@ func (t *FlowTracker[K, S]) tally(wire int, begin bool) bool {
 		return true
 	}
 	side := t.side(&s.Value)
+	if t.inDoubt {
+		t.doubt(s, side)
+	}
 	if _, how := t.engine.count(&s.Value.record, side, wire, 0, nil, false); how&answered != 0 {
 		t.table.Join(s, queueRest)
 	}
@@ -406,12 +426,8 @@ const sample = 1000
 // intact reports whether the packet at hand may go to its flow. If not, it is
 // accounted for.
 func (t *FlowTracker[K, S]) intact(v *PacketView, wire int) bool {
-	data, whole := v.Frame, v.via != nil && v.via.first != nil
-	if whole {
-		data = v.via.data
-	}
-	header, transport := decode.Checksum(&t.x.packet, data)
-	if whole && header == decode.SumUnknown {
+	header, transport := decode.Checksum(&t.x.packet, v.bytes())
+	if v.via != nil && v.via.first != nil && header == decode.SumUnknown {
 		header = decode.SumNone // each fragment had one
 	}
 	bad := header == decode.SumBad || transport == decode.SumBad
@@ -440,12 +456,18 @@ func (t *FlowTracker[K, S]) intact(v *PacketView, wire int) bool {
 // soundHeader is intact for a fragment: all that can be said of one alone is
 // whether its IPv4 header is right. If not, it is refused.
 func (t *FlowTracker[K, S]) soundHeader(v *PacketView) bool {
-	header, _ := decode.Checksum(&t.x.packet, v.Frame)
-	bad := header == decode.SumBad || header == decode.SumPartial && t.checksums.mode == ChecksumVerify
-	if !bad || t.checksums.mode == ChecksumAuto && t.learn(v, bad) {
+	header, _ := decode.Checksum(&t.x.packet, v.bytes())
+	bad := header == decode.SumBad
+	switch {
+	case bad:
+		t.stats.ChecksumsBad++
+	case header == decode.SumPartial:
+		t.stats.ChecksumsPartial++
+		bad = t.checksums.mode == ChecksumVerify
+	}
+	if t.checksums.mode == ChecksumAuto && t.learn(v, bad) || !bad {
 		return true
 	}
-	t.stats.ChecksumsBad++
 	t.refuse(RefusedBadChecksum)
 	return false
 }

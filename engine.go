@@ -69,8 +69,8 @@ func (e *engine) count(f *record, side FlowSide, wire, n int, info *TCPInfo, has
 	if f.packLo[side] += frames; f.packLo[side] < frames {
 		f.packHi[side]++
 	}
-	f.bytes[side] += uint64(wire)
-	f.payload[side] += uint64(n)
+	f.bytes[side] = addCount(f.bytes[side], wire)
+	f.payload[side] = addCount(f.payload[side], n)
 	if !hasTCP || f.bits&isTCP == 0 {
 		return 0, how
 	}

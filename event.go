@@ -183,7 +183,7 @@ const (
 	EndFIN EndReason = iota + 1
 	// EndRST: one side cut the connection.
 	EndRST
-	// EndIdleTimeout: silent for longer than its time-out.
+	// EndIdleTimeout: silent for its whole time-out.
 	EndIdleTimeout
 	// EndEvicted: the table was full.
 	EndEvicted

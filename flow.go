@@ -246,6 +246,15 @@ func (f *record) tunnel() (Tunnel, uint32) {
 	return Tunnel(f.bytes[0] >> countBits), uint32(f.payload[0]>>countBits)<<16 | uint32(f.payload[1]>>countBits)
 }
 
+// addCount adds to a sum of bytes, which stops at its end: a frame may claim any
+// length.
+func addCount(word uint64, n int) uint64 {
+	if sum := word&counts + uint64(n); sum <= counts {
+		return word + uint64(n)
+	}
+	return word | counts
+}
+
 // countBits is what of a sum of bytes is the sum: 256 TiB. Above it the tunnel
 // stands, in the order bytes[0], payload[0], payload[1].
 const (

@@ -172,7 +172,7 @@ func (t *FlowTracker[K, S]) conclude(hash uint64, s *slot[K, S], reason EndReaso
 // the order of their creation, and gives up holes. It stops once there are 16
 // times as many events, so that no packet pays for much that is not its own.
 func (t *FlowTracker[K, S]) expire(now int64, limit int) {
-	t.expireFragments(false)
+	t.expireFragments(limit)
 	t.expired = t.expired[:0]
 	for looks := 0; len(t.expired) < limit && looks < 4*limit && len(t.events) < 16*limit; looks++ {
 		s := t.table.Due(now)
@@ -200,6 +200,7 @@ func (t *FlowTracker[K, S]) expire(now int64, limit int) {
 		}
 	}
 	t.atHand = 0
+	t.wakeForFragments()
 	slices.SortFunc(t.expired, t.byID)
 	for _, id := range t.expired {
 		s := t.table.At(id)

@@ -114,8 +114,8 @@ const (
 	// is ignored. Somebody may be evading. No flow. Len: packets.
 	AnomalyFragmentOverlap
 	// AnomalyBadFragment: a fragment that is wrong in itself: empty, too long, not
-	// a multiple of 8 bytes, or the first without its transport header. No flow.
-	// Len: packets.
+	// a multiple of 8 bytes, or the first without its transport header, which of
+	// IPv4 is put together all the same. No flow. Len: packets.
 	AnomalyBadFragment
 	// AnomalyFragmentLimit: a datagram was given up for a limit. No flow. Len:
 	// datagrams.
@@ -334,6 +334,8 @@ func (s *TrackerStats) Metrics(yield func(Metric) bool) {
 		!one("flowscope_datagrams_reassembled_total", "Datagrams put together.", s.Fragments.Datagrams) ||
 		!one("flowscope_fragments_duplicate_total", "Fragments all of whose bytes were there.", s.Fragments.Duplicates) ||
 		!one("flowscope_fragments_bad_total", "Fragments wrong in themselves.", s.Fragments.Bad) ||
+		!yield(Metric{Name: "flowscope_fragments_unused", Help: "Fragments that wait, or of which nothing came.", Value: float64(s.Fragments.Unused), Gauge: true}) ||
+		!yield(Metric{Name: "flowscope_datagrams_waiting", Help: "Datagrams that wait for fragments.", Value: float64(s.Fragments.Waiting), Gauge: true}) ||
 		!yield(Metric{Name: "flowscope_fragment_bytes", Help: "Memory of fragments.", Value: float64(s.Fragments.Bytes), Gauge: true}) {
 		return
 	}
@@ -388,6 +390,7 @@ func (s *DriverStats) Metrics(yield func(Metric) bool) {
 		{Name: "flowscope_stream_duplicate_segments_total", Help: "Segments that brought nothing new.", Value: float64(s.Duplicates)},
 		{Name: "flowscope_stream_budget_gaps_total", Help: "Times there was no room for early bytes.", Value: float64(s.BudgetGaps)},
 		{Name: "flowscope_stream_held_bytes", Help: "Memory of early bytes.", Value: float64(s.HeldBytes), Gauge: true},
+		{Name: "flowscope_stream_memory_bytes", Help: "The same, with the memory kept for the next.", Value: float64(s.MemoryBytes), Gauge: true},
 	} {
 		if !more || !yield(m) {
 			return

@@ -242,8 +242,13 @@ func (t *FlowTracker[K, S]) tick(stamp int64) {
 		t.stats.ClockJumps++
 		t.redate()
 	}
-	t.inDoubt = first || back || verdict == clock.Suspect
+	t.inDoubt = first || t.clock.Doubtful()
 	t.doubted.flow, t.doubted.stamp = 0, stamp
+}
+
+// doubt remembers where the packet at hand was counted, whose stamp is in doubt.
+func (t *FlowTracker[K, S]) doubt(s *slot[K, S], side FlowSide) {
+	t.doubted.slot, t.doubted.flow, t.doubted.side = s.ID(), s.Value.id, side
 }
 
 // redate gives a packet whose stamp was in doubt another time: the one it
@@ -257,7 +262,12 @@ func (t *FlowTracker[K, S]) redate() {
 		return
 	}
 	s := t.table.At(d.slot)
-	if f := &s.Value; f.id == d.flow && f.bits&(lingering|spent) == 0 {
+	switch f := &s.Value; {
+	case f.id != d.flow || f.bits&spent != 0:
+	case f.bits&lingering != 0:
+		f.conn.Keep(min(f.conn.Kept(), now)) // the packet ended it
+		t.file(s, f.since())
+	default:
 		if f.packets(d.side) == 1 {
 			f.first[d.side] = now
 		}
@@ -390,7 +400,7 @@ func (t *FlowTracker[K, S]) packet(hash uint64, s *slot[K, S], wire int) {
 		t.table.Join(s, queueRest)
 	}
 	if t.inDoubt {
-		t.doubted.slot, t.doubted.flow, t.doubted.side = s.ID(), f.id, side
+		t.doubt(s, side)
 	}
 	if how&toStep != 0 {
 		t.step(hash, s, side, wire)
@@ -565,7 +575,7 @@ func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
 		}
 		t.conclude(t.hash(&s.Key), s, reason)
 	}
-	t.expireFragments(true)
+	t.clearFragments()
 	events := t.tellRest()
 	t.clock = clock.Clock{Limit: t.clock.Limit}
 	return events

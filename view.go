@@ -139,6 +139,14 @@ type via struct {
 	data  []byte
 }
 
+// bytes are what the headers were read from.
+func (v *PacketView) bytes() []byte {
+	if v.via != nil && v.via.first != nil {
+		return v.via.data
+	}
+	return v.Frame
+}
+
 // read reads the headers of a view that came by w, or simply, if that is nil.
 func (w *via) read(v *PacketView, p *decode.Packet) decode.Status {
 	switch {

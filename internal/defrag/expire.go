@@ -2,9 +2,9 @@ package defrag
 
 import "math"
 
-// Expire says that it is now, and lets go every datagram and tombstone whose time is over. It costs
-// what it lets go.
-func (t *Table[V]) Expire(now int64) { t.advance(now, math.MaxInt) }
+// Expire says that it is now, and lets go datagrams and tombstones whose time is over, the oldest first, at most
+// limit of them. It costs what it lets go.
+func (t *Table[V]) Expire(now int64, limit int) { t.advance(now, limit) }
 
 // Next is when the first datagram's or tombstone's time is over, and whether there is one.
 func (t *Table[V]) Next() (at int64, ok bool) {

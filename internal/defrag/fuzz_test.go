@@ -2,6 +2,7 @@ package defrag
 
 import (
 	"encoding/binary"
+	"math"
 	"math/rand"
 	"testing"
 
@@ -81,7 +82,7 @@ func (p *pair) op(c [6]byte, now int64) {
 		f.Cut = true
 	}
 	if kind == 15 {
-		p.table.Expire(now)
+		p.table.Expire(now, math.MaxInt)
 		p.model.expire(now)
 		return
 	}

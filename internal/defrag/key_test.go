@@ -1,6 +1,7 @@
 package defrag
 
 import (
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -61,7 +62,7 @@ func TestTheValueIsTheFirstStoredFragmentsAndLeavesWithIt(t *testing.T) {
 	require.Equal(t, Complete, out)
 	require.Same(t, one, *d.First)
 	first := d.First
-	table.Expire(0)
+	table.Expire(0, math.MaxInt)
 	require.Nil(t, *first, "the table keeps nothing of it alive")
 
 	table.Add(&Fragment{Bytes: make([]byte, 8), More: true}, &one)

@@ -147,8 +147,8 @@ func TestMemoryThatIsNotNeededForATimeoutIsGivenBack(t *testing.T) {
 	require.Less(t, worst, peak/10)
 
 	// And after a quiet time nothing is left.
-	table.Expire(1000 * second)
-	table.Expire(1030 * second)
+	table.Expire(1000*second, math.MaxInt)
+	table.Expire(1030*second, math.MaxInt)
 	require.Zero(t, table.Bytes())
 }
 
@@ -307,7 +307,7 @@ func TestLentBytesAreTrampledInBuildsThatCheck(t *testing.T) {
 		table.Add(&Fragment{More: true, Bytes: make([]byte, size)}, nil)
 		d, out := table.Add(&Fragment{Offset: size, Bytes: make([]byte, size)}, nil)
 		require.Equal(t, Complete, out)
-		table.Expire(0)
+		table.Expire(0, math.MaxInt)
 		for _, b := range d.Data {
 			require.NotZero(t, b)
 		}
