@@ -286,7 +286,7 @@ func TestEachDatagramIsGivenUpInTimeWhileAnotherFlowGoesOn(t *testing.T) {
 	tr := newTracker(t, flowscope.Config{UDPTimeout: flowscope.Never})
 	for i := range 3 {
 		f := piece{id: uint32(i + 1), offset: 8, more: true, body: whole[:8]}.frame()
-		tr.Track(flowscope.PacketView{Frame: f, Timestamp: seconds(float64(5*i))})
+		tr.Track(flowscope.PacketView{Frame: f, Timestamp: seconds(float64(5 * i))})
 	}
 	for s := 11; s < 100; s++ {
 		tr.Track(flowscope.PacketView{Frame: ofUDP("9.9.9.9:1000", "9.9.9.8:2000"), Timestamp: seconds(float64(s))})

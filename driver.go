@@ -52,35 +52,6 @@ type driven[S any] struct {
 	alarm int64
 }
 
-// drivenSide is the stream of one side. In it, position 0 is the SYN itself and
-// byte 0 of the stream is position 1: so the payload of a SYN that nobody has
-// acknowledged yet is simply early, and held like any other early data.
-//
-// What a calm side looks at stands first, bits and the position at the beginning
-// of the stream: for the initiator in the line of the cache where its key is.
-type drivenSide struct {
-	bits      sideBits
-	probe     byte   // a byte sent into a closed window
-	conflicts uint16 // 65,535 stands for more
-	custom    uint32 // the caller's reassembler
-	streamSide
-	gapBytes uint64
-	gaps     uint32
-	probeAt  uint32 // the sequence number of probe
-}
-
-type sideBits uint8
-
-const (
-	sideOpen    sideBits = 1 << iota // the SYN's own position is passed
-	sideHeld                         // payload of the SYN is held
-	sideClosed                       // SideClosed was said
-	sideStopped                      // the caller wants no more bytes
-	sideProbed                       // probe is valid
-	sideAsked                        // the factory was asked
-	sideCalm                         // see calm
-)
-
 func newFlowDriver[K comparable, S any](ex FlowExtractor[K], factory ReassemblerFactory[K], cfg Config, init func(K) S) *FlowDriver[K, S] {
 	d := &FlowDriver[K, S]{factory: factory, arena: stream.NewArena(cfg.limits()), times: cfg.holeTimes()}
 	d.custom = []customSide{{wake: math.MaxInt64}}
@@ -185,11 +156,6 @@ func (d *FlowDriver[K, S]) take(s *slot[K, driven[S]], side FlowSide, g *tcp.Seg
 	return d.poisoned
 }
 
-// plain reports whether an ACK of this side's bytes is nothing to think about.
-func (ds *drivenSide) plain() bool {
-	return ds.bits&sideStopped != 0 || ds.s.Idle() && ds.bits&(sideHeld|sideProbed) == 0 && ds.acked <= ds.s.Next()
-}
-
 // acknowledged follows an ACK of the bytes of side.
 func (d *FlowDriver[K, S]) acknowledged(s *slot[K, driven[S]], side FlowSide, o *tcp.Outcome) {
 	ds := &s.Value.user.sides[side]
@@ -216,64 +182,6 @@ func (d *FlowDriver[K, S]) acknowledged(s *slot[K, driven[S]], side FlowSide, o 
 		c.acker.Acked(pos, Timestamp(now), &d.delivery)
 		d.deliver(s, side)
 	}
-}
-
-// confirmProbe hands on the byte that was sent into a closed window, if the
-// other side has everything below pos and so took it.
-func (d *FlowDriver[K, S]) confirmProbe(s *slot[K, driven[S]], side FlowSide, pos, now int64) {
-	ds := &s.Value.user.sides[side]
-	at := s.Value.conn.PosOf(tcp.Side(side), ds.probeAt)
-	if at >= pos {
-		return
-	}
-	ds.bits &^= sideProbed
-	b := []byte{ds.probe} // lent out with the event
-	if d.factory != nil {
-		d.dispatch(s, side, Segment{Pos: at, Payload: b, Time: Timestamp(now), Packet: d.t.packetID, Flags: FlagACK})
-		return
-	}
-	d.insert(s, side, b, stream.Segment{Pos: at + 1, Time: now, ID: d.t.packetID})
-}
-
-// open passes the SYN's own position.
-func (ds *drivenSide) open() {
-	if ds.bits&(sideOpen|sideHeld) == 0 {
-		ds.s.Advance(1)
-		ds.bits |= sideOpen
-	}
-}
-
-// holdSYN keeps the payload of a SYN until the other side takes it. If there is
-// no room for it, it is dropped: it comes again, or it is a gap.
-func (d *FlowDriver[K, S]) holdSYN(s *slot[K, driven[S]], side FlowSide) {
-	ds, x := &s.Value.user.sides[side], d.t.x
-	d.items = d.items[:0]
-	d.arena.Insert(&ds.s, stream.Segment{
-		Pos: 1, Bytes: x.Payload, Missing: x.Missing, Time: d.t.clock.Now(), ID: d.t.packetID,
-	}, &d.items)
-	clear(d.items)
-	if ds.s.Next() == 0 {
-		ds.bits |= sideHeld
-		return
-	}
-	d.arena.Drop(&ds.s)
-	ds.s = stream.Stream{}
-	d.t.anomaly(AnomalyMemoryCap, s, side, 0, int64(len(x.Payload)))
-}
-
-// confirmSYN lets go of the payload of a SYN, which the other side has taken.
-func (d *FlowDriver[K, S]) confirmSYN(s *slot[K, driven[S]], side FlowSide) {
-	ds := &s.Value.user.sides[side]
-	ds.bits = ds.bits&^sideHeld | sideOpen
-	d.insert(s, side, d.syn[:], stream.Segment{})
-}
-
-// forgetSYN drops the payload of a SYN, which the other side has refused.
-func (d *FlowDriver[K, S]) forgetSYN(ds *drivenSide) {
-	d.arena.Drop(&ds.s)
-	ds.s = stream.Stream{}
-	ds.bits &^= sideHeld
-	ds.open()
 }
 
 // payload takes what a segment of side carries.

@@ -27,6 +27,90 @@ const maxExpiries = 64
 // next call; a larger one, as of a Finish with many flows, is let go.
 const keepEvents = 4096
 
+// Sweep says that it is now at least that time, and returns what follows from
+// it: the flows that have been silent for too long. Call it where packets may
+// stop coming; Track does the same on its own with the packets' time. A flow
+// whose silence equals its time-out has expired. The cost is that of the flows
+// that expire; a quiet sweep costs next to nothing.
+func (t *FlowTracker[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
+	t.begin()
+	before := t.clock.Now()
+	t.clock.Advance(int64(now))
+	// To say the present time settles a first stamp, as a later time does, but not
+	// whether to believe one that leapt ahead of it.
+	if t.clock.Now() > before || int64(now) == before && !t.clock.Doubtful() {
+		if t.inDoubt && t.doubted.stamp <= t.clock.Now() {
+			t.redate() // the caller vouches for it
+		}
+		t.inDoubt = false
+	}
+	t.x.Orientation = 0
+	t.expire(t.clock.Now(), math.MaxInt/16)
+	return t.tellRest()
+}
+
+// Finish says that the capture is over: every flow ends, in the order of their
+// creation, and lingering ones are released. The reason is EndFinished, unless
+// the time-out has passed, both sides had said FIN, or one had sent a reset that
+// was not believed. The tracker is then empty, and
+// may be used for another capture, whose time may lie anywhere.
+func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
+	t.begin()
+	t.x.Orientation = 0
+	t.expired = t.expired[:0]
+	for s := range t.table.All {
+		t.expired = append(t.expired, s.ID())
+	}
+	slices.SortFunc(t.expired, t.byID)
+	now := t.clock.Now()
+	for _, id := range t.expired {
+		s := t.table.At(id)
+		reason := EndFinished
+		if t.overdue(s, now) {
+			reason = EndIdleTimeout
+		}
+		t.conclude(t.hash(&s.Key), s, reason)
+	}
+	t.clearFragments()
+	events := t.tellRest()
+	t.clock = clock.Clock{Limit: t.clock.Limit}
+	return events
+}
+
+// ForceClose ends the flow of that key with EndForceClosed and reports whether
+// there was one. It may be called while events are being read: the flow's last
+// events come first in the next call of Track, Sweep or Finish. Its later
+// packets are late, not a new flow, for Config.LingerTimeout, or until the table
+// is full and it has to leave.
+func (t *FlowTracker[K, S]) ForceClose(key K) bool {
+	s := t.find(&key)
+	if s == nil {
+		return false
+	}
+	if s.Value.bits&marked == 0 {
+		s.Value.bits |= marked
+		t.marked = append(t.marked, s.ID())
+		t.unsettled = true
+	}
+	return true
+}
+
+// SetMaxFlows lowers the limit on flows, or raises it again up to
+// Config.MaxFlows; 0 restores that. It reports whether n is possible. It may be
+// called while events are being read: flows that have to leave do so in the
+// next call, as evicted.
+func (t *FlowTracker[K, S]) SetMaxFlows(n int) bool {
+	if n < 0 || n > t.cfg.MaxFlows {
+		return false
+	}
+	if n == 0 {
+		n = t.cfg.MaxFlows
+	}
+	t.limit = n
+	t.unsettled = true
+	return true
+}
+
 // settle is the rare part of begin: it forgets the flows that ended in the last
 // call, ends those that were closed since, and makes the table as small as it
 // was asked to be.

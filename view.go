@@ -156,7 +156,7 @@ func (w *via) read(v *PacketView, p *decode.Packet) decode.Status {
 		return decode.DecodeWith(p, v.Frame, decode.Link(v.LinkType), v.WireLen, w.peel)
 	}
 	*p = *w.first
-	return decode.ReassembledWith(p, w.data, w.peel)
+	return decode.Reassembled(p, w.data, w.peel)
 }
 
 // ErrNotCapture, ErrTruncated and ErrCorrupt are what can be wrong with a

@@ -46,7 +46,7 @@ var (
 
 // Checksum verifies the checksums of the innermost packet: that of its IPv4 header, and that of its TCP, UDP,
 // ICMP, ICMPv6 or SCTP. p must be as Decode or DecodeWith left it, whatever the status, and frame the frame that
-// they were given, or the data that Reassembled or ReassembledWith was given. Any others are harmless, and the
+// they were given, or the data that Reassembled was given. Any others are harmless, and the
 // answer then means nothing. Checksums of tunnels further out are not looked at.
 func Checksum(p *Packet, frame []byte) (header, transport Sum) {
 	return headerSum(p, frame), transportSum(p, frame)

@@ -174,7 +174,7 @@ func TestTheHeaderOfAReassembledDatagramIsElsewhere(t *testing.T) {
 	data[23] = 0x45 // in the place where a header might be thought to be
 	p, _ := check(t, ruleTCP4.IP(), LinkRaw, 0)
 	p.FragmentProto = 51
-	if status := Reassembled(&p, data); status != OK {
+	if status := Reassembled(&p, data, nil); status != OK {
 		t.Fatal(status)
 	}
 	if header, transport := Checksum(&p, data); header != SumUnknown || transport != SumGood {

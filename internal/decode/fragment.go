@@ -16,13 +16,12 @@ func fragment(p *Packet, proto uint8, id uint32, offset uint16, b []byte, cut in
 // Reassembled reads the transport of a datagram that was put together from fragments: p as Decode left it for
 // the fragment at offset 0 (its FragmentProto counts, RFC 8200 section 4.5), and data, the Fragment bytes of all
 // of them in order. Afterwards Payload is a sub-slice of data, and p is no longer a fragment.
-func Reassembled(p *Packet, data []byte) Status { return ReassembledWith(p, data, nil) }
+//
+// It goes on through the tunnels that w allows: the fragments of a tunnel's outer packet hold an inner one only
+// together. p keeps the tunnels that the first fragment came through.
+func Reassembled(p *Packet, data []byte, w *Peeler) Status { return p.reassembled(data, 0, w) }
 
-// ReassembledWith is Reassembled, and goes on through the tunnels that w allows: the fragments of a tunnel's outer
-// packet hold an inner one only together. p keeps the tunnels that the first fragment came through.
-func ReassembledWith(p *Packet, data []byte, w *Peeler) Status { return p.reassembled(data, 0, w) }
-
-// Beginning is ReassembledWith for the beginning of a datagram of which the rest is not there: data is the Fragment
+// Beginning is Reassembled for the beginning of a datagram of which the rest is not there: data is the Fragment
 // bytes of the fragment at offset 0. What the headers promise beyond it is Missing.
 func Beginning(p *Packet, data []byte, w *Peeler) Status { return p.reassembled(data, 1<<16-1, w) }
 

@@ -41,7 +41,7 @@ func TestFragmentsSayWhereTheyBelong(t *testing.T) {
 				}
 				data = append(data, p.Fragment...)
 			}
-			if status := Reassembled(&first, data); status != OK {
+			if status := Reassembled(&first, data, nil); status != OK {
 				t.Fatalf("reassembled: %v", status)
 			}
 			if !bytes.Equal(first.Payload, want.Payload) || !within(first.Payload, data) {
@@ -83,7 +83,7 @@ func TestTheHighestOffsetsFit(t *testing.T) {
 func TestAReassembledDatagramHoldsNoFragmentHeader(t *testing.T) {
 	p, _ := check(t, frames.Fragments(ruleUDP6.IP(), 8, 1)[0], LinkIPv6, 0)
 	p.FragmentProto = 60
-	if status := Reassembled(&p, chain(ruleUDP6.IP()[40:], 17, 60, 44)); status != NestedFragment {
+	if status := Reassembled(&p, chain(ruleUDP6.IP()[40:], 17, 60, 44), nil); status != NestedFragment {
 		t.Errorf("%v", status)
 	}
 }

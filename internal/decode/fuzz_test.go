@@ -41,7 +41,7 @@ func FuzzTunnels(f *testing.F) {
 			return
 		}
 		data := p.Fragment
-		if status := ReassembledWith(&p, data, NewPeeler(*o)); status == OK && !within(p.Payload, data) {
+		if status := Reassembled(&p, data, NewPeeler(*o)); status == OK && !within(p.Payload, data) {
 			t.Fatalf("reassembled: %v with %+v", status, p)
 		}
 		Checksum(&p, data)
@@ -65,7 +65,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		data := p.Fragment
-		if status := Reassembled(&p, data); status == FragmentLater || p.Fragmented || !within(p.Payload, data) {
+		if status := Reassembled(&p, data, nil); status == FragmentLater || p.Fragmented || !within(p.Payload, data) {
 			t.Fatalf("reassembled: %v with %+v", status, p)
 		}
 	})

@@ -271,7 +271,7 @@ func TestAFragmentOutsideIsNotLookedIntoAndOneInsideIs(t *testing.T) {
 			}
 			data = append(data, p.Fragment...)
 		}
-		if status := ReassembledWith(&first, data, NewPeeler(everything)); status != OK {
+		if status := Reassembled(&first, data, NewPeeler(everything)); status != OK {
 			t.Fatalf("%s: %v", c.name, status)
 		}
 		if _, sum := Checksum(&first, data); sum != SumGood {
@@ -290,7 +290,7 @@ func TestAFragmentOutsideIsNotLookedIntoAndOneInsideIs(t *testing.T) {
 		if !p.Fragmented || p.Tunnel != GTPU || p.TunnelID != 5 || (status == OK) != (i == 0) || status != OK && status != FragmentLater {
 			t.Errorf("fragment %d inside: %v, %+v", i, status, p)
 		}
-		if status := Reassembled(&p, inner[20:]); status != OK || p.Tunnel != GTPU || p.TunnelID != 5 || p.Tunnels != 1 {
+		if status := Reassembled(&p, inner[20:], nil); status != OK || p.Tunnel != GTPU || p.TunnelID != 5 || p.Tunnels != 1 {
 			t.Errorf("fragment %d inside, put together: %v, %+v", i, status, p)
 		}
 	}

@@ -154,19 +154,19 @@ func TestFINAtIsThePositionOfTheFirstFIN(t *testing.T) {
 
 func TestWhatAConnectionTells(t *testing.T) {
 	var zero Conn
-	if zero.State() != Active || zero.Midstream() || zero.Answered() || zero.Opening() || zero.Finished() ||
+	if zero.State() != Active || zero.Midstream() || zero.Opening() || zero.Finished() ||
 		zero.PendingReset() || zero.Waiting() || zero.Flags(0)|zero.Flags(1) != 0 {
 		t.Errorf("the zero connection has seen something: %+v", zero)
 	}
 	opening := play(t, "> SU 0 ; SynSent").conn
-	if !opening.Opening() || opening.Answered() || opening.Midstream() || opening.Flags(Initiator) != SYN|URG {
+	if !opening.Opening() || opening.Midstream() || opening.Flags(Initiator) != SYN|URG {
 		t.Errorf("after the SYN: %+v", opening)
 	}
 	open := play(t, shook).conn
-	if open.Opening() || !open.Answered() || open.Midstream() || open.Flags(Responder) != SYN|ACK {
+	if open.Opening() || open.Midstream() || open.Flags(Responder) != SYN|ACK {
 		t.Errorf("after the handshake: %+v", open)
 	}
-	if c := play(t, "> A 0 0").conn; !c.Midstream() || c.Answered() {
+	if c := play(t, "> A 0 0").conn; !c.Midstream() {
 		t.Errorf("under way: %+v", c)
 	}
 	if c := play(t, "> SF 0 ; @0").conn; !c.Midstream() {

@@ -46,9 +46,6 @@ func (c *Conn) Finished() bool { return c.half[0].has(finned) && c.half[1].has(f
 // Opening reports whether the handshake is under way.
 func (c *Conn) Opening() bool { return c.state == SynSent || c.state == SynReceived }
 
-// Answered reports whether both sides were heard.
-func (c *Conn) Answered() bool { return c.half[0].has(seen) && c.half[1].has(seen) }
-
 // Waiting reports whether a SYN was seen whose connection may replace this one,
 // so that Reuses must be asked about every segment and not only about SYNs.
 func (c *Conn) Waiting() bool { return c.nothers != 0 }

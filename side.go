@@ -1,0 +1,149 @@
+package flowscope
+
+import (
+	"github.com/flowscope-go/flowscope/internal/invariants"
+	"github.com/flowscope-go/flowscope/internal/stream"
+	"github.com/flowscope-go/flowscope/internal/tcp"
+)
+
+// One side of a driver's flow: its stream, what is not quite data yet, and the short way
+// for a side that waits for nothing.
+
+// drivenSide is the stream of one side. In it, position 0 is the SYN itself and
+// byte 0 of the stream is position 1: so the payload of a SYN that nobody has
+// acknowledged yet is simply early, and held like any other early data.
+//
+// What a calm side looks at stands first, bits and the position at the beginning
+// of the stream: for the initiator in the line of the cache where its key is.
+type drivenSide struct {
+	bits      sideBits
+	probe     byte   // a byte sent into a closed window
+	conflicts uint16 // 65,535 stands for more
+	custom    uint32 // the caller's reassembler
+	streamSide
+	gapBytes uint64
+	gaps     uint32
+	probeAt  uint32 // the sequence number of probe
+}
+
+type sideBits uint8
+
+const (
+	sideOpen    sideBits = 1 << iota // the SYN's own position is passed
+	sideHeld                         // payload of the SYN is held
+	sideClosed                       // SideClosed was said
+	sideStopped                      // the caller wants no more bytes
+	sideProbed                       // probe is valid
+	sideAsked                        // the factory was asked
+	sideCalm                         // see calm
+)
+
+// plain reports whether an ACK of this side's bytes is nothing to think about.
+func (ds *drivenSide) plain() bool {
+	return ds.bits&sideStopped != 0 || ds.s.Idle() && ds.bits&(sideHeld|sideProbed) == 0 && ds.acked <= ds.s.Next()
+}
+
+// plain takes the next bytes of a stream that waits for nothing.
+func (d *FlowDriver[K, S]) plain(s *slot[K, driven[S]], side FlowSide, pos int64) bool {
+	x := d.t.x
+	if sides := &s.Value.user.sides; invariants.Enabled && sides[side].bits&sideCalm != 0 && !sides[side].waitsForNothing(&sides[side^1]) {
+		panic("flowscope: a side is not as calm as it says")
+	}
+	n := len(x.Payload)
+	if x.Missing != 0 || x.TCP.Flags&FlagURG != 0 || !s.Value.user.sides[side&1].next(pos, n) {
+		return false
+	}
+	if n > 0 {
+		d.total.Delivered += uint64(n)
+		if d.t.cfg.Events.Has(EventData) {
+			ev := d.t.emitSide(EventData, s, side)
+			ev.Bytes, ev.Offset, ev.Len = x.Payload, pos, int64(n)
+		}
+	}
+	return true
+}
+
+// next advances a calm side by n bytes at pos, if they are the next ones, and
+// reports whether it did.
+func (ds *drivenSide) next(pos int64, n int) bool {
+	if ds.bits&sideCalm == 0 || n != 0 && pos+1 != ds.s.Next() {
+		return false
+	}
+	ds.s.Advance(int64(n))
+	return true
+}
+
+// calm finds out for both sides whether the next bytes with an ACK need no more
+// than next. A side that is calm stays so until something else happens, and each
+// thing that does ends here: so a plain segment looks at its own side only, at a
+// few bytes of it.
+func (d *FlowDriver[K, S]) calm(sides *[2]drivenSide) {
+	for i := range sides {
+		ds := &sides[i]
+		if ds.bits &^= sideCalm; d.simple && ds.waitsForNothing(&sides[1-i]) {
+			ds.bits |= sideCalm
+		}
+	}
+}
+
+func (ds *drivenSide) waitsForNothing(other *drivenSide) bool {
+	return ds.bits&^sideCalm == sideOpen && ds.s.Idle() && other.plain()
+}
+
+// open passes the SYN's own position.
+func (ds *drivenSide) open() {
+	if ds.bits&(sideOpen|sideHeld) == 0 {
+		ds.s.Advance(1)
+		ds.bits |= sideOpen
+	}
+}
+
+// holdSYN keeps the payload of a SYN until the other side takes it. If there is
+// no room for it, it is dropped: it comes again, or it is a gap.
+func (d *FlowDriver[K, S]) holdSYN(s *slot[K, driven[S]], side FlowSide) {
+	ds, x := &s.Value.user.sides[side], d.t.x
+	d.items = d.items[:0]
+	d.arena.Insert(&ds.s, stream.Segment{
+		Pos: 1, Bytes: x.Payload, Missing: x.Missing, Time: d.t.clock.Now(), ID: d.t.packetID,
+	}, &d.items)
+	clear(d.items)
+	if ds.s.Next() == 0 {
+		ds.bits |= sideHeld
+		return
+	}
+	d.arena.Drop(&ds.s)
+	ds.s = stream.Stream{}
+	d.t.anomaly(AnomalyMemoryCap, s, side, 0, int64(len(x.Payload)))
+}
+
+// confirmSYN lets go of the payload of a SYN, which the other side has taken.
+func (d *FlowDriver[K, S]) confirmSYN(s *slot[K, driven[S]], side FlowSide) {
+	ds := &s.Value.user.sides[side]
+	ds.bits = ds.bits&^sideHeld | sideOpen
+	d.insert(s, side, d.syn[:], stream.Segment{})
+}
+
+// forgetSYN drops the payload of a SYN, which the other side has refused.
+func (d *FlowDriver[K, S]) forgetSYN(ds *drivenSide) {
+	d.arena.Drop(&ds.s)
+	ds.s = stream.Stream{}
+	ds.bits &^= sideHeld
+	ds.open()
+}
+
+// confirmProbe hands on the byte that was sent into a closed window, if the
+// other side has everything below pos and so took it.
+func (d *FlowDriver[K, S]) confirmProbe(s *slot[K, driven[S]], side FlowSide, pos, now int64) {
+	ds := &s.Value.user.sides[side]
+	at := s.Value.conn.PosOf(tcp.Side(side), ds.probeAt)
+	if at >= pos {
+		return
+	}
+	ds.bits &^= sideProbed
+	b := []byte{ds.probe} // lent out with the event
+	if d.factory != nil {
+		d.dispatch(s, side, Segment{Pos: at, Payload: b, Time: Timestamp(now), Packet: d.t.packetID, Flags: FlagACK})
+		return
+	}
+	d.insert(s, side, b, stream.Segment{Pos: at + 1, Time: now, ID: d.t.packetID})
+}
