@@ -88,9 +88,7 @@ func (t *FlowTracker[K, S]) readAhead(group []PacketView) {
 	b := t.batch
 	for i := range group {
 		t.x, t.five = &b.x[i], b.five[i]
-		if b.ok[i], b.plain[i] = t.extract(&group[i]); b.plain[i] {
-			b.hash[i] = t.hashAtHand()
-		}
+		b.hash[i], b.ok[i], b.plain[i] = t.extract(&group[i])
 	}
 	for i := range group {
 		b.slots[i] = nil

@@ -89,18 +89,24 @@ func (e *engine) count(f *record, side FlowSide, wire, n int, info *TCPInfo, has
 }
 
 // extract asks the extractor, and reports what it said, and whether the packet goes
-// to its flow and has nothing to pass before. A FiveTuple, also one that looks into
-// tunnels, is asked without an interface between, for one call less and none of
-// the clearing.
-func (t *FlowTracker[K, S]) extract(v *PacketView) (ok, plain bool) {
+// to its flow and has nothing to pass before: then with the hash of its key. A
+// FiveTuple, also one that looks into tunnels, is asked without an interface
+// between, for one call less and none of the clearing.
+func (t *FlowTracker[K, S]) extract(v *PacketView) (hash uint64, ok, plain bool) {
 	x := t.x
 	if t.five != nil {
+		if t.bare && t.how.plain(v, t.via, t.five) {
+			return t.five.Key.hash(t.seed), true, true
+		}
 		ok = t.how.extract(v, t.via, t.five)
 	} else {
 		x.clear()
 		ok = t.ex.Extract(*v, x)
 	}
-	return ok, ok && x.notes == 0 && t.checksums.mode == ChecksumIgnore
+	if plain = ok && x.notes == 0 && t.checksums.mode == ChecksumIgnore; plain {
+		hash = t.hash(&x.Key)
+	}
+	return hash, ok, plain
 }
 
 // lookUp finds the slot of the key at hand, or nil.
@@ -119,12 +125,4 @@ func (t *FlowTracker[K, S]) lookUp(hash uint64) (s *slot[K, S]) {
 		}
 	}
 	return s
-}
-
-// hashAtHand is the hash of the key at hand.
-func (t *FlowTracker[K, S]) hashAtHand() uint64 {
-	if t.five == nil {
-		return t.hash(&t.x.Key)
-	}
-	return t.five.Key.hash(t.seed)
 }

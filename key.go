@@ -8,6 +8,7 @@ import (
 
 	"github.com/dgryski/go-wyhash"
 	"github.com/flowscope-go/flowscope/internal/decode"
+	"github.com/flowscope-go/flowscope/internal/invariants"
 )
 
 // FiveTuple tells flows apart by protocol, addresses and ports. The zero value
@@ -92,6 +93,23 @@ func (k *FiveTupleKey) set(p *decode.Packet, how FiveTuple) Orientation {
 	k.meta = meta | (uint64(p.SrcPort)^port)<<48 | (uint64(p.DstPort)^port)<<32
 	return Orientation(swap & 1)
 }
+
+// setPlain is set for a plain frame.
+func (k *FiveTupleKey) setPlain(h *decode.Plain, how FiveTuple) Orientation {
+	src, dst := h.Src(), h.Dst()
+	swap := uint64(int64(dst-src) >> 63) // of 48 bits each, so a borrow shows at the top
+	if how.Directional {
+		swap = 0
+	}
+	change := (src ^ dst) & swap
+	src, dst = src^change, dst^change
+	k.aHi, k.aLo, k.bHi, k.bLo = 0, mapped|src>>16, 0, mapped|dst>>16
+	k.meta = src<<48 | dst<<48>>16 | uint64(h.Proto())<<24
+	return Orientation(swap & 1)
+}
+
+// mapped is where IPv4 addresses stand in the words of a key: as ::ffff:a.b.c.d.
+const mapped = 0xffff << 32
 
 // reversed is 1 if the source comes after the destination in order, else 0: what
 // is borrowed when the one is subtracted from the other.
@@ -239,6 +257,49 @@ func (f FiveTuple) extract(v *PacketView, w *via, x *Extracted[FiveTupleKey]) bo
 		f.quote(x)
 	}
 	return true
+}
+
+// plain is extract for a plain frame, and reports whether it is one. It does not
+// leave the headers in x.packet, except that there was no tunnel, so it is for a
+// tracker that will not ask for more.
+func (f FiveTuple) plain(v *PacketView, w *via, x *Extracted[FiveTupleKey]) bool {
+	if v.LinkType > LinkTypeEthernet {
+		return false
+	}
+	h, from, to := decode.AsPlain(v.Frame)
+	if h == nil || w != nil && w.peel != nil && w.peel.MayPlain(h) {
+		return false
+	}
+	x.Orientation = x.Key.setPlain(h, f)
+	x.L4 = L4Proto(h.Proto())
+	x.Payload, x.Missing = v.Frame[from:to:to], 0
+	x.Refused, x.notes, x.status = 0, 0, decode.OK
+	x.packet.Tunnel, x.packet.TunnelID = decode.NoTunnel, 0
+	if x.HasTCP = x.L4 == L4TCP; x.HasTCP {
+		h := (*decode.PlainTCP)(v.Frame)
+		x.TCP.Seq, x.TCP.Ack = h.Seq(), h.Ack()
+		x.TCP.Window, x.TCP.Urgent = h.Window(), h.Urgent()
+		x.TCP.Flags = TCPFlags(h.Flags())
+		x.TCP.WindowScale, x.TCP.HasWindowScale = 0, false
+	} else {
+		x.TCP.Flags = 0
+	}
+	if invariants.Enabled {
+		f.checkPlain(v, w, x)
+	}
+	return true
+}
+
+func (f FiveTuple) checkPlain(v *PacketView, w *via, x *Extracted[FiveTupleKey]) {
+	var y Extracted[FiveTupleKey]
+	ok := f.extract(v, w, &y)
+	if !x.HasTCP {
+		y.TCP = x.TCP // not looked at
+	}
+	if !ok || y.notes != 0 || y.Key != x.Key || y.Orientation != x.Orientation || y.L4 != x.L4 || y.HasTCP != x.HasTCP ||
+		y.TCP != x.TCP || y.Missing != 0 || len(y.Payload) != len(x.Payload) || y.packet.Tunnel != decode.NoTunnel {
+		panic("flowscope: a plain frame is read otherwise than others")
+	}
 }
 
 // quote says which flow an ICMP error is about.

@@ -23,6 +23,7 @@ type FlowTracker[K comparable, S any] struct {
 	five    *Extracted[FiveTupleKey] // x if ex is a FiveTuple, which then is how; or nil
 	how     FiveTuple
 	via     *via // what a combinator around it peels off
+	bare    bool // nothing but x is ever asked of a plain frame
 	hasher  hasher[K]
 	seed    uint64
 	timeout func(k K) time.Duration // nil if the extractor has none
@@ -109,6 +110,7 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 	}
 	if how, ok := five.(FiveTuple); ok {
 		t.how, t.five = how, any(t.x).(*Extracted[FiveTupleKey])
+		t.bare = cfg.Checksums == ChecksumIgnore
 	}
 	if t.timeout == nil {
 		for class, idle := range t.idle {
@@ -134,10 +136,11 @@ func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] { return t.track(
 func (t *FlowTracker[K, S]) track(v *PacketView) []FlowEvent[K] {
 	t.arrive(v)
 	wire := max(v.WireLen, len(v.Frame))
-	if ok, plain := t.extract(v); !plain {
+	hash, ok, plain := t.extract(v)
+	if !plain {
 		return t.admit(*v, ok, wire)
 	}
-	return t.take(t.hashAtHand(), wire)
+	return t.take(hash, wire)
 }
 
 // arrive takes back what the last call lent, and moves the time to that of the

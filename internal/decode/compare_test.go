@@ -49,6 +49,9 @@ func checkWith(t testing.TB, frame []byte, link Link, wireLen int, o *Options) (
 	if !within(p.Payload, frame) || !within(p.Fragment, frame) {
 		t.Fatalf("Payload or Fragment is not a part of the frame alone\n%+v\nlink %d, frame %x", p, link, frame)
 	}
+	if link <= LinkEthernet {
+		checkPlain(t, frame, w, &p, status)
+	}
 	if p.Missing < 0 {
 		t.Fatalf("Missing is %d\nlink %d, wire length %d, frame %x", p.Missing, link, wireLen, frame)
 	}

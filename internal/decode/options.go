@@ -76,6 +76,15 @@ func NewPeeler(o Options) *Peeler {
 // datagram was not looked into.
 func (w *Peeler) May(p *Packet) bool { return p.Fragmented && w.may(p) }
 
+// MayPlain is May for a plain frame.
+func (w *Peeler) MayPlain(f *Plain) bool {
+	if f.Proto() != protoUDP {
+		return false
+	}
+	src, dst := f.Src()%portSlots, f.Dst()%portSlots
+	return (w.maybe[src>>6]>>(src&63)|w.maybe[dst>>6]>>(dst&63))&1 != 0
+}
+
 // may reports whether p may carry a tunnel: false is certain, and nearly always the answer.
 func (w *Peeler) may(p *Packet) bool {
 	if p.Proto != protoUDP {
