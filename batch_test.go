@@ -5,6 +5,7 @@ import (
 	"iter"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/flowscope-go/flowscope"
@@ -188,15 +189,10 @@ func BenchmarkBatch(b *testing.B) {
 
 // batching collects packets and tracks 256 at a time.
 func batching(name string, t batcher) contest.Contender[flowscope.PacketView] {
-	var views []flowscope.PacketView
-	flush := func() {
-		for range t.TrackBatch(views) {
-		}
-		views = views[:0]
-	}
-	return contest.Contender[flowscope.PacketView]{Name: name, Done: flush, Take: func(v flowscope.PacketView) {
-		if views = append(views, v); len(views) == 256 {
-			flush()
+	return contest.Contender[flowscope.PacketView]{Name: name, Take: func(views []flowscope.PacketView) {
+		for batch := range slices.Chunk(views, 256) {
+			for range t.TrackBatch(batch) {
+			}
 		}
 	}}
 }

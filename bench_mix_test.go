@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/gopacket"
@@ -48,7 +49,7 @@ func BenchmarkMix(b *testing.B) {
 				p := newAssembler(layers.LayerTypeEthernet)
 				contenders = append(contenders,
 					driving(b, "events", Config{MaxFlows: g.MaxFlows()}),
-					contest.Contender[PacketView]{Name: peerName, Take: p.view})
+					contest.Contender[PacketView]{Name: peerName, Take: p.views})
 			}
 			next := viewing(g)
 			contest.Warm(contenders, g.WarmUp(), next)
@@ -57,8 +58,12 @@ func BenchmarkMix(b *testing.B) {
 	}
 }
 
-// view takes the next packet.
-func (p *peer) view(v PacketView) { p.take(v.Frame, int64(v.Timestamp)) }
+// views takes the next packets.
+func (p *peer) views(views []PacketView) {
+	for i := range views {
+		p.take(views[i].Frame, int64(views[i].Timestamp))
+	}
+}
 
 // captureVariable names the environment variable with the capture files for BenchmarkCapture.
 const captureVariable = "FLOWSCOPE_CAPTURE"
@@ -108,24 +113,22 @@ func captureContenders(b *testing.B, views []PacketView) []contest.Contender[Pac
 	track, drive := mustTracker(b, Config{Events: quiet}), mustDriver(b, Config{Events: quiet})
 	all := []contest.Contender[PacketView]{
 		flooring(100_000),
-		looped("track", n, func(v PacketView) { track.Track(v) }, func() { track.Finish() }),
-		looped("driver", n, func(v PacketView) { drive.Track(v) }, func() { drive.Finish() }),
+		looped(shown("track", track), n, func() { track.Finish() }),
+		looped(driven("driver", drive), n, func() { drive.Finish() }),
 	}
 	if first, ok := firstLayer(views); ok {
 		p := newAssembler(first)
-		all = append(all, looped(peerName, n, p.view, p.end))
+		all = append(all, looped(contest.Contender[PacketView]{Name: peerName, Take: p.views}, n, p.end))
 	}
 	return all
 }
 
 // looped is a contender that finishes after every n packets.
-func looped(name string, n int, take func(PacketView), finish func()) contest.Contender[PacketView] {
-	left := n
-	return contest.Contender[PacketView]{Name: name, Take: func(v PacketView) {
-		take(v)
-		if left--; left == 0 {
+func looped(c contest.Contender[PacketView], n int, finish func()) contest.Contender[PacketView] {
+	return contest.Contender[PacketView]{Name: c.Name, Take: func(views []PacketView) {
+		for capture := range slices.Chunk(views, n) {
+			c.Take(capture)
 			finish()
-			left = n
 		}
 	}}
 }

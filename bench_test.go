@@ -110,14 +110,9 @@ func (tr *talks) established(contenders []contest.Contender[PacketView]) (next f
 	now := Timestamp(1)
 	for range 4 { // every flow is established before time is taken
 		for i := range tr.talks {
-			v := PacketView{Frame: tr.next(uint32(i)), Timestamp: now}
+			one := []PacketView{{Frame: tr.next(uint32(i)), Timestamp: now}}
 			for _, c := range contenders {
-				c.Take(v)
-			}
-		}
-		for _, c := range contenders {
-			if c.Done != nil {
-				c.Done()
+				c.Take(one)
 			}
 		}
 	}
@@ -193,17 +188,35 @@ func BenchmarkSYNFlood(b *testing.B) {
 
 func flooring(flows int) contest.Contender[PacketView] {
 	fl := contest.NewFloor(flows)
-	return contest.Contender[PacketView]{Name: "floor", Take: func(v PacketView) { fl.Take(v.Frame, int64(v.Timestamp)) }}
+	return contest.Contender[PacketView]{Name: "floor", Take: func(views []PacketView) {
+		for i := range views {
+			fl.Take(views[i].Frame, int64(views[i].Timestamp))
+		}
+	}}
 }
 
 func tracking(tb testing.TB, name string, cfg Config) contest.Contender[PacketView] {
-	t := mustTracker(tb, cfg)
-	return contest.Contender[PacketView]{Name: name, Take: func(v PacketView) { t.Track(v) }}
+	return shown(name, mustTracker(tb, cfg))
+}
+
+func shown[K comparable](name string, t *FlowTracker[K, struct{}]) contest.Contender[PacketView] {
+	return contest.Contender[PacketView]{Name: name, Take: func(views []PacketView) {
+		for i := range views {
+			t.Track(views[i])
+		}
+	}}
 }
 
 func driving(tb testing.TB, name string, cfg Config) contest.Contender[PacketView] {
-	d := mustDriver(tb, cfg)
-	return contest.Contender[PacketView]{Name: name, Take: func(v PacketView) { d.Track(v) }}
+	return driven(name, mustDriver(tb, cfg))
+}
+
+func driven(name string, d *FlowDriver[FiveTupleKey, struct{}]) contest.Contender[PacketView] {
+	return contest.Contender[PacketView]{Name: name, Take: func(views []PacketView) {
+		for i := range views {
+			d.Track(views[i])
+		}
+	}}
 }
 
 func mustTracker(tb testing.TB, cfg Config) *FlowTracker[FiveTupleKey, struct{}] {

@@ -39,7 +39,7 @@ func BenchmarkChecksums(b *testing.B) {
 	}
 	check := mustTracker(b, mode(ChecksumVerify))
 	contenders := []contest.Contender[PacketView]{
-		tracking(b, "ignore", mode(ChecksumIgnore)), {Name: "verify", Take: func(v PacketView) { check.Track(v) }},
+		tracking(b, "ignore", mode(ChecksumIgnore)), shown("verify", check),
 		tracking(b, "auto", mode(ChecksumAuto)),
 	}
 	contest.Run(b, contenders, tr.established(contenders))
@@ -54,7 +54,7 @@ func trackingWith[K comparable](b *testing.B, name string, ex FlowExtractor[K], 
 	if err != nil {
 		b.Fatal(err)
 	}
-	return contest.Contender[PacketView]{Name: name, Take: func(v PacketView) { t.Track(v) }}
+	return shown(name, t)
 }
 
 // fillChecksums fills in those of an Ethernet frame with IPv4 and UDP.

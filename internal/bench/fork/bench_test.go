@@ -28,15 +28,23 @@ func BenchmarkMix(b *testing.B) {
 			}
 			floor, p := contest.NewFloor(g.MaxFlows()), newAssembler(layers.LayerTypeEthernet)
 			contenders := []contest.Contender[traffic.Packet]{
-				{Name: "floor", Take: func(v traffic.Packet) { floor.Take(v.Frame, v.Stamp) }},
-				{Name: "driver", Take: func(v traffic.Packet) {
+				{Name: "floor", Take: each(func(v *traffic.Packet) { floor.Take(v.Frame, v.Stamp) })},
+				{Name: "driver", Take: each(func(v *traffic.Packet) {
 					driver.Track(flowscope.PacketView{Frame: v.Frame, Timestamp: flowscope.Timestamp(v.Stamp)})
-				}},
-				{Name: peerName, Take: func(v traffic.Packet) { p.take(v.Frame, v.Stamp) }},
+				})},
+				{Name: peerName, Take: each(func(v *traffic.Packet) { p.take(v.Frame, v.Stamp) })},
 			}
 			next := traffic.NewRing(g, min(4096, 32<<20/g.MaxFrame())).Next
 			contest.Warm(contenders, g.WarmUp(), next)
 			contest.Run(b, contenders, next)
 		})
+	}
+}
+
+func each(take func(*traffic.Packet)) func([]traffic.Packet) {
+	return func(batch []traffic.Packet) {
+		for i := range batch {
+			take(&batch[i])
+		}
 	}
 }
