@@ -29,10 +29,12 @@ type Flow[K comparable, S any] struct {
 
 func (t *FlowTracker[K, S]) view(s *slot[K, S]) Flow[K, S] {
 	f := &s.Value
-	return Flow[K, S]{
+	v := Flow[K, S]{
 		ID: f.id, Key: s.Key, Orientation: Orientation(f.forward()), L4: f.l4, State: FlowState(f.conn.State()),
-		Stats: t.statsOf(s), History: f.history(), User: &f.user,
+		History: f.history(), User: &f.user,
 	}
+	t.statsOf(s, &v.Stats)
+	return v
 }
 
 // find gives the slot of a live flow.
@@ -89,13 +91,12 @@ func (t *FlowTracker[K, S]) slots(yield func(*slot[K, S]) bool) {
 	}
 }
 
-// statsOf is the flow's counters as they stand.
-func (t *FlowTracker[K, S]) statsOf(s *slot[K, S]) FlowStats {
-	stats := s.Value.stats()
+// statsOf fills in the flow's counters as they stand.
+func (t *FlowTracker[K, S]) statsOf(s *slot[K, S], to *FlowStats) {
+	s.Value.stats(to)
 	if t.hook != nil {
-		t.hook.streams(s, &stats.Streams)
+		t.hook.streams(s, &to.Streams)
 	}
-	return stats
 }
 
 // flow is one slot's value. The caller's state stands first, where its size may
@@ -314,31 +315,28 @@ func (f *record) redateHandshake(side FlowSide, now int64) {
 }
 
 // stats is the flow's counters as they stand.
-func (f *record) stats() FlowStats {
-	s := FlowStats{
-		Packets: [2]uint64{f.packets(0), f.packets(1)}, Bytes: [2]uint64{f.bytes[0] & counts, f.bytes[1] & counts},
-		Payload: [2]uint64{f.payload[0] & counts, f.payload[1] & counts},
-		First:   [2]Timestamp{Timestamp(f.first[0]), Timestamp(f.first[1])},
-		Last:    [2]Timestamp{Timestamp(f.last[0]), Timestamp(f.last[1])},
-	}
-	s.Tunnel, s.TunnelID = f.tunnel()
-	for i, n := range s.Packets {
-		if n == 0 {
-			s.Last[i] = 0
+func (f *record) stats(s *FlowStats) {
+	*s = FlowStats{}
+	for i := range s.Packets {
+		if s.Packets[i] = f.packets(FlowSide(i)); s.Packets[i] != 0 {
+			s.Last[i] = Timestamp(f.last[i])
 		}
+		s.Bytes[i], s.Payload[i] = f.bytes[i]&counts, f.payload[i]&counts
+		s.First[i] = Timestamp(f.first[i])
 		if f.bits&lingering != 0 {
 			s.Late[i] = uint64(*f.conn.Owner(tcp.Side(i)))
 		}
 	}
-	if f.bits&isTCP != 0 {
-		s.Flags = [2]TCPFlags{TCPFlags(f.conn.Flags(tcp.Initiator)), TCPFlags(f.conn.Flags(tcp.Responder))}
-		s.Midstream = f.conn.Midstream()
-		if f.bits&(timedSYN|timedBoth) == timedSYN|timedBoth {
-			s.SYNToSYNACK = time.Duration(f.took(Initiator))
-		}
-		if f.bits&timedFinal != 0 {
-			s.SYNACKToACK = time.Duration(f.took(Responder))
-		}
+	s.Tunnel, s.TunnelID = f.tunnel()
+	if f.bits&isTCP == 0 {
+		return
 	}
-	return s
+	s.Flags = [2]TCPFlags{TCPFlags(f.conn.Flags(tcp.Initiator)), TCPFlags(f.conn.Flags(tcp.Responder))}
+	s.Midstream = f.conn.Midstream()
+	if f.bits&(timedSYN|timedBoth) == timedSYN|timedBoth {
+		s.SYNToSYNACK = time.Duration(f.took(Initiator))
+	}
+	if f.bits&timedFinal != 0 {
+		s.SYNACKToACK = time.Duration(f.took(Responder))
+	}
 }

@@ -277,7 +277,8 @@ func (t *FlowTracker[K, S]) tellRest() []FlowEvent[K] {
 	}
 	for i := range t.pending {
 		if p := &t.pending[i]; p.flow == 0 {
-			t.events = append(t.events, FlowEvent[K]{Kind: EventAnomaly, Packet: t.packetID, Timestamp: Timestamp(t.clock.Now())})
+			ev := t.nextEvent()
+			ev.Kind, ev.Packet, ev.Timestamp = EventAnomaly, t.packetID, Timestamp(t.clock.Now())
 			t.fill(p)
 		}
 	}

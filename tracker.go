@@ -425,7 +425,7 @@ func (t *FlowTracker[K, S]) step(hash uint64, s *slot[K, S], side FlowSide, wire
 	f := &s.Value
 	g, o := &t.g, &t.o
 	t.segment(g)
-	f.conn.Step(tcp.Side(side), g, o)
+	*o = f.conn.Step(tcp.Side(side), g)
 	f.spell(lettersOf(g.Flags, g.Len > 0), side)
 	if o.Notes != 0 {
 		f.note(o.Notes, side)
@@ -489,20 +489,27 @@ func (t *FlowTracker[K, S]) changed(s *slot[K, S], o *tcp.Outcome, side FlowSide
 
 // emit appends an event about a flow.
 func (t *FlowTracker[K, S]) emit(kind EventKind, s *slot[K, S]) *FlowEvent[K] {
-	f := &s.Value
-	t.events = append(t.events, FlowEvent[K]{
-		Kind:        kind,
-		Side:        t.side(f),
-		Orientation: t.x.Orientation,
-		L4:          f.l4,
-		State:       FlowState(f.conn.State()),
-		slot:        s.ID(),
-		Flow:        f.id,
-		Packet:      t.packetID,
-		Timestamp:   Timestamp(t.clock.Now()),
-		Key:         s.Key,
-	})
-	return &t.events[len(t.events)-1]
+	f, ev := &s.Value, t.nextEvent()
+	ev.Kind = kind
+	ev.Side, ev.Orientation = t.side(f), t.x.Orientation
+	ev.L4, ev.State = f.l4, FlowState(f.conn.State())
+	ev.slot, ev.Flow = s.ID(), f.id
+	ev.Packet, ev.Timestamp = t.packetID, Timestamp(t.clock.Now())
+	ev.Key = s.Key
+	return ev
+}
+
+// nextEvent makes room for an event, in place: an event made elsewhere and
+// appended would be written twice.
+func (t *FlowTracker[K, S]) nextEvent() *FlowEvent[K] {
+	n := len(t.events)
+	if n == cap(t.events) {
+		t.events = append(t.events, FlowEvent[K]{})
+	}
+	t.events = t.events[:n+1]
+	ev := &t.events[n]
+	*ev = FlowEvent[K]{}
+	return ev
 }
 
 // emitSide appends an event about one side of a flow, which need not be the
@@ -521,14 +528,17 @@ func (t *FlowTracker[K, S]) emitPacket(kind EventKind, s *slot[K, S], side FlowS
 }
 
 func (t *FlowTracker[K, S]) emitFinal(kind EventKind, s *slot[K, S]) {
-	t.finals = append(t.finals, s.Value.stats())
-	if t.hook != nil {
-		t.hook.streams(s, &t.finals[len(t.finals)-1].Streams)
+	n := len(t.finals)
+	if n == cap(t.finals) {
+		t.finals = append(t.finals, FlowStats{})
 	}
+	t.finals = t.finals[:n+1]
+	stats := &t.finals[n]
+	t.statsOf(s, stats)
 	ev := t.emit(kind, s)
 	ev.Side, ev.Orientation = Initiator, Orientation(s.Value.forward())
 	ev.Reason = s.Value.reason
-	ev.Stats = &t.finals[len(t.finals)-1]
+	ev.Stats = stats
 	ev.History = s.Value.history()
 }
 

@@ -85,16 +85,6 @@ func Opener(flags uint8) Side {
 	return Initiator
 }
 
-// Step takes the next segment of side i, and says in o what it changed. One that
-// comes after the end changes nothing.
-func (c *Conn) Step(i Side, g *Segment, o *Outcome) {
-	if pos, ok := c.Follow(i, g.Seq, g.Ack, g.Len, g.Window, g.Flags); ok {
-		*o = Outcome{Pos: pos, From: c.state, To: c.state, Placed: true}
-		return
-	}
-	*o = c.step(i, g)
-}
-
 // Follow takes a segment with which a connection goes on as nearly all do: the
 // next n bytes, or none, with an ACK of what was seen, nothing missing and nothing
 // in doubt. It does what Step does with it, and gives its position; for any other
@@ -126,8 +116,10 @@ func (c *Conn) Follow(i Side, seq, ack, n uint32, window uint16, flags uint8) (p
 	return pos, true
 }
 
-// step is Step without the short way: the rules themselves.
-func (c *Conn) step(i Side, g *Segment) Outcome {
+// Step takes the next segment of side i, and says what it changed. One that comes
+// after the end changes nothing. These are the rules; Follow is a short way through
+// them.
+func (c *Conn) Step(i Side, g *Segment) Outcome {
 	i &= 1
 	s := &c.half[i]
 	o := Outcome{From: c.state, To: c.state}
