@@ -122,7 +122,7 @@ func (t *FlowTracker[K, S]) admit(v PacketView, ok bool, wire int) []FlowEvent[K
 	case t.checksums.mode != ChecksumIgnore && !t.intact(&v, wire):
 	case x.notes&noteQuote != 0 && t.related(wire):
 	default:
-		t.take(t.hash(&t.x.Key), wire)
+		t.take(wire)
 	}
 	t.frames = 1
 	return t.tellRest()

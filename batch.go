@@ -61,7 +61,7 @@ func (t *FlowTracker[K, S]) trackBatch(views []PacketView, begin func()) iter.Se
 				wire := max(v.WireLen, len(v.Frame))
 				var events []FlowEvent[K]
 				if b.plain[i] {
-					events = t.take(b.hash[i], wire)
+					events = t.bring(b.hash[i], t.lookUp(b.hash[i]), wire)
 				} else {
 					events = t.admit(*v, b.ok[i], wire)
 				}
@@ -88,7 +88,9 @@ func (t *FlowTracker[K, S]) readAhead(group []PacketView) {
 	b := t.batch
 	for i := range group {
 		t.x, t.five = &b.x[i], b.five[i]
-		b.hash[i], b.ok[i], b.plain[i] = t.extract(&group[i])
+		if b.ok[i], b.plain[i] = t.extract(&group[i]); b.plain[i] {
+			b.hash[i] = t.hashAtHand()
+		}
 	}
 	for i := range group {
 		b.slots[i] = nil

@@ -89,24 +89,35 @@ func (e *engine) count(f *record, side FlowSide, wire, n int, info *TCPInfo, has
 }
 
 // extract asks the extractor, and reports what it said, and whether the packet goes
-// to its flow and has nothing to pass before: then with the hash of its key. A
-// FiveTuple, also one that looks into tunnels, is asked without an interface
-// between, for one call less and none of the clearing.
-func (t *FlowTracker[K, S]) extract(v *PacketView) (hash uint64, ok, plain bool) {
+// to its flow and has nothing to pass before. A FiveTuple, also one that looks into
+// tunnels, is asked without an interface between, for one call less and none of
+// the clearing.
+func (t *FlowTracker[K, S]) extract(v *PacketView) (ok, plain bool) {
 	x := t.x
 	if t.five != nil {
 		if t.bare && t.how.plain(v, t.via, t.five) {
-			return t.five.Key.hash(t.seed), true, true
+			return true, true
 		}
 		ok = t.how.extract(v, t.via, t.five)
 	} else {
 		x.clear()
 		ok = t.ex.Extract(*v, x)
 	}
-	if plain = ok && x.notes == 0 && t.checksums.mode == ChecksumIgnore; plain {
-		hash = t.hash(&x.Key)
+	return ok, ok && x.notes == 0 && t.checksums.mode == ChecksumIgnore
+}
+
+// hashAtHand is the hash of the key at hand.
+func (t *FlowTracker[K, S]) hashAtHand() uint64 {
+	if t.five == nil {
+		return t.hash(&t.x.Key)
 	}
-	return hash, ok, plain
+	return t.five.Key.hash(t.seed)
+}
+
+// isLatest reports whether the packet at hand belongs to the flow of the last one:
+// packets come in trains, and the next of a train needs neither hash nor look-up.
+func (t *FlowTracker[K, S]) isLatest() bool {
+	return t.five != nil && t.latest != nil && any(&t.latest.Key).(*FiveTupleKey).equal(&t.five.Key)
 }
 
 // lookUp finds the slot of the key at hand, or nil.

@@ -359,6 +359,9 @@ func (t *FlowTracker[K, S]) release(hash uint64, s *slot[K, S]) {
 	}
 	s.Value.bits |= spent
 	t.table.Detach(hash, s)
+	if s == t.latest {
+		t.latest = nil
+	}
 	t.gone = append(t.gone, s.ID())
 	t.unsettled = true
 }

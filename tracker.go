@@ -31,11 +31,15 @@ type FlowTracker[K comparable, S any] struct {
 	cfg     Config
 	limit   int // MaxFlows, or what SetMaxFlows lowered it to
 
-	hook   hook[K, S] // of a FlowDriver, or nil
-	table  *flowtable.Table[K, flow[S]]
-	nextID FlowID
-	live   int
-	stats  TrackerStats
+	hook  hook[K, S] // of a FlowDriver, or nil
+	table *flowtable.Table[K, flow[S]]
+	// latest is the slot that the last packet went to, while it is in the table,
+	// and latestHash the hash of its key.
+	latest     *slot[K, S]
+	latestHash uint64
+	nextID     FlowID
+	live       int
+	stats      TrackerStats
 
 	x        *Extracted[K] // the packet at hand: single, or one of a batch
 	single   *Extracted[K]
@@ -136,11 +140,10 @@ func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] { return t.track(
 func (t *FlowTracker[K, S]) track(v *PacketView) []FlowEvent[K] {
 	t.arrive(v)
 	wire := max(v.WireLen, len(v.Frame))
-	hash, ok, plain := t.extract(v)
-	if !plain {
+	if ok, plain := t.extract(v); !plain {
 		return t.admit(*v, ok, wire)
 	}
-	return t.take(hash, wire)
+	return t.take(wire)
 }
 
 // arrive takes back what the last call lent, and moves the time to that of the
@@ -163,13 +166,22 @@ func (t *FlowTracker[K, S]) arrive(v *PacketView) {
 	}
 }
 
-// take brings the packet at hand, of that hash, to its flow.
-func (t *FlowTracker[K, S]) take(hash uint64, wire int) []FlowEvent[K] {
+// take finds the flow of the packet at hand and brings it there.
+func (t *FlowTracker[K, S]) take(wire int) []FlowEvent[K] {
+	if t.isLatest() {
+		return t.bring(t.latestHash, t.latest, wire)
+	}
+	hash := t.hashAtHand()
+	return t.bring(hash, t.lookUp(hash), wire)
+}
+
+// bring brings the packet at hand, of that hash, to its flow: s, if that is still
+// the one.
+func (t *FlowTracker[K, S]) bring(hash uint64, s *slot[K, S], wire int) []FlowEvent[K] {
 	if invariants.Enabled {
 		t.lent = append(t.lent[:0:0], t.x.Payload...)
 		t.x.Payload = t.lent
 	}
-	s := t.lookUp(hash)
 	if s != nil && !t.usual(&s.Value.record, t.x.TCP.Flags) {
 		if s = t.current(hash, s); s != nil && s.Value.bits&lingering != 0 {
 			t.late(s, wire)
@@ -178,6 +190,9 @@ func (t *FlowTracker[K, S]) take(hash uint64, wire int) []FlowEvent[K] {
 	}
 	if s == nil {
 		s = t.start(hash, nil)
+	}
+	if s != t.latest {
+		t.latest, t.latestHash = s, hash
 	}
 	t.packet(hash, s, wire)
 	if len(t.pending) != 0 {
