@@ -194,11 +194,40 @@ func (t *FlowTracker[K, S]) bring(hash uint64, s *slot[K, S], wire int) []FlowEv
 	if s != t.latest {
 		t.latest, t.latestHash = s, hash
 	}
-	t.packet(hash, s, wire)
+	f, x := &s.Value, t.x
+	side := t.side(f)
+	pos, how := t.count(&f.record, side, wire, len(x.Payload)+x.Missing, &x.TCP, x.HasTCP)
+	if how&answered != 0 {
+		t.table.Join(s, queueRest)
+	}
+	if t.inDoubt {
+		t.doubt(s, side)
+	}
+	if how&toStep != 0 {
+		t.step(hash, s, side, wire)
+	} else {
+		if t.cfg.Events.Has(EventPacket) {
+			t.emitPacket(EventPacket, s, side, wire)
+		}
+		if how&inOrder != 0 && t.hook != nil && !t.hook.plain(s, side, pos) {
+			t.notPlain(hash, s, side, pos)
+		}
+	}
 	if len(t.pending) != 0 {
 		return t.tellRest()
 	}
 	return t.events
+}
+
+// notPlain dispatches a segment that is plain for its connection and not for the
+// driver.
+func (t *FlowTracker[K, S]) notPlain(hash uint64, s *slot[K, S], side FlowSide, pos int64) {
+	state := s.Value.conn.State()
+	t.segment(&t.g)
+	t.o = tcp.Outcome{Pos: pos, From: state, To: state, Placed: true}
+	if t.hook.segment(s, side, &t.g, &t.o) {
+		t.end(hash, s, EndBufferOverflow)
+	}
 }
 
 // hash says where a key is found. The seed is secret and differs from tracker to
@@ -405,33 +434,6 @@ func (t *FlowTracker[K, S]) segment(g *tcp.Segment) {
 	g.Window = x.TCP.Window
 	g.Flags = uint8(x.TCP.Flags)
 	g.WindowScale, g.HasWindowScale = x.TCP.WindowScale, x.TCP.HasWindowScale
-}
-
-// packet counts the packet at hand into its flow and moves the flow's state.
-func (t *FlowTracker[K, S]) packet(hash uint64, s *slot[K, S], wire int) {
-	f, x := &s.Value, t.x
-	side := t.side(f)
-	pos, how := t.count(&f.record, side, wire, len(x.Payload)+x.Missing, &x.TCP, x.HasTCP)
-	if how&answered != 0 {
-		t.table.Join(s, queueRest)
-	}
-	if t.inDoubt {
-		t.doubt(s, side)
-	}
-	if how&toStep != 0 {
-		t.step(hash, s, side, wire)
-		return
-	}
-	if t.cfg.Events.Has(EventPacket) {
-		t.emitPacket(EventPacket, s, side, wire)
-	}
-	if how&inOrder != 0 && t.hook != nil && !t.hook.plain(s, side, pos) {
-		t.segment(&t.g)
-		t.o = tcp.Outcome{Pos: pos, From: f.conn.State(), To: f.conn.State(), Placed: true}
-		if t.hook.segment(s, side, &t.g, &t.o) {
-			t.end(hash, s, EndBufferOverflow)
-		}
-	}
 }
 
 // step shows the packet at hand to the flow's TCP connection, which has more to
