@@ -95,8 +95,7 @@ func (k *FiveTupleKey) set(p *decode.Packet, how FiveTuple) Orientation {
 }
 
 // setPlain is set for a plain frame.
-func (k *FiveTupleKey) setPlain(h *decode.Plain, how FiveTuple) Orientation {
-	src, dst := h.Src(), h.Dst()
+func (k *FiveTupleKey) setPlain(src, dst uint64, proto L4Proto, how FiveTuple) Orientation {
 	swap := uint64(int64(dst-src) >> 63) // of 48 bits each, so a borrow shows at the top
 	if how.Directional {
 		swap = 0
@@ -104,7 +103,7 @@ func (k *FiveTupleKey) setPlain(h *decode.Plain, how FiveTuple) Orientation {
 	change := (src ^ dst) & swap
 	src, dst = src^change, dst^change
 	k.aHi, k.aLo, k.bHi, k.bLo = 0, mapped|src>>16, 0, mapped|dst>>16
-	k.meta = src<<48 | dst<<48>>16 | uint64(h.Proto())<<24
+	k.meta = src<<48 | dst<<48>>16 | uint64(proto)<<24
 	return Orientation(swap & 1)
 }
 
@@ -267,11 +266,15 @@ func (f FiveTuple) plain(v *PacketView, w *via, x *Extracted[FiveTupleKey]) bool
 		return false
 	}
 	h, from, to := decode.AsPlain(v.Frame)
-	if h == nil || w != nil && w.peel != nil && w.peel.MayPlain(h) {
+	if h == nil {
 		return false
 	}
-	x.Orientation = x.Key.setPlain(h, f)
+	src, dst := h.Src(), h.Dst()
 	x.L4 = L4Proto(h.Proto())
+	if w != nil && w.peel != nil && x.L4 == L4UDP && w.peel.MayPlain(uint16(src), uint16(dst)) {
+		return false
+	}
+	x.Orientation = x.Key.setPlain(src, dst, x.L4, f)
 	x.Payload, x.Missing = v.Frame[from:to:to], 0
 	x.Refused, x.notes, x.status = 0, 0, decode.OK
 	x.packet.Tunnel, x.packet.TunnelID = decode.NoTunnel, 0

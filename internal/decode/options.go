@@ -76,12 +76,9 @@ func NewPeeler(o Options) *Peeler {
 // datagram was not looked into.
 func (w *Peeler) May(p *Packet) bool { return p.Fragmented && w.may(p) }
 
-// MayPlain is May for a plain frame.
-func (w *Peeler) MayPlain(f *Plain) bool {
-	if f.Proto() != protoUDP {
-		return false
-	}
-	src, dst := f.Src()%portSlots, f.Dst()%portSlots
+// MayPlain reports whether a plain frame of UDP with these ports may carry a tunnel; one of TCP does not.
+func (w *Peeler) MayPlain(src, dst uint16) bool {
+	src, dst = src%portSlots, dst%portSlots
 	return (w.maybe[src>>6]>>(src&63)|w.maybe[dst>>6]>>(dst&63))&1 != 0
 }
 
@@ -90,6 +87,5 @@ func (w *Peeler) may(p *Packet) bool {
 	if p.Proto != protoUDP {
 		return w.protos[p.Proto>>6]>>(p.Proto&63)&1 != 0
 	}
-	src, dst := p.SrcPort%portSlots, p.DstPort%portSlots
-	return (w.maybe[src>>6]>>(src&63)|w.maybe[dst>>6]>>(dst&63))&1 != 0
+	return w.MayPlain(p.SrcPort, p.DstPort)
 }
