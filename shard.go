@@ -49,6 +49,14 @@ func NewSharderWith(n int, o EncapOptions) *Sharder {
 
 // Shard gives the worker of a packet, from 0 on.
 func (s *Sharder) Shard(v PacketView) int {
+	if v.LinkType <= LinkTypeEthernet {
+		if f, _, _ := decode.AsPlain(v.Frame); f != nil {
+			src, dst := f.Src(), f.Dst()
+			if L4Proto(f.Proto()) == L4TCP || !s.peeler.MayPlain(uint16(src), uint16(dst)) {
+				return s.worker(hashPair(0, mapped|src>>16, 0, mapped|dst>>16))
+			}
+		}
+	}
 	var p decode.Packet
 	decode.DecodeWith(&p, v.Frame, decode.Link(v.LinkType), v.WireLen, s.peeler)
 	return s.place(&p)
@@ -62,11 +70,13 @@ func (s *Sharder) place(p *decode.Packet) int {
 	case p.Fragmented:
 		return s.fragment(p)
 	}
-	var q decode.Packet
-	if decode.Quoted(p, &q) {
-		p = &q
+	if decode.ICMPError(p) {
+		var q decode.Packet
+		if decode.Quoted(p, &q) {
+			p = &q
+		}
 	}
-	return s.worker(hashPair(p))
+	return s.worker(hashPair(p.SrcHi, p.SrcLo, p.DstHi, p.DstLo))
 }
 
 // worker takes the lower half of a hash: tables of flows take the upper half of
@@ -87,7 +97,7 @@ func (s *Sharder) fragment(p *decode.Packet) int {
 		if known {
 			*first = 0 // of an earlier datagram with the same identification
 		}
-		return s.worker(hashPair(p))
+		return s.worker(hashPair(p.SrcHi, p.SrcLo, p.DstHi, p.DstLo))
 	}
 	inside := *p
 	decode.Beginning(&inside, p.Fragment, s.peeler)
@@ -114,8 +124,7 @@ func hashDatagram(p *decode.Packet) uint64 {
 
 // hashPair hashes two addresses in order. The seed is no secret: an adversary who
 // wants a worker's whole attention needs no more than one pair of addresses.
-func hashPair(p *decode.Packet) uint64 {
-	aHi, aLo, bHi, bLo := p.SrcHi, p.SrcLo, p.DstHi, p.DstLo
+func hashPair(aHi, aLo, bHi, bLo uint64) uint64 {
 	if bHi < aHi || bHi == aHi && bLo < aLo {
 		aHi, aLo, bHi, bLo = bHi, bLo, aHi, aLo
 	}

@@ -16,9 +16,11 @@ import (
 // idler is a tracker that does nothing: what is left is the reader's share.
 type idler struct{}
 
-func (idler) Track(flowscope.PacketView) []event { return nil }
-func (idler) Sweep(flowscope.Timestamp) []event  { return nil }
-func (idler) Finish() []event                    { return nil }
+func (idler) TrackBatch([]flowscope.PacketView) iter.Seq2[int, []event] {
+	return func(func(int, []event) bool) {}
+}
+func (idler) Sweep(flowscope.Timestamp) []event { return nil }
+func (idler) Finish() []event                   { return nil }
 
 // traffic is data on connections of many pairs of hosts, in an order that no cache foresees.
 func traffic(pairs, packets, size int) iter.Seq2[flowscope.PacketView, error] {
@@ -46,7 +48,7 @@ func traffic(pairs, packets, size int) iter.Seq2[flowscope.PacketView, error] {
 // can gain is bounded by it: with two cores, (reader + driver) / 2 a packet.
 func BenchmarkWorkers(b *testing.B) {
 	const pairs, packets = 20_000, 300_000
-	driver := func() tracker {
+	driver := func() *flowscope.FlowDriver[flowscope.FiveTupleKey, struct{}] {
 		d, err := flowscope.NewFlowDriver(flowscope.AutoDetectEncap(flowscope.FiveTuple{}), nil, flowscope.Config{
 			Events: flowscope.Events(flowscope.EventData, flowscope.EventEnded),
 		})

@@ -45,7 +45,7 @@ type event = flowscope.FlowEvent[flowscope.FiveTupleKey]
 
 // tracker is a FlowTracker or a FlowDriver.
 type tracker interface {
-	Track(flowscope.PacketView) []event
+	TrackBatch([]flowscope.PacketView) iter.Seq2[int, []event]
 	Sweep(flowscope.Timestamp) []event
 	Finish() []event
 }
@@ -62,7 +62,8 @@ const (
 )
 
 // batch is what one worker gets in one round, and what it made of it. Its memory
-// is used again: when all have grown to their size nothing is allocated.
+// is used again: when all have grown to their size, a batch costs an iterator and
+// its packets nothing.
 type batch[R any] struct {
 	memory []byte // of the frames
 	views  []flowscope.PacketView
@@ -107,7 +108,7 @@ func (r *runner[R]) run(ctx context.Context, packets iter.Seq2[flowscope.PacketV
 }
 
 // read gives every packet to its worker.
-func read[R any](ctx context.Context, packets iter.Seq2[flowscope.PacketView, error], workers []worker[R], clock timekeeper) (err error) {
+func read[R any](ctx context.Context, packets iter.Seq2[flowscope.PacketView, error], workers []worker[R], clock *timekeeper) (err error) {
 	filling := make([]*batch[R], len(workers))
 	take := func() {
 		for k := range workers {
@@ -116,7 +117,7 @@ func read[R any](ctx context.Context, packets iter.Seq2[flowscope.PacketView, er
 	}
 	give := func(last bool) {
 		for k, b := range filling {
-			b.now, b.last = clock.Now(), last
+			b.now, b.last = clock.now, last
 			workers[k].work <- b
 		}
 	}
@@ -133,14 +134,14 @@ func read[R any](ctx context.Context, packets iter.Seq2[flowscope.PacketView, er
 		// A tracker's time follows all of its packets. Where stamps run back, it would
 		// depend on which those are: so there is one clock for all. A stamp that leaps
 		// ahead stays as it is; each tracker doubts it by itself.
-		clock.Track(v)
-		v.Timestamp = max(v.Timestamp, clock.Now())
+		now := clock.follow(v.Timestamp)
+		v.Timestamp = max(v.Timestamp, now)
 		if count == 0 {
-			began = clock.Now()
+			began = now
 		}
 		filling[sharder.Shard(v)].add(v)
 		count, size = count+1, size+len(v.Frame)
-		if count == roundPackets || size >= roundBytes || clock.Now().Sub(began) >= roundTime {
+		if count == roundPackets || size >= roundBytes || now.Sub(began) >= roundTime {
 			give(false)
 			take()
 			count, size = 0, 0
@@ -168,8 +169,8 @@ func (w *worker[R]) track(see func(*event, []R) []R) {
 				b.made = see(&events[i], b.made)
 			}
 		}
-		for i := range b.views {
-			hear(w.tracker.Track(b.views[i]))
+		for _, events := range w.tracker.TrackBatch(b.views) {
+			hear(events)
 		}
 		hear(w.tracker.Sweep(b.now))
 		if b.last {
@@ -204,12 +205,34 @@ func (r *runner[R]) merge(workers []worker[R]) {
 	}
 }
 
-// timekeeper is a tracker that refuses all packets: what is left of it is its
-// clock, which wrong stamps cannot carry away.
-type timekeeper = *flowscope.FlowTracker[struct{}, struct{}]
+// timekeeper is the clock of a tracker that refuses all packets: wrong stamps
+// cannot carry it away. Small steps ahead need no judgement, and it is told of the
+// latest before the next that does.
+type timekeeper struct {
+	tracker *flowscope.FlowTracker[struct{}, struct{}]
+	now     flowscope.Timestamp
+	began   bool
+	behind  bool
+}
 
-func newTimekeeper() (timekeeper, error) {
-	return flowscope.NewFlowTracker(nobody{}, flowscope.Config{Fragments: flowscope.FragmentsIgnore, MaxFlows: 1})
+func newTimekeeper() (*timekeeper, error) {
+	t, err := flowscope.NewFlowTracker(nobody{}, flowscope.Config{Fragments: flowscope.FragmentsIgnore, MaxFlows: 1})
+	return &timekeeper{tracker: t}, err
+}
+
+func (k *timekeeper) follow(stamp flowscope.Timestamp) flowscope.Timestamp {
+	if k.began && stamp >= k.now && uint64(stamp)-uint64(k.now) < uint64(time.Second) {
+		k.now, k.behind = stamp, true
+		return stamp
+	}
+	if k.behind {
+		k.tracker.Track(flowscope.PacketView{Timestamp: k.now})
+		k.behind = false
+	}
+	k.tracker.Track(flowscope.PacketView{Timestamp: stamp})
+	k.now = k.tracker.Now()
+	k.began = true
+	return k.now
 }
 
 type nobody struct{}
