@@ -401,9 +401,14 @@ func (d *FlowDriver[K, S]) closed(s *slot[K, driven[S]], side FlowSide, offset i
 	}
 }
 
-// ending hands over what a flow still holds, before its Ended.
+// ending hands over what a flow still holds, before its Ended. Holes whose time was
+// up before the flow's are given up first, as they would have been if a packet of
+// another flow had come meanwhile.
 func (d *FlowDriver[K, S]) ending(s *slot[K, driven[S]], reason EndReason) {
 	f := &s.Value
+	if over := d.t.over(s); f.user.alarm != 0 && f.user.alarm <= over {
+		d.wakeSides(s, over)
+	}
 	f.user.alarm = 0
 	for side := range f.user.sides {
 		side := FlowSide(side)

@@ -1,6 +1,7 @@
 package flowscope_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -30,6 +31,28 @@ func TestAHoleOutlivedByItsFlowEndsWithIt(t *testing.T) {
 				p.play("hs >5:x >F@6 <F@0 +11s " + last)
 				p.want("said", "<closed@0 >gap[0,5)ended >5:x >closed@6:fin ended:fin", p.said())
 			})
+		})
+	}
+}
+
+// What becomes of a hole is the same, whether or not another flow's packet says in between that its time is up.
+func TestWhyAHoleWasGivenUpIsNoMatterOfOtherFlows(t *testing.T) {
+	for name, c := range map[string]struct{ flow, want string }{
+		"its time comes first":         {"hs >5:x", ">gap[0,5)expired >5:x >closed@6:idle <closed@0:idle ended:idle"},
+		"the receiver has it":          {"hs >5:x <A6", ">gap[0,5)acknowledged >5:x >closed@6:idle <closed@0:idle ended:idle"},
+		"the time of its flow is over": {"hs >5:x >F@6 <F@0", "<closed@0 >gap[0,5)ended >5:x >closed@6:fin ended:fin"},
+		"the flow ends at that time":   {"hs >5:x +30s <R@0", ">gap[0,5)expired >5:x >closed@6:rst <closed@0:rst ended:rst"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, between := range []string{"", "+31s >S/t1", "+29s >S/t1 +2s >S/t2 +1s", "+31s sweep"} {
+				for _, last := range []string{" +2h >S/t9", " +2h sweep"} {
+					p := newDrvPlay(t, nil, flowscope.Config{ClockJump: flowscope.Never})
+					p.play(c.flow + " " + between + last)
+					if said := p.said(); said != c.want && !strings.HasPrefix(said, c.want+" ") {
+						t.Errorf("%q:\n got %s\nwant %s", between+last, said, c.want)
+					}
+				}
+			}
 		})
 	}
 }

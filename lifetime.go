@@ -232,6 +232,14 @@ func (t *FlowTracker[K, S]) overdue(s *slot[K, S], now int64) bool {
 	return wait != int64(Never) && clock.Sub(now, s.Value.since()) >= wait
 }
 
+// over is the present, or when the flow's time was over if that is earlier.
+func (t *FlowTracker[K, S]) over(s *slot[K, S]) int64 {
+	if wait := t.patience(s); wait != int64(Never) {
+		return min(t.clock.Now(), clock.Add(s.Value.since(), wait))
+	}
+	return t.clock.Now()
+}
+
 // conclude ends a flow of which nothing more is to be expected, or forgets one
 // that lingered. If both sides had said FIN, or one had sent a reset that was
 // not believed at the time, that is the reason after all.
