@@ -17,7 +17,9 @@ import (
 // every field of x but Key is zero; Key holds what the last call left there and
 // must be written whole. Payload is a part of v.Frame. Extract must not keep v
 // or x, must answer the same for the same packet, and must not call the tracker
-// it is used by. If it reports false it may say why in x.Refused.
+// it is used by. If it reports false it may say why in x.Refused. Trackers of
+// several goroutines may share an extractor if its Extract may be called by several
+// at once, as that of every extractor and combinator of this package may.
 //
 // An extractor may have two more methods, those of KeyHasher and KeyTimer, looked
 // for once, when a tracker is made:

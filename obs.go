@@ -434,8 +434,11 @@ func LogEvent[K comparable](logger *slog.Logger, ev *FlowEvent[K]) {
 	case EventICMPError:
 		attrs = append(attrs, slog.String("side", ev.Side.String()), slog.Int("icmp_type", int(ev.ICMPType)), slog.Int("icmp_code", int(ev.ICMPCode)))
 	case EventAnomaly:
-		attrs = append(attrs, slog.String("kind", ev.Anomaly.String()), slog.String("severity", ev.Anomaly.Severity().String()),
-			slog.String("side", ev.Side.String()), slog.Int64("offset", ev.Offset), slog.Int64("len", ev.Len))
+		attrs = append(attrs, slog.String("kind", ev.Anomaly.String()), slog.String("severity", ev.Anomaly.Severity().String()))
+		if ev.Flow != 0 {
+			attrs = append(attrs, slog.String("side", ev.Side.String()), slog.Int64("offset", ev.Offset))
+		}
+		attrs = append(attrs, slog.Int64("len", ev.Len))
 	case EventEnded, EventReleased:
 		attrs = append(attrs, slog.String("reason", ev.Reason.String()), slog.String("history", ev.History.String()),
 			slog.Uint64("packets", ev.Stats.Packets[0]+ev.Stats.Packets[1]), slog.Uint64("bytes", ev.Stats.Bytes[0]+ev.Stats.Bytes[1]))

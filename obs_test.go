@@ -338,6 +338,9 @@ func TestAnomaliesAreLoggedByTheirSeverity(t *testing.T) {
 		ev := drvEvent{Kind: flowscope.EventAnomaly, Anomaly: a.kind}
 		flowscope.LogEvent(slog.New(l), &ev)
 		want := []slog.Level{slog.LevelInfo, slog.LevelWarn, slog.LevelError}[a.severity]
+		if strings.Contains(l.text.String(), "side=") || strings.Contains(l.text.String(), "flow=") {
+			t.Errorf("a side of no flow: %s", l.text)
+		}
 		if l.levels["anomaly"] != want || !strings.Contains(l.text.String(), a.name) {
 			t.Errorf("%v at %v: %s", a.kind, l.levels["anomaly"], l.text)
 		}

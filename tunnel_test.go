@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -676,4 +677,30 @@ func TestTheDeepestOfNestedCombinatorsDecides(t *testing.T) {
 		tr.Track(flowscope.PacketView{Frame: twice})
 		require.Equal(t, 1, tr.Len())
 	}
+}
+
+// Run with -race: an extractor keeps nothing of a packet, so trackers of several goroutines may share one.
+func TestTrackersShareAnExtractor(t *testing.T) {
+	ex := flowscope.FlowLabel(flowscope.PerTunnel(flowscope.AutoDetectEncap(flowscope.FiveTuple{})))
+	var all sync.WaitGroup
+	for network := range uint32(4) {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			tr, err := flowscope.NewFlowTracker(ex, flowscope.Config{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			frame := vxlanOf(network+1, frames.UDP{Src: client, Dst: server}.IP())
+			for range 200 {
+				for _, ev := range tr.Track(flowscope.PacketView{Frame: frame}) {
+					if ev.Key.Inner.ID != network+1 {
+						t.Errorf("%v in %d", ev.Key, network+1)
+					}
+				}
+			}
+		}()
+	}
+	all.Wait()
 }

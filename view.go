@@ -13,6 +13,7 @@ import (
 	"github.com/flowscope-go/flowscope/internal/capfile"
 	"github.com/flowscope-go/flowscope/internal/clock"
 	"github.com/flowscope-go/flowscope/internal/decode"
+	"github.com/flowscope-go/flowscope/internal/invariants"
 )
 
 // Timestamp is a moment in nanoseconds since the Unix epoch: the time of a
@@ -210,7 +211,11 @@ func ReadCapture(r io.Reader) iter.Seq2[PacketView, error] {
 				LinkType:  LinkTypeOf(p.Link),
 				ID:        id,
 			}
-			if !yield(v, nil) {
+			more := yield(v, nil)
+			if invariants.Enabled {
+				invariants.Trample(p.Data)
+			}
+			if !more {
 				return
 			}
 		}

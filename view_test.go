@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/internal/invariants"
 )
 
 // pcapOf writes frames as google's pcapgo does.
@@ -261,4 +262,19 @@ func TestLinkTypesOfTheRegistry(t *testing.T) {
 	var x flowscope.Extracted[flowscope.FiveTupleKey]
 	assert.False(t, flowscope.FiveTuple{}.Extract(flowscope.PacketView{Frame: udp(client, server), LinkType: 147}, &x))
 	assert.Equal(t, flowscope.RefusedUnknownLink, x.Refused)
+}
+
+func TestAFrameThatIsKeptIsFoundOut(t *testing.T) {
+	if !invariants.Enabled {
+		t.Skip("only builds with -tags invariants overwrite what was lent")
+	}
+	var kept [][]byte
+	for v, err := range flowscope.OpenCapture("testdata/captures/http.pcap") {
+		require.NoError(t, err)
+		for _, f := range kept {
+			require.Equal(t, bytes.Repeat([]byte{0xDB}, 14), f[:14])
+		}
+		kept = append(kept[:0], v.Frame)
+	}
+	require.NotEmpty(t, kept)
 }

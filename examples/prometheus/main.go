@@ -29,18 +29,28 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+	switch err := run(ctx, os.Args[1:], os.Stdout); {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(os.Stderr, "prometheus:", err)
+		os.Exit(2)
+	default:
 		fmt.Fprintln(os.Stderr, "prometheus:", err)
 		os.Exit(1)
 	}
 }
 
+var errUsage = errors.New("wrong usage")
+
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("prometheus", flag.ContinueOnError)
 	listen := flags.String("listen", "127.0.0.1:9464", "address to serve /metrics on")
 	keep := flags.Duration("keep", 0, "how long to go on serving after the end of the capture")
-	if err := flags.Parse(args); err != nil {
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
 		return err
+	case err != nil:
+		return errUsage
 	}
 	packets := sample.Packets()
 	switch flags.NArg() {
@@ -48,7 +58,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	case 1:
 		packets = flowscope.OpenCapture(flags.Arg(0))
 	default:
-		return errors.New("name one capture file at most")
+		return fmt.Errorf("%w: name one capture file at most", errUsage)
 	}
 	metrics := new(collector)
 	registry := prometheus.NewRegistry()

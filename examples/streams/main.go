@@ -66,9 +66,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	defer out.Flush()
 	cfg := opts.Config(flowscope.EventData, flowscope.EventGap, flowscope.EventEnded)
 	r := &report{out: out, json: *asJSON, dir: *dir}
+	named := map[string]int{}
 	status := 0
 	one := func(name string, packets iter.Seq2[flowscope.PacketView, error]) {
 		r.name = strings.TrimSuffix(filepath.Base(name), filepath.Ext(name))
+		if named[r.name]++; named[r.name] > 1 { // of another directory
+			r.name = fmt.Sprintf("%s.%d", r.name, named[r.name])
+		}
 		if err := r.capture(packets, opts.Extractor(), cfg); err != nil {
 			fmt.Fprintf(stderr, "streams: %s: %v\n", name, err)
 			status = 1

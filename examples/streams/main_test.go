@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -255,4 +256,25 @@ func TestIdleEndsFlowsOfEveryKind(t *testing.T) {
 		}
 	}
 	t.Errorf("no flow ended idle: %s", out)
+}
+
+func TestFilesOfOneNameDoNotMeet(t *testing.T) {
+	bytes, err := os.ReadFile(captures + "http.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, to := t.TempDir(), t.TempDir()
+	var names []string
+	for _, dir := range []string{"a", "b"} {
+		name := filepath.Join(from, dir, "http.pcap")
+		if err := errors.Join(os.Mkdir(filepath.Dir(name), 0o777), os.WriteFile(name, bytes, 0o666)); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, name)
+	}
+	out, _ := play(t, 0, append([]string{"-json", "-o", to}, names...)...)
+	files, _ := os.ReadDir(to)
+	if lines := strings.Count(out, "\n"); lines == 0 || len(files) != lines {
+		t.Errorf("%d lines, %d files", lines, len(files))
+	}
 }
