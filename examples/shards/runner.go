@@ -29,8 +29,8 @@ import (
 // two exceptions: limits are those of each tracker, and where stamps leap ahead further
 // than ClockJump each of them takes another packet for the one that leapt.
 type runner[R any] struct {
-	// trackers are the workers. They must be made alike, and
-	// look into tunnels, as the Sharder does.
+	// trackers are the workers. They must be made alike, and look into tunnels as the
+	// Sharder does.
 	trackers []tracker
 	// see makes something of an event. It is called by the workers, at the same
 	// time; the event is lent.
