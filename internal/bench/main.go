@@ -2,7 +2,7 @@
 //
 //	go run ./internal/bench
 //
-// It takes about four minutes. FLOWSCOPE_ROUNDS is the number of rounds of each row, 60 by default: more make the
+// It takes about five minutes. FLOWSCOPE_ROUNDS is the number of rounds of each row, 60 by default: more make the
 // medians steadier. FLOWSCOPE_CAPTURE names capture files to be replayed too, separated as in PATH. What stands around
 // the tables is in BENCHMARKS.tmpl beside this file.
 package main
@@ -64,6 +64,8 @@ func jobs(rounds string, captures bool) (all []job) {
 	bench("fork", fork, peers, rounds)
 	bench("fork-reassembly", fork, peers, rounds, "-tags", "reassembly")
 	bench("track", ".", "^BenchmarkTrack$", rounds)
+	bench("options", ".", "^Benchmark(AutoDetect|Checksums|Batch)$", rounds)
+	bench("shards", "examples/shards", "^BenchmarkWorkers$", "10")
 	bench("table", ".", "^Benchmark(New|SweepAll|Worst)$", "5")
 	bench("table", ".", "^Benchmark(Sweep|Flood|SYNFlood)$", "500")
 	if captures {
@@ -79,7 +81,7 @@ func run() error {
 	if n, err := strconv.Atoi(rounds); err != nil || n < 1 {
 		rounds = "60"
 	}
-	r := report{Date: time.Now().Format(time.DateOnly), Machine: machine(), Rounds: rounds, results: map[string][]result{}}
+	r := report{Date: time.Now().Format(time.DateOnly), Machine: machine(), Rounds: rounds, Cores: runtime.NumCPU(), results: map[string][]result{}}
 	began := time.Now()
 	for _, j := range jobs(rounds, os.Getenv("FLOWSCOPE_CAPTURE") != "") {
 		fmt.Fprintf(os.Stderr, "%4.0f s  %v\n", time.Since(began).Seconds(), j)

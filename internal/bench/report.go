@@ -11,6 +11,7 @@ type report struct {
 	Date, Machine, Load, Rounds, CPU string
 	Commands, Raw                    string
 
+	Cores   int
 	results map[string][]result
 	idle    [][2]string
 }
@@ -78,6 +79,50 @@ func (r *report) Track() string {
 	return t.String()
 }
 
+// Options is the table of what options cost.
+func (r *report) Options() string {
+	t := table{}
+	t.row("option", "UDP", "TCP")
+	row := func(title, name, other string, of ...string) {
+		cells := []string{title, "", ""}
+		for i, bench := range of {
+			if m := r.find("options", bench); m != nil {
+				cells[1+i] = beyond(m, name, other)
+			}
+		}
+		t.row(cells...)
+	}
+	row("`AutoDetectEncap` on traffic without tunnels", "auto", "plain", "AutoDetect/l4=udp", "AutoDetect/l4=tcp")
+	row("`PerTunnel` around it", "per-tunnel", "plain", "AutoDetect/l4=udp", "AutoDetect/l4=tcp")
+	row("`ChecksumVerify`", "verify", "ignore", "Checksums")
+	row("`ChecksumAuto`", "auto", "ignore", "Checksums")
+	return t.String()
+}
+
+// Batch is the table of packets one by one and in batches.
+func (r *report) Batch() string {
+	t := table{}
+	t.row("flows", "floor ns", "tracker", "in batches", "driver", "in batches")
+	for _, m := range r.results["options"] {
+		if strings.HasPrefix(m.name, "Batch/") {
+			t.row(grouped(m.parameter("flows")), whole(&m, "floor-ns/pkt"),
+				times(&m, "track/floor"), times(&m, "track-batch/floor"), times(&m, "driver/floor"), times(&m, "driver-batch/floor"))
+		}
+	}
+	return t.String()
+}
+
+// Shards is the table of one core and of two.
+func (r *report) Shards() string {
+	t := table{}
+	t.row("payload", "a loop, ns", "one worker", "two workers", "two workers to the loop", "the reader's share, ns")
+	for _, m := range r.results["shards"] {
+		t.row(grouped(m.parameter("payload")), whole(&m, "loop-ns/packet"), whole(&m, "one-ns/packet"), whole(&m, "two-ns/packet"),
+			times(&m, "two/loop"), whole(&m, "reader-ns/packet"))
+	}
+	return t.String()
+}
+
 // Flood is the table of a SYN flood at a full table.
 func (r *report) Flood() string {
 	t := table{}
@@ -131,12 +176,15 @@ func (r *report) Table() string {
 }
 
 // over is what a contender takes beyond the floor, and the ratio.
-func over(m *result, name string) string {
-	ratio, ok := m.metrics[name+"/floor"]
+func over(m *result, name string) string { return beyond(m, name, "floor") }
+
+// beyond is what a contender takes beyond another, and the ratio.
+func beyond(m *result, name, other string) string {
+	ratio, ok := m.metrics[name+"/"+other]
 	if !ok {
 		return ""
 	}
-	s := fmt.Sprintf("%+.0f, x%.2f", m.metrics[name+"-over-floor-ns/pkt"], ratio)
+	s := fmt.Sprintf("%+.0f, x%.2f", m.metrics[name+"-over-"+other+"-ns/pkt"], ratio)
 	if n := m.metrics[name+"-allocs/pkt"]; n >= 0.005 {
 		s += fmt.Sprintf(" (%.2f)", n)
 	}
@@ -156,6 +204,14 @@ func peer(m *result, name string) string {
 }
 
 func whole(m *result, unit string) string { return strconv.Itoa(int(m.metrics[unit] + 0.5)) }
+
+// times is a ratio.
+func times(m *result, unit string) string {
+	if m.metrics[unit] == 0 {
+		return ""
+	}
+	return fmt.Sprintf("x%.2f", m.metrics[unit])
+}
 
 // grouped writes a number with commas.
 func grouped(n string) string {

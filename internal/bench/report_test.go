@@ -11,6 +11,9 @@ cpu: Some CPU
 BenchmarkMix/mix=web/flows=100000/frame=1514-2  100  0 asm-B/pkt  0.083 asm-allocs/pkt  300 asm-ns/pkt  6.3 asm/floor  200 driver-ns/pkt  98.4 driver-over-floor-ns/pkt  2.04 driver/floor  0.08 driver-allocs/pkt  50.6 floor-ns/pkt
 BenchmarkNew/what=tracker/flows=1000000-2  5  4854428 ns/op  16788422 B/op  5 allocs/op
 BenchmarkSweepAll/flows=1000-16  5  374.8 min-ns/flow
+BenchmarkAutoDetect/l4=tcp-2  5  1.5 auto-over-plain-ns/pkt  1.02 auto/plain
+BenchmarkBatch/flows=1000-2  5  40.2 floor-ns/pkt  1.9 track/floor  2.05 track-batch/floor
+BenchmarkWorkers/payload=1000-2  5  1800 loop-ns/packet  1400 one-ns/packet  400 reader-ns/packet  1000 two-ns/packet  1.8 two/loop
 PASS
 `
 
@@ -30,6 +33,8 @@ func sample() *report {
 	r.add(all[0], output)
 	r.add(job{name: "mix-reassembly", dir: "."}, strings.ReplaceAll(output, "asm", "reasm"))
 	r.add(job{name: "table", dir: "."}, output)
+	r.add(job{name: "options", dir: "."}, output)
+	r.add(job{name: "shards", dir: "."}, output)
 	r.add(job{name: "idle", dir: "."}, idleOutput)
 	return r
 }
@@ -38,6 +43,9 @@ func TestTheTablesShowTheResults(t *testing.T) {
 	r := sample()
 	for _, c := range []struct{ name, got, want string }{
 		{"mix", r.Mix(), "| web | 100,000 | 1,514 | 51 |  | +98, x2.04 (0.08) |  | 1.5 (0.08) | 1.5 (0.08) |  |  |"},
+		{"options", r.Options(), "| `AutoDetectEncap` on traffic without tunnels |  | +2, x1.02 |"},
+		{"batch", r.Batch(), "| 1,000 | 40 | x1.90 | x2.05 |  |  |"},
+		{"shards", r.Shards(), "| 1,000 | 1800 | 1400 | 1000 | x1.80 | 400 |"},
 		{"table", r.Table(), "| a new tracker | 1,000,000 | 4.9 ms, 16.8 MB |"},
 		{"table", r.Table(), "| a sweep that ends everything | 1,000 | 375 ns a flow |"},
 		{"table", r.Table(), "| an idle flow: TCP in a driver |  | 449.0 bytes |"},
