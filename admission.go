@@ -28,7 +28,8 @@ const (
 	// packets and bytes as its frames were. What never becomes complete is counted
 	// in FragmentStats; its first fragment, which names the flow, counts there as a
 	// packet at once, without its payload, unless it would begin a TCP flow, may
-	// hold a tunnel, or is of an ICMP error about a flow.
+	// hold a tunnel, or is of an ICMP error. A fragment that the capture cut cannot be
+	// put together, and is treated as under FragmentsIgnore.
 	FragmentsReassemble FragmentPolicy = iota
 	// FragmentsIgnore leaves fragments as they are: the first one is a packet of
 	// its flow, of which it holds some payload, and the others are refused.
@@ -42,13 +43,14 @@ type FragmentStats struct {
 	Frames     uint64 // fragments
 	Datagrams  uint64 // put together
 	Duplicates uint64 // fragments all of whose bytes were there
-	Bad        uint64 // fragments that were discarded as wrong in themselves
+	Bad        uint64 // fragments that were left out of their datagrams as wrong in themselves
 	Overlaps   uint64 // datagrams dropped since their fragments contradict
 	Limited    uint64 // datagrams given up for a limit of Config
 	Cut        uint64 // datagrams given up since the capture cut a fragment
 	Incomplete uint64 // datagrams that were not complete in time, or at the end
 	// Unused counts fragments that are in no flow's packets: they wait, or their
-	// datagram was given up. They are not in PacketsUnmatched.
+	// datagram was given up. They are not in PacketsUnmatched; the one that was cut, wrong,
+	// or for which there was no room, may be.
 	Unused  uint64
 	Waiting int   // datagrams that wait now
 	Bytes   int64 // memory of reassembly now
@@ -158,13 +160,14 @@ func (t *FlowTracker[K, S]) fragment(v *PacketView, ok bool, wire int) (fate, in
 		t.anomaly(AnomalyBadFragment, nil, 0, 0, 1) // a tiny one
 		if p.Family == 6 {
 			r.bad++ // RFC 8200 section 4.5: the first fragment has all headers
+			x.Refused = Refusal(x.status)
 			return isRefused, wire
 		}
 	}
 	if v.via != nil && v.via.first != nil {
 		t.keepInner(v)
 	}
-	counts := first && ok && x.notes&(noteTunnel|noteQuote) == 0 && (!x.HasTCP || t.lives())
+	counts := first && ok && x.notes&(noteTunnel|noteQuote) == 0 && !decode.ICMPError(p) && (!x.HasTCP || t.lives())
 	d, out := t.addFragment(wire, counts)
 	t.lost()
 	switch out {
@@ -176,7 +179,9 @@ func (t *FlowTracker[K, S]) fragment(v *PacketView, ok bool, wire int) (fate, in
 	case defrag.Overlap, defrag.ConflictingEnd, defrag.BeyondEnd, defrag.Conflict:
 		t.anomaly(AnomalyFragmentOverlap, nil, 0, 0, 1)
 	case defrag.TooLong, defrag.ZeroLength, defrag.NotMultipleOf8:
-		t.anomaly(AnomalyBadFragment, nil, 0, 0, 1)
+		if !first || x.status == decode.OK { // or it was told
+			t.anomaly(AnomalyBadFragment, nil, 0, 0, 1)
+		}
 		if !counts {
 			x.Refused = RefusedFragment
 			return isRefused, wire
@@ -242,7 +247,7 @@ func (t *FlowTracker[K, S]) addFragment(wire int, counts bool) (defrag.Datagram[
 func (t *FlowTracker[K, S]) whole(v *PacketView, d defrag.Datagram[firstFragment], lastIsFirst bool) (fate, int) {
 	r, x := t.fragments, t.x
 	own := x.notes&noteOwn != 0
-	frames, wire := uint64(d.Frames), int(d.Wire)
+	frames, wire := uint64(d.Frames), int(min(d.Wire, math.MaxInt))
 	if !lastIsFirst {
 		frames, wire = frames-d.First.counted, wire-d.First.wire
 	}
@@ -318,7 +323,7 @@ func (t *FlowTracker[K, S]) clearFragments() {
 		t.fragments.table.Expire(t.clock.Now(), math.MaxInt)
 		t.lost()
 		t.fragments.table.Clear()
-		t.fragments.raw, t.fragments.inner = nil, nil
+		t.fragments.via, t.fragments.raw, t.fragments.inner = via{}, nil, nil
 	}
 }
 
@@ -365,8 +370,9 @@ func (t *FlowTracker[K, S]) tally(wire int, begin bool) bool {
 }
 
 // ChecksumMode says whether checksums are verified: those of the innermost IPv4
-// header, and of TCP, UDP, ICMP, ICMPv6 and SCTP. A packet that is cut short, a
-// fragment alone, and a UDP datagram without a checksum are never wrong.
+// header, and of TCP, UDP, ICMP, ICMPv6 and SCTP. Of a packet that is cut short or a
+// fragment alone only the former can be wrong; a UDP datagram without a checksum never
+// is.
 //
 // A packet that is wrong counts in its flow, if there is one, with the letter C
 // in the history and AnomalyBadChecksum, and does nothing else: no receiver would

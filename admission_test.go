@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/frames"
 )
@@ -424,5 +426,102 @@ func TestClaimedLengthsStopAtTheEndOfTheCounter(t *testing.T) {
 		if f.Stats.Bytes[0] != 1<<48-1 || f.Stats.Tunnel != flowscope.NoTunnel || f.Stats.TunnelID != 0 {
 			t.Errorf("%d bytes, through %q", f.Stats.Bytes[0], f.Stats.Through())
 		}
+	}
+}
+
+func TestAPanicWhileADatagramIsAtHandCountsNothingTwice(t *testing.T) {
+	blow := true
+	tr, err := flowscope.NewFlowTrackerWithState(flowscope.AutoDetectEncap(flowscope.FiveTuple{}), flowscope.Config{},
+		func(flowscope.FiveTupleKey) int {
+			if blow {
+				blow = false
+				panic("the caller's")
+			}
+			return 0
+		})
+	require.NoError(t, err)
+	outer := throughVXLAN(77, frames.UDP{Src: client, Dst: server, Payload: make([]byte, 300)}.Ethernet())
+	for _, p := range frames.Fragments(outer, 128, 7) {
+		func() {
+			defer func() { _ = recover() }()
+			tr.Track(flowscope.PacketView{Frame: frames.Ethernet(p)})
+		}()
+	}
+	require.False(t, blow)
+	tr.Track(flowscope.PacketView{Frame: frames.UDP{Src: "10.9.9.1:1", Dst: "10.9.9.2:2", Payload: []byte("x")}.Ethernet()})
+	for f := range tr.Flows() {
+		require.Equal(t, uint64(1), f.Stats.Packets[0]+f.Stats.Packets[1])
+	}
+	require.Equal(t, 1, tr.Len())
+}
+
+// either is an extractor that asks two others.
+type either struct{ a, b fiveEx }
+
+func (e either) Extract(v flowscope.PacketView, x *flowscope.Extracted[flowscope.FiveTupleKey]) bool {
+	return e.a.Extract(v, x) || e.b.Extract(v, x)
+}
+
+func TestTwoCombinatorsSeeADatagramEachInItsWay(t *testing.T) {
+	ip := frames.Over("192.0.2.1", "192.0.2.2", 47, frames.GRE{}.Put(frames.UDP{Src: client, Dst: server, Payload: make([]byte, 100)}.IP()))
+	for _, packets := range [][][]byte{{ip}, frames.Fragments(ip, 64, 7)} {
+		ex := either{flowscope.InnerVXLAN(flowscope.FiveTuple{}), flowscope.InnerGRE(flowscope.FiveTuple{})}
+		tr, err := flowscope.NewFlowTracker(ex, flowscope.Config{})
+		require.NoError(t, err)
+		for _, p := range packets {
+			tr.Track(flowscope.PacketView{Frame: frames.Ethernet(p)})
+		}
+		require.Equal(t, uint64(1), tr.Stats().FlowsCreated, "%d packets", len(packets))
+	}
+}
+
+func TestARefusedFragmentSaysWhy(t *testing.T) {
+	tr, err := flowscope.NewFlowTracker(flowscope.AutoDetectEncap(flowscope.IPPair{}), flowscope.Config{})
+	require.NoError(t, err)
+	tr.Track(flowscope.PacketView{Frame: piece{v6: true, proto: 6, id: 9, more: true, body: make([]byte, 8)}.frame()})
+	require.Equal(t, uint64(1), tr.Stats().PacketsUnmatched)
+	require.Zero(t, tr.Stats().Refused[flowscope.RefusedByExtractor])
+}
+
+func TestClaimedLengthsOfFragmentsStopAtTheEndOfTheCounter(t *testing.T) {
+	tr, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{Events: flowscope.AllEvents})
+	require.NoError(t, err)
+	tr.Track(flowscope.PacketView{Frame: frames.UDP{Src: client, Dst: server, Payload: make([]byte, 100)}.Ethernet()})
+	for i, p := range frames.Fragments(frames.UDP{Src: client, Dst: server, Payload: make([]byte, 200)}.IP(), 64, 7) {
+		wire := 0
+		if i > 1 {
+			wire = math.MaxInt
+		}
+		for _, ev := range tr.Track(flowscope.PacketView{Frame: frames.Ethernet(p), WireLen: wire}) {
+			require.GreaterOrEqual(t, ev.Len, int64(0))
+		}
+	}
+	for f := range tr.Flows() {
+		require.GreaterOrEqual(t, f.Stats.Bytes[0], uint64(min(math.MaxInt, 1<<48-1)))
+	}
+}
+
+func TestOneBadFragmentIsOnePacket(t *testing.T) {
+	tr, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{Events: flowscope.AllEvents})
+	require.NoError(t, err)
+	events := tr.Track(flowscope.PacketView{Frame: piece{id: 1, more: true, body: make([]byte, 4)}.frame()})
+	require.NotEmpty(t, events)
+	for _, ev := range events {
+		require.Equal(t, int64(1), ev.Len, "%v", ev.Anomaly)
+	}
+}
+
+func TestAnICMPErrorInFragmentsOfAnySizeIsNoFlow(t *testing.T) {
+	for _, size := range []int{48, 8} {
+		tr, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{})
+		require.NoError(t, err)
+		u := frames.UDP{Src: client, Dst: server, Payload: make([]byte, 40)}
+		tr.Track(flowscope.PacketView{Frame: u.Ethernet()})
+		icmp := append([]byte{3, 1, 0, 0, 0, 0, 0, 0}, u.IP()...)
+		for _, p := range frames.Fragments(frames.Over("10.7.7.7", "10.0.0.1", 1, icmp), size, 7) {
+			tr.Track(flowscope.PacketView{Frame: frames.Ethernet(p)})
+		}
+		require.Equal(t, uint64(1), tr.Stats().FlowsCreated, "fragments of %d bytes", size)
+		require.NotZero(t, tr.Stats().PacketsRelated, "fragments of %d bytes", size)
 	}
 }

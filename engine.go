@@ -23,6 +23,7 @@ type engine struct {
 		slot  flowtable.ID
 		flow  FlowID
 		side  FlowSide
+		begun uint64 // datagrams before it
 	}
 
 	frames uint64      // that brought the packet at hand: 1, unless it is a datagram out of fragments

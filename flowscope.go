@@ -145,8 +145,9 @@ type Config struct {
 	// FragmentDatagrams bounds how many datagrams wait for fragments, or are
 	// remembered as dropped; the oldest leaves for a new one. Default 4,096.
 	FragmentDatagrams int
-	// FragmentBytes bounds all memory of reassembly; the oldest datagram leaves
-	// when it is used up. It should not be much below 256 KiB. Default 4 MiB.
+	// FragmentBytes bounds the memory of what waits; the oldest datagram leaves
+	// when it is used up. It should not be much below 256 KiB. Default 4 MiB. Beside it
+	// up to two datagrams, of 64 KiB each, are kept for the one at hand.
 	FragmentBytes int64
 	// FragmentTimeout is how long a datagram is waited for, from its first
 	// fragment to arrive. Default 30 s.

@@ -340,7 +340,8 @@ func (k IPPairKey) String() string { return fmt.Sprintf("%v <-> %v", k.A(), k.B(
 
 // Extract implements FlowExtractor. L4 is the protocol of this packet; a flow
 // keeps that of its first. Fragments, and packets whose transport header cannot
-// be read, have addresses too and so belong to the flow.
+// be read, have addresses too and so belong to the flow; inside a combinator that
+// peels off tunnels, fragments wait for their datagram as they do for FiveTuple.
 func (IPPair) Extract(v PacketView, x *Extracted[IPPairKey]) bool {
 	p := &x.packet
 	if !x.read(&v) {
@@ -372,7 +373,8 @@ func (IPPair) Extract(v PacketView, x *Extracted[IPPairKey]) bool {
 // directions in one flow, whatever the frame carries. It has no TCP state, and
 // refuses frames of other links. Inside a combinator that peels off tunnels, the
 // addresses are those of the innermost Ethernet header; fragments of a tunnel are
-// not put together for it.
+// not put together for it. Without a combinator it reads no more than the Ethernet
+// header, so that no checksum is verified.
 type MACPair struct{}
 
 // MACPairKey is the key of MACPair: two MAC addresses in order.

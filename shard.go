@@ -19,8 +19,9 @@ import (
 //	packets --> Sharder -+--> worker 1: FlowTracker
 //	                     +--> ...
 //
-// The trackers must look into tunnels as it does, with AutoDetectEncap: one that
-// does not sees the ends of a tunnel, whose packets are in several workers. ICMP
+// The trackers must look into tunnels as it does, with AutoDetectEncap, and put
+// fragments together: one that does not sees the ends of a tunnel, whose packets are
+// in several workers. ICMP
 // errors about packets that nobody saw are flows of the worker that the quoted
 // addresses name.
 //
@@ -85,7 +86,8 @@ func (s *Sharder) worker(h uint64) int { return int(uint64(uint32(h)) * s.n >> 3
 
 // fragment is for one of a datagram. If that holds a tunnel or an ICMP error, what
 // is inside is in the first fragment, as far as addresses are concerned. Later
-// ones have no ports, so it does not show in them what they are of.
+// ones have no ports, so it does not show in them what they are of. A fragment that
+// the capture cut is not put together, and stays a packet outside the tunnel.
 func (s *Sharder) fragment(p *decode.Packet) int {
 	h := hashDatagram(p)
 	first := &s.firsts[h%uint64(len(s.firsts))]
@@ -93,7 +95,7 @@ func (s *Sharder) fragment(p *decode.Packet) int {
 	switch {
 	case p.FragmentOffset != 0 && known:
 		return int(uint32(*first))
-	case p.FragmentOffset != 0, !s.peeler.May(p) && !decode.ICMPError(p):
+	case p.FragmentOffset != 0, !decode.ICMPError(p) && (p.FragmentCut || !s.peeler.May(p)):
 		if known {
 			*first = 0 // of an earlier datagram with the same identification
 		}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/frames"
 )
@@ -555,6 +557,57 @@ func TestARememberedFragmentCatchesNoOtherDatagram(t *testing.T) {
 		for _, p := range frames.Fragments(u.IP(), 600, 9) {
 			if got, want := shard(frames.Ethernet(p)), shard(u.Ethernet()); got != want {
 				t.Errorf("%v: a fragment goes to %d, the whole to %d", ends, got, want)
+			}
+		}
+	}
+}
+
+// gtpu is a GTP-U tunnel's packet between two gateways.
+func gtpu(ip []byte) []byte {
+	g := frames.GTPU(7, ip)
+	b := binary.BigEndian.AppendUint16(nil, 2152)
+	b = binary.BigEndian.AppendUint16(b, 2152)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(g)+8))
+	return frames.Over("192.0.2.1", "192.0.2.2", 17, append(append(b, 0, 0), g...))
+}
+
+// sharded shows frames to n trackers, each those that a Sharder gives it, cut by the capture.
+func sharded(t *testing.T, n, snap int, packets [][]byte) (sum flowscope.TrackerStats) {
+	sharder := flowscope.NewSharder(n)
+	trackers := make([]*flowscope.FlowTracker[flowscope.FiveTupleKey, struct{}], n)
+	for i := range trackers {
+		var err error
+		trackers[i], err = flowscope.NewFlowTracker(flowscope.AutoDetectEncap(flowscope.FiveTuple{}), flowscope.Config{})
+		require.NoError(t, err)
+	}
+	for _, p := range packets {
+		f := frames.Ethernet(p)
+		v := flowscope.PacketView{Frame: frames.Cut(f, snap), WireLen: len(f)}
+		trackers[sharder.Shard(v)].Track(v)
+	}
+	for _, tr := range trackers {
+		sum.FlowsCreated += tr.Stats().FlowsCreated
+		sum.PacketsRelated += tr.Stats().PacketsRelated
+	}
+	return sum
+}
+
+func TestFragmentsThatTheCaptureCutAreShardedAsTheyAreTracked(t *testing.T) {
+	var tunnels, errs [][]byte
+	for k := byte(0); k < 8; k++ {
+		host := "10.2.0." + string('0'+k) + ":2000"
+		ip := frames.UDP{Src: "10.1.0." + string('0'+k) + ":1000", Dst: host, Payload: make([]byte, 1400)}.IP()
+		tunnels = append(tunnels, frames.Fragments(gtpu(ip), 1400, uint32(k)+1)...)
+
+		u := frames.UDP{Src: client, Dst: host, Payload: make([]byte, 1000)}.IP()
+		icmp := append([]byte{3, 1, 0, 0, 0, 0, 0, 0}, u...)
+		errs = append(errs, u, frames.Fragments(frames.Over("10.7.7.7", "10.0.0.1", 1, icmp), 400, uint32(k)+1)[0])
+	}
+	for name, packets := range map[string][][]byte{"tunnels": tunnels, "ICMP errors": errs} {
+		for _, snap := range []int{96, 1 << 16} {
+			if one, many := sharded(t, 1, snap, packets), sharded(t, 8, snap, packets); one != many {
+				t.Errorf("%s, %d bytes: one tracker makes %d flows and relates %d packets, 8 make %d and %d", name, snap,
+					one.FlowsCreated, one.PacketsRelated, many.FlowsCreated, many.PacketsRelated)
 			}
 		}
 	}

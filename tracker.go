@@ -153,6 +153,7 @@ func (t *FlowTracker[K, S]) arrive(v *PacketView) {
 		t.begin()
 	}
 	t.packetID = v.ID
+	t.frames = 1 // a panic of the caller's code may have left a datagram's
 	t.stats.Packets++
 	now := int64(v.Timestamp)
 	if !t.follow(now) {
@@ -289,6 +290,9 @@ func (t *FlowTracker[K, S]) tick(stamp int64) {
 	}
 	t.inDoubt = first || t.clock.Doubtful()
 	t.doubted.flow, t.doubted.stamp = 0, stamp
+	if t.fragments != nil {
+		t.doubted.begun = t.fragments.table.Opened()
+	}
 }
 
 // doubt remembers where the packet at hand was counted, whose stamp is in doubt.
@@ -303,6 +307,9 @@ func (t *FlowTracker[K, S]) doubt(s *slot[K, S], side FlowSide) {
 func (t *FlowTracker[K, S]) redate() {
 	d := &t.doubted
 	now := min(d.stamp, t.clock.Now())
+	if t.fragments != nil && t.inDoubt && t.fragments.table.Opened() != d.begun {
+		t.fragments.table.Postdate(now)
+	}
 	if d.flow == 0 || !t.table.Has(d.slot) {
 		return
 	}
@@ -310,7 +317,7 @@ func (t *FlowTracker[K, S]) redate() {
 	switch f := &s.Value; {
 	case f.id != d.flow || f.bits&spent != 0:
 	case f.bits&lingering != 0:
-		f.conn.Keep(min(f.conn.Kept(), now)) // the packet ended it
+		f.conn.Keep(now) // the packet ended it
 		t.file(s, f.since())
 	default:
 		if f.packets(d.side) == 1 {

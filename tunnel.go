@@ -204,15 +204,20 @@ func peel[K comparable](inner FlowExtractor[K], o decode.Options, want decode.Pe
 
 // Extract implements FlowExtractor.
 func (e peeling[K]) Extract(v PacketView, x *Extracted[K]) bool {
+	shared := v.via
+	lent := shared != nil && shared.peel == nil // of a datagram: it is the tracker's
 	switch {
-	case v.via == nil:
+	case shared == nil:
 		v.via = e.via
-	case v.via.peel == nil:
-		v.via.peel = e.via.peel // of a datagram, which is the tracker's
+	case lent:
+		shared.peel = e.via.peel
 	}
 	ok := e.inner.Extract(v, x)
 	if x.notes&noteUnread != 0 {
 		x.look(&v)
+	}
+	if lent {
+		shared.peel = nil // another combinator may be asked next
 	}
 	if e.want == 0 {
 		return ok

@@ -150,7 +150,9 @@ func (t *Table[V]) add(f *Fragment, v *V) Outcome {
 		}
 	}
 	d.frames += max(1, f.Frames)
-	d.wire += int64(f.Wire)
+	if d.wire += int64(f.Wire); d.wire < 0 {
+		d.wire = math.MaxInt64 // a frame may claim any length
+	}
 	if d.dead {
 		return Tombstone
 	}

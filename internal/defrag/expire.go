@@ -29,6 +29,14 @@ func (t *Table[V]) Rewind(now int64) {
 	}
 }
 
+// Postdate says that the datagram that began last did so now, later than was said: its time was not believed at
+// first.
+func (t *Table[V]) Postdate(now int64) {
+	if d := t.age.last; d != nil && d.since < now {
+		d.since, t.now = now, max(t.now, now)
+	}
+}
+
 // Clear forgets everything, time included, and returns all memory, as at the end of a capture: that of the next
 // one may lie anywhere.
 func (t *Table[V]) Clear() {

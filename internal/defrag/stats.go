@@ -19,6 +19,9 @@ type Stats struct {
 // Stats gives the counters.
 func (t *Table[V]) Stats() Stats { return t.stats }
 
+// Opened is that counter alone.
+func (t *Table[V]) Opened() uint64 { return t.stats.Opened }
+
 // Len is the number of datagrams that wait for fragments; tombstones do not count.
 func (t *Table[V]) Len() int { return t.held.len }
 
