@@ -7,7 +7,8 @@
 //
 // This is the loop to copy for a sniffer: one goroutine reads, one tracks. Where no
 // packets come a ticker moves packet time, so that flows end on a silent network
-// too; and when the program stops, every flow ends.
+// too; and when the program stops, every flow ends. On the loopback interface the
+// kernel shows every packet twice, going out and coming in.
 package main
 
 import (
@@ -37,10 +38,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	name := flags.String("i", "", "the interface to listen on")
 	limit := flags.Duration("for", 0, "stop after this time (0: when interrupted)")
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, "usage: live -i INTERFACE [-for D]")
+		flags.PrintDefaults()
+	}
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err != nil:
+		return 2
+	case flags.NArg() != 0 || *limit < 0:
+		flags.Usage()
 		return 2
 	}
 	if *name == "" {
@@ -95,7 +103,13 @@ func listen(ctx context.Context, name string, stdout io.Writer) error {
 		case now := <-tick.C:
 			show(stdout, tracker.Sweep(flowscope.TimestampOf(now.Add(-queue))))
 		case err := <-failed:
+			for len(packets) > 0 {
+				show(stdout, tracker.Track(<-packets))
+			}
 			show(stdout, tracker.Finish())
+			if ctx.Err() != nil {
+				return nil // the source passes it on
+			}
 			return err
 		case <-ctx.Done():
 			show(stdout, tracker.Finish())
@@ -105,7 +119,7 @@ func listen(ctx context.Context, name string, stdout io.Writer) error {
 }
 
 // read hands packets over, each with memory of its own: the socket's is used
-// again. A reader that must not copy hands over batches, as examples/shards does.
+// again. A reader that must not allocate for each packet hands over batches, as examples/shards does.
 func read(ctx context.Context, handle *pcapgo.EthernetHandle, packets chan<- flowscope.PacketView, failed chan<- error) {
 	defer handle.Close()
 	for v, err := range flowscope.FromZeroCopySource(ctx, handle, flowscope.LinkTypeEthernet) {

@@ -3,7 +3,8 @@
 //
 //	prometheus [-listen ADDR] [-keep D] [FILE]
 //
-// Without a file it replays a small capture that is built in.
+// Without a file it replays a small capture that is built in. It serves while it
+// replays, and for -keep after the end of the capture, also if that is damaged.
 // It is a module of its own, so that the library needs no client.
 package main
 
@@ -45,12 +46,18 @@ var errUsage = errors.New("wrong usage")
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("prometheus", flag.ContinueOnError)
 	listen := flags.String("listen", "127.0.0.1:9464", "address to serve /metrics on")
-	keep := flags.Duration("keep", 0, "how long to go on serving after the end of the capture")
+	keep := flags.Duration("keep", 0, "how long to go on serving after the end of the capture (0: not at all)")
+	flags.Usage = func() {
+		fmt.Fprintln(flags.Output(), "usage: prometheus [-listen ADDR] [-keep D] [FILE]")
+		flags.PrintDefaults()
+	}
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return err
 	case err != nil:
 		return errUsage
+	case *keep < 0:
+		return fmt.Errorf("%w: -keep must not be negative", errUsage)
 	}
 	packets := sample.Packets()
 	switch flags.NArg() {
@@ -75,7 +82,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	go func() { served <- server.Serve(socket) }()
 
 	err = replay(ctx, packets, metrics)
-	if err == nil {
+	var damaged *flowscope.CaptureError
+	if err == nil || errors.As(err, &damaged) { // of a damaged capture the sound part counts
 		stats := metrics.get()
 		fmt.Fprintf(out, "%d packets, %d flows\n", stats.Packets, stats.FlowsCreated)
 		select {
@@ -98,19 +106,19 @@ func replay(ctx context.Context, packets iter.Seq2[flowscope.PacketView, error],
 		return err
 	}
 	n := 0
-	for view, err := range packets {
-		if err != nil {
-			return err
+	for view, failed := range packets {
+		if err = failed; err != nil {
+			break
 		}
 		driver.Track(view)
 		if n++; n%1000 == 0 {
 			metrics.set(driver.Stats())
-			if ctx.Err() != nil {
-				return ctx.Err()
+			if err = ctx.Err(); err != nil {
+				break
 			}
 		}
 	}
 	driver.Finish()
 	metrics.set(driver.Stats())
-	return nil
+	return err
 }

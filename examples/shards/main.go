@@ -88,8 +88,7 @@ func capture(ctx context.Context, n int, packets iter.Seq2[flowscope.PacketView,
 	r := runner[flow]{see: see, order: before, hand: hand}
 	var all []*flowscope.FlowTracker[flowscope.FiveTupleKey, struct{}]
 	for range n {
-		// An extractor holds memory of its own too: each worker has one. A limit of
-		// Config is a worker's, so all together have n times as much.
+		// A limit of Config is a worker's, so all together have n times as much.
 		t, err := flowscope.NewFlowTracker(flowscope.AutoDetectEncap(flowscope.FiveTuple{}), flowscope.Config{
 			Events: flowscope.Events(flowscope.EventReleased),
 		})

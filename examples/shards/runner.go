@@ -226,6 +226,7 @@ func (k *timekeeper) follow(stamp flowscope.Timestamp) flowscope.Timestamp {
 		return stamp
 	}
 	if k.behind {
+		k.tracker.Sweep(k.now) // all its steps together may be a leap
 		k.tracker.Track(flowscope.PacketView{Timestamp: k.now})
 		k.behind = false
 	}

@@ -219,10 +219,19 @@ func TestTheTimekeeperKeepsTheTimeOfATracker(t *testing.T) {
 		tracker, err := flowscope.NewFlowTracker(nobody{}, flowscope.Config{})
 		require.NoError(t, err)
 		stamp := flowscope.Timestamp(rng.Int64N(3) - 1)
-		for n := range 20 {
-			stamp += steps[rng.IntN(len(steps))]
+		follow := func(n int) {
 			tracker.Track(flowscope.PacketView{Timestamp: stamp})
 			require.Equal(t, tracker.Now(), k.follow(stamp), "seed %d, packet %d", seed, n)
+		}
+		for n := range 20 {
+			stamp += steps[rng.IntN(len(steps))]
+			follow(n)
+			if seed < 20 && n == 10 && stamp < 1<<60 { // more than ClockJump in small steps
+				for range 8000 {
+					stamp += 999e6
+					follow(n)
+				}
+			}
 		}
 	}
 }

@@ -5,9 +5,11 @@
 // Each FILE is a pcap or pcapng file, plain or gzip; "-" is standard input.
 // Without a file it reads a small capture that is built in.
 // Every side of a connection that carried data is one line, printed at its end:
-// how many bytes, their SHA-256, and the gaps. With -o, the bytes of each side go
-// into a file of their own in DIR, and the gaps, if any, into one beside it whose
-// name ends in .gaps, a line each: offset and length. Gaps are never filled.
+// how many bytes, their SHA-256 (its beginning; with -json all of it), and the gaps.
+// With -o, the bytes of each side go into a file of their own in DIR, named
+// CAPTURE-FLOW-FROM-TO after the flow's number in its capture, and the gaps, if any,
+// into one beside it whose name ends in .gaps, a line each: offset and length. Gaps are
+// never filled. A file is open as long as its flow lives.
 //
 // It looks into tunnels and puts fragments together unless told otherwise.
 //
@@ -63,7 +65,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	out := bufio.NewWriter(stdout)
-	defer out.Flush()
 	cfg := opts.Config(flowscope.EventData, flowscope.EventGap, flowscope.EventEnded)
 	r := &report{out: out, json: *asJSON, dir: *dir}
 	named := map[string]int{}
@@ -83,6 +84,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	for _, name := range flags.Args() {
 		one(name, flowscope.OpenCapture(name))
+	}
+	if err := out.Flush(); err != nil {
+		fmt.Fprintln(stderr, "streams:", err)
+		status = 1
 	}
 	return status
 }
@@ -140,7 +145,7 @@ func (r *report) events(drv *driver, events []event) {
 			s.sum.Write(ev.Bytes)
 			if s.file != nil {
 				_, err := s.file.Write(ev.Bytes)
-				r.err = errors.Join(r.err, err)
+				r.failed(err)
 			}
 		case flowscope.EventGap:
 			r.side(both, ev).gap(ev.Offset, ev.Len)
@@ -172,7 +177,7 @@ func (r *report) side(both *sides, ev *event) *side {
 		if r.dir != "" {
 			var err error
 			s.file, err = os.Create(filepath.Join(r.dir, fileName(r.name, ev)))
-			r.err = errors.Join(r.err, err)
+			r.failed(err)
 		}
 	}
 	return s
@@ -187,7 +192,7 @@ func fileName(capture string, ev *event) string {
 
 func (r *report) line(ev *event, k flowscope.FlowSide, s *side) {
 	if s.file != nil {
-		r.err = errors.Join(r.err, s.file.Close(), s.list(s.file.Name()+".gaps"))
+		r.failed(errors.Join(s.file.Close(), s.list(s.file.Name()+".gaps")))
 	}
 	// Offsets count from the SYN if it was seen.
 	anchored := !ev.Stats.Midstream && ev.Stats.Flags[k].Has(flowscope.FlagSYN)
@@ -211,7 +216,14 @@ func (r *report) line(ev *event, k flowscope.FlowSide, s *side) {
 	} else {
 		_, err = fmt.Fprintf(r.out, "%-28v %-28v %-9v %10d bytes  %s  gaps %v\n", from, to, k, s.length, sum[:16], s.gaps)
 	}
-	r.err = errors.Join(r.err, err)
+	r.failed(err)
+}
+
+// failed keeps the first error of writing: a full disk makes one of every segment.
+func (r *report) failed(err error) {
+	if r.err == nil {
+		r.err = err
+	}
 }
 
 // list writes the gaps to a file, if there are any.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -276,5 +277,17 @@ func TestFilesOfOneNameDoNotMeet(t *testing.T) {
 	files, _ := os.ReadDir(to)
 	if lines := strings.Count(out, "\n"); lines == 0 || len(files) != lines {
 		t.Errorf("%d lines, %d files", lines, len(files))
+	}
+}
+
+// full is a writer that has no room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
+
+func TestAFailedWriteIsAnError(t *testing.T) {
+	var said bytes.Buffer
+	if status := run(nil, full{}, &said); status != 1 || !strings.Contains(said.String(), io.ErrShortWrite.Error()) {
+		t.Errorf("status %d: %s", status, said.String())
 	}
 }
