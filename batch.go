@@ -8,13 +8,13 @@ const batchLen = 16
 
 // batch is what was read of the packets at hand, some at a time.
 type batch[K comparable, S any] struct {
-	x     [batchLen]Extracted[K]
-	five  [batchLen]*Extracted[FiveTupleKey] // the same, if the extractor is a FiveTuple
-	hash  [batchLen]uint64
-	ok    [batchLen]bool
-	plain [batchLen]bool
-	slots [batchLen]*slot[K, S]
-	sum   uint64 // of what was touched, so that the compiler does not leave it out
+	x        [batchLen]Extracted[K]
+	five     [batchLen]*Extracted[FiveTupleKey] // the same, if the extractor is a FiveTuple
+	hash     [batchLen]uint64
+	ok       [batchLen]bool
+	straight [batchLen]bool
+	slots    [batchLen]*slot[K, S]
+	sum      uint64 // of what was touched, so that the compiler does not leave it out
 }
 
 // TrackBatch is Track for several packets, for tables of flows that are larger
@@ -60,7 +60,7 @@ func (t *FlowTracker[K, S]) trackBatch(views []PacketView, begin func()) iter.Se
 				t.x, t.five = &b.x[i], b.five[i]
 				wire := max(v.WireLen, len(v.Frame))
 				var events []FlowEvent[K]
-				if b.plain[i] {
+				if b.straight[i] {
 					events = t.bring(b.hash[i], t.lookUp(b.hash[i]), wire)
 				} else {
 					events = t.admit(*v, b.ok[i], wire)
@@ -88,13 +88,13 @@ func (t *FlowTracker[K, S]) readAhead(group []PacketView) {
 	b := t.batch
 	for i := range group {
 		t.x, t.five = &b.x[i], b.five[i]
-		if b.ok[i], b.plain[i] = t.extract(&group[i]); b.plain[i] {
+		if b.ok[i], b.straight[i] = t.extract(&group[i]); b.straight[i] {
 			b.hash[i] = t.hashAtHand()
 		}
 	}
 	for i := range group {
 		b.slots[i] = nil
-		if b.plain[i] {
+		if b.straight[i] {
 			b.slots[i] = t.table.Seek(b.hash[i])
 		}
 	}

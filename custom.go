@@ -178,7 +178,8 @@ func (d *FlowDriver[K, S]) Reassembler(key K, side FlowSide) Reassembler {
 }
 
 // ReassemblerOf is the caller's Reassembler of one side of an event's flow,
-// without looking the key up again; it answers also for the flow's Ended.
+// without looking the key up again; it answers also for the flow's Ended. It is nil
+// if that side carried no payload, or the flow is not of TCP.
 func (d *FlowDriver[K, S]) ReassemblerOf(ev *FlowEvent[K], side FlowSide) Reassembler {
 	if dv := d.t.State(ev); dv != nil {
 		return d.custom[dv.sides[side&1].custom].r

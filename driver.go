@@ -113,7 +113,7 @@ func (d *FlowDriver[K, S]) take(s *slot[K, driven[S]], side FlowSide, g *tcp.Seg
 	ds, other := &dv.sides[side], &dv.sides[side^1]
 	x := d.t.x
 
-	if ds.bits&sideStopped != 0 && g.Flags&special == tcp.ACK && other.plain() {
+	if ds.bits&sideStopped != 0 && g.Flags&special == tcp.ACK && other.indifferent(o) {
 		return false
 	}
 	d.poisoned = false
@@ -162,7 +162,7 @@ func (d *FlowDriver[K, S]) acknowledged(s *slot[K, driven[S]], side FlowSide, o 
 	if o.Notes&tcp.SYNDataIgnored != 0 && ds.bits&sideHeld != 0 {
 		d.forgetSYN(ds)
 	}
-	if ds.custom == 0 && ds.plain() && o.Notes&tcp.UnseenACK == 0 {
+	if ds.indifferent(o) {
 		return
 	}
 	pos, ok := s.Value.conn.AckedTo(tcp.Side(side))
@@ -408,6 +408,8 @@ func (d *FlowDriver[K, S]) ending(s *slot[K, driven[S]], reason EndReason) {
 	f := &s.Value
 	if over := d.t.over(s); f.user.alarm != 0 && f.user.alarm <= over {
 		d.wakeSides(s, over)
+		d.closeSide(s, Initiator)
+		d.closeSide(s, Responder)
 	}
 	f.user.alarm = 0
 	for side := range f.user.sides {

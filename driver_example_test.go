@@ -42,22 +42,60 @@ func ExampleFlowDriver() {
 	// responder said 1212 bytes
 }
 
-// wholeLines delivers a stream line by line. It takes segments as they come, so it leaves the putting in order to the
-// engine of the built-in streams, and looks at what that delivers.
+// wholeLines delivers a stream line by line, lines of up to 64 KiB. It takes segments as they come, so it leaves the
+// putting in order to the engine of the built-in streams, and looks at what that delivers. All that the engine says
+// goes through pass, or bytes that wait here would be overtaken.
 type wholeLines struct {
-	*flowscope.StreamReassembler
-	rest []byte
+	engine  *flowscope.StreamReassembler
+	ordered flowscope.Delivery
+	rest    []byte
+}
+
+func (l *wholeLines) pass(out *flowscope.Delivery) {
+	for p := range l.ordered.Pieces() {
+		if p.Gap > 0 {
+			l.flush(len(l.rest), out)
+			out.Gap(p.Gap, p.Cause)
+			continue
+		}
+		l.rest = append(l.rest, p.Bytes...)
+		if end := bytes.LastIndexByte(l.rest, '\n') + 1; end > 0 {
+			l.flush(end, out)
+		} else if len(l.rest) > 1<<16 {
+			l.flush(len(l.rest), out)
+		}
+	}
+	l.ordered = flowscope.Delivery{}
+}
+
+func (l *wholeLines) flush(n int, out *flowscope.Delivery) {
+	out.Data(bytes.Clone(l.rest[:n]))
+	l.rest = append(l.rest[:0], l.rest[n:]...)
 }
 
 func (l *wholeLines) Segment(s flowscope.Segment, out *flowscope.Delivery) {
-	var ordered flowscope.Delivery
-	l.StreamReassembler.Segment(s, &ordered)
-	l.rest = append(l.rest, ordered.Bytes()...)
-	if end := bytes.LastIndexByte(l.rest, '\n') + 1; end > 0 {
-		out.Data(bytes.Clone(l.rest[:end]))
-		l.rest = l.rest[end:]
-	}
+	l.engine.Segment(s, &l.ordered)
+	l.pass(out)
 }
+
+func (l *wholeLines) Acked(pos int64, now flowscope.Timestamp, out *flowscope.Delivery) {
+	l.engine.Acked(pos, now, &l.ordered)
+	l.pass(out)
+}
+
+func (l *wholeLines) Wait(now flowscope.Timestamp, out *flowscope.Delivery) flowscope.Timestamp {
+	next := l.engine.Wait(now, &l.ordered)
+	l.pass(out)
+	return next
+}
+
+func (l *wholeLines) Fin(out *flowscope.Delivery) {
+	l.engine.Fin(&l.ordered)
+	l.pass(out)
+	l.flush(len(l.rest), out)
+}
+
+func (l *wholeLines) Rst(out *flowscope.Delivery) { l.Fin(out) }
 
 // A Reassembler of one's own around the engine of the built-in streams. What it puts into out comes back as Data
 // events, here whole lines only, although the capture's segments came in the wrong order and cut lines anywhere.
@@ -67,7 +105,7 @@ func ExampleStreamReassembler() {
 		if err != nil {
 			panic(err)
 		}
-		return &wholeLines{StreamReassembler: engine}
+		return &wholeLines{engine: engine}
 	})
 	driver, err := flowscope.NewFlowDriver(flowscope.FiveTuple{}, factory, flowscope.Config{})
 	if err != nil {
@@ -123,8 +161,9 @@ func ExampleReassembler() {
 		}
 		for _, ev := range driver.Track(view) {
 			if ev.Kind == flowscope.EventEnded {
-				c := driver.ReassemblerOf(&ev, flowscope.Initiator).(*tally)
-				fmt.Println(c.segments, "segments,", c.bytes, "bytes for a text of 18300")
+				if c, ok := driver.ReassemblerOf(&ev, flowscope.Initiator).(*tally); ok { // else it said nothing
+					fmt.Println(c.segments, "segments,", c.bytes, "bytes for a text of 18300")
+				}
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package flowscope_test
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -54,5 +55,139 @@ func TestWhyAHoleWasGivenUpIsNoMatterOfOtherFlows(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The example's Reassembler around the engine of the built-in streams loses nothing of what that delivers, and leaves
+// every byte and every gap in its place.
+func TestAReassemblerAroundAnotherKeepsBytesAndGapsInTheirPlaces(t *testing.T) {
+	factory := flowscope.ReassemblerFunc[drvKey](func(drvKey, flowscope.FlowSide) flowscope.Reassembler {
+		engine, err := flowscope.NewStreamReassembler(flowscope.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &wholeLines{engine: engine}
+	})
+	gaps := 0
+	for every := 3; every < 40; every++ {
+		var texts [2]string
+		for i, f := range []flowscope.ReassemblerFactory[drvKey]{nil, factory} {
+			d, err := flowscope.NewFlowDriver(flowscope.FiveTuple{}, f, flowscope.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var streams [2][]byte // a gap is as many zeroes: there are none in the text
+			hear := func(events []flowscope.FlowEvent[flowscope.FiveTupleKey]) {
+				for _, ev := range events {
+					switch ev.Kind {
+					case flowscope.EventGap:
+						gaps++
+						ev.Bytes = make([]byte, ev.Len)
+						fallthrough
+					case flowscope.EventData:
+						if ev.Offset != int64(len(streams[ev.Side])) {
+							t.Errorf("offset %d after %d bytes", ev.Offset, len(streams[ev.Side]))
+						}
+						streams[ev.Side] = append(streams[ev.Side], ev.Bytes...)
+					}
+				}
+			}
+			n := 0
+			for v, err := range flowscope.OpenCapture("testdata/captures/lossy.pcap") {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n++; n%every != 0 {
+					hear(d.Track(v))
+				}
+			}
+			hear(d.Finish())
+			for side, text := range streams { // that something is missing at the very end shows in the FIN, which a Reassembler is not told
+				streams[side] = bytes.TrimRight(text, "\x00")
+			}
+			texts[i] = string(streams[0]) + "|" + string(streams[1])
+		}
+		if texts[0] != texts[1] {
+			t.Errorf("without every %dth packet: %d bytes, %d by the engine alone", every, len(texts[1]), len(texts[0]))
+		}
+	}
+	if gaps == 0 {
+		t.Error("no gaps")
+	}
+}
+
+// Where a side is closed in order does not depend on other flows' packets either.
+func TestASideThatIsCompleteIsSaidToBeSo(t *testing.T) {
+	for _, between := range []string{"", "+31s >S/t1 "} {
+		p := newDrvPlay(t, nil, flowscope.Config{ClockJump: flowscope.Never})
+		p.play("hs >5:x >F@6 " + between + "+2h sweep")
+		if want := ">gap[0,5)expired >5:x >closed@6 <closed@0:idle ended:idle"; !strings.HasPrefix(p.said(), want) {
+			t.Errorf("%q:\n got %s\nwant %s", between, p.said(), want)
+		}
+	}
+}
+
+// To stop one side leaves the other as it was: what its sender confirms still counts.
+func TestTheACKsOfAStoppedSideCount(t *testing.T) {
+	for _, stop := range []bool{false, true} {
+		p := newDrvPlay(t, nil, flowscope.Config{})
+		p.play("hs")
+		events := p.d.Track(p.view(">0:req"))
+		p.hear(events)
+		if stop {
+			if !p.d.Stop(&events[0], flowscope.Initiator) {
+				t.Fatal("the flow is not alive")
+			}
+			p.flow(1).sides[0].stopped = true
+		}
+		p.play(">3:m/a5 <5:x +1s sweep")
+		if want := "<gap[0,5)acknowledged <5:x"; !strings.Contains(p.said(), want) {
+			t.Errorf("stopped %v: %s, without %s", stop, p.said(), want)
+		}
+	}
+}
+
+// closer closes another flow when its own is cut.
+type closer struct{ cut func() }
+
+func (c *closer) Segment(flowscope.Segment, *flowscope.Delivery) {}
+func (c *closer) Fin(*flowscope.Delivery)                        {}
+func (c *closer) Rst(*flowscope.Delivery)                        { c.cut() }
+
+func TestAFlowMayBeClosedFromAReassemblerOfAnother(t *testing.T) {
+	var p *drvPlay
+	factory := flowscope.ReassemblerFunc[drvKey](func(drvKey, flowscope.FlowSide) flowscope.Reassembler {
+		return &closer{func() { p.d.ForceClose(drvKeyOf(1)) }}
+	})
+	p = newDrvPlay(t, factory, flowscope.Config{})
+	p.play("hs >0:x >S/t1")
+	p.d.ForceClose(drvKeyOf(0))
+	p.play("sweep sweep")
+	if ended := p.d.Stats().Ended[flowscope.EndForceClosed]; ended != 2 || p.d.Len() != 0 {
+		t.Errorf("%d ended, %d alive", ended, p.d.Len())
+	}
+}
+
+func TestAnEvictionThatPanicsIsCountedOnce(t *testing.T) {
+	blow := true
+	var p *drvPlay
+	factory := flowscope.ReassemblerFunc[drvKey](func(drvKey, flowscope.FlowSide) flowscope.Reassembler {
+		return &closer{func() {
+			if blow {
+				blow = false
+				panic("the caller's")
+			}
+		}}
+	})
+	p = newDrvPlay(t, factory, flowscope.Config{MaxFlows: 1})
+	p.play("hs >0:x")
+	for range 2 {
+		func() {
+			defer func() { _ = recover() }()
+			p.d.Track(p.view(">S/t1"))
+		}()
+	}
+	if st := p.d.Stats(); blow || st.FlowsEvicted != 1 || st.Ended[flowscope.EndEvicted] != 1 {
+		t.Errorf("%d evicted, %d ended so", st.FlowsEvicted, st.Ended[flowscope.EndEvicted])
 	}
 }

@@ -9,7 +9,8 @@ import (
 // engine is what of a tracker does not depend on its type parameters. A generic
 // type is compiled where it is used, and there the compiler inlines nothing of
 // the rooms behind this package: a look at the clock is a call. So whatever every
-// packet needs is done here, in few calls.
+// packet needs is done here, in few calls; what of it cannot do without them stands
+// at the end.
 type engine struct {
 	clock   clock.Clock
 	idle    [8]int64  // of each idleClass
@@ -93,7 +94,7 @@ func (e *engine) count(f *record, side FlowSide, wire, n int, info *TCPInfo, has
 // to its flow and has nothing to pass before. A FiveTuple, also one that looks into
 // tunnels, is asked without an interface between, for one call less and none of
 // the clearing.
-func (t *FlowTracker[K, S]) extract(v *PacketView) (ok, plain bool) {
+func (t *FlowTracker[K, S]) extract(v *PacketView) (ok, straight bool) {
 	x := t.x
 	if t.five != nil {
 		if t.bare && t.how.plain(v, t.via, t.five) {

@@ -58,7 +58,8 @@ const (
 	EventData
 	// EventGap: bytes of a TCP stream that will not come.
 	EventGap
-	// EventSideClosed: one side of a TCP stream is complete.
+	// EventSideClosed: one side of a TCP stream is complete. With a Reassembler of
+	// the caller's it comes at the end of the flow.
 	EventSideClosed
 	// EventUrgent: the sender pointed out the byte before Offset as urgent. The
 	// byte itself stays in its place in the stream.
@@ -149,7 +150,8 @@ func (s FlowSide) String() string {
 func (s FlowSide) Opposite() FlowSide { return s ^ 1 }
 
 // FlowState is where a flow stands. Flows without TCP, and TCP flows that were
-// under way when first seen, are Active until they close.
+// under way when first seen, are Active until they close; a new connection is so
+// before its SYN, which shows in From of its first StateChange.
 type FlowState uint8
 
 const (
@@ -246,7 +248,9 @@ type FlowEvent[K comparable] struct {
 	// Offset counts the bytes of the side's stream; 0 is the byte after the
 	// SYN or the first byte seen.
 	Offset int64
-	Len    int64
+	// Len is the length of what the event is about: bytes on the wire of a Packet or
+	// Late, bytes of the stream of Data and Gap, see AnomalyKind for an Anomaly.
+	Len int64
 	// Stats are the flow's final counters.
 	Stats *FlowStats
 	// History is the flow in letters.

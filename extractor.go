@@ -31,7 +31,8 @@ import (
 //
 // IdleTimeout must give the same answer for the same key each time. It replaces
 // the established, UDP, ICMP and other time-outs of Config, not those of a TCP
-// connection that is opening or closing.
+// connection that is opening or closing. The combinators pass both on from the
+// extractor inside. A Hash that is the same for many keys makes look-ups slow.
 type FlowExtractor[K comparable] interface {
 	Extract(v PacketView, x *Extracted[K]) bool
 }

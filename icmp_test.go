@@ -286,7 +286,7 @@ func TestProtocolsWithEqualNumbersAreKeptApart(t *testing.T) {
 	}
 	slices.Sort(said)
 	assert.Equal(t, []string{
-		"icmp 10.0.0.1:0 <-> 10.0.0.2:0 id 7 [2 1]", "icmp 10.0.0.1:0 <-> 10.0.0.2:0 id 8 [2 0]", "ip-136 10.0.0.1:0 <-> 10.0.0.2:0 [2 0]",
+		"icmp 10.0.0.1 <-> 10.0.0.2 id 7 [2 1]", "icmp 10.0.0.1 <-> 10.0.0.2 id 8 [2 0]", "ip-136 10.0.0.1 <-> 10.0.0.2 [2 0]",
 		"sctp 10.0.0.1:7 <-> 10.0.0.2:7 [2 0]", "tcp 10.0.0.1:7 <-> 10.0.0.2:7 [2 0]", "udp 10.0.0.1:7 <-> 10.0.0.2:7 [2 0]",
 	}, said)
 	l.Finish()

@@ -179,10 +179,15 @@ func addrOf(hi, lo uint64, v6 bool) netip.Addr {
 	return netip.AddrFrom16(b)
 }
 
-// String is as in "tcp 10.0.0.1:1234 <-> 10.0.0.2:80", with the ICMP identifier
-// and the VLAN identifier behind where there are any.
+// String is as in "tcp 10.0.0.1:1234 <-> 10.0.0.2:80", without ports where both are
+// 0, and with the ICMP identifier and the VLAN identifier behind where there are any.
+// The order of the ends is the key's own; see Ends.
 func (k FiveTupleKey) String() string {
-	s := fmt.Sprintf("%v %v <-> %v", k.Proto(), k.A(), k.B())
+	a, b := k.A(), k.B()
+	s := fmt.Sprintf("%v %v <-> %v", k.Proto(), a, b)
+	if a.Port()|b.Port() == 0 {
+		s = fmt.Sprintf("%v %v <-> %v", k.Proto(), a.Addr(), b.Addr())
+	}
 	if id := k.ICMPID(); id != 0 {
 		s += fmt.Sprintf(" id %d", id)
 	}

@@ -32,6 +32,10 @@ const keepEvents = 4096
 // stop coming; Track does the same on its own with the packets' time. A flow
 // whose silence equals its time-out has expired. The cost is that of the flows
 // that expire; a quiet sweep costs next to nothing.
+//
+// now is believed at once, however far ahead, and cannot be taken back, not even
+// before the first packet: give a replay packet time (Now().Add), never time.Now,
+// and on live traffic stay behind the capture's queue, as examples/live does.
 func (t *FlowTracker[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
 	t.begin()
 	before := t.clock.Now()
@@ -78,8 +82,9 @@ func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
 }
 
 // ForceClose ends the flow of that key with EndForceClosed and reports whether
-// there was one. It may be called while events are being read: the flow's last
-// events come first in the next call of Track, Sweep or Finish. Its later
+// there is one. It may be called while events are being read: the flow ends, and its
+// last events come, at the beginning of the next call of Track, Sweep or Finish.
+// Until then Get, Flows and Len have it still. Its later
 // packets are late, not a new flow, for Config.LingerTimeout, or until the table
 // is full and it has to leave.
 func (t *FlowTracker[K, S]) ForceClose(key K) bool {
@@ -148,7 +153,8 @@ func (t *FlowTracker[K, S]) settle() {
 	if t.gone = t.gone[:0]; cap(t.gone) > keepEvents {
 		t.gone = nil
 	}
-	for _, id := range t.marked {
+	for i := 0; i < len(t.marked); i++ { // a Reassembler may close more flows meanwhile
+		id := t.marked[i]
 		if !t.table.Has(id) || t.table.At(id).Value.bits&marked == 0 {
 			continue // it ended by itself meanwhile
 		}
@@ -321,9 +327,8 @@ func (t *FlowTracker[K, S]) evict() {
 			t.release(hash, s)
 			return
 		}
-		t.stats.FlowsEvicted++
 		t.end(hash, s, EndEvicted)
-		t.anomaly(AnomalyFlowTableEvictionPressure, nil, 0, int64(t.stats.FlowsEvicted), 1)
+		t.anomaly(AnomalyFlowTableEvictionPressure, nil, 0, int64(t.stats.Ended[EndEvicted]), 1)
 		return
 	}
 }

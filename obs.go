@@ -59,7 +59,8 @@ type DriverStats struct {
 	HeldBytes, MemoryBytes int64
 }
 
-// AnomalyKind names something that should not be, or need not be well. Beside
+// AnomalyKind names something that should not be, or need not be well; Severity says
+// how bad it is. Beside
 // each stands what Offset and Len of its event mean; Len is summed up where one
 // call has several of a kind for one side of a flow.
 type AnomalyKind uint8
@@ -301,7 +302,8 @@ type Metric struct {
 	Gauge             bool // may go down
 }
 
-// The names of the crate's metrics that are counters here too. The crate's
+// The names of the metrics of the Rust crate flowscope, which this library
+// mirrors, as far as they are counters here too. The crate's
 // histograms (flowscope_flow_duration_seconds, flowscope_flow_packets,
 // flowscope_flow_bytes) are made from the Stats of EventEnded by who wants them.
 const (
@@ -316,7 +318,7 @@ const (
 
 // Metrics are the tracker's counters one by one, in a fixed order, by the
 // crate's names where it has them. Labels have few values: never a flow's key.
-func (s *TrackerStats) Metrics(yield func(Metric) bool) {
+func (s TrackerStats) Metrics(yield func(Metric) bool) {
 	one := func(name, help string, n uint64) bool {
 		return yield(Metric{Name: name, Help: help, Value: float64(n)})
 	}
@@ -374,7 +376,7 @@ func (s *TrackerStats) Metrics(yield func(Metric) bool) {
 }
 
 // Metrics are the driver's counters one by one; see TrackerStats.Metrics.
-func (s *DriverStats) Metrics(yield func(Metric) bool) {
+func (s DriverStats) Metrics(yield func(Metric) bool) {
 	more := true
 	s.TrackerStats.Metrics(func(m Metric) bool {
 		more = yield(m)

@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -143,27 +145,39 @@ func Example_reassembler() {
 }
 
 func Example_shards() {
-	var workers []*flowscope.FlowTracker[flowscope.FiveTupleKey, struct{}]
-	for range 4 {
+	var done sync.WaitGroup
+	var flows atomic.Uint64
+	work := make([]chan flowscope.PacketView, 4)
+	for i := range work {
 		inside := flowscope.AutoDetectEncap(flowscope.FiveTuple{})
 		tracker, err := flowscope.NewFlowTracker(inside, flowscope.Config{})
 		if err != nil {
 			log.Fatal(err)
 		}
-		workers = append(workers, tracker)
+		work[i] = make(chan flowscope.PacketView, 1024)
+		done.Add(1)
+		go func() {
+			defer done.Done()
+			for view := range work[i] {
+				tracker.Track(view)
+			}
+			tracker.Finish()
+			flows.Add(tracker.Stats().FlowsCreated)
+		}()
 	}
-	sharder := flowscope.NewSharder(len(workers))
+	sharder := flowscope.NewSharder(len(work))
 	for view, err := range flowscope.OpenCapture("testdata/captures/tunnels.pcap") {
 		if err != nil {
 			log.Fatal(err)
 		}
-		workers[sharder.Shard(view)].Track(view)
+		view.Frame = slices.Clone(view.Frame) // it is lent until the next packet
+		work[sharder.Shard(view)] <- view
 	}
-	flows := uint64(0)
-	for _, w := range workers {
-		flows += w.Stats().FlowsCreated
+	for _, w := range work {
+		close(w)
 	}
-	fmt.Println(flows, "flows")
+	done.Wait()
+	fmt.Println(flows.Load(), "flows")
 	// Output:
 	// 19 flows
 }

@@ -1,6 +1,7 @@
 package flowscope
 
 import (
+	"iter"
 	"math"
 
 	"github.com/flowscope-go/flowscope/internal/clock"
@@ -43,7 +44,8 @@ type Reassembler interface {
 	// Segment takes the next segment, whose Payload is not empty.
 	Segment(s Segment, out *Delivery)
 	// Fin says that the flow ended in order, fell idle, or outlived the
-	// capture. Nothing follows.
+	// capture. Nothing follows. It comes at the end of the flow, not at this side's
+	// FIN: of a half-closed connection both sides have theirs at once.
 	Fin(out *Delivery)
 	// Rst says that the flow was cut: reset, evicted, overflowing, replaced,
 	// or closed from outside. Nothing follows.
@@ -51,15 +53,16 @@ type Reassembler interface {
 }
 
 // Acker may be implemented by a Reassembler that wants to know what the other
-// side acknowledged: everything below pos. It is asked for once, when the
-// Reassembler is made.
+// side acknowledged: everything below pos. Whether a Reassembler is one is looked
+// at once, when it is made.
 type Acker interface {
 	Acked(pos int64, now Timestamp, out *Delivery)
 }
 
 // Waiter may be implemented by a Reassembler that gives up on what does not
 // come. Wait is called after each segment, and when the time that it last gave
-// has come; it answers with the next one, 0 for none. It is asked for once.
+// has come; it answers with the next one, 0 for none. Whether a Reassembler is one
+// is looked at once, when it is made.
 type Waiter interface {
 	Wait(now Timestamp, out *Delivery) (next Timestamp)
 }
@@ -135,6 +138,28 @@ func (d *Delivery) Bytes() []byte {
 		all = append(all, d.items[i].Bytes...)
 	}
 	return all
+}
+
+// Piece is something delivered: bytes, or a gap.
+type Piece struct {
+	Bytes []byte   // as long as Delivery.Data says
+	Gap   int64    // how many bytes will not come; 0 if there are Bytes
+	Cause GapCause // of the gap
+}
+
+// Pieces are what was delivered so far, in order, for a Reassembler around another.
+func (d *Delivery) Pieces() iter.Seq[Piece] {
+	return func(yield func(Piece) bool) {
+		for i := range d.items {
+			it, p := &d.items[i], Piece{Bytes: d.items[i].Bytes}
+			if it.Kind == stream.Gap {
+				p.Gap, p.Cause = it.Len, GapCause(it.Cause)
+			}
+			if !yield(p) {
+				return
+			}
+		}
+	}
 }
 
 // Poisoned reports whether Poison was called.
@@ -222,6 +247,7 @@ type BufferedReassembler struct {
 	max      int // 0: none
 	policy   OverflowPolicy
 	buf      []byte
+	from     int // buf[from:] is held; what is before it was pushed out
 	expected uint32
 	started  bool
 	poisoned bool
@@ -231,7 +257,8 @@ type BufferedReassembler struct {
 }
 
 // NewBufferedReassembler makes a reassembler that holds at most max bytes, and
-// does as the policy says when more come; 0 is no limit.
+// does as the policy says when more come; 0 is no limit. Its memory may be twice
+// that, so that a byte that pushes out another does not move all the rest.
 func NewBufferedReassembler(max int, policy OverflowPolicy) *BufferedReassembler {
 	return &BufferedReassembler{max: max, policy: policy}
 }
@@ -261,7 +288,7 @@ func (r *BufferedReassembler) Segment(s Segment, out *Delivery) {
 }
 
 func (r *BufferedReassembler) add(p []byte, out *Delivery) {
-	excess := len(r.buf) + len(p) - r.max
+	excess := r.Buffered() + len(p) - r.max
 	if r.max <= 0 || excess <= 0 {
 		r.buf = append(r.buf, p...)
 		return
@@ -269,14 +296,17 @@ func (r *BufferedReassembler) add(p []byte, out *Delivery) {
 	lost := excess
 	if r.policy == OverflowDropFlow {
 		lost = len(p) // what was held counts as received
-		r.buf, r.poisoned = nil, true
+		r.buf, r.from, r.poisoned = nil, 0, true
 		out.Poison()
 	} else {
 		if len(p) > r.max {
 			p = p[len(p)-r.max:]
 		}
-		keep := r.buf[min(excess, len(r.buf)):]
-		r.buf = append(append(r.buf[:0], keep...), p...)
+		r.from = min(r.from+excess, len(r.buf))
+		if r.from >= r.max {
+			r.buf, r.from = append(r.buf[:0], r.buf[r.from:]...), 0
+		}
+		r.buf = append(r.buf, p...)
 	}
 	r.oversize += uint64(lost)
 	out.Dropped(AnomalyBufferOverflow, 0, int64(lost))
@@ -290,13 +320,13 @@ func (r *BufferedReassembler) Rst(*Delivery) {}
 
 // Take gives the bytes collected since the last Take. They are the caller's.
 func (r *BufferedReassembler) Take() []byte {
-	b := r.buf
-	r.buf = nil
+	b := r.buf[r.from:]
+	r.buf, r.from = nil, 0
 	return b
 }
 
 // Buffered is how many bytes Take would give.
-func (r *BufferedReassembler) Buffered() int { return len(r.buf) }
+func (r *BufferedReassembler) Buffered() int { return len(r.buf) - r.from }
 
 // DroppedSegments counts segments that did not continue the stream.
 func (r *BufferedReassembler) DroppedSegments() uint64 { return r.dropped }
@@ -352,7 +382,7 @@ type StreamReassembler struct {
 }
 
 // NewStreamReassembler makes a reassembler with a budget of its own. Of cfg it
-// takes SideBytes, SidePieces, Overlap, Remember and the times of holes.
+// takes SideBytes, SidePieces, Overlap, Remember, HoleTimeout and HoleAckedTimeout.
 func NewStreamReassembler(cfg Config) (*StreamReassembler, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {

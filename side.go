@@ -38,9 +38,14 @@ const (
 	sideCalm                         // see calm
 )
 
-// plain reports whether an ACK of this side's bytes is nothing to think about.
-func (ds *drivenSide) plain() bool {
+// quiet reports whether an ACK of this side's bytes is nothing to think about.
+func (ds *drivenSide) quiet() bool {
 	return ds.bits&sideStopped != 0 || ds.s.Idle() && ds.bits&(sideHeld|sideProbed) == 0 && ds.acked <= ds.s.Next()
+}
+
+// indifferent reports whether this side need not be told of an ACK of its bytes.
+func (ds *drivenSide) indifferent(o *tcp.Outcome) bool {
+	return ds.custom == 0 && ds.quiet() && o.Notes&tcp.UnseenACK == 0
 }
 
 // plain takes the next bytes of a stream that waits for nothing.
@@ -87,7 +92,7 @@ func (d *FlowDriver[K, S]) calm(sides *[2]drivenSide) {
 }
 
 func (ds *drivenSide) waitsForNothing(other *drivenSide) bool {
-	return ds.bits&^sideCalm == sideOpen && ds.s.Idle() && other.plain()
+	return ds.bits&^sideCalm == sideOpen && ds.s.Idle() && other.quiet()
 }
 
 // open passes the SYN's own position.

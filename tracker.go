@@ -129,7 +129,8 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 // until the events have been handled.
 //
 // Beside the packet's own, the events tell what time brings about for other
-// flows: the ends of at most 64, and not much more than a thousand events.
+// flows: the ends of at most 64, and not much more than a thousand events; the rest
+// follows with the next calls.
 //
 //go:noinline
 func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] { return t.track(&v) }
@@ -140,7 +141,7 @@ func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] { return t.track(
 func (t *FlowTracker[K, S]) track(v *PacketView) []FlowEvent[K] {
 	t.arrive(v)
 	wire := max(v.WireLen, len(v.Frame))
-	if ok, plain := t.extract(v); !plain {
+	if ok, straight := t.extract(v); !straight {
 		return t.admit(*v, ok, wire)
 	}
 	return t.take(wire)
@@ -579,6 +580,7 @@ func (t *FlowTracker[K, S]) Now() Timestamp { return Timestamp(t.clock.Now()) }
 // Stats are the tracker's counters since it was made.
 func (t *FlowTracker[K, S]) Stats() TrackerStats {
 	s := t.stats
+	s.FlowsEvicted = s.Ended[EndEvicted]
 	s.FlowsActive = uint64(t.live)
 	s.FlowsLingering = uint64(t.table.Queued(queueLingering))
 	s.Fragments = t.fragments.stats()

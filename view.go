@@ -232,7 +232,7 @@ func captureError(err error) error {
 }
 
 // OpenCapture is ReadCapture on the file of that name; "-" is standard input.
-// The file is opened when the sequence is ranged over and closed at its end.
+// The file is opened each time the sequence is ranged over and closed at its end.
 func OpenCapture(name string) iter.Seq2[PacketView, error] {
 	return func(yield func(PacketView, error) bool) {
 		file := os.Stdin

@@ -3,21 +3,7 @@ package flowtable
 import (
 	"fmt"
 	"math/bits"
-
-	"github.com/flowscope-go/flowscope/internal/invariants"
 )
-
-// Check verifies the structure in builds that check invariants, at a cost like
-// that of visiting every slot. It panics with a description: it can only be
-// reached by a bug of this package or its owner.
-func (t *Table[K, V]) Check(hash func(*K) uint64) {
-	if !invariants.Enabled {
-		return
-	}
-	if what := t.broken(hash); what != "" {
-		panic("flowtable: " + what)
-	}
-}
 
 // broken says what is wrong with the structure, nothing if all is well.
 func (t *Table[K, V]) broken(hash func(*K) uint64) string {

@@ -1,9 +1,9 @@
 // Package invariants says whether this build checks itself.
 //
 // Build or test with -tags invariants and every borrowed byte that is handed
-// out is trampled as soon as its loan ends, and tables check their own
-// structure after each change. Without the tag Enabled is a false constant, so
-// the compiler drops the checks.
+// out is trampled as soon as its loan ends, and short ways are compared with the
+// long ones. Without the tag Enabled is a false constant, so the compiler drops
+// the checks.
 package invariants
 
 // trampled is the byte that overwrites memory whose loan has ended. It is
