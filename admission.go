@@ -167,8 +167,8 @@ func (t *FlowTracker[K, S]) fragment(v *PacketView, ok bool, wire int) (fate, in
 	if v.via != nil && v.via.first != nil {
 		t.keepInner(v)
 	}
-	counts := first && ok && x.notes&(noteTunnel|noteQuote) == 0 && !decode.ICMPError(p) && (!x.HasTCP || t.lives())
-	d, out := t.addFragment(wire, counts)
+	tallied := first && ok && x.notes&(noteTunnel|noteQuote) == 0 && !decode.ICMPError(p) && (!x.HasTCP || t.lives())
+	d, out := t.addFragment(wire, tallied)
 	t.lost()
 	switch out {
 	case defrag.Complete:
@@ -182,13 +182,13 @@ func (t *FlowTracker[K, S]) fragment(v *PacketView, ok bool, wire int) (fate, in
 		if !first || x.status == decode.OK { // or it was told
 			t.anomaly(AnomalyBadFragment, nil, 0, 0, 1)
 		}
-		if !counts {
+		if !tallied {
 			x.Refused = RefusedFragment
 			return isRefused, wire
 		}
 	}
 	t.wakeForFragments()
-	if out == defrag.Duplicate || out == defrag.Conflict || !counts || !t.tally(wire, true) {
+	if out == defrag.Duplicate || out == defrag.Conflict || !tallied || !t.tally(wire, true) {
 		r.unused += t.frames
 	}
 	return isDone, wire
@@ -219,7 +219,7 @@ func fateOf(ok bool) fate {
 }
 
 // addFragment gives the fragment at hand to the table.
-func (t *FlowTracker[K, S]) addFragment(wire int, counts bool) (defrag.Datagram[firstFragment], defrag.Outcome) {
+func (t *FlowTracker[K, S]) addFragment(wire int, tallied bool) (defrag.Datagram[firstFragment], defrag.Outcome) {
 	p := &t.x.packet
 	f := defrag.Fragment{
 		Key: defrag.Key{
@@ -235,7 +235,7 @@ func (t *FlowTracker[K, S]) addFragment(wire int, counts bool) (defrag.Datagram[
 	}
 	kept := firstFragment{packet: *p}
 	kept.packet.Payload, kept.packet.Fragment = nil, nil
-	if counts {
+	if tallied {
 		kept.counted, kept.wire = t.frames, wire
 	}
 	return t.fragments.table.Add(&f, &kept)

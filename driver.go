@@ -312,7 +312,9 @@ func (d *FlowDriver[K, S]) say(s *slot[K, driven[S]], side FlowSide) {
 			d.t.anomaly(AnomalyLateData, s, side, it.Pos, it.Len)
 		}
 	}
-	clear(d.items) // do not keep frames alive
+	if clear(d.items); cap(d.items) > keepEvents { // do not keep frames alive, nor a peak
+		d.items = nil
+	}
 }
 
 func (d *FlowDriver[K, S]) data(s *slot[K, driven[S]], side FlowSide, it *stream.Item) {

@@ -436,7 +436,9 @@ func (r *StreamReassembler) begin(out *Delivery) {
 		r.arena.Begin()
 		r.call = out.call
 	}
-	clear(r.items)
+	if clear(r.items); cap(r.items) > keepEvents {
+		r.items = nil // a peak does not stay
+	}
 	r.items = r.items[:0]
 }
 

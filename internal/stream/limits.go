@@ -2,7 +2,7 @@ package stream
 
 // Limits bounds an Arena. For the first three fields 0 means the default, a negative
 // number means that nothing early is held: every hole is given up at once. There
-// is no unlimited.
+// is no unlimited. The defaults are this room's own; a Config fills in all three.
 type Limits struct {
 	// SideBytes bounds what one stream may occupy, in bytes of capacity: record,
 	// extents and buffer. Default 256 KiB, at most 256 MiB. While live bytes move
