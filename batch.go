@@ -2,6 +2,9 @@ package flowscope
 
 import "iter"
 
+// Several packets at a time: all are read ahead, and what they will need is touched,
+// before the first goes to its flow.
+
 // batchLen is how many packets are looked at together. Their memory has to fit
 // into the innermost cache beside that of the flows: 8 gained less, 32 no more.
 const batchLen = 16

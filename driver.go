@@ -97,12 +97,15 @@ func begin(a *stream.Arena) { a.Begin() }
 // special are the flags that make a segment more than bytes, if it is not ACK alone.
 const special = tcp.SYN | tcp.FIN | tcp.URG | tcp.ACK
 
-// segment dispatches a segment that the flow's TCP connection has taken, and
-// reports whether the flow has to end because a side ran full.
+// justBytes reports whether a segment is one for plain, though its connection had
+// more to do than to count on.
+func justBytes(g *tcp.Segment, o *tcp.Outcome) bool {
+	return g.Flags&special == tcp.ACK && o.Placed && o.Notes&^tcp.ZeroWindow == 0
+}
+
+// segment dispatches a segment that the flow's TCP connection has taken and plain
+// has not, and reports whether the flow has to end because a side ran full.
 func (d *FlowDriver[K, S]) segment(s *slot[K, driven[S]], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool {
-	if g.Flags&special == tcp.ACK && o.Placed && o.Notes&^tcp.ZeroWindow == 0 && d.plain(s, side, o.Pos) {
-		return false
-	}
 	overflow := d.take(s, side, g, o)
 	d.calm(&s.Value.user.sides)
 	return overflow

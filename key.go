@@ -84,7 +84,7 @@ func (k *FiveTupleKey) set(p *decode.Packet, how FiveTuple) Orientation {
 	}
 	// All ones if the ends must change places. Nobody can foretell who sends the
 	// next packet, so there is no branch.
-	swap := -reversed(p)
+	swap := -after(p.SrcHi, p.SrcLo, p.SrcPort, p.DstHi, p.DstLo, p.DstPort)
 	if how.Directional {
 		swap = 0
 	}
@@ -102,20 +102,18 @@ func (k *FiveTupleKey) setPlain(src, dst uint64, proto L4Proto, how FiveTuple) O
 	}
 	change := (src ^ dst) & swap
 	src, dst = src^change, dst^change
-	k.aHi, k.aLo, k.bHi, k.bLo = 0, mapped|src>>16, 0, mapped|dst>>16
+	k.aHi, k.aLo, k.bHi, k.bLo = 0, decode.Mapped|src>>16, 0, decode.Mapped|dst>>16
 	k.meta = src<<48 | dst<<48>>16 | uint64(proto)<<24
 	return Orientation(swap & 1)
 }
 
-// mapped is where IPv4 addresses stand in the words of a key: as ::ffff:a.b.c.d.
-const mapped = 0xffff << 32
-
-// reversed is 1 if the source comes after the destination in order, else 0: what
-// is borrowed when the one is subtracted from the other.
-func reversed(p *decode.Packet) uint64 {
-	_, borrow := bits.Sub64(uint64(p.DstPort), uint64(p.SrcPort), 0)
-	_, borrow = bits.Sub64(p.DstLo, p.SrcLo, borrow)
-	_, borrow = bits.Sub64(p.DstHi, p.SrcHi, borrow)
+// after is 1 if a comes after b in the order of ends, else 0: what is borrowed when
+// the one is subtracted from the other. It is the only rule of that order; setPlain
+// has it for ends that fit into a word.
+func after(aHi, aLo uint64, aPort uint16, bHi, bLo uint64, bPort uint16) uint64 {
+	_, borrow := bits.Sub64(uint64(bPort), uint64(aPort), 0)
+	_, borrow = bits.Sub64(bLo, aLo, borrow)
+	_, borrow = bits.Sub64(bHi, aHi, borrow)
 	return borrow
 }
 
@@ -201,7 +199,7 @@ func (k FiveTupleKey) String() string {
 // directional keys, so it can spread conversations over workers. Trackers use
 // a secret seed; so should a program that hashes packets of strangers.
 func (k FiveTupleKey) Hash(seed uint64) uint64 {
-	if k.bHi < k.aHi || k.bHi == k.aHi && (k.bLo < k.aLo || k.bLo == k.aLo && uint16(k.meta>>32) < uint16(k.meta>>48)) {
+	if after(k.aHi, k.aLo, uint16(k.meta>>48), k.bHi, k.bLo, uint16(k.meta>>32)) != 0 {
 		k.aHi, k.aLo, k.bHi, k.bLo = k.bHi, k.bLo, k.aHi, k.aLo
 		k.meta = k.meta&(1<<32-1) | k.meta<<16&(0xffff<<48) | k.meta>>16&(0xffff<<32)
 	}
@@ -358,14 +356,11 @@ func (IPPair) Extract(v PacketView, x *Extracted[IPPairKey]) bool {
 	if v.via == nil {
 		x.notes = 0 // nothing in a datagram could say more about its addresses
 	}
-	src, dst := p.SrcPort, p.DstPort
-	p.SrcPort, p.DstPort = 0, 0 // not to be looked at by reversed
 	x.Key = IPPairKey{aHi: p.SrcHi, aLo: p.SrcLo, bHi: p.DstHi, bLo: p.DstLo}
-	if reversed(p) != 0 {
+	if after(p.SrcHi, p.SrcLo, 0, p.DstHi, p.DstLo, 0) != 0 {
 		x.Key = IPPairKey{aHi: p.DstHi, aLo: p.DstLo, bHi: p.SrcHi, bLo: p.SrcLo}
 		x.Orientation = Reverse
 	}
-	p.SrcPort, p.DstPort = src, dst
 	if p.Family == 6 {
 		x.Key.v6 = 1
 	}

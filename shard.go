@@ -54,7 +54,7 @@ func (s *Sharder) Shard(v PacketView) int {
 		if f, _, _ := decode.AsPlain(v.Frame); f != nil {
 			src, dst := f.Src(), f.Dst()
 			if L4Proto(f.Proto()) == L4TCP || !s.peeler.MayPlain(uint16(src), uint16(dst)) {
-				return s.worker(hashPair(0, mapped|src>>16, 0, mapped|dst>>16))
+				return s.worker(hashPair(0, decode.Mapped|src>>16, 0, decode.Mapped|dst>>16))
 			}
 		}
 	}
@@ -127,7 +127,7 @@ func hashDatagram(p *decode.Packet) uint64 {
 // hashPair hashes two addresses in order. The seed is no secret: an adversary who
 // wants a worker's whole attention needs no more than one pair of addresses.
 func hashPair(aHi, aLo, bHi, bLo uint64) uint64 {
-	if bHi < aHi || bHi == aHi && bLo < aLo {
+	if after(aHi, aLo, 0, bHi, bLo, 0) != 0 {
 		aHi, aLo, bHi, bLo = bHi, bLo, aHi, aLo
 	}
 	var b [32]byte

@@ -71,8 +71,8 @@ type hook[K comparable, S any] interface {
 	// plain takes the next segment of a side, with an ACK and nothing else, at
 	// that position, and reports false if it is for segment.
 	plain(s *slot[K, S], side FlowSide, pos int64) bool
-	// segment takes a segment that belongs to the flow's connection, and wake a
-	// flow that came up in the wheel. They report whether the flow must end.
+	// segment takes a segment of the flow's connection that plain does not take, and
+	// wake a flow that came up in the wheel. They report whether the flow must end.
 	segment(s *slot[K, S], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool
 	wake(s *slot[K, S], now int64) bool
 	// alarm is when the flow must come up in the wheel at the latest, or 0.
@@ -472,7 +472,7 @@ func (t *FlowTracker[K, S]) step(hash uint64, s *slot[K, S], side FlowSide, wire
 		if g.Len > 0 {
 			t.anomaly(AnomalyDataOnRST, s, side, 0, int64(g.Len))
 		}
-	} else if t.hook != nil {
+	} else if t.hook != nil && !(justBytes(g, o) && t.hook.plain(s, side, o.Pos)) {
 		overflow = t.hook.segment(s, side, g, o)
 	}
 	switch {

@@ -5,8 +5,10 @@ import "encoding/binary"
 const (
 	ipv4Header = 20
 	ipv6Header = 40
-	mapped     = 0x0000ffff_00000000 // ::ffff:0.0.0.0, the low word
 )
+
+// Mapped is the low word of ::ffff:0.0.0.0, under which an IPv4 address stands in a Packet.
+const Mapped = 0x0000ffff_00000000
 
 // plainIPv4 looks at the first 8 bytes of an IPv4 header: version 4, no options, and not a fragment. Such a
 // header has no surprise but its length and its protocol, and may be read without ipv4.
@@ -16,8 +18,8 @@ func plainIPv4(w uint64) bool { return w>>56 == 0x45 && w&0x3fff == 0 }
 func ipv4Fields(p *Packet, h []byte) uint8 {
 	h = h[:ipv4Header]
 	p.Family = 4
-	p.SrcLo = mapped | uint64(binary.BigEndian.Uint32(h[12:]))
-	p.DstLo = mapped | uint64(binary.BigEndian.Uint32(h[16:]))
+	p.SrcLo = Mapped | uint64(binary.BigEndian.Uint32(h[12:]))
+	p.DstLo = Mapped | uint64(binary.BigEndian.Uint32(h[16:]))
 	p.Proto = h[9]
 	return h[9]
 }

@@ -18,7 +18,7 @@ func checkPlain(t testing.TB, frame []byte, w *Peeler, p *Packet, status Status)
 		return
 	}
 	got := Packet{
-		SrcLo: mapped | f.Src()>>16, DstLo: mapped | f.Dst()>>16, SrcPort: uint16(f.Src()), DstPort: uint16(f.Dst()),
+		SrcLo: Mapped | f.Src()>>16, DstLo: Mapped | f.Dst()>>16, SrcPort: uint16(f.Src()), DstPort: uint16(f.Dst()),
 		Family: 4, Proto: f.Proto(), Payload: frame[from:to:to], fromTransport: uint32(len(frame) - 34),
 	}
 	if got.Proto == protoTCP {
