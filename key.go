@@ -286,7 +286,11 @@ func (f FiveTuple) plain(v *PacketView, w *via, x *Extracted[FiveTupleKey]) bool
 		x.TCP.Seq, x.TCP.Ack = h.Seq(), h.Ack()
 		x.TCP.Window, x.TCP.Urgent = h.Window(), h.Urgent()
 		x.TCP.Flags = TCPFlags(h.Flags())
-		x.TCP.WindowScale, x.TCP.HasWindowScale = 0, false
+		if x.TCP.Flags&FlagSYN != 0 {
+			x.TCP.WindowScale, x.TCP.HasWindowScale = decode.WindowScale(v.Frame[len(h):from])
+		} else {
+			x.TCP.WindowScale, x.TCP.HasWindowScale = 0, false
+		}
 	} else {
 		x.TCP.Flags = 0
 	}

@@ -8,9 +8,8 @@ import "encoding/binary"
 //	| Ethernet | IPv4, 20 bytes   | UDP | payload                    | padding
 //	| Ethernet | IPv4, 20 bytes   | TCP         | options | payload  | padding
 //
-// Its datagram is whole, in one fragment and in this frame, and if it is of TCP, it is no SYN. For such a frame what
-// DecodeWith says with a Peeler that leaves it alone can be had without a Packet, that is, without writing and
-// clearing one: half the time.
+// Its datagram is whole, in one fragment and in this frame. For such a frame what DecodeWith says with a Peeler that
+// leaves it alone can be had without a Packet, that is, without writing and clearing one: half the time.
 type Plain [34 + udpHeader]byte
 
 // PlainTCP is a Plain of TCP, with its whole header.
@@ -31,7 +30,7 @@ func AsPlain(frame []byte) (f *Plain, from, to int) {
 	}
 	switch f.Proto() {
 	case protoTCP:
-		if to < len(PlainTCP{}) || frame[47]&SYN != 0 {
+		if to < len(PlainTCP{}) {
 			return nil, 0, 0
 		}
 		size := int(frame[46]>>4) * 4
@@ -63,7 +62,7 @@ func (f *Plain) Dst() uint64 {
 	return uint64(binary.BigEndian.Uint32(f[30:]))<<16 | uint64(binary.BigEndian.Uint16(f[36:]))
 }
 
-// Seq is the sequence number; Ack and the others are as in Packet.
+// Seq is the sequence number; Ack and the others are as in Packet. The options are between the header and the payload.
 func (f *PlainTCP) Seq() uint32    { return binary.BigEndian.Uint32(f[38:]) }
 func (f *PlainTCP) Ack() uint32    { return binary.BigEndian.Uint32(f[42:]) }
 func (f *PlainTCP) Flags() uint8   { return f[47] }

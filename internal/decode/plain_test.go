@@ -24,6 +24,9 @@ func checkPlain(t testing.TB, frame []byte, w *Peeler, p *Packet, status Status)
 	if got.Proto == protoTCP {
 		h := (*PlainTCP)(frame)
 		got.Seq, got.Ack, got.Flags, got.Window, got.Urgent = h.Seq(), h.Ack(), h.Flags(), h.Window(), h.Urgent()
+		if got.Flags&SYN != 0 {
+			got.WindowScale, got.HasWindowScale = WindowScale(frame[len(h):from])
+		}
 	}
 	if status != OK || !samePacket(got, *p) {
 		t.Fatalf("as a plain frame: %+v\nbut %v, %+v\nframe %x", got, status, *p, frame)
@@ -34,6 +37,7 @@ func checkPlain(t testing.TB, frame []byte, w *Peeler, p *Packet, status Status)
 func TestPlainFramesAreKnown(t *testing.T) {
 	segment := frames.TCP{Src: "10.0.0.1:1234", Dst: "10.0.0.2:80", Seq: 1, Ack: 2, Flags: "A", Payload: []byte("abcd")}.Ethernet()
 	stamped := frames.TCP{Src: "10.0.0.1:1234", Dst: "10.0.0.2:80", Flags: "FA", Options: []layers.TCPOption{frames.Timestamps(1, 2)}}.Ethernet()
+	opening := frames.TCP{Src: "10.0.0.1:1234", Dst: "10.0.0.2:80", Flags: "S", Options: []layers.TCPOption{frames.MSS(1460), frames.WindowScale(7)}}.Ethernet()
 	datagram := frames.UDP{Src: "10.0.0.1:53", Dst: "10.0.0.2:5353", Payload: []byte("abcd")}.Ethernet()
 	put := func(frame []byte, at int, b ...byte) []byte { return set(slices.Clone(frame), at, b...) }
 	for _, c := range []struct {
@@ -47,7 +51,8 @@ func TestPlainFramesAreKnown(t *testing.T) {
 		{"UDP, padded", frames.Pad(datagram, 60), 42, 46},
 		{"UDP length before the end", put(datagram, 38, 0, 10), 42, 44},
 		{"may not be fragmented", put(segment, 20, 0x40), 54, 58},
-		{"SYN", put(segment, 47, SYN|ACK), 0, 0},
+		{"SYN with payload", put(segment, 47, SYN), 54, 58},
+		{"SYN with options", opening, 62, 62},
 		{"a fragment", put(segment, 20, 0x20), 0, 0},
 		{"a later fragment", put(segment, 21, 1), 0, 0},
 		{"IP options", put(segment, 14, 0x46), 0, 0},

@@ -25,27 +25,28 @@ func tcp(p *Packet, b []byte, cut int) Status {
 		size = len(b)
 	}
 	if h[13]&SYN != 0 && size > tcpHeader {
-		tcpOptions(p, b[tcpHeader:size])
+		p.WindowScale, p.HasWindowScale = WindowScale(b[tcpHeader:size])
 	}
 	p.Payload, p.Missing = b[size:len(b):len(b)], cut
 	return OK
 }
 
-// tcpOptions looks for the window scale (RFC 7323 section 2.2), which is valid on SYN segments only. Kind 0
-// ends the list, kind 1 stands alone, and every other has a length; one that cannot be ends the walk (RFC 9293
+// WindowScale looks for the window scale in TCP options (RFC 7323 section 2.2); it is valid on SYN segments only.
+// Kind 0 ends the list, kind 1 stands alone, and every other has a length; one that cannot be ends the walk (RFC 9293
 // section 3.2). Shifts above 14 count as 14 (RFC 7323 section 2.3).
-func tcpOptions(p *Packet, o []byte) {
+func WindowScale(o []byte) (shift uint8, ok bool) {
 	for len(o) > 0 && o[0] != 0 {
 		if o[0] == 1 {
 			o = o[1:]
 			continue
 		}
 		if len(o) < 2 || o[1] < 2 || int(o[1]) > len(o) {
-			return
+			break
 		}
 		if o[0] == 3 && o[1] == 3 {
-			p.WindowScale, p.HasWindowScale = min(o[2], 14), true
+			shift, ok = min(o[2], 14), true
 		}
 		o = o[o[1]:]
 	}
+	return shift, ok
 }
