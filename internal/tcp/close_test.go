@@ -140,7 +140,7 @@ func TestFINAtIsThePositionOfTheFirstFIN(t *testing.T) {
 	}
 	for k := range 8 { // the eighth ACK leaps, but not over a FIN
 		g := Segment{Seq: isns[len(isns)-1] + 1, Ack: isns[len(isns)-1] + 0x60000000, Flags: ACK}
-		if o := w.conn.Step(Responder, &g); (o.Notes&ImplausibleACK != 0) != (k != 7) {
+		if o := w.conn.step(Responder, &g); (o.Notes&ImplausibleACK != 0) != (k != 7) {
 			t.Errorf("ACK %d: %v", k, o.Notes.names())
 		}
 	}

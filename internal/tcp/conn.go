@@ -116,27 +116,51 @@ func (c *Conn) Follow(i Side, seq, ack, n uint32, window uint16, flags uint8) (p
 	return pos, true
 }
 
-// Step takes the next segment of side i, and says what it changed. One that comes
-// after the end changes nothing. These are the rules; Follow is a short way through
-// them.
-func (c *Conn) Step(i Side, g *Segment) Outcome {
+// Step takes the next segment of side i, and says in o what it changed. One that
+// comes after the end changes nothing. These are the rules; Follow is a short way
+// through them.
+func (c *Conn) Step(i Side, g *Segment, o *Outcome) {
 	i &= 1
-	s := &c.half[i]
-	o := Outcome{From: c.state, To: c.state}
-	if c.state >= Closed {
-		return o
+	*o = Outcome{From: c.state, To: c.state}
+	switch {
+	case c.state >= Closed:
+	case c.bits&begun == 0 && i == Initiator && g.Flags&(SYN|ACK|FIN|RST) == SYN && g.Len == 0:
+		c.open(g)
+		o.To, o.Placed = c.state, true
+	default:
+		c.consider(i, g, o)
 	}
+}
+
+// consider is Step without a short way.
+func (c *Conn) consider(i Side, g *Segment, o *Outcome) {
+	s := &c.half[i]
 	c.begin(g)
 	s.bits |= seen
 	s.flags |= g.Flags
 	switch {
 	case g.Flags&RST != 0:
-		c.reset(i, g, &o)
-	case c.belongs(i, g, &o):
-		c.take(i, g, &o)
+		c.reset(i, g, o)
+	case c.belongs(i, g, o):
+		c.take(i, g, o)
 	}
 	o.To = c.state
-	return o
+}
+
+// open is what consider makes of the SYN that nearly every connection begins with: in
+// a flood there is nothing else, and it must not cost much.
+func (c *Conn) open(g *Segment) {
+	h := &c.half[Initiator]
+	h.anchor(g.Seq + 1)
+	h.bits |= seen | synned
+	if g.HasWindowScale {
+		h.bits |= scaled
+		h.scale = min(g.WindowScale, 14) // RFC 7323 section 2.3
+	}
+	h.flags |= g.Flags
+	h.maxWindow = max(h.maxWindow, uint32(g.Window))
+	c.bits |= begun
+	c.state = SynSent
 }
 
 // begin looks at the very first segment.

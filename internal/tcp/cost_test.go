@@ -33,7 +33,7 @@ func TestNothingIsAllocated(t *testing.T) {
 	syn := Segment{Seq: 5, Flags: SYN}
 	placed := 0
 	if n := testing.AllocsPerRun(1000, func() {
-		if o := c.Step(Initiator, &g); o.Placed {
+		if o := c.step(Initiator, &g); o.Placed {
 			placed++
 		}
 		c.Reuses(Initiator, &syn, false)
@@ -51,15 +51,15 @@ var sink Outcome
 // BenchmarkStep is the cost of data in order, alone and with its ACKs.
 func BenchmarkStep(b *testing.B) {
 	start := func() (c Conn) {
-		c.Step(Initiator, &Segment{Seq: 0, Flags: SYN, Window: 65535})
-		c.Step(Responder, &Segment{Seq: 0, Ack: 1, Flags: SYN | ACK, Window: 65535})
-		c.Step(Initiator, &Segment{Seq: 1, Ack: 1, Flags: ACK, Window: 65535})
+		c.step(Initiator, &Segment{Seq: 0, Flags: SYN, Window: 65535})
+		c.step(Responder, &Segment{Seq: 0, Ack: 1, Flags: SYN | ACK, Window: 65535})
+		c.step(Initiator, &Segment{Seq: 1, Ack: 1, Flags: ACK, Window: 65535})
 		return c
 	}
 	b.Run("mix=one-way", func(b *testing.B) {
 		c, g := start(), Segment{Seq: 1, Ack: 1, Flags: ACK, Window: 65535, Len: 1000}
 		for b.Loop() {
-			sink = c.Step(Initiator, &g)
+			sink = c.step(Initiator, &g)
 			g.Seq += g.Len
 		}
 	})
@@ -69,10 +69,10 @@ func BenchmarkStep(b *testing.B) {
 		for n := 0; b.Loop(); n++ {
 			if n%3 == 2 {
 				a.Ack = g.Seq
-				sink = c.Step(Responder, &a)
+				sink = c.step(Responder, &a)
 				continue
 			}
-			sink = c.Step(Initiator, &g)
+			sink = c.step(Initiator, &g)
 			g.Seq += g.Len
 		}
 	})

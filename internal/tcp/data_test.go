@@ -197,7 +197,7 @@ func TestTheViewRecovers(t *testing.T) {
 // stream feeds a connection n segments of size bytes in one direction.
 func stream(c *Conn, i Side, g Segment, n int, each func(k int, g *Segment, o Outcome)) {
 	for k := range n {
-		each(k, &g, c.Step(i, &g))
+		each(k, &g, c.step(i, &g))
 		g.Seq += g.Len
 	}
 }
@@ -205,9 +205,9 @@ func stream(c *Conn, i Side, g Segment, n int, each func(k int, g *Segment, o Ou
 func TestPositionsOfAStreamBeyondTheNumberSpaceAreExact(t *testing.T) {
 	for _, isn := range isns {
 		var c Conn
-		c.Step(Initiator, &Segment{Seq: isn, Flags: SYN, Window: 65535})
-		c.Step(Responder, &Segment{Seq: 7, Ack: isn + 1, Flags: SYN | ACK, Window: 65535})
-		c.Step(Initiator, &Segment{Seq: isn + 1, Ack: 8, Flags: ACK, Window: 65535})
+		c.step(Initiator, &Segment{Seq: isn, Flags: SYN, Window: 65535})
+		c.step(Responder, &Segment{Seq: 7, Ack: isn + 1, Flags: SYN | ACK, Window: 65535})
+		c.step(Initiator, &Segment{Seq: isn + 1, Ack: 8, Flags: ACK, Window: 65535})
 		const size = 60_000
 		n := int(int64(3<<32)/size) + 10
 		stream(&c, Initiator, Segment{Seq: isn + 1, Ack: 8, Flags: ACK, Len: size}, n, func(k int, g *Segment, o Outcome) {
@@ -215,7 +215,7 @@ func TestPositionsOfAStreamBeyondTheNumberSpaceAreExact(t *testing.T) {
 				t.Fatalf("isn %d, segment %d: %+v %v", isn, k, o, o.Notes.names())
 			}
 			if a := (Segment{Seq: 8, Ack: g.Seq + size, Flags: ACK, Window: 65535}); k%3 == 0 {
-				if o := c.Step(Responder, &a); o.Notes != 0 {
+				if o := c.step(Responder, &a); o.Notes != 0 {
 					t.Fatalf("isn %d, ACK %d: %v", isn, k, o.Notes.names())
 				}
 			}
@@ -243,7 +243,7 @@ func TestAHoleNeverShutsOutWhatFollows(t *testing.T) {
 				}
 				pos := k*size + lost
 				g := Segment{Seq: left + 1 + uint32(pos), Ack: left + 1, Flags: ACK, Window: 65535, Len: size}
-				if o := w.conn.Step(Initiator, &g); !o.Placed || o.Pos != pos {
+				if o := w.conn.step(Initiator, &g); !o.Placed || o.Pos != pos {
 					t.Fatalf("segment %d: %+v %v", k, o, o.Notes.names())
 				}
 			}
@@ -268,7 +268,7 @@ func TestACKsOfASideThatIsNotCapturedAreFollowed(t *testing.T) {
 			const n, size = 300_000, 60_000
 			for k := range n {
 				g := Segment{Seq: isn + 1, Ack: isn + 1 + uint32(int64(k)*size), Flags: ACK, Window: 65535}
-				if o := w.conn.Step(Initiator, &g); o.Notes&ImplausibleACK != 0 {
+				if o := w.conn.step(Initiator, &g); o.Notes&ImplausibleACK != 0 {
 					refused++
 				}
 			}

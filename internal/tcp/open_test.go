@@ -1,6 +1,10 @@
 package tcp
 
-import "testing"
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
 
 func TestHandshakesThatComplete(t *testing.T) {
 	playAll(t, []scene{
@@ -254,4 +258,35 @@ func probeLine(from, flags string) (string, bool) {
 		want += " turned"
 	}
 	return from + " " + flags + " 777 ; " + want, from == "<"
+}
+
+// The short way for a first SYN says and leaves what the long one does, also where attempts of the opener before it are
+// remembered.
+func TestAFirstSYNIsTakenAsAnyOtherSegment(t *testing.T) {
+	short := 0
+	for range 20_000 {
+		var c Conn
+		for range rand.IntN(4) {
+			c.remember(Initiator, rand.Uint32(), len(c.others))
+		}
+		g := Segment{
+			Seq: []uint32{0, 1, math.MaxUint32, rand.Uint32()}[rand.IntN(4)], Ack: rand.Uint32(), Len: uint32(rand.IntN(2)),
+			Window: uint16(rand.Uint32()) >> rand.IntN(17), Flags: SYN | uint8(rand.Uint32())>>rand.IntN(9),
+			WindowScale: uint8(rand.IntN(20)), HasWindowScale: rand.IntN(2) == 0,
+		}
+		side := Side(rand.IntN(2))
+		long := c
+		var o, want Outcome
+		want.From = long.state
+		long.consider(side, &g, &want)
+		if c.Step(side, &g, &o); c != long || o != want {
+			t.Fatalf("%+v of side %d:\n%+v, %+v\n%+v, %+v by the long way", g, side, o, c, want, long)
+		}
+		if g.Flags&(SYN|ACK|FIN|RST) == SYN && g.Len == 0 && side == Initiator {
+			short++
+		}
+	}
+	if short < 500 {
+		t.Fatalf("only %d of them were for the short way", short)
+	}
 }

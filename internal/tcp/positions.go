@@ -13,7 +13,10 @@ func (c *Conn) PosOf(i Side, number uint32) int64 { return c.half[i&1].pos(numbe
 // length of the stream. It reports whether a FIN was accepted.
 func (c *Conn) FINAt(i Side) (pos int64, ok bool) {
 	h := &c.half[i&1]
-	return h.pos(h.fin()), h.has(finned)
+	if !h.has(finned) {
+		return 0, false
+	}
+	return h.pos(h.fin()), true
 }
 
 // AckedTo is the position below which the other side has acknowledged side's

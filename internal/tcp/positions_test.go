@@ -47,7 +47,7 @@ func TestPositionsAKeeperOfBytesAsksFor(t *testing.T) {
 
 func TestWhatTheOwnerKeepsIsItsOwn(t *testing.T) {
 	var c Conn
-	c.Step(Initiator, &Segment{Seq: 7, Flags: SYN, Window: 1})
+	c.step(Initiator, &Segment{Seq: 7, Flags: SYN, Window: 1})
 	c.Abort()
 	before := c
 	*c.Owner(Initiator), *c.Owner(Responder) = 1, math.MaxUint32

@@ -140,7 +140,7 @@ func (w *watcher) see(right bool, g *Segment, stale bool) (s sight) {
 	}
 	s.turned = !w.leftish
 	short := w.conn
-	s.Outcome = w.conn.Step(w.side(right), g)
+	s.Outcome = w.conn.step(w.side(right), g)
 	// The short way must lead to the same place as the rules, or nowhere.
 	pos, ok := short.Follow(w.side(right), g.Seq, g.Ack, g.Len, g.Window, g.Flags)
 	if o := (Outcome{Pos: pos, From: short.state, To: short.state, Placed: true}); ok && (short != w.conn || o != s.Outcome) {
@@ -239,3 +239,9 @@ const shook = `
 	< SA 0 1; SynReceived
 	> A 1 1 ; est Established
 `
+
+// step is Step with what it says as a result.
+func (c *Conn) step(i Side, g *Segment) (o Outcome) {
+	c.Step(i, g, &o)
+	return o
+}

@@ -49,10 +49,10 @@ func TestAnHonestConversationIsPlacedExactly(t *testing.T) {
 		lost, late := r.IntN(20), r.IntN(30) // of 100
 		var c Conn
 		if seed%3 != 0 { // otherwise under way
-			c.Step(Initiator, &Segment{Seq: parties[0].isn, Flags: SYN, Window: 60_000})
-			c.Step(Responder, &Segment{Seq: parties[1].isn, Ack: parties[0].isn + 1, Flags: SYN | ACK, Window: 60_000})
+			c.step(Initiator, &Segment{Seq: parties[0].isn, Flags: SYN, Window: 60_000})
+			c.step(Responder, &Segment{Seq: parties[1].isn, Ack: parties[0].isn + 1, Flags: SYN | ACK, Window: 60_000})
 		}
-		c.Step(Initiator, &Segment{Seq: parties[0].isn + 1, Ack: parties[1].isn + 1, Flags: ACK, Window: 60_000})
+		c.step(Initiator, &Segment{Seq: parties[0].isn + 1, Ack: parties[1].isn + 1, Flags: ACK, Window: 60_000})
 		var waiting []said
 		for range 20_000 {
 			waiting = append(waiting, speak(r, &parties, Side(r.IntN(2))))
@@ -67,7 +67,7 @@ func TestAnHonestConversationIsPlacedExactly(t *testing.T) {
 			if r.IntN(100) < lost {
 				continue
 			}
-			o := c.Step(s.side, &s.g)
+			o := c.step(s.side, &s.g)
 			if o.Pos != s.pos || !o.Placed && o.Notes&KeepAlive == 0 {
 				t.Fatalf("seed %d: %+v is at %d, not at %d: %v", seed, s.g, s.pos, o.Pos, o.Notes.names())
 			}
@@ -79,11 +79,11 @@ func TestAnHonestConversationWithoutLossIsUnremarkable(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 9))
 	parties := [2]party{{isn: 1<<32 - 2}, {isn: 1<<31 - 2}}
 	c := Conn{}
-	c.Step(Initiator, &Segment{Seq: parties[0].isn, Flags: SYN, Window: 60_000})
-	c.Step(Responder, &Segment{Seq: parties[1].isn, Ack: parties[0].isn + 1, Flags: SYN | ACK, Window: 60_000})
+	c.step(Initiator, &Segment{Seq: parties[0].isn, Flags: SYN, Window: 60_000})
+	c.step(Responder, &Segment{Seq: parties[1].isn, Ack: parties[0].isn + 1, Flags: SYN | ACK, Window: 60_000})
 	for n := range 100_000 {
 		s := speak(r, &parties, Side(n&1))
-		o := c.Step(s.side, &s.g)
+		o := c.step(s.side, &s.g)
 		if o.Notes&^(Retransmission|KeepAlive) != 0 {
 			t.Fatalf("segment %d: %v", n, o.Notes.names())
 		}
