@@ -102,13 +102,8 @@ func (t *FlowTracker[K, S]) readAhead(group []PacketView) {
 		}
 	}
 	for _, s := range b.slots[:len(group)] {
-		if s == nil {
-			continue
-		}
-		f := &s.Value.record
-		b.sum += uint64(f.last[0]) + f.bytes[0] + uint64(f.conn.State()) + uint64(f.id) + uint64(s.ID())
-		if t.hook != nil {
-			b.sum += t.hook.touch(s)
+		if s != nil {
+			b.sum += t.touch(s)
 		}
 	}
 }

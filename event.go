@@ -377,12 +377,12 @@ const (
 
 // A record keeps its history in five bits a letter, the first one lowest, 16 of
 // them in 80 bits: the letter's place in the alphabet, and 16 for the responder.
-const alphabet = ".SHADFRITWG^C"
+const alphabet = "." + onceLetters + "TWG^"
 
 // once adds the letters of a set.
 func (f *record) once(set uint8, side FlowSide) {
 	for ; set != 0; set &= set - 1 {
-		f.add(onceLetters[bits.TrailingZeros8(set)], side)
+		f.append(uint64(bits.TrailingZeros8(set)+1) | uint64(side&1)<<4)
 	}
 }
 
@@ -400,10 +400,17 @@ func (f *record) add(letter byte, side FlowSide) {
 	if side == Responder && letter != '^' {
 		code |= 16
 	}
-	at := 0
-	for at < 80 && f.letter(at) != 0 {
-		at += 5
+	f.append(code)
+}
+
+// append puts a code behind the last, which is where the highest bit says, since no
+// code is 0.
+func (f *record) append(code uint64) {
+	used := bits.Len64(f.historyLo)
+	if f.historyHi != 0 {
+		used = 64 + bits.Len16(f.historyHi)
 	}
+	at := (used + 4) / 5 * 5
 	f.historyLo |= code << at // what is shifted out of the word is nothing or in the other
 	if at >= 60 {
 		f.historyHi |= uint16(code << (at - 60) >> 4)
@@ -418,8 +425,8 @@ func (f *record) letter(at int) uint64 {
 	return (f.historyLo>>60 | uint64(f.historyHi)<<4) >> (at - 60) & 31
 }
 
-func (f *record) history() History {
-	var h History
+// history puts the letters into h, which is empty.
+func (f *record) history(h *History) {
 	for i := range h.letters {
 		code := f.letter(5 * i)
 		if code == 0 {
@@ -427,7 +434,6 @@ func (f *record) history() History {
 		}
 		h.letters[i] = alphabet[code&15] | byte(code>>4)*('a'-'A')
 	}
-	return h
 }
 
 // lettersOf gives the letters of a segment that stand once a side.

@@ -257,7 +257,7 @@ func (c *Config) holeTimes() holeTimes {
 // NewFlowTracker makes a tracker. The error is about cfg, and wraps ErrConfig;
 // packets never cause one. K is inferred from the extractor.
 func NewFlowTracker[K comparable](ex FlowExtractor[K], cfg Config) (*FlowTracker[K, struct{}], error) {
-	return NewFlowTrackerWithState(ex, cfg, func(K) struct{} { return struct{}{} })
+	return NewFlowTrackerWithState[K, struct{}](ex, cfg, nil)
 }
 
 // NewFlowTrackerWithState makes a tracker that keeps a value of the caller's
@@ -279,7 +279,7 @@ func NewFlowTrackerWithState[K comparable, S any](ex FlowExtractor[K], cfg Confi
 // built-in streams, the default and the fast way. The error is about cfg, and
 // wraps ErrConfig.
 func NewFlowDriver[K comparable](ex FlowExtractor[K], factory ReassemblerFactory[K], cfg Config) (*FlowDriver[K, struct{}], error) {
-	return NewFlowDriverWithState(ex, factory, cfg, func(K) struct{} { return struct{}{} })
+	return NewFlowDriverWithState[K, struct{}](ex, factory, cfg, nil)
 }
 
 // NewFlowDriverWithState makes a driver that keeps a value of the caller's with

@@ -45,7 +45,8 @@ func TestAHistoryIsTheFirstSixteenLetters(t *testing.T) {
 				letter += 'a' - 'A'
 			}
 			want += string(letter)
-			if h := f.history(); h.String() != want[:min(len(want), 16)] {
+			var h History
+			if f.history(&h); h.String() != want[:min(len(want), 16)] {
 				t.Fatalf("%q is kept as %q", want, h)
 			}
 		}

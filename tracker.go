@@ -58,8 +58,9 @@ type FlowTracker[K comparable, S any] struct {
 
 	marked    []flowtable.ID // closed from outside, to be ended by the next call
 	unsettled bool           // there is something for settle to do
-	expired   []flowtable.ID // out of the wheel, on their way to their end,
+	expired   []ending       // out of the wheel, on their way to their end,
 	atHand    flowtable.ID   // and to be looked at
+	victim    victim
 
 	pending []pendingAnomaly // of this call, not told yet
 	told    int              // anomalies in this call's events
@@ -389,13 +390,15 @@ func (t *FlowTracker[K, S]) start(hash uint64, from *succession) *slot[K, S] {
 		t.evict()
 	}
 	x := t.x
-	var user S
-	if t.init != nil {
-		user = t.init(x.Key) // first: it is the caller's, and may panic
+	var s *slot[K, S]
+	if t.init == nil {
+		s = t.table.Insert(hash, &x.Key)
+	} else {
+		user := t.init(x.Key) // first: it is the caller's, and may panic
+		s = t.table.Insert(hash, &x.Key)
+		s.Value.user = user
 	}
-	s := t.table.Insert(hash, &x.Key)
 	f := &s.Value
-	f.user = user
 	t.nextID++
 	t.live++
 	t.stats.FlowsCreated++
@@ -450,7 +453,7 @@ func (t *FlowTracker[K, S]) step(hash uint64, s *slot[K, S], side FlowSide, wire
 	f := &s.Value
 	g, o := &t.g, &t.o
 	t.segment(g)
-	*o = f.conn.Step(tcp.Side(side), g)
+	f.conn.Step(tcp.Side(side), g, o)
 	f.spell(lettersOf(g.Flags, g.Len > 0), side)
 	if o.Notes != 0 {
 		f.note(o.Notes, side)
@@ -517,7 +520,7 @@ func (t *FlowTracker[K, S]) emit(kind EventKind, s *slot[K, S]) *FlowEvent[K] {
 	f, ev := &s.Value, t.nextEvent()
 	ev.Kind = kind
 	ev.Side, ev.Orientation = t.side(f), t.x.Orientation
-	ev.L4, ev.State = f.l4, FlowState(f.conn.State())
+	ev.L4, ev.State = f.l4, f.state()
 	ev.slot, ev.Flow = s.ID(), f.id
 	ev.Packet, ev.Timestamp = t.packetID, Timestamp(t.clock.Now())
 	ev.Key = s.Key
@@ -564,7 +567,7 @@ func (t *FlowTracker[K, S]) emitFinal(kind EventKind, s *slot[K, S]) {
 	ev.Side, ev.Orientation = Initiator, Orientation(s.Value.forward())
 	ev.Reason = s.Value.reason
 	ev.Stats = stats
-	ev.History = s.Value.history()
+	s.Value.history(&ev.History)
 }
 
 // Len is the number of live flows. Those that have ended and linger do not

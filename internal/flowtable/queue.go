@@ -57,5 +57,13 @@ func (t *Table[K, V]) First(q uint8) *Slot[K, V] {
 	return nil
 }
 
+// Behind is the slot that joined the queue of s next after it, or nil.
+func (t *Table[K, V]) Behind(s *Slot[K, V]) *Slot[K, V] {
+	if id := s.line.next; s.queue != 0 && id != 0 {
+		return t.At(id)
+	}
+	return nil
+}
+
 // Queued is how many slots are in queue q.
 func (t *Table[K, V]) Queued(q uint8) int { return t.queues[q].n }

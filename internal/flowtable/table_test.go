@@ -250,3 +250,26 @@ func TestCheckSeesABrokenTable(t *testing.T) {
 		})
 	}
 }
+
+func TestBehindIsWhoJoinedNext(t *testing.T) {
+	table := New[key, value](10)
+	var slots []*Slot[key, value]
+	for k := range key(5) {
+		s := table.Insert(hashes[4].of(k), &k)
+		table.Join(s, 1+uint8(k%2))
+		slots = append(slots, s)
+	}
+	for i, s := range slots {
+		want := (*Slot[key, value])(nil)
+		if i+2 < len(slots) {
+			want = slots[i+2]
+		}
+		if got := table.Behind(s); got != want {
+			t.Errorf("behind %d: %v", i, got)
+		}
+	}
+	table.Leave(slots[2])
+	if table.Behind(slots[2]) != nil || table.Behind(slots[0]) != slots[4] {
+		t.Error("after one has left")
+	}
+}
