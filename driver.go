@@ -120,6 +120,10 @@ func (d *FlowDriver[K, S]) take(s *slot[K, driven[S]], side FlowSide, g *tcp.Seg
 		return false
 	}
 	d.poisoned = false
+	if o.From == tcp.Active && o.To == tcp.SynSent && g.Len == 0 {
+		ds.open() // nobody has said anything, so nobody waits
+		return false
+	}
 	now := d.t.clock.Now()
 	if dv.alarm != 0 && now >= dv.alarm {
 		d.wakeSides(s, now) // the wheel may not have come round to it
@@ -343,6 +347,9 @@ func (d *FlowDriver[K, S]) gap(s *slot[K, driven[S]], side FlowSide, it *stream.
 // for the next.
 func (d *FlowDriver[K, S]) wakeSides(s *slot[K, driven[S]], now int64) {
 	dv := &s.Value.user
+	if dv.alarm == 0 && dv.sides[0].idle() && dv.sides[1].idle() {
+		return
+	}
 	lone := s.Value.packets(0) == 0 || s.Value.packets(1) == 0
 	next := int64(math.MaxInt64)
 	for side := range dv.sides {
@@ -398,8 +405,9 @@ func (d *FlowDriver[K, S]) closeSide(s *slot[K, driven[S]], side FlowSide) {
 
 func (d *FlowDriver[K, S]) closed(s *slot[K, driven[S]], side FlowSide, offset int64, reason EndReason) {
 	ds := &s.Value.user.sides[side]
-	ds.bits |= sideClosed
-	d.arena.Drop(&ds.s) // what lies beyond the FIN is nobody's
+	if ds.bits |= sideClosed; !ds.idle() {
+		d.arena.Drop(&ds.s) // what lies beyond the FIN is nobody's
+	}
 	if d.t.cfg.Events.Has(EventSideClosed) {
 		ev := d.t.emitSide(EventSideClosed, s, side)
 		ev.Offset, ev.Reason = offset, reason
@@ -411,15 +419,20 @@ func (d *FlowDriver[K, S]) closed(s *slot[K, driven[S]], side FlowSide, offset i
 // another flow had come meanwhile.
 func (d *FlowDriver[K, S]) ending(s *slot[K, driven[S]], reason EndReason) {
 	f := &s.Value
-	if over := d.t.over(s); f.user.alarm != 0 && f.user.alarm <= over {
-		d.wakeSides(s, over)
-		d.closeSide(s, Initiator)
-		d.closeSide(s, Responder)
+	if f.user.alarm != 0 {
+		if over := d.t.over(s); f.user.alarm <= over {
+			d.wakeSides(s, over)
+			d.closeSide(s, Initiator)
+			d.closeSide(s, Responder)
+		}
+		f.user.alarm = 0
 	}
-	f.user.alarm = 0
 	for side := range f.user.sides {
 		side := FlowSide(side)
 		ds := &f.user.sides[side]
+		if ds.bits == 0 && ds.idle() && f.packets(side) == 0 {
+			continue // it never said anything
+		}
 		offset := ds.s.Next() - 1
 		if d.factory != nil {
 			offset = 0
@@ -433,10 +446,12 @@ func (d *FlowDriver[K, S]) ending(s *slot[K, driven[S]], reason EndReason) {
 		case d.factory != nil || ds.bits&(sideHeld|sideOpen) != sideOpen:
 			d.arena.Drop(&ds.s)
 		case ds.bits&sideClosed == 0:
-			d.items = d.items[:0]
-			d.arena.Finish(&ds.s, f.conn.Extent(tcp.Side(side))+1, stream.Ended, &d.items)
-			d.say(s, side)
-			offset = ds.s.Next() - 1
+			if end := f.conn.Extent(tcp.Side(side)) + 1; !ds.idle() || end > ds.s.Next() {
+				d.items = d.items[:0]
+				d.arena.Finish(&ds.s, end, stream.Ended, &d.items)
+				d.say(s, side)
+				offset = ds.s.Next() - 1
+			}
 		default:
 			d.arena.Drop(&ds.s)
 		}
@@ -457,10 +472,9 @@ func (d *FlowDriver[K, S]) streams(s *slot[K, driven[S]], to *[2]StreamStats) {
 		if d.factory != nil {
 			continue
 		}
-		end := uint64(max(ds.s.Next()-1, 0))
-		to[side] = StreamStats{
-			Delivered: end - ds.gapBytes, Gaps: uint64(ds.gaps), GapBytes: ds.gapBytes, Conflicts: uint64(ds.conflicts),
-		}
+		st := &to[side] // field by field: to copy what was just written stalls
+		st.Delivered = uint64(max(ds.s.Next()-1, 0)) - ds.gapBytes
+		st.Gaps, st.GapBytes, st.Conflicts = uint64(ds.gaps), ds.gapBytes, uint64(ds.conflicts)
 	}
 }
 

@@ -123,6 +123,9 @@ var drvRules = []struct {
 		said: ">gap[0,1)expired >1:b >gap[2,3)expired >3:d"},
 	{name: "a big hole costs one event [G10]", script: "hs >100000:x <A100001 +10ms sweep", ini: "<100000>x", anomalies: "gap ooo_segment"},
 
+	{name: "acknowledged and never seen, at the end", script: "hs >0:ab <A6 finish", ini: "ab<4>", anomalies: "gap",
+		said: ">0:ab >gap[2,6)ended >closed@6:finished <closed@0:finished ended:finished"},
+
 	// What the capture cut off.
 	{name: "bytes cut off are a gap at once", script: "hs >0:abcdef/c2 >6:gh", ini: "ab<4>gh", anomalies: "gap", said: ">0:ab >gap[2,6)cut >6:gh"},
 	{name: "headers only", script: "hs >0:abcdef/c0 >6:gh/c0 <0:xyz/c0", ini: "<8>", res: "<3>", anomalies: "gap"},

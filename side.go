@@ -38,6 +38,9 @@ const (
 	sideCalm                         // see calm
 )
 
+// idle reports whether nothing is held and nobody waits.
+func (ds *drivenSide) idle() bool { return ds.custom == 0 && ds.s.Idle() }
+
 // quiet reports whether an ACK of this side's bytes is nothing to think about.
 func (ds *drivenSide) quiet() bool {
 	return ds.bits&sideStopped != 0 || ds.s.Idle() && ds.bits&(sideHeld|sideProbed) == 0 && ds.acked <= ds.s.Next()
