@@ -4,8 +4,8 @@ import "github.com/flowscope-go/flowscope/internal/invariants"
 
 // Arena holds the early bytes of many streams under one budget. What is here:
 //
-//	held   records, rings and buffers of streams that wait
-//	lent   buffers that were given back while Items may still refer to them
+//	held   records, rings and pages of streams that wait
+//	lent   pages that were given back while Items may still refer to them
 //	idle   memory at rest, for the next who asks: as much as one side may have or a
 //	       half of held, whichever is more, but an eighth of the budget at most;
 //	       when held falls, up to twice that
@@ -21,8 +21,9 @@ type Arena struct {
 	vacant  []uint32 // numbers without a record
 	spare   []*side  // records without a stream
 	rings   pool[extent]
+	lists   pool[page]
 	buffers pool[byte]
-	waiting [][]byte // the lent buffers
+	waiting [][]byte // the lent ones
 	work    merger
 	crowded bool // it was TotalBytes that refused room last, not the side's own limits
 	none    side // what a stream without a record has; never written
@@ -112,6 +113,7 @@ func (a *Arena) affords(delta, fresh int) bool {
 // release lets the memory at rest go.
 func (a *Arena) release() {
 	a.rings.clear()
+	a.lists.clear()
 	a.buffers.clear()
 	a.spare = nil
 	a.idle = 0
@@ -141,6 +143,27 @@ func (a *Arena) giveRing(ring []extent) {
 	}
 }
 
+func (a *Arena) takeList(capacity int) []page {
+	list, rested := a.lists.get(capacity)
+	if rested {
+		a.idle -= int64(listBytes(capacity))
+	}
+	a.held += int64(listBytes(capacity))
+	return list
+}
+
+// giveList takes back d's list of pages, unless it is the record's own.
+func (a *Arena) giveList(d *side) {
+	size := int64(d.listBytes())
+	a.held -= size
+	clear(d.list)
+	if size > 0 && a.idle+size <= a.idleLimit() {
+		a.idle += size
+		a.lists.put(d.list[:cap(d.list)])
+	}
+	d.list, d.used = nil, 0
+}
+
 func (a *Arena) takeBuffer(size int) []byte {
 	buf, rested := a.buffers.get(size)
 	if rested {
@@ -150,10 +173,11 @@ func (a *Arena) takeBuffer(size int) []byte {
 	return buf
 }
 
-// giveBuffer takes back d's buffer: at once, or from Begin on if Items refer to it.
-func (a *Arena) giveBuffer(d *side, buf []byte) {
+// giveBuffer takes back a buffer: at once, or from Begin on if Items of the period
+// in which it was last lent still refer to it.
+func (a *Arena) giveBuffer(buf []byte, lent uint64) {
 	a.held -= int64(len(buf))
-	if len(buf) > 0 && d.lent == a.period {
+	if len(buf) > 0 && lent == a.period {
 		a.lent += int64(len(buf))
 		a.waiting = append(a.waiting, buf)
 		return

@@ -39,11 +39,15 @@ func goodUntilBegin(t *testing.T, arriving string) {
 }
 
 func TestItemsSurviveWhatFollowsInTheSameCall(t *testing.T) {
-	// The side is full: it delivers its first pieces, and its buffer moves in the
-	// same call. What was delivered must still be readable.
-	r := newRig(t, Limits{SideBytes: 2000, SidePieces: 6})
-	for i := range int64(60) {
-		r.insert(letters(3+i*200, 90+i%50, 'a'+byte(i%26)))
+	// The side is full: it delivers its first pieces, and what lay beside them in
+	// their pages moves in the same call. What was delivered must still be readable.
+	r := newRig(t, Limits{SideBytes: 3000, SidePieces: 30})
+	for i := range int64(400) {
+		size := 5 + i%3
+		if i%4 == 0 {
+			size = 90 + i%50
+		}
+		r.insert(letters(3+i*200, size, 'a'+byte(i%26)))
 	}
 	r.finish(-1)
 	require.Positive(t, r.a.Stats().Moves)

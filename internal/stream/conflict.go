@@ -19,7 +19,7 @@ func (a *Arena) compare(d *side, n *arrival, out *[]Item) int64 {
 			a.conflict(n, first, last, out)
 			first, last = 0, 0
 		}
-		x, y := difference(n.bytes[lo-n.pos:hi-n.pos], d.bytes(e)[lo-e.pos:hi-e.pos])
+		x, y := difference(n.bytes[lo-n.pos:hi-n.pos], d.page(e).bytes(e)[lo-e.pos:hi-e.pos])
 		if x < y {
 			if first == last {
 				first = lo + int64(x)

@@ -23,11 +23,12 @@ func (a *Arena) deliverHeld(s *Stream, d *side, k int, out *[]Item) int {
 		if e.pos != s.next {
 			break
 		}
-		a.deliver(s, d, e, d.bytes(e), out)
-		d.live -= int(e.n)
+		p := d.page(e)
+		p.lent = a.period
+		a.deliver(s, d, e, p.bytes(e), out)
+		a.drop(d, e)
 	}
 	if done > 0 {
-		d.lent = a.period
 		d.pop(done)
 	}
 	return done
@@ -47,12 +48,13 @@ func (a *Arena) deliverMerged(s *Stream, d *side, m *merger, n *arrival, out *[]
 			a.deliver(s, d, e, n.bytes[lo:hi:hi], out)
 			continue
 		}
-		d.lent = a.period
-		a.deliver(s, d, e, d.bytes(e), out)
+		p := d.page(e)
+		p.lent = a.period
+		a.deliver(s, d, e, p.bytes(e), out)
 	}
 	if m.met > 0 {
 		for i := range m.met {
-			d.live -= int(d.at(i).n)
+			a.drop(d, d.at(i))
 		}
 		d.pop(m.met)
 	}

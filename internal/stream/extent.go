@@ -11,7 +11,7 @@ type extent struct {
 	n      uint32 // length, never 0
 	before uint32 // how far the segment reached below pos
 	after  uint32 // how far it reached above the end
-	off    uint32 // of the bytes in the side's buffer, or inFrame
+	off    uint32 // the place of the bytes in the side's pages, or inFrame
 }
 
 // extentBytes is the size of an extent. A test holds it.

@@ -5,8 +5,8 @@ package stream
 // is no unlimited. The defaults are this room's own; a Config fills in all three.
 type Limits struct {
 	// SideBytes bounds what one stream may occupy, in bytes of capacity: record,
-	// extents and buffer. Default 256 KiB, at most 256 MiB. While live bytes move
-	// to another buffer the old one counts against TotalBytes only.
+	// extents and pages. Default 256 KiB, at most 256 MiB. While live bytes move
+	// to another page the old ones count against TotalBytes only.
 	SideBytes int
 	// SidePieces bounds the extents of one stream. Default 1,024, at most 1<<20.
 	SidePieces int
@@ -56,7 +56,7 @@ func bounded(n, preset, most int) int {
 	return min(max(n, 0), most)
 }
 
-// reserve is what the budget keeps for a buffer that moves.
+// reserve is what the budget keeps for bytes that move.
 func (l *Limits) reserve() int64 {
 	return min(2*int64(l.SideBytes), l.TotalBytes/4)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -144,7 +145,7 @@ func TestSlackIsBounded(t *testing.T) {
 			a.Insert(&s, Segment{Pos: 1 + int64(i*(size+1)), Bytes: frame}, &out)
 			held, pieces := a.Held(&s)
 			require.Equal(t, i+1, pieces)
-			if fixed := recordBytes + 4*extentBytes + minBuffer; held > fixed {
+			if fixed := recordBytes + 4*extentBytes + minPage; held > fixed {
 				require.LessOrEqual(t, held, fixed+(size+extentBytes)*pieces*8/5, "pieces of %d bytes", size)
 			}
 		}
@@ -289,5 +290,80 @@ func TestEachPolicyBoundsTheSameAttacks(t *testing.T) {
 		for _, p := range []Policy{First, Last, Linux} {
 			t.Run(row.name+"/"+p.String(), func(t *testing.T) { attack(t, 5000, which, p) })
 		}
+	}
+}
+
+// Places in pages count on until they would not fit their 32 bits; then the bytes move and places begin anew.
+func TestPlacesBeginAnewBeforeTheyRunOut(t *testing.T) {
+	r := newRig(t, Limits{})
+	r.insert(letters(3, 60, 'a'))
+	d := r.a.side(r.s)
+	const far = maxPlace - 100
+	d.list[0].at += far
+	d.at(0).off += far
+	r.insert(letters(100, 60, 'b'))
+	require.Zero(t, d.list[0].at)
+	require.Equal(t, uint64(1), r.a.Stats().Moves)
+	r.insert(letters(200, 60, 'c'))
+	r.finish(-1)
+	require.Equal(t, "<3>"+strings.Repeat("a", 60)+"<37>"+strings.Repeat("b", 60)+"<40>"+strings.Repeat("c", 60), r.said)
+}
+
+// However many segments a side holds, and whatever became of those before them, its pages are few, and another is only
+// added while most of the space is live.
+func TestPagesAreFewAndFull(t *testing.T) {
+	rnd := rand.New(rand.NewSource(9))
+	most := 0
+	for round := range 40 {
+		a := NewArena(Limits{SideBytes: 4 << 20, SidePieces: 1 << 20, Policy: []Policy{First, Last}[round%2]})
+		var s Stream
+		var out []Item
+		frame := make([]byte, 9000)
+		far := int64(1) << (8 + rnd.Intn(18))
+		for range 3000 {
+			a.Begin()
+			out = out[:0]
+			before, held := side{}, a.Stats().HeldBytes
+			if d := a.side(&s); d != nil {
+				before = *d
+			}
+			size := min(1+rnd.Intn(1<<rnd.Intn(14)), len(frame))
+			a.Insert(&s, Segment{Pos: s.Next() + 1 + rnd.Int63n(far), Bytes: frame[:size]}, &out)
+			d := a.side(&s)
+			if d == nil {
+				continue
+			}
+			most = max(most, d.n)
+			if len(d.list) > 48 {
+				t.Fatalf("%d pages for %d pieces", len(d.list), d.n)
+			}
+			need := before.live + int(a.Stats().HeldBytes-held)
+			if d.room > before.room && d.room > need*8/5+2*minPage {
+				t.Fatalf("%d bytes of room for %d", d.room, need)
+			}
+			if rnd.Intn(200) == 0 {
+				a.Skip(&s, s.Next()+rnd.Int63n(far), Expired, &out)
+			}
+		}
+	}
+	if most < 1000 {
+		t.Fatalf("never more than %d pieces", most)
+	}
+}
+
+// A side that grows because of one hole holds its bytes where they came to lie.
+func TestNothingMovesWhileASideGrows(t *testing.T) {
+	for _, size := range []int{1, 100, 1460, 9000} {
+		a := NewArena(Limits{SideBytes: 16 << 20, SidePieces: 1 << 20})
+		var s Stream
+		var out []Item
+		frame := make([]byte, size)
+		for i := range 1000 {
+			a.Begin()
+			a.Insert(&s, Segment{Pos: 1 + int64(i*size), Bytes: frame}, &out)
+		}
+		require.Empty(t, out)
+		require.Zero(t, a.Stats().Moves, "pieces of %d bytes", size)
+		require.LessOrEqual(t, len(a.side(&s).list), 48)
 	}
 }

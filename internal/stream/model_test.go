@@ -319,7 +319,15 @@ func checkInvariants(t testing.TB, a *Arena, streams ...*Stream) {
 		must(t, d.cost() <= a.limits.SideBytes, "a side's limit")
 		must(t, d.n <= a.limits.SidePieces, "a side's pieces")
 		end, live := s.next, 0
-		used := make([]bool, len(d.buf))
+		used := make([]bool, d.end())
+		room, lives := 0, make([]uint32, len(d.list))
+		for i := range d.list {
+			room += len(d.list[i].buf)
+			must(t, i == 0 || uint64(d.list[i].at) >= uint64(d.list[i-1].at)+uint64(len(d.list[i-1].buf)), "pages in order")
+			must(t, d.list[i].live > 0, "a page without live bytes is given back")
+		}
+		must(t, room == d.room, "the room of all pages")
+		must(t, d.free() >= 0, "used bytes")
 		for i := range d.n {
 			e := d.at(i)
 			if i == 0 {
@@ -327,7 +335,14 @@ func checkInvariants(t testing.TB, a *Arena, streams ...*Stream) {
 			}
 			must(t, e.pos >= end, "sorted and disjoint")
 			must(t, e.n != 0, "no empty extent")
-			must(t, int(e.off+e.n) <= d.used, "an extent lies in the used part")
+			p := d.page(e)
+			must(t, uint64(e.off+e.n) <= uint64(p.at)+uint64(len(p.buf)), "an extent lies in its page")
+			for k := range d.list {
+				if p == &d.list[k] {
+					lives[k] += e.n
+					must(t, k < len(d.list)-1 || e.off+e.n <= p.at+d.used, "and in the used part")
+				}
+			}
 			for k := e.off; k < e.off+e.n; k++ {
 				if used[k] {
 					t.Fatalf("two extents share byte %d of the buffer", k)
@@ -338,7 +353,9 @@ func checkInvariants(t testing.TB, a *Arena, streams ...*Stream) {
 			live += int(e.n)
 		}
 		must(t, live == d.live, "live bytes")
-		must(t, d.used <= len(d.buf), "used bytes")
+		for i, n := range lives {
+			must(t, n == d.list[i].live, "live bytes of a page")
+		}
 	}
 	must(t, held == a.held, "held is the sum over the sides")
 	must(t, len(a.sides)-len(a.vacant) == open, "records in use")
@@ -346,6 +363,9 @@ func checkInvariants(t testing.TB, a *Arena, streams ...*Stream) {
 	for c := range classes {
 		for _, r := range a.rings.free[c] {
 			idle += int64(len(r)) * extentBytes
+		}
+		for _, l := range a.lists.free[c] {
+			idle += int64(len(l)) * pageBytes
 		}
 		for _, b := range a.buffers.free[c] {
 			idle += int64(len(b))

@@ -3,14 +3,14 @@ package stream
 // side is the record of a stream that waits for something, or remembers.
 type side struct {
 	ranges
-	queue
+	pages
 	tail
 	past
 }
 
 // recordBytes is the size of a record on a 64-bit machine. A
 // test holds it.
-const recordBytes = 144
+const recordBytes = 184
 
 // tail is the hole behind the last extent: bytes cut off by the capture.
 type tail struct {
@@ -20,7 +20,7 @@ type tail struct {
 
 // cost is what the side occupies, apart from what it remembers.
 func (d *side) cost() int {
-	return recordBytes + len(d.ring)*extentBytes + len(d.buf)
+	return recordBytes + len(d.ring)*extentBytes + d.listBytes() + d.room
 }
 
 // last is where the known bytes end that are held or delivered.
@@ -75,7 +75,7 @@ func (a *Arena) open(s *Stream) *side {
 func (a *Arena) close(s *Stream, d *side) {
 	a.held -= int64(recordBytes + len(d.kept))
 	a.giveRing(d.ring)
-	a.giveBuffer(d, d.buf)
+	a.givePages(d)
 	a.rest(d.kept)
 	*d = side{}
 	if a.idle+recordBytes <= a.idleLimit() {
@@ -106,8 +106,8 @@ func (a *Arena) settle(s *Stream, d *side) {
 	if old := len(d.ring); old > 16 && ring < old/4 && a.affords((ring-old)*extentBytes, ring*extentBytes) {
 		a.moveExtents(d, ring)
 	}
-	buf := sizeUp(max(2*d.live, minBuffer))
-	if old := len(d.buf); old > 1024 && buf < old/4 && a.affords(buf-old, buf) {
+	buf := sizeUp(max(2*d.live, minPage))
+	if old := d.room; old > 1024 && buf < old/4 && a.affords(buf-old, buf) {
 		a.moveBytes(d, buf)
 	}
 }

@@ -34,7 +34,7 @@
 // the arriving segment or the extent's owner keeps the overlap. The merged list
 // replaces the extents it overlapped. If it begins at next it is not stored at
 // all but delivered, the frame's own bytes and the held ones alternating; nothing
-// is copied. Otherwise the bytes the segment won are copied into the stream's buffer.
+// is copied. Otherwise the bytes the segment won are copied into the stream's pages.
 //
 // # Who wins
 //
@@ -47,15 +47,17 @@
 // # Memory
 //
 // An Arena holds the early bytes of many streams. A stream that waits for nothing
-// costs nothing here. One that waits has a record (144 bytes), a ring of
-// extents (48 bytes each) and one buffer to which bytes are appended. Delivered
-// bytes leave dead space in it; when it is full, the live bytes move to another
-// buffer, larger, smaller or equal. A quarter of the space is free after a move (an
-// eighth at the limit), so a byte moves a bounded number of times on average
-// whatever the attacker does, and a one-byte piece costs at most 77 bytes.
+// costs nothing here. One that waits has a record (184 bytes), a ring of
+// extents (48 bytes each) and pages to whose last one bytes are appended. Another page
+// is a quarter of all there is, so there are few, and little of them is unused. Nothing
+// moves for it. Delivered bytes leave dead space; a page without live bytes is given
+// back. Only where too much of the rest is dead, or a limit is near, do the live bytes
+// move, all to one page, with a quarter of it free then (an eighth at the limit): so a
+// byte moves a bounded number of times on average whatever the attacker does, and a
+// one-byte piece costs at most 77 bytes.
 //
 //	ring    [ext|ext|ext|   |   ]      sorted by position, 48 bytes each
-//	buffer  [bbbbbb--aaaacc------]     in order of arrival; -- dead, rest free
+//	pages   [bbbbbb--|aaaacc------]    in order of arrival; -- dead, rest free
 //
 // Capacities count, not only payload. If a side would exceed its limits, or all
 // sides together theirs, the asking side gives up its own first hole, again and
