@@ -12,13 +12,22 @@ import (
 func TestTheFloorFindsWhatItWasShown(t *testing.T) {
 	const room = 50
 	fl := NewFloor(room)
-	frame := make([]byte, 64)
-	copy(frame[12:], "\x08\x00\x45")
+	frames := [2][]byte{make([]byte, 64), make([]byte, 64)}
+	copy(frames[0][12:], "\x08\x00\x45")
+	copy(frames[1][12:], "\x86\xdd\x60")
 	counts, order := map[uint32]uint64{}, []uint32{}
 	rng := rand.New(rand.NewPCG(1, 1))
 	for range 100_000 {
 		addr := uint32(rng.IntN(70))
-		binary.BigEndian.PutUint32(frame[26:], addr)
+		frame, src, dst := frames[0], 26, 30
+		if addr%2 == 1 {
+			frame, src, dst = frames[1], 34, 50
+		}
+		if rng.IntN(2) == 0 {
+			src, dst = dst, src
+		}
+		binary.BigEndian.PutUint32(frame[src:], 1<<20|addr)
+		binary.BigEndian.PutUint32(frame[dst:], 7)
 		fl.Take(frame, 1)
 		if counts[addr]++; counts[addr] == 1 {
 			if order = append(order, addr); len(order) > room {
@@ -28,10 +37,7 @@ func TestTheFloorFindsWhatItWasShown(t *testing.T) {
 		}
 	}
 	for _, s := range fl.slots {
-		addr := uint32(s.key[1])
-		if other := uint32(s.key[3]); other != 0 {
-			addr = other
-		}
+		addr := uint32(max(s.key[1], s.key[3])) & 0xff
 		if counts[addr] != s.packets {
 			t.Errorf("flow %d: %d packets, want %d", addr, s.packets, counts[addr])
 		}

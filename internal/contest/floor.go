@@ -7,8 +7,8 @@ import (
 )
 
 // Floor does what no tracker can do without: it reads the header fields, hashes them, finds a slot and touches it.
-// Nothing else, except that it forgets the oldest flow to make room for a new one. It reads IPv4 over Ethernet without
-// IP options; other frames cost it nothing.
+// Nothing else, except that it forgets the oldest flow to make room for a new one. It reads IPv4 without options and
+// IPv6 without extension headers over Ethernet; other frames cost it nothing.
 type Floor struct {
 	index []uint64 // tag<<32 | slot+1
 	slots []floorSlot
@@ -34,15 +34,25 @@ func NewFloor(flows int) *Floor {
 
 // Take takes the next packet.
 func (fl *Floor) Take(f []byte, stamp int64) {
-	if len(f) < 42 || f[12] != 8 || f[13] != 0 || f[14] != 0x45 {
+	var key [5]uint64
+	var ports uint32
+	switch {
+	case len(f) >= 42 && f[12] == 8 && f[13] == 0 && f[14] == 0x45:
+		key[1] = 0xffff<<32 | uint64(binary.BigEndian.Uint32(f[26:]))
+		key[3] = 0xffff<<32 | uint64(binary.BigEndian.Uint32(f[30:]))
+		ports, key[4] = binary.BigEndian.Uint32(f[34:]), uint64(f[23])
+	case len(f) >= 62 && f[12] == 0x86 && f[13] == 0xdd:
+		key[0], key[1] = binary.BigEndian.Uint64(f[22:]), binary.BigEndian.Uint64(f[30:])
+		key[2], key[3] = binary.BigEndian.Uint64(f[38:]), binary.BigEndian.Uint64(f[46:])
+		ports, key[4] = binary.BigEndian.Uint32(f[54:]), uint64(f[20])
+	default:
 		return
 	}
-	src, dst := uint64(binary.BigEndian.Uint32(f[26:])), uint64(binary.BigEndian.Uint32(f[30:]))
-	sport, dport := uint64(binary.BigEndian.Uint16(f[34:])), uint64(binary.BigEndian.Uint16(f[36:]))
-	if src > dst {
-		src, dst, sport, dport = dst, src, dport, sport
+	if key[0] > key[2] || key[0] == key[2] && key[1] > key[3] {
+		key[0], key[1], key[2], key[3] = key[2], key[3], key[0], key[1]
+		ports = ports<<16 | ports>>16
 	}
-	key := [5]uint64{0, 0xffff<<32 | src, 0, 0xffff<<32 | dst, sport<<48 | dport<<32 | uint64(f[23])}
+	key[4] |= uint64(ports) << 32
 	var b [40]byte
 	for i, w := range key {
 		binary.LittleEndian.PutUint64(b[8*i:], w)
