@@ -137,8 +137,13 @@ func BenchmarkTrack(b *testing.B) {
 				if testing.Short() && flows > 1000 {
 					b.Skip("memory")
 				}
+				lines := 2 // of a slot, which a packet touches
+				if l4 == L4TCP {
+					lines = 3
+				}
 				contenders := []contest.Contender[PacketView]{
 					flooring(flows),
+					wide(flows, lines),
 					tracking(b, "track", Config{MaxFlows: flows, Events: Events(EventEnded)}),
 					driving(b, "driver", Config{MaxFlows: flows, Events: Events(EventEnded)}),
 					driving(b, "data", Config{MaxFlows: flows, Events: Events(EventData, EventEnded)}),
@@ -189,6 +194,16 @@ func BenchmarkSYNFlood(b *testing.B) {
 func flooring(flows int) contest.Contender[PacketView] {
 	fl := contest.NewFloor(flows)
 	return contest.Contender[PacketView]{Name: "floor", Take: func(views []PacketView) {
+		for i := range views {
+			fl.Take(views[i].Frame, int64(views[i].Timestamp))
+		}
+	}}
+}
+
+// wide is the wide floor. (One function for both would call them through an interface.)
+func wide(flows, lines int) contest.Contender[PacketView] {
+	fl := contest.NewWideFloor(flows, lines)
+	return contest.Contender[PacketView]{Name: "wide", Take: func(views []PacketView) {
 		for i := range views {
 			fl.Take(views[i].Frame, int64(views[i].Timestamp))
 		}

@@ -71,10 +71,10 @@ func (r *report) Capture() string {
 // Track is the table of established flows that are visited at random.
 func (r *report) Track() string {
 	t := table{}
-	t.row("flows", "protocol", "floor ns", "tracker", "driver", "data", "events")
+	t.row("flows", "protocol", "floor ns", "wide floor", "tracker", "driver", "data", "events")
 	for _, m := range r.results["track"] {
 		t.row(grouped(m.parameter("flows")), m.parameter("l4"), whole(&m, "floor-ns/pkt"),
-			over(&m, "track"), over(&m, "driver"), over(&m, "data"), over(&m, "events"))
+			over(&m, "wide"), over(&m, "track"), over(&m, "driver"), over(&m, "data"), over(&m, "events"))
 	}
 	return t.String()
 }

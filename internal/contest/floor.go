@@ -9,31 +9,44 @@ import (
 // Floor does what no tracker can do without: it reads the header fields, hashes them, finds a slot and touches it.
 // Nothing else, except that it forgets the oldest flow to make room for a new one. It reads IPv4 without options and
 // IPv6 without extension headers over Ethernet; other frames cost it nothing.
-type Floor struct {
+type Floor = floor[[0]uint64]
+
+// WideFloor is a Floor with slots of 256 bytes, as large as a flow's. Beside the line of the cache with the key it
+// touches the next ones, as many as it is told: what the same costs that has as much to remember.
+type WideFloor = floor[[24]uint64]
+
+type floor[R [0]uint64 | [24]uint64] struct {
 	index []uint64 // tag<<32 | slot+1
-	slots []floorSlot
+	slots []floorSlot[R]
 	next  int // to be used for a new flow
 	flows int
+	lines int
 }
 
-type floorSlot struct {
+type floorSlot[R [0]uint64 | [24]uint64] struct {
 	key     [5]uint64
 	packets uint64
 	last    int64
+	rest    R
 	hash    uint64
 }
 
 // NewFloor makes a floor with room for that many flows.
-func NewFloor(flows int) *Floor {
+func NewFloor(flows int) *Floor { return newFloor[[0]uint64](flows, 1) }
+
+// NewWideFloor makes a wide one, which touches that many lines, 1 to 4, of a slot.
+func NewWideFloor(flows, lines int) *WideFloor { return newFloor[[24]uint64](flows, lines) }
+
+func newFloor[R [0]uint64 | [24]uint64](flows, lines int) *floor[R] {
 	n := 8
 	for n < 2*flows {
 		n *= 2
 	}
-	return &Floor{index: make([]uint64, n), slots: make([]floorSlot, 0, flows), flows: flows}
+	return &floor[R]{index: make([]uint64, n), slots: make([]floorSlot[R], 0, flows), flows: flows, lines: lines}
 }
 
 // Take takes the next packet.
-func (fl *Floor) Take(f []byte, stamp int64) {
+func (fl *floor[R]) Take(f []byte, stamp int64) {
 	var key [5]uint64
 	var ports uint32
 	switch {
@@ -69,22 +82,25 @@ func (fl *Floor) Take(f []byte, stamp int64) {
 			if s := &fl.slots[uint32(w)-1]; s.key == key {
 				s.packets++
 				s.last = stamp
+				for line := 1; line < fl.lines; line++ {
+					s.rest[8*line-7]++
+				}
 				return
 			}
 		}
 	}
 }
 
-func (fl *Floor) insert(h uint64, key *[5]uint64, stamp int64) {
+func (fl *floor[R]) insert(h uint64, key *[5]uint64, stamp int64) {
 	if fl.next == fl.flows {
 		fl.next = 0
 	}
 	if fl.next == len(fl.slots) {
-		fl.slots = append(fl.slots, floorSlot{})
+		fl.slots = append(fl.slots, floorSlot[R]{})
 	} else {
 		fl.forget(uint64(fl.next+1), fl.slots[fl.next].hash)
 	}
-	fl.slots[fl.next] = floorSlot{key: *key, packets: 1, last: stamp, hash: h}
+	fl.slots[fl.next] = floorSlot[R]{key: *key, packets: 1, last: stamp, hash: h}
 	fl.next++
 	mask := uint64(len(fl.index) - 1)
 	i := h >> 32
@@ -96,7 +112,7 @@ func (fl *Floor) insert(h uint64, key *[5]uint64, stamp int64) {
 
 // forget takes a slot out of the index, and closes the gap: what stands behind it in one run and may stand in it
 // moves there.
-func (fl *Floor) forget(slot, h uint64) {
+func (fl *floor[R]) forget(slot, h uint64) {
 	mask := uint64(len(fl.index) - 1)
 	gap := h >> 32 & mask
 	for fl.index[gap]&0xffffffff != slot {
