@@ -357,7 +357,7 @@ func (t *FlowTracker[K, S]) evict() {
 
 // victim is who will probably be evicted next.
 type victim struct {
-	queue uint8 // that the last one came from, 0 if it was not the last packet that evicted one
+	queue uint8 // that the last one came from, 0 once foresee has been there
 	flow  FlowID
 	hash  uint64
 	sum   uint64 // of what was touched, so that the compiler does not leave it out

@@ -366,4 +366,55 @@ func TestNothingMovesWhileASideGrows(t *testing.T) {
 		require.Zero(t, a.Stats().Moves, "pieces of %d bytes", size)
 		require.LessOrEqual(t, len(a.side(&s).list), 48)
 	}
+	// Where each next segment is too long for what the page before it has left, that is dead space, and bytes move for
+	// it, but not often; and a page is a quarter of those before it all the same.
+	a := NewArena(Limits{SideBytes: 4 << 20})
+	var s Stream
+	var out []Item
+	frame, pos := make([]byte, 4<<20), int64(1)
+	for size := 100_000; size < 300_000; size = a.side(&s).room/8 + 1 {
+		a.Insert(&s, Segment{Pos: pos, Bytes: frame[:size]}, &out)
+		pos += int64(size)
+		if d := a.side(&s); len(d.list) > 1 {
+			last := d.room - len(d.newest().buf)
+			require.GreaterOrEqual(t, len(d.newest().buf), last/4)
+		}
+	}
+	require.Empty(t, out)
+	require.LessOrEqual(t, a.Stats().MovedBytes, a.Stats().HeldBytes)
+}
+
+// A side that holds much gets a byte behind the first hole, and then the hole is filled, again and again: no page is
+// taken for that, even if there is none at rest.
+func TestAByteThatComesAndGoesTakesNoPage(t *testing.T) {
+	a := NewArena(Limits{})
+	var out []Item
+	others := make([]Stream, 2000) // whose memory is what rests
+	for i := range others {
+		a.Begin()
+		a.Insert(&others[i], Segment{Pos: 10, Bytes: make([]byte, 1000+i%500)}, &out)
+		out = out[:0]
+	}
+	for i := range others {
+		a.Begin()
+		a.Drop(&others[i])
+	}
+	var s Stream
+	frame := make([]byte, 1400)
+	for held := 0; held < 150<<10; held += len(frame) {
+		a.Begin()
+		a.Insert(&s, Segment{Pos: 1<<40 + int64(held), Bytes: frame}, &out)
+	}
+	pair := func(n int) {
+		for _, seg := range []Segment{{Pos: s.Next() + 1, Bytes: frame[:n]}, {Pos: s.Next(), Bytes: frame[:1]}} {
+			a.Begin()
+			out = out[:0]
+			a.Insert(&s, seg, &out)
+		}
+	}
+	for range 400 {
+		pair(len(frame)) // until nothing is free
+	}
+	require.Zero(t, testing.AllocsPerRun(1000, func() { pair(1) }))
+	require.Greater(t, a.side(&s).live, 100<<10)
 }

@@ -7,9 +7,10 @@ package stream
 //	       at 0         at 12     at 24 ^ used       live = 19
 //
 // -- was delivered or overwritten. Bytes go to the last page. When that is full
-// another is added, a quarter of all there is, so that nothing moves; and one whose
-// bytes have all died is given back at once. The bytes move, all into one new page,
-// only if too much of the space is dead or a limit leaves no other way.
+// another is added, at least a quarter of all there is, so that nothing moves; and one
+// whose bytes have all died is given back at once, but for the last, which is used
+// again. The bytes move, all into one new page, only if too much of the space is dead
+// or a limit leaves no other way.
 type pages struct {
 	list []page
 	used uint32 // of the last page
@@ -30,6 +31,14 @@ const (
 	pageBytes = 40      // the size of an entry of the list. A test holds it.
 	maxPlace  = 1 << 31 // places stay below; then the bytes move
 )
+
+// newest is the last page, or nil.
+func (q *pages) newest() *page {
+	if n := len(q.list); n > 0 {
+		return &q.list[n-1]
+	}
+	return nil
+}
 
 // free is what the last page can still take.
 func (q *pages) free() int {
@@ -57,8 +66,8 @@ func (q *pages) longer() int {
 	return max(cap(q.list), 1)
 }
 
-// page is where a held extent lies. There are few pages: each was at least a quarter
-// of those before it.
+// page is where a held extent lies. There are few pages: unless a limit was near, each
+// was at least a quarter of those before it.
 func (q *pages) page(e *extent) *page {
 	i := 0
 	for e.off-q.list[i].at >= uint32(len(q.list[i].buf)) {
@@ -81,7 +90,8 @@ type plan struct {
 }
 
 // plan finds how the side could take more bytes and have so many pieces, and reports
-// whether that is within the side's limits.
+// whether that is within the side's limits. If the last page is dead and no Item refers
+// to it, it begins anew.
 func (a *Arena) plan(d *side, pieces, more int) (p plan, ok bool) {
 	if pieces > a.limits.SidePieces || more > a.limits.SideBytes {
 		return p, false
@@ -91,13 +101,16 @@ func (a *Arena) plan(d *side, pieces, more int) (p plan, ok bool) {
 		p.ring = sizeUp(pieces + pieces/4)
 	}
 	rest := a.limits.SideBytes - recordBytes - p.ring*extentBytes
+	if last := d.newest(); last != nil && last.live == 0 && last.lent != a.period {
+		d.used = 0
+	}
 	if more <= d.free() {
 		return p, d.room+d.listBytes() <= rest
 	}
 	need := d.live + more
 	left := rest - d.room - listBytes(d.longer())
-	// As many of this kind as are a quarter of what there is.
-	p.page = sizeUp(max(more*max(1, d.room/4/more), minPage))
+	// As many of this kind as make a quarter of what there is.
+	p.page = sizeUp(max(more*max(1, (d.room/4+more-1)/more), minPage))
 	if p.page > left {
 		p.page = sizeDown(max(left, 0)) // whatever is left will do
 	}
@@ -200,23 +213,26 @@ func (a *Arena) store(d *side, m *merger, n *arrival) {
 	a.stats.HeldBytes += uint64(m.bytes)
 }
 
-// drop says that the bytes of a held extent are dead.
+// drop says that the bytes of a held extent are dead. The last page stays as long as
+// there are others: who fills one hole after the other with a byte each would else take
+// and give back a large page for every byte.
 func (a *Arena) drop(d *side, e *extent) {
 	p := d.page(e)
+	p.live -= e.n
 	d.live -= int(e.n)
-	if p.live -= e.n; p.live > 0 {
-		return
+	switch {
+	case d.live == 0:
+		a.givePages(d)
+	case p.live == 0 && p != d.newest():
+		a.givePage(d, p)
 	}
+}
+
+// givePage gives back one page of several.
+func (a *Arena) givePage(d *side, p *page) {
 	a.giveBuffer(p.buf, p.lent)
 	d.room -= len(p.buf)
 	n := len(d.list) - 1
-	if n == 0 {
-		a.giveList(d)
-		return
-	}
-	if p == &d.list[n] {
-		d.used = uint32(len(d.list[n-1].buf)) // how much of it was used is forgotten
-	}
 	for i, at := 0, p.at; i < n; i++ {
 		if d.list[i].at >= at {
 			d.list[i] = d.list[i+1]
@@ -226,8 +242,11 @@ func (a *Arena) drop(d *side, e *extent) {
 	d.list = d.list[:n]
 }
 
-// addPage adds an empty page.
+// addPage adds an empty page, in the place of the last one if that is dead.
 func (a *Arena) addPage(d *side, size int) {
+	if last := d.newest(); last != nil && last.live == 0 {
+		a.givePage(d, last)
+	}
 	if n := d.longer(); n > cap(d.list) {
 		a.moveList(d, n)
 	}

@@ -49,9 +49,9 @@
 // An Arena holds the early bytes of many streams. A stream that waits for nothing
 // costs nothing here. One that waits has a record (184 bytes), a ring of
 // extents (48 bytes each) and pages to whose last one bytes are appended. Another page
-// is a quarter of all there is, so there are few, and little of them is unused. Nothing
-// moves for it. Delivered bytes leave dead space; a page without live bytes is given
-// back. Only where too much of the rest is dead, or a limit is near, do the live bytes
+// is at least a quarter of all there is, so there are few, and little of them is unused.
+// Nothing moves for it. Delivered bytes leave dead space; a page without live bytes is
+// given back. Only where too much of the rest is dead, or a limit is near, do the live bytes
 // move, all to one page, with a quarter of it free then (an eighth at the limit): so a
 // byte moves a bounded number of times on average whatever the attacker does, and a
 // one-byte piece costs at most 77 bytes.
