@@ -4,7 +4,7 @@ package stream
 // What an extent calls its place counts through all of them:
 //
 //	list  [bbbbbb--aaaa|cccccc...|-ddd-----]
-//	       at 0         at 12     at 24 ^ used       live = 19
+//	       at 0         at 12     at 21 ^ used       live = 19
 //
 // -- was delivered or overwritten. Bytes go to the last page. When that is full
 // another is added, at least a quarter of all there is, so that nothing moves; and one
