@@ -82,34 +82,47 @@ func (k *FiveTupleKey) set(p *decode.Packet, how FiveTuple) Orientation {
 	if how.VLAN && p.VLANs > 0 {
 		meta |= keyVLAN | uint64(p.VLAN&0xfff)
 	}
-	// All ones if the ends must change places. Nobody can foretell who sends the
-	// next packet, so there is no branch.
-	swap := -after(p.SrcHi, p.SrcLo, p.SrcPort, p.DstHi, p.DstLo, p.DstPort)
-	if how.Directional {
+	return k.setEnds(p.SrcHi, p.SrcLo, p.SrcPort, p.DstHi, p.DstLo, p.DstPort, meta, how.Directional)
+}
+
+// setEnds puts the ends into their order. Nobody can foretell who sends the next
+// packet, so there is no branch.
+func (k *FiveTupleKey) setEnds(srcHi, srcLo uint64, srcPort uint16, dstHi, dstLo uint64, dstPort uint16, meta uint64,
+	directional bool) Orientation {
+	swap := -after(srcHi, srcLo, srcPort, dstHi, dstLo, dstPort) // all ones if they must change places
+	if directional {
 		swap = 0
 	}
-	hi, lo, port := (p.SrcHi^p.DstHi)&swap, (p.SrcLo^p.DstLo)&swap, uint64(p.SrcPort^p.DstPort)&swap
-	k.aHi, k.aLo, k.bHi, k.bLo = p.SrcHi^hi, p.SrcLo^lo, p.DstHi^hi, p.DstLo^lo
-	k.meta = meta | (uint64(p.SrcPort)^port)<<48 | (uint64(p.DstPort)^port)<<32
+	hi, lo, port := (srcHi^dstHi)&swap, (srcLo^dstLo)&swap, uint64(srcPort^dstPort)&swap
+	k.aHi, k.aLo, k.bHi, k.bLo = srcHi^hi, srcLo^lo, dstHi^hi, dstLo^lo
+	k.meta = meta | (uint64(srcPort)^port)<<48 | (uint64(dstPort)^port)<<32
 	return Orientation(swap & 1)
 }
 
 // setPlain is set for a plain frame.
-func (k *FiveTupleKey) setPlain(src, dst uint64, proto L4Proto, how FiveTuple) Orientation {
+func (k *FiveTupleKey) setPlain(frame []byte, h decode.Plain, directional bool) Orientation {
+	if h.IPv6() {
+		f := (*decode.PlainIPv6)(frame)
+		srcHi, srcLo, srcPort := f.Src()
+		dstHi, dstLo, dstPort := f.Dst()
+		return k.setEnds(srcHi, srcLo, srcPort, dstHi, dstLo, dstPort, keyIPv6|uint64(h.Proto)<<24, directional)
+	}
+	f := (*decode.PlainIPv4)(frame)
+	src, dst := f.Src(), f.Dst()
 	swap := uint64(int64(dst-src) >> 63) // of 48 bits each, so a borrow shows at the top
-	if how.Directional {
+	if directional {
 		swap = 0
 	}
 	change := (src ^ dst) & swap
 	src, dst = src^change, dst^change
 	k.aHi, k.aLo, k.bHi, k.bLo = 0, decode.Mapped|src>>16, 0, decode.Mapped|dst>>16
-	k.meta = src<<48 | dst<<48>>16 | uint64(proto)<<24
+	k.meta = src<<48 | dst<<48>>16 | uint64(h.Proto)<<24
 	return Orientation(swap & 1)
 }
 
 // after is 1 if a comes after b in the order of ends, else 0: what is borrowed when
-// the one is subtracted from the other. It is the only rule of that order; setPlain
-// has it for ends that fit into a word.
+// the one is subtracted from the other. It is the only rule of that order;
+// setPlain has it for ends that fit into a word.
 func after(aHi, aLo uint64, aPort uint16, bHi, bLo uint64, bPort uint16) uint64 {
 	_, borrow := bits.Sub64(uint64(bPort), uint64(aPort), 0)
 	_, borrow = bits.Sub64(bLo, aLo, borrow)
@@ -268,26 +281,25 @@ func (f FiveTuple) plain(v *PacketView, w *via, x *Extracted[FiveTupleKey]) bool
 	if v.LinkType > LinkTypeEthernet {
 		return false
 	}
-	h, from, to := decode.AsPlain(v.Frame)
-	if h == nil {
+	h, ok := decode.AsPlain(v.Frame)
+	if !ok {
 		return false
 	}
-	src, dst := h.Src(), h.Dst()
-	x.L4 = L4Proto(h.Proto())
-	if w != nil && w.peel != nil && x.L4 == L4UDP && w.peel.MayPlain(uint16(src), uint16(dst)) {
+	x.L4 = L4Proto(h.Proto)
+	if w != nil && w.peel != nil && x.L4 == L4UDP && w.peel.MayPlain(h.Ports(v.Frame)) {
 		return false
 	}
-	x.Orientation = x.Key.setPlain(src, dst, x.L4, f)
-	x.Payload, x.Missing = v.Frame[from:to:to], 0
+	x.Orientation = x.Key.setPlain(v.Frame, h, f.Directional)
+	x.Payload, x.Missing = v.Frame[h.From:h.To:h.To], 0
 	x.Refused, x.notes, x.status = 0, 0, decode.OK
 	x.packet.Tunnel, x.packet.TunnelID = decode.NoTunnel, 0
 	if x.HasTCP = x.L4 == L4TCP; x.HasTCP {
-		h := (*decode.PlainTCP)(v.Frame)
-		x.TCP.Seq, x.TCP.Ack = h.Seq(), h.Ack()
-		x.TCP.Window, x.TCP.Urgent = h.Window(), h.Urgent()
-		x.TCP.Flags = TCPFlags(h.Flags())
+		g := (*decode.PlainTCP)(v.Frame[h.Transport:])
+		x.TCP.Seq, x.TCP.Ack = g.Seq(), g.Ack()
+		x.TCP.Window, x.TCP.Urgent = g.Window(), g.Urgent()
+		x.TCP.Flags = TCPFlags(g.Flags())
 		if x.TCP.Flags&FlagSYN != 0 {
-			x.TCP.WindowScale, x.TCP.HasWindowScale = decode.WindowScale(v.Frame[len(h):from])
+			x.TCP.WindowScale, x.TCP.HasWindowScale = decode.WindowScale(v.Frame[h.Transport+len(g) : h.From])
 		} else {
 			x.TCP.WindowScale, x.TCP.HasWindowScale = 0, false
 		}

@@ -51,11 +51,10 @@ func NewSharderWith(n int, o EncapOptions) *Sharder {
 // Shard gives the worker of a packet, from 0 on.
 func (s *Sharder) Shard(v PacketView) int {
 	if v.LinkType <= LinkTypeEthernet {
-		if f, _, _ := decode.AsPlain(v.Frame); f != nil {
-			src, dst := f.Src(), f.Dst()
-			if L4Proto(f.Proto()) == L4TCP || !s.peeler.MayPlain(uint16(src), uint16(dst)) {
-				return s.worker(hashPair(0, decode.Mapped|src>>16, 0, decode.Mapped|dst>>16))
-			}
+		if h, ok := decode.AsPlain(v.Frame); ok && (L4Proto(h.Proto) == L4TCP || !s.peeler.MayPlain(h.Ports(v.Frame))) {
+			var k FiveTupleKey
+			k.setPlain(v.Frame, h, false)
+			return s.worker(hashPair(k.aHi, k.aLo, k.bHi, k.bLo))
 		}
 	}
 	var p decode.Packet

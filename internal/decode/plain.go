@@ -2,69 +2,112 @@ package decode
 
 import "encoding/binary"
 
-// Plain is the beginning of a frame whose headers all stand at fixed places, as those of nearly all frames do:
+// Plain says where the parts of a plain frame stand: one whose headers all stand at fixed places, as those of nearly
+// all frames do.
 //
 //	0          14                 34    42      54
 //	| Ethernet | IPv4, 20 bytes   | UDP | payload                    | padding
 //	| Ethernet | IPv4, 20 bytes   | TCP         | options | payload  | padding
+//	0          14                            54    62      74
+//	| Ethernet | IPv6, 40 bytes              | UDP | payload                    | padding
+//	| Ethernet | IPv6, 40 bytes              | TCP         | options | payload  | padding
 //
 // Its datagram is whole, in one fragment and in this frame. For such a frame what DecodeWith says with a Peeler that
 // leaves it alone can be had without a Packet, that is, without writing and clearing one: half the time.
-type Plain [34 + udpHeader]byte
-
-// PlainTCP is a Plain of TCP, with its whole header.
-type PlainTCP [34 + tcpHeader]byte
-
-// AsPlain recognises a plain frame, or gives nil, and where its payload begins and ends.
-func AsPlain(frame []byte) (f *Plain, from, to int) {
-	if len(frame) < len(f) {
-		return nil, 0, 0
-	}
-	f = (*Plain)(frame)
-	if binary.BigEndian.Uint16(f[12:]) != typeIPv4 || !plainIPv4(binary.BigEndian.Uint64(f[14:])) {
-		return nil, 0, 0
-	}
-	to = ethernetHeader + int(binary.BigEndian.Uint16(f[16:]))
-	if to > len(frame) {
-		return nil, 0, 0
-	}
-	switch f.Proto() {
-	case protoTCP:
-		if to < len(PlainTCP{}) {
-			return nil, 0, 0
-		}
-		size := int(frame[46]>>4) * 4
-		if from = 34 + size; size < tcpHeader || from > to {
-			return nil, 0, 0
-		}
-	case protoUDP:
-		end := 34 + int(binary.BigEndian.Uint16(f[38:]))
-		if from = len(f); end < from || end > to {
-			return nil, 0, 0
-		}
-		to = end
-	default:
-		return nil, 0, 0
-	}
-	return f, from, to
+type Plain struct {
+	Transport int // where the transport header begins
+	From, To  int // where the payload begins and ends
+	Proto     uint8
 }
 
-// Proto is 6 or 17.
-func (f *Plain) Proto() uint8 { return f[23] }
+// The beginnings of plain frames, and a TCP header.
+type (
+	PlainIPv4 [transport4 + udpHeader]byte
+	PlainIPv6 [transport6 + udpHeader]byte
+	PlainTCP  [tcpHeader]byte
+)
+
+const (
+	transport4 = ethernetHeader + ipv4Header
+	transport6 = ethernetHeader + ipv6Header
+)
+
+// AsPlain recognises a plain frame.
+func AsPlain(frame []byte) (f Plain, ok bool) {
+	if len(frame) < len(PlainIPv4{}) {
+		return Plain{}, false
+	}
+	switch h := (*PlainIPv4)(frame); binary.BigEndian.Uint16(h[12:]) {
+	case typeIPv4:
+		if !plainIPv4(binary.BigEndian.Uint64(h[14:])) {
+			return Plain{}, false
+		}
+		f.Transport, f.Proto = transport4, h[23]
+		f.To = ethernetHeader + int(binary.BigEndian.Uint16(h[16:]))
+	case typeIPv6:
+		if h[14]>>4 != 6 {
+			return Plain{}, false
+		}
+		f.Transport, f.Proto = transport6, h[20]
+		f.To = transport6 + int(binary.BigEndian.Uint16(h[18:]))
+	default:
+		return Plain{}, false
+	}
+	if f.To > len(frame) {
+		return Plain{}, false
+	}
+	switch f.Proto {
+	case protoTCP:
+		if f.To < f.Transport+tcpHeader {
+			return Plain{}, false
+		}
+		size := int(frame[f.Transport+12]>>4) * 4
+		f.From = f.Transport + size
+		return f, size >= tcpHeader && f.From <= f.To
+	case protoUDP:
+		if f.From = f.Transport + udpHeader; f.From > f.To {
+			return Plain{}, false
+		}
+		end := f.Transport + int(binary.BigEndian.Uint16(frame[f.Transport+4:]))
+		ok = f.From <= end && end <= f.To
+		f.To = end
+		return f, ok
+	}
+	return Plain{}, false
+}
+
+// IPv6 reports whether the frame may be read as a PlainIPv6; if not, it may as a PlainIPv4.
+func (f Plain) IPv6() bool { return f.Transport == transport6 }
+
+// Ports are the source port and the destination port of the frame.
+func (f Plain) Ports(frame []byte) (src, dst uint16) {
+	h := (*[4]byte)(frame[f.Transport:])
+	return binary.BigEndian.Uint16(h[:]), binary.BigEndian.Uint16(h[2:])
+}
 
 // Src is the source address, and below it, in 16 bits, the port.
-func (f *Plain) Src() uint64 {
+func (f *PlainIPv4) Src() uint64 {
 	return uint64(binary.BigEndian.Uint32(f[26:]))<<16 | uint64(binary.BigEndian.Uint16(f[34:]))
 }
 
 // Dst is the destination, in the same form.
-func (f *Plain) Dst() uint64 {
+func (f *PlainIPv4) Dst() uint64 {
 	return uint64(binary.BigEndian.Uint32(f[30:]))<<16 | uint64(binary.BigEndian.Uint16(f[36:]))
 }
 
+// Src is the source address and port.
+func (f *PlainIPv6) Src() (hi, lo uint64, port uint16) {
+	return binary.BigEndian.Uint64(f[22:]), binary.BigEndian.Uint64(f[30:]), binary.BigEndian.Uint16(f[54:])
+}
+
+// Dst is the destination.
+func (f *PlainIPv6) Dst() (hi, lo uint64, port uint16) {
+	return binary.BigEndian.Uint64(f[38:]), binary.BigEndian.Uint64(f[46:]), binary.BigEndian.Uint16(f[56:])
+}
+
 // Seq is the sequence number; Ack and the others are as in Packet. The options are between the header and the payload.
-func (f *PlainTCP) Seq() uint32    { return binary.BigEndian.Uint32(f[38:]) }
-func (f *PlainTCP) Ack() uint32    { return binary.BigEndian.Uint32(f[42:]) }
-func (f *PlainTCP) Flags() uint8   { return f[47] }
-func (f *PlainTCP) Window() uint16 { return binary.BigEndian.Uint16(f[48:]) }
-func (f *PlainTCP) Urgent() uint16 { return binary.BigEndian.Uint16(f[52:]) }
+func (h *PlainTCP) Seq() uint32    { return binary.BigEndian.Uint32(h[4:]) }
+func (h *PlainTCP) Ack() uint32    { return binary.BigEndian.Uint32(h[8:]) }
+func (h *PlainTCP) Flags() uint8   { return h[13] }
+func (h *PlainTCP) Window() uint16 { return binary.BigEndian.Uint16(h[14:]) }
+func (h *PlainTCP) Urgent() uint16 { return binary.BigEndian.Uint16(h[18:]) }

@@ -13,19 +13,35 @@ import (
 // checkPlain holds AsPlain to what DecodeWith said of the frame: it says the same, or nothing.
 func checkPlain(t testing.TB, frame []byte, w *Peeler, p *Packet, status Status) {
 	t.Helper()
-	f, from, to := AsPlain(frame)
-	if f == nil || w != nil && f.Proto() == protoUDP && w.MayPlain(uint16(f.Src()), uint16(f.Dst())) {
+	f, ok := AsPlain(frame)
+	if !ok || w != nil && f.Proto == protoUDP && w.MayPlain(f.Ports(frame)) {
 		return
 	}
 	got := Packet{
-		SrcLo: Mapped | f.Src()>>16, DstLo: Mapped | f.Dst()>>16, SrcPort: uint16(f.Src()), DstPort: uint16(f.Dst()),
-		Family: 4, Proto: f.Proto(), Payload: frame[from:to:to], fromTransport: uint32(len(frame) - 34),
+		Family: 4, Proto: f.Proto, Payload: frame[f.From:f.To:f.To], fromTransport: uint32(len(frame) - f.Transport),
+	}
+	got.SrcPort, got.DstPort = f.Ports(frame)
+	if f.IPv6() {
+		var src, dst uint16
+		h := (*PlainIPv6)(frame)
+		got.Family, got.FlowLabel = 6, p.FlowLabel // not read
+		got.SrcHi, got.SrcLo, src = h.Src()
+		got.DstHi, got.DstLo, dst = h.Dst()
+		if src != got.SrcPort || dst != got.DstPort {
+			t.Fatalf("ports %d %d, %d %d\nframe %x", src, dst, got.SrcPort, got.DstPort, frame)
+		}
+	} else {
+		h := (*PlainIPv4)(frame)
+		got.SrcLo, got.DstLo = Mapped|h.Src()>>16, Mapped|h.Dst()>>16
+		if uint16(h.Src()) != got.SrcPort || uint16(h.Dst()) != got.DstPort {
+			t.Fatalf("ports %d %d, %d %d\nframe %x", uint16(h.Src()), uint16(h.Dst()), got.SrcPort, got.DstPort, frame)
+		}
 	}
 	if got.Proto == protoTCP {
-		h := (*PlainTCP)(frame)
+		h := (*PlainTCP)(frame[f.Transport:])
 		got.Seq, got.Ack, got.Flags, got.Window, got.Urgent = h.Seq(), h.Ack(), h.Flags(), h.Window(), h.Urgent()
 		if got.Flags&SYN != 0 {
-			got.WindowScale, got.HasWindowScale = WindowScale(frame[len(h):from])
+			got.WindowScale, got.HasWindowScale = WindowScale(frame[f.Transport+len(h) : f.From])
 		}
 	}
 	if status != OK || !samePacket(got, *p) {
@@ -39,6 +55,9 @@ func TestPlainFramesAreKnown(t *testing.T) {
 	stamped := frames.TCP{Src: "10.0.0.1:1234", Dst: "10.0.0.2:80", Flags: "FA", Options: []layers.TCPOption{frames.Timestamps(1, 2)}}.Ethernet()
 	opening := frames.TCP{Src: "10.0.0.1:1234", Dst: "10.0.0.2:80", Flags: "S", Options: []layers.TCPOption{frames.MSS(1460), frames.WindowScale(7)}}.Ethernet()
 	datagram := frames.UDP{Src: "10.0.0.1:53", Dst: "10.0.0.2:5353", Payload: []byte("abcd")}.Ethernet()
+	segment6 := frames.TCP{Src: "[fd00::1]:1234", Dst: "[fd00::2]:80", Seq: 1, Ack: 2, Flags: "A", Payload: []byte("abcd")}.Ethernet()
+	opening6 := frames.TCP{Src: "[fd00::1]:1234", Dst: "[fd00::2]:80", Flags: "S", Options: []layers.TCPOption{frames.MSS(1460), frames.WindowScale(7)}}.Ethernet()
+	datagram6 := frames.UDP{Src: "[fd00::1]:53", Dst: "[fd00::2]:5353", Payload: []byte("abcd")}.Ethernet()
 	put := func(frame []byte, at int, b ...byte) []byte { return set(slices.Clone(frame), at, b...) }
 	for _, c := range []struct {
 		name     string
@@ -67,13 +86,33 @@ func TestPlainFramesAreKnown(t *testing.T) {
 		{"UDP length 7", put(datagram, 38, 0, 7), 0, 0},
 		{"UDP length beyond the datagram", put(frames.Pad(datagram, 60), 38, 0, 13), 0, 0},
 		{"UDP cut off", datagram[:41], 0, 0},
+		{"TCP over IPv6", segment6, 74, 78},
+		{"TCP over IPv6, padded", frames.Pad(segment6, 90), 74, 78},
+		{"SYN with options over IPv6", opening6, 82, 82},
+		{"UDP over IPv6", datagram6, 62, 66},
+		{"traffic class and flow label", put(segment6, 14, 0x6f, 0xff, 0xff, 0xff), 74, 78},
+		{"UDP over IPv6, length before the end", put(datagram6, 58, 0, 10), 62, 64},
+		{"IPv6 of version 4", put(segment6, 14, 0x45), 0, 0},
+		{"IPv6, length 0", put(segment6, 18, 0, 0), 0, 0},
+		{"IPv6, length beyond the frame", put(segment6, 18, 0, 25), 0, 0},
+		{"IPv6, length short of TCP", put(segment6, 18, 0, 19), 0, 0},
+		{"IPv6, data offset beyond the end", put(segment6, 66, 0x70), 0, 0},
+		{"IPv6, data offset 4", put(segment6, 66, 0x40), 0, 0},
+		{"IPv6, UDP length 0", put(datagram6, 58, 0, 0), 0, 0},
+		{"IPv6, UDP length 7", put(datagram6, 58, 0, 7), 0, 0},
+		{"IPv6, UDP length beyond the datagram", put(frames.Pad(datagram6, 80), 58, 0, 13), 0, 0},
+		{"IPv6, datagram short of UDP", put(datagram6, 18, 0, 7), 0, 0},
+		{"IPv6, extension header", put(segment6, 20, 0), 0, 0},
+		{"IPv6, a fragment", put(segment6, 20, 44), 0, 0},
+		{"ICMPv6", put(segment6, 20, 58), 0, 0},
+		{"IPv6 cut off in its header", segment6[:50], 0, 0},
 		{"VLAN", frames.Ethernet(segment[14:], 7), 0, 0},
 		{"ICMP", put(segment, 23, 1), 0, 0},
 		{"nothing", nil, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if f, from, to := AsPlain(c.frame); from != c.from || to != c.to || (f != nil) != (c.to != 0) {
-				t.Errorf("%v, %d to %d", f != nil, from, to)
+			if f, ok := AsPlain(c.frame); ok != (c.to != 0) || ok && (f.From != c.from || f.To != c.to) {
+				t.Errorf("%v, %+v", ok, f)
 			}
 			check(t, c.frame, LinkEthernet, 0)
 		})
@@ -83,13 +122,21 @@ func TestPlainFramesAreKnown(t *testing.T) {
 // Ports that may mean a tunnel leave it to DecodeWith.
 func TestPortsOfTunnelsAreNotPlain(t *testing.T) {
 	w := NewPeeler(Options{Peel: PeelAll, Ports: DefaultPorts()})
-	f, _, _ := AsPlain(frames.UDP{Src: "10.0.0.1:53", Dst: "10.0.0.2:5353"}.Ethernet())
-	for _, port := range DefaultPorts() {
-		for at := 34; at <= 36; at += 2 {
-			g := *f
-			binary.BigEndian.PutUint16(g[at:], port.Number)
-			if w.MayPlain(uint16(f.Src()), uint16(f.Dst())) || !w.MayPlain(uint16(g.Src()), uint16(g.Dst())) {
-				t.Errorf("port %d at %d", port.Number, at)
+	for _, frame := range [][]byte{
+		frames.UDP{Src: "10.0.0.1:53", Dst: "10.0.0.2:5353"}.Ethernet(),
+		frames.UDP{Src: "[fd00::1]:53", Dst: "[fd00::2]:5353"}.Ethernet(),
+	} {
+		f, ok := AsPlain(frame)
+		if !ok || w.MayPlain(f.Ports(frame)) {
+			t.Errorf("%+v", f)
+		}
+		for _, port := range DefaultPorts() {
+			for at := f.Transport; at <= f.Transport+2; at += 2 {
+				g := slices.Clone(frame)
+				binary.BigEndian.PutUint16(g[at:], port.Number)
+				if !w.MayPlain(f.Ports(g)) {
+					t.Errorf("port %d at %d", port.Number, at)
+				}
 			}
 		}
 	}
