@@ -40,7 +40,7 @@ func (t *FlowTracker[K, S]) view(s *slot[K, S]) Flow[K, S] {
 // find gives the slot of a live flow.
 func (t *FlowTracker[K, S]) find(key *K) *slot[K, S] {
 	s := t.table.Find(t.hash(key), key)
-	if s == nil || s.Value.bits&lingering != 0 {
+	if s == nil || s.Value.bits&(lingering|spent) != 0 {
 		return nil
 	}
 	return s

@@ -67,19 +67,29 @@ func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
 		t.expired = append(t.expired, ending{s.Value.id, s.ID()})
 	}
 	slices.SortFunc(t.expired, ending.before)
-	now := t.clock.Now()
+	t.endAll()
+	t.clearFragments()
+	events := t.tellRest()
+	t.clock = clock.Clock{Limit: t.clock.Limit}
+	return events
+}
+
+// endAll ends the flows that Finish has found, and forgets them.
+func (t *FlowTracker[K, S]) endAll() {
+	now, hash := t.clock.Now(), uint64(0)
+	clearing := t.table.Clearing()
+	defer t.table.Cleared() // also if the caller's code panics
 	for _, e := range t.expired {
 		s := t.table.At(e.slot)
 		reason := EndFinished
 		if t.overdue(s, now) {
 			reason = EndIdleTimeout
 		}
-		t.conclude(t.hash(&s.Key), s, reason)
+		if !clearing {
+			hash = t.hash(&s.Key)
+		}
+		t.conclude(hash, s, reason)
 	}
-	t.clearFragments()
-	events := t.tellRest()
-	t.clock = clock.Clock{Limit: t.clock.Limit}
-	return events
 }
 
 // ForceClose ends the flow of that key with EndForceClosed and reports whether
@@ -134,7 +144,7 @@ func (t *FlowTracker[K, S]) settle() {
 	if cap(t.expired) > keepEvents {
 		t.expired = nil
 	}
-	for _, id := range t.gone {
+	for _, id := range slices.Backward(t.gone) { // so that slots are used again in the order of their flows
 		if !t.table.Has(id) {
 			continue // named twice, and the table is empty by now
 		}

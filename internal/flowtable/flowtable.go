@@ -58,6 +58,8 @@ type Table[K comparable, V any] struct {
 	made   int // slots ever made
 	wheel  wheel
 	queues [NumQueues]queue
+
+	clearing bool // see Clearing
 }
 
 // A chunk is large enough that rounding it up to whole pages costs at most 8
@@ -181,8 +183,43 @@ func (t *Table[K, V]) take() *Slot[K, V] {
 func (t *Table[K, V]) Detach(hash uint64, s *Slot[K, V]) {
 	t.Unfile(s)
 	t.Leave(s)
-	t.index.remove(uint32(hash>>32), s.id)
+	if !t.clearing {
+		t.index.remove(uint32(hash>>32), s.id)
+	}
 	t.found--
+}
+
+// Clearing says that all slots are about to be detached, one after the other, and no
+// key inserted. If there are many, Detach leaves the index alone, where each would
+// cost a wait for memory, until Cleared wipes all of it at once. Meanwhile the keys
+// of detached slots are found still. It reports whether it is so; if not, all goes
+// as usual, and so it does after Cleared.
+func (t *Table[K, V]) Clearing() bool {
+	t.clearing = t.found >= len(t.index.words)/manyWords
+	return t.clearing
+}
+
+// manyWords is how many words are wiped while one slot is taken out.
+const manyWords = 16
+
+// Cleared ends what Clearing began. Slots that were not detached after all stay, if
+// they are in a queue.
+func (t *Table[K, V]) Cleared() {
+	if !t.clearing {
+		return
+	}
+	t.clearing = false
+	if t.found == 0 {
+		clear(t.index.words)
+		return
+	}
+	for i := range t.index.words {
+		// What moves up comes from behind, where nobody has looked yet, or around
+		// the end from where only those are left that stay.
+		for w := t.index.words[i]; w != 0 && t.At(ID(w)).queue == 0; w = t.index.words[i] {
+			t.index.remove(uint32(w>>32), ID(w))
+		}
+	}
 }
 
 // Free lets a detached slot go. Its Value is cleared, so that nothing it refers

@@ -2,6 +2,7 @@ package flowtable
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"testing"
@@ -118,6 +119,25 @@ func (m *model) detach(k key) {
 	m.detached = append(m.detached, e)
 	m.must(e.slot.Key == k && e.slot.Value.name == &e.slot.Key && e.slot.ID() == e.id, "detached %+v", e.slot)
 	m.must(e.slot.Queue() == 0, "slot %d is in queue %d", e.id, e.slot.Queue())
+}
+
+// clear empties the table, or stops early, as the owner does if something panics: every stop-th key stays.
+func (m *model) clear(stop, queue byte) {
+	m.t.Helper()
+	keys := slices.Sorted(maps.Keys(m.keys))
+	for _, k := range keys {
+		if m.keys[k].queue == 0 {
+			m.join(k, 1+queue%(NumQueues-1))
+		}
+	}
+	clearing := m.table.Clearing()
+	m.must(clearing == (len(m.keys) >= len(m.table.index.words)/16), "with %d of %d clearing is %v", len(m.keys), m.capacity, clearing)
+	for i, k := range keys {
+		if stop%4 == 0 || (i+1)%int(stop) != 0 {
+			m.detach(k)
+		}
+	}
+	m.table.Cleared()
 }
 
 func (m *model) release(i int) {
@@ -315,7 +335,7 @@ func (m *model) run(script []byte) {
 func (m *model) op(op, who, a, b byte) {
 	m.t.Helper()
 	k := key(int(who) % (m.capacity + 3))
-	switch op % 16 {
+	switch op % 17 {
 	case 0, 1, 2:
 		m.insert(k)
 	case 3:
@@ -342,6 +362,10 @@ func (m *model) op(op, who, a, b byte) {
 		m.checkAll(int(a) % 4)
 	case 15:
 		m.drain(saturated(m.now, int64(b)<<(a%48)), math.MaxInt) // ahead, as is usual
+	case 16:
+		if b < 16 { // a table that is often emptied is never full
+			m.clear(who, a)
+		}
 	}
 }
 

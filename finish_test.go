@@ -1,0 +1,88 @@
+package flowscope_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/flowscope-go/flowscope"
+)
+
+// Finish forgets all flows at once where they fill the table, and that must not show: not to the caller's code while
+// it goes on, not after a panic of that in the middle, and not in the next capture.
+func TestAFinishOfAFullTableLooksLikeOneOfFewFlows(t *testing.T) {
+	for _, room := range []int{8, 10_000} { // all flows are forgotten at once, one by one
+		for blast := range 9 { // the flow at whose end the caller's code panics; the last is none
+			t.Run(fmt.Sprintf("room for %d, panic in the end of flow %d", room, blast), func(t *testing.T) {
+				finishThrice(t, room, blast)
+			})
+		}
+	}
+}
+
+// atFin calls at the end of its side.
+type atFin struct{ fin func() }
+
+func (a *atFin) Segment(flowscope.Segment, *flowscope.Delivery) {}
+func (a *atFin) Fin(*flowscope.Delivery)                        { a.fin() }
+func (a *atFin) Rst(*flowscope.Delivery)                        { a.fin() }
+
+func finishThrice(t *testing.T, room, blown int) {
+	const flows = 8
+	var p *drvPlay
+	alive := [flows]bool{}
+	look := func(when string, spared int) {
+		t.Helper()
+		for tuple, want := range alive {
+			if _, ok := p.d.Get(drvKeyOf(tuple)); ok != want && tuple != spared {
+				t.Errorf("%s, Get of %d says %v", when, tuple, ok)
+			}
+			if !want && tuple != spared && p.d.ForceClose(drvKeyOf(tuple)) {
+				t.Errorf("%s, %d could be closed", when, tuple)
+			}
+		}
+	}
+	cut, blew := 0, flows
+	factory := flowscope.ReassemblerFunc[drvKey](func(key drvKey, _ flowscope.FlowSide) flowscope.Reassembler {
+		return &atFin{func() {
+			tuple := 0
+			for key != drvKeyOf(tuple) {
+				tuple++
+			}
+			cut++
+			look(fmt.Sprintf("when %d ends", tuple), blew)
+			if tuple == blown {
+				blown, blew = flows, tuple // a Reassembler that blew is not told again
+				panic(blast{})
+			}
+			alive[tuple] = false
+		}}
+	})
+	p = newDrvPlay(t, factory, flowscope.Config{MaxFlows: room})
+	finish := func() {
+		defer func() {
+			if r := recover(); r != nil && r != (blast{}) {
+				panic(r)
+			}
+		}()
+		p.d.Finish()
+	}
+	for n := 1; n <= 3; n++ {
+		for i := range alive {
+			tuple := (i*3 + n) % flows // another slot each time
+			p.play(fmt.Sprintf(">0:x/t%d", tuple))
+			alive[tuple] = true
+		}
+		look("before Finish", flows)
+		finish()
+		look("after a Finish", flows)
+		finish()
+		alive = [flows]bool{}
+		look("after another Finish", flows)
+		if blew = flows; cut != n*flows {
+			t.Errorf("%d ends in %d captures", cut, n)
+		}
+	}
+	if st := p.d.Stats(); st.FlowsCreated != 3*flows || st.FlowsEnded != 3*flows || st.FlowsActive+st.FlowsLingering != 0 {
+		t.Errorf("%+v", st)
+	}
+}
