@@ -179,7 +179,8 @@ func (t *Table[K, V]) take() *Slot[K, V] {
 }
 
 // Detach takes a slot out of the index, the wheel and its queue: its key can no
-// longer be found and may be inserted again. Key, Value and ID stay until Free.
+// longer be found and may be inserted again, unless the table is Clearing. Key,
+// Value and ID stay until Free.
 func (t *Table[K, V]) Detach(hash uint64, s *Slot[K, V]) {
 	t.Unfile(s)
 	t.Leave(s)
