@@ -85,54 +85,21 @@ func Opener(flags uint8) Side {
 	return Initiator
 }
 
-// Follow takes a segment with which a connection goes on as nearly all do: the
-// next n bytes, or none, with an ACK of what was seen, nothing missing and nothing
-// in doubt. It does what Step does with it, and gives its position; for any other
-// it does nothing and reports false.
-func (c *Conn) Follow(i Side, seq, ack, n uint32, window uint16, flags uint8) (pos int64, ok bool) {
-	const usual, trouble = seen | anchored | acked, synData | finned | shut | patched | awaited
-	i &= 1
-	s, p := &c.half[i], &c.half[1-i]
-	if flags&(SYN|FIN|RST|ACK) != ACK || window == 0 || c.state != Established && c.state != Active ||
-		c.bits >= pending0 || s.bits&(usual|trouble) != usual || p.bits&(anchored|trouble) != anchored ||
-		s.lag|p.lag != 0 || seq != s.number(s.end) {
-		return 0, false
-	}
-	if news := int32(ack - s.ack); news != 0 {
-		ahead := int32(ack - p.number(p.end))
-		switch {
-		case news < 0 || ahead > 0 && p.has(seen) || ahead > unknownWindow:
-			return 0, false
-		case ahead > 0:
-			p.end += int64(ahead) // that side is not captured: its ACKs are all we have
-			p.bits |= unseen
-		}
-		s.ack = ack
-	}
-	s.flags |= flags
-	s.offers(window, flags, p)
-	pos = s.end
-	s.end += int64(n)
-	return pos, true
-}
-
 // Step takes the next segment of side i, and says in o what it changed. One that
-// comes after the end changes nothing. These are the rules; Follow is a short way
-// through them.
+// comes after the end changes nothing.
 func (c *Conn) Step(i Side, g *Segment, o *Outcome) {
 	i &= 1
 	*o = Outcome{From: c.state, To: c.state}
 	switch {
 	case c.state >= Closed:
-	case c.bits&begun == 0 && i == Initiator && g.Flags&(SYN|ACK|FIN|RST) == SYN && g.Len == 0:
-		c.open(g)
+	case c.open(i, g), c.answer(i, g), c.pass(i, g, o):
 		o.To, o.Placed = c.state, true
 	default:
 		c.consider(i, g, o)
 	}
 }
 
-// consider is Step without a short way.
+// consider is Step without a short way: these are the rules.
 func (c *Conn) consider(i Side, g *Segment, o *Outcome) {
 	s := &c.half[i]
 	c.begin(g)
@@ -145,22 +112,6 @@ func (c *Conn) consider(i Side, g *Segment, o *Outcome) {
 		c.take(i, g, o)
 	}
 	o.To = c.state
-}
-
-// open is what consider makes of the SYN that nearly every connection begins with: in
-// a flood there is nothing else, and it must not cost much.
-func (c *Conn) open(g *Segment) {
-	h := &c.half[Initiator]
-	h.anchor(g.Seq + 1)
-	h.bits |= seen | synned
-	if g.HasWindowScale {
-		h.bits |= scaled
-		h.scale = min(g.WindowScale, 14) // RFC 7323 section 2.3
-	}
-	h.flags |= g.Flags
-	h.maxWindow = max(h.maxWindow, uint32(g.Window))
-	c.bits |= begun
-	c.state = SynSent
 }
 
 // begin looks at the very first segment.

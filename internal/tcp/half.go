@@ -46,6 +46,15 @@ func (h *half) anchor(first uint32) {
 	h.bits |= anchored
 }
 
+// syn takes that the SYN was seen.
+func (h *half) syn(g *Segment) {
+	h.bits |= synned
+	if g.HasWindowScale {
+		h.bits |= scaled
+		h.scale = min(g.WindowScale, 14) // RFC 7323 section 2.3
+	}
+}
+
 // holds reports whether seq lies between the first number and the highest seen.
 func (h *half) holds(seq uint32) bool {
 	pos := h.pos(seq)

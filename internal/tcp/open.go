@@ -28,11 +28,7 @@ func (c *Conn) synchronise(i Side, g *Segment, o *Outcome) bool {
 	if !s.has(anchored) || first != s.base {
 		s.anchor(first)
 	}
-	s.bits |= synned
-	if g.HasWindowScale {
-		s.bits |= scaled
-		s.scale = min(g.WindowScale, 14) // RFC 7323 section 2.3
-	}
+	s.syn(g)
 	return true
 }
 

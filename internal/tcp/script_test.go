@@ -139,13 +139,7 @@ func (w *watcher) see(right bool, g *Segment, stale bool) (s sight) {
 		w.leftish = right == (opener == i)
 	}
 	s.turned = !w.leftish
-	short := w.conn
-	s.Outcome = w.conn.step(w.side(right), g)
-	// The short way must lead to the same place as the rules, or nowhere.
-	pos, ok := short.Follow(w.side(right), g.Seq, g.Ack, g.Len, g.Window, g.Flags)
-	if o := (Outcome{Pos: pos, From: short.state, To: short.state, Placed: true}); ok && (short != w.conn || o != s.Outcome) {
-		panic(fmt.Sprintf("the short way differs on %+v: %+v, not %+v", *g, o, s.Outcome))
-	}
+	s.Outcome = w.conn.takeBothWays(w.side(right), g)
 	return s
 }
 
@@ -239,6 +233,24 @@ const shook = `
 	< SA 0 1; SynReceived
 	> A 1 1 ; est Established
 `
+
+// takeBothWays takes the segment by the rules and by every short way. They must say
+// and leave the same.
+func (c *Conn) takeBothWays(i Side, g *Segment) (o Outcome) {
+	rules, hot := *c, *c
+	want := Outcome{From: c.state, To: c.state}
+	if c.state < Closed {
+		rules.consider(i, g, &want)
+	}
+	if c.Step(i, g, &o); *c != rules || o != want {
+		panic(fmt.Sprintf("a short way differs on %+v of side %d:\n%+v, %+v\n%+v, %+v by the rules", *g, i, o, *c, want, rules))
+	}
+	pos, ok := hot.Follow(i, g.Seq, g.Ack, g.Len, g.Window, g.Flags)
+	if f := (Outcome{Pos: pos, From: hot.state, To: hot.state, Placed: true}); ok && (hot != rules || f != want) {
+		panic(fmt.Sprintf("Follow differs on %+v of side %d:\n%+v, %+v\n%+v, %+v by the rules", *g, i, f, hot, want, rules))
+	}
+	return o
+}
 
 // step is Step with what it says as a result.
 func (c *Conn) step(i Side, g *Segment) (o Outcome) {

@@ -1,0 +1,164 @@
+package tcp
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// utterance is a segment and who sends it.
+type utterance struct {
+	side Side
+	g    Segment
+}
+
+// honest is a whole conversation that nothing disturbs: a handshake, data and ACKs, and
+// both FINs, with or without data and ACKs of their own.
+func honest(r *rand.Rand) (said []utterance) {
+	next := [2]uint32{isns[r.IntN(len(isns))], isns[r.IntN(len(isns))]}
+	acked := next // how far each side has acknowledged the other
+	scales := r.IntN(2) == 0
+	speak := func(i Side, flags uint8, n uint32) {
+		g := Segment{Seq: next[i], Len: n, Flags: flags, Window: uint16(1 + r.IntN(1<<16-1))}
+		if flags&ACK != 0 {
+			acked[i] = next[1-i]
+			g.Ack = acked[i]
+		}
+		if flags&SYN != 0 && scales {
+			g.WindowScale, g.HasWindowScale = uint8(r.IntN(16)), true
+		}
+		next[i] += n
+		if flags&(SYN|FIN) != 0 {
+			next[i]++
+		}
+		said = append(said, utterance{i, g})
+	}
+	some := func() uint32 { return uint32(r.IntN(2) * r.IntN(1500)) }
+	speak(Initiator, SYN, 0)
+	speak(Responder, SYN|ACK, 0)
+	speak(Initiator, ACK, some())
+	for range r.IntN(6) {
+		speak(Side(r.IntN(2)), ACK|uint8(r.IntN(2))*PSH, some())
+	}
+	first := Side(r.IntN(2))
+	speak(first, FIN|ACK, some())
+	for range r.IntN(3) {
+		speak(1-first, ACK, some())
+	}
+	speak(1-first, FIN|ACK, some())
+	speak(first, ACK, 0)
+	return said
+}
+
+// varied is a segment that differs from g in a little.
+func varied(r *rand.Rand, g Segment) Segment {
+	nudge := func(n *uint32) { *n += uint32([]int{-1, 1, -2, 2, 1 << 20, 1 << 31, -1 << 30}[r.IntN(7)]) }
+	for range 1 + r.IntN(2) {
+		switch r.IntN(8) {
+		case 0:
+			nudge(&g.Seq)
+		case 1:
+			nudge(&g.Ack)
+		case 2:
+			g.Len = uint32(r.IntN(3))
+		case 3:
+			g.Flags ^= 1 << r.IntN(8)
+		case 4:
+			g.Window = uint16(r.IntN(2))
+		case 5:
+			g.Flags = usual(byte(r.IntN(16)))
+		case 6:
+			g.WindowScale, g.HasWindowScale = uint8(r.IntN(20)), !g.HasWindowScale
+		}
+	}
+	return g
+}
+
+// ways counts by which way segments were taken.
+type ways map[string]int
+
+func (w ways) take(c *Conn, i Side, g *Segment) {
+	var o Outcome
+	probe, rules := *c, "rules"
+	switch {
+	case c.state >= Closed:
+		rules = "over"
+	case probe.open(i, g):
+		rules = "open"
+	case probe.answer(i, g):
+		rules = "answer"
+	case probe.pass(i, g, &o):
+		rules = "pass"
+	}
+	w[rules]++
+	c.takeBothWays(i, g)
+}
+
+// Around an honest conversation, at each of its steps, come segments that differ from
+// the next one in a little: in a number, a flag, a window. Whether or not one is for a
+// short way, that must not be another way than the rules.
+func TestShortWaysAreTheRules(t *testing.T) {
+	r := rand.New(rand.NewPCG(10, 11))
+	w := ways{}
+	for range 2_000 {
+		var c Conn
+		for range r.IntN(3) * r.IntN(2) {
+			c.remember(Initiator, r.Uint32(), len(c.others))
+		}
+		for _, next := range honest(r) {
+			for range 8 {
+				stray := c
+				for range 1 + r.IntN(3) {
+					g := varied(r, next.g)
+					w.take(&stray, next.side^Side(r.IntN(8)/7), &g)
+				}
+				w.take(&stray, next.side, &next.g)
+			}
+			w.take(&c, next.side, &next.g)
+		}
+		if c.state != Closed {
+			t.Fatalf("the conversation ends as %s", stateNames[c.state])
+		}
+	}
+	for _, way := range []string{"open", "answer", "pass", "rules"} {
+		if w[way] < 5_000 {
+			t.Errorf("%s was taken %d times only", way, w[way])
+		}
+	}
+}
+
+func TestAnHonestConversationNeedsNoRules(t *testing.T) {
+	r := rand.New(rand.NewPCG(12, 13))
+	w := ways{}
+	for range 1_000 {
+		var c Conn
+		for _, next := range honest(r) {
+			w.take(&c, next.side, &next.g)
+		}
+	}
+	if w["rules"]+w["over"] != 0 || w["open"] != 1_000 || w["answer"] != 1_000 {
+		t.Errorf("taken: %v", w)
+	}
+}
+
+// Attempts of the opener that are remembered make no difference, and neither do
+// flags and options that have no say.
+func TestAFirstSYNIsTakenAsAnyOtherSegment(t *testing.T) {
+	r := rand.New(rand.NewPCG(14, 15))
+	w := ways{}
+	for range 20_000 {
+		var c Conn
+		for range r.IntN(4) {
+			c.remember(Initiator, r.Uint32(), len(c.others))
+		}
+		g := Segment{
+			Seq: []uint32{0, 1, math.MaxUint32, r.Uint32()}[r.IntN(4)], Ack: r.Uint32(), Len: uint32(r.IntN(2)),
+			Window: uint16(r.Uint32()) >> r.IntN(17), Flags: SYN | uint8(r.Uint32())>>r.IntN(9),
+			WindowScale: uint8(r.IntN(20)), HasWindowScale: r.IntN(2) == 0,
+		}
+		w.take(&c, Side(r.IntN(2)), &g)
+	}
+	if w["open"] < 500 {
+		t.Fatalf("taken: %v", w)
+	}
+}
