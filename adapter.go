@@ -151,6 +151,9 @@ func (d *FlowDriver[K, S]) endCustom(s *slot[K, driven[S]], side FlowSide, reaso
 func (d *FlowDriver[K, S]) forget(s *slot[K, driven[S]], final bool) {
 	var none S
 	s.Value.user.user = none
+	if d.factory == nil {
+		return
+	}
 	for side := range s.Value.user.sides {
 		ds := &s.Value.user.sides[side]
 		if ds.custom == 0 {

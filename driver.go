@@ -107,7 +107,7 @@ func justBytes(g *tcp.Segment, o *tcp.Outcome) bool {
 // has not, and reports whether the flow has to end because a side ran full.
 func (d *FlowDriver[K, S]) segment(s *slot[K, driven[S]], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool {
 	overflow := d.take(s, side, g, o)
-	d.calm(&s.Value.user.sides)
+	calm(&s.Value.user.sides, d.simple)
 	return overflow
 }
 
@@ -134,7 +134,7 @@ func (d *FlowDriver[K, S]) take(s *slot[K, driven[S]], side FlowSide, g *tcp.Seg
 		other.s = stream.Stream{}
 		other.bits &^= sideHeld | sideOpen
 	}
-	if g.Flags&tcp.ACK != 0 && o.Notes&tcp.ImplausibleACK == 0 {
+	if g.Flags&tcp.ACK != 0 && o.Notes&tcp.ImplausibleACK == 0 && !other.indifferent(o) {
 		d.acknowledged(s, side^1, o)
 	}
 	if g.Flags&(tcp.URG|tcp.SYN) == tcp.URG && g.Len > 0 && o.Placed && ds.bits&(sideClosed|sideStopped) == 0 &&
@@ -158,12 +158,11 @@ func (d *FlowDriver[K, S]) take(s *slot[K, driven[S]], side FlowSide, g *tcp.Seg
 		d.awaitFIN(s, side, now)
 	}
 	d.wakeSides(s, now)
-	d.closeSide(s, side)
-	d.closeSide(s, side^1)
+	d.closeSides(s, side)
 	return d.poisoned
 }
 
-// acknowledged follows an ACK of the bytes of side.
+// acknowledged follows an ACK of the bytes of side, which is not indifferent to it.
 func (d *FlowDriver[K, S]) acknowledged(s *slot[K, driven[S]], side FlowSide, o *tcp.Outcome) {
 	ds := &s.Value.user.sides[side]
 	if o.Notes&tcp.SYNDataIgnored != 0 && ds.bits&sideHeld != 0 {
@@ -382,17 +381,23 @@ func (d *FlowDriver[K, S]) wake(s *slot[K, driven[S]], now int64) bool {
 	if s.Value.user.alarm != 0 {
 		s.Value.user.alarm = 0
 		d.wakeSides(s, now)
-		d.closeSide(s, Initiator)
-		d.closeSide(s, Responder)
-		d.calm(&s.Value.user.sides)
+		d.closeSides(s, Initiator)
+		calm(&s.Value.user.sides, d.simple)
 	}
 	return d.poisoned
 }
 
 func (d *FlowDriver[K, S]) alarm(s *slot[K, driven[S]]) int64 { return s.Value.user.alarm }
 
-// closeSide says that a side is complete, once everything before its FIN was
+// closeSides says of each side that it is complete, once everything before its FIN was
 // delivered or given up.
+func (d *FlowDriver[K, S]) closeSides(s *slot[K, driven[S]], first FlowSide) {
+	if s.Value.finishing() {
+		d.closeSide(s, first)
+		d.closeSide(s, first^1)
+	}
+}
+
 func (d *FlowDriver[K, S]) closeSide(s *slot[K, driven[S]], side FlowSide) {
 	ds := &s.Value.user.sides[side]
 	if ds.bits&sideClosed != 0 || ds.custom != 0 {
@@ -422,8 +427,7 @@ func (d *FlowDriver[K, S]) ending(s *slot[K, driven[S]], reason EndReason) {
 	if f.user.alarm != 0 {
 		if over := d.t.over(s); f.user.alarm <= over {
 			d.wakeSides(s, over)
-			d.closeSide(s, Initiator)
-			d.closeSide(s, Responder)
+			d.closeSides(s, Initiator)
 		}
 		f.user.alarm = 0
 	}
@@ -490,7 +494,7 @@ func (d *FlowDriver[K, S]) Stop(ev *FlowEvent[K], side FlowSide) bool {
 	ds := &dv.sides[side&1]
 	ds.bits = ds.bits&^(sideHeld|sideProbed) | sideStopped
 	d.arena.Drop(&ds.s)
-	d.calm(&dv.sides)
+	calm(&dv.sides, d.simple)
 	return true
 }
 

@@ -436,8 +436,25 @@ func (f *record) history(h *History) {
 	}
 }
 
-// lettersOf gives the letters of a segment that stand once a side.
+// lettersOf gives the letters of a segment that stand once a side. Nobody can foretell
+// which they are, so they are looked up.
 func lettersOf(flags uint8, payload bool) uint8 {
+	i := flags & (tcp.FIN | tcp.SYN | tcp.RST | tcp.ACK)
+	if payload {
+		i |= tcp.PSH // which has no say
+	}
+	return letterSets[i]
+}
+
+var letterSets = func() (sets [tcp.ACK * 2]uint8) {
+	for i := range sets {
+		sets[i] = spellOut(uint8(i)&^tcp.PSH, i&tcp.PSH != 0)
+	}
+	return sets
+}()
+
+// spellOut is the rule of lettersOf.
+func spellOut(flags uint8, payload bool) uint8 {
 	const kinds = tcp.SYN | tcp.FIN | tcp.RST
 	switch flags & kinds {
 	case 0:

@@ -183,6 +183,9 @@ func (f *record) forward() FlowSide { return FlowSide(f.stance / turned) }
 // state is that of its connection. (It saves a call: see engine.)
 func (f *record) state() FlowState { return FlowState(f.conn.State()) }
 
+// finishing reports whether a side of its connection has said FIN.
+func (f *record) finishing() bool { return f.conn.Finishing() }
+
 func (f *record) setClass(c idleClass) { f.stance = f.stance&turned | uint8(c) }
 
 const turned = 1 << 7 // in stance: Forward are the responder's packets

@@ -66,7 +66,7 @@ func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
 	for s := range t.table.All {
 		t.expired = append(t.expired, ending{s.Value.id, s.ID()})
 	}
-	slices.SortFunc(t.expired, ending.before)
+	t.expired = byCreation(t.expired)
 	t.endAll()
 	t.clearFragments()
 	events := t.tellRest()
@@ -341,6 +341,31 @@ type ending struct {
 }
 
 func (e ending) before(f ending) int { return cmp.Compare(e.flow, f.flow) }
+
+// byCreation sorts endings, in place. Flows that are alive together have numbers close to
+// each other as a rule, so that each number says its place; a search for it would take
+// half as long as all else that Finish does.
+func byCreation(list []ending) []ending {
+	first, last := FlowID(math.MaxUint64), FlowID(0)
+	for _, e := range list {
+		first, last = min(first, e.flow), max(last, e.flow)
+	}
+	if len(list) == 0 || last-first >= 4*FlowID(len(list)) {
+		slices.SortFunc(list, ending.before)
+		return list
+	}
+	places := make([]flowtable.ID, last-first+1)
+	for _, e := range list {
+		places[e.flow-first] = e.slot
+	}
+	list = list[:0]
+	for i, id := range places {
+		if id != 0 {
+			list = append(list, ending{first + FlowID(i), id})
+		}
+	}
+	return list
+}
 
 // evict makes room for one flow.
 func (t *FlowTracker[K, S]) evict() {

@@ -53,6 +53,16 @@ func TestAHistoryIsTheFirstSixteenLetters(t *testing.T) {
 	}
 }
 
+func TestLettersAreLookedUpAsTheyAreSpelt(t *testing.T) {
+	for flags := range 256 {
+		for _, payload := range []bool{false, true} {
+			if got, want := lettersOf(uint8(flags), payload), spellOut(uint8(flags), payload); got != want {
+				t.Errorf("flags %08b, payload %v: %08b, want %08b", flags, payload, got, want)
+			}
+		}
+	}
+}
+
 func TestPacketsAreCountedBeyond32Bits(t *testing.T) {
 	e := engine{frames: 1}
 	var f record

@@ -82,13 +82,13 @@ func (ds *drivenSide) next(pos int64, n int) bool {
 }
 
 // calm finds out for both sides whether the next bytes with an ACK need no more
-// than next. A side that is calm stays so until something else happens, and each
-// thing that does ends here: so a plain segment looks at its own side only, at a
-// few bytes of it.
-func (d *FlowDriver[K, S]) calm(sides *[2]drivenSide) {
+// than next; only where simple is set, see FlowDriver. A side that is calm stays so
+// until something else happens, and each thing that does ends here: so a plain segment
+// looks at its own side only, at a few bytes of it.
+func calm(sides *[2]drivenSide, simple bool) {
 	for i := range sides {
 		ds := &sides[i]
-		if ds.bits &^= sideCalm; d.simple && ds.waitsForNothing(&sides[1-i]) {
+		if ds.bits &^= sideCalm; simple && ds.waitsForNothing(&sides[1-i]) {
 			ds.bits |= sideCalm
 		}
 	}

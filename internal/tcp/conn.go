@@ -40,6 +40,9 @@ func (c *Conn) Flags(i Side) uint8 { return c.half[i&1].flags }
 // whose sender has been silent since.
 func (c *Conn) PendingReset() bool { return c.bits&(pending0|pending1) != 0 }
 
+// Finishing reports whether a side has said FIN, and Finished whether both have.
+func (c *Conn) Finishing() bool { return (c.half[0].bits|c.half[1].bits)&finned != 0 }
+
 // Finished reports whether both sides have said FIN.
 func (c *Conn) Finished() bool { return c.half[0].has(finned) && c.half[1].has(finned) }
 
