@@ -77,21 +77,24 @@ func (c *Conn) shake(h *half, g *Segment) {
 	h.maxWindow = max(h.maxWindow, uint32(g.Window))
 }
 
-// pass takes the next bytes, FIN or ACK of a side, where nothing is missing and
-// nothing in doubt, and the ACK is of what was seen. It is Follow for other states, and
+// pass takes the next bytes, FIN or ACK of a side, where nothing is in doubt and the ACK
+// is of what was seen. What is missing stays missing. It is Follow for other states, and
 // leaves o.To to Step.
 func (c *Conn) pass(i Side, g *Segment, o *Outcome) bool {
 	const trouble = synData | shut | awaited
 	s, p := &c.half[i], &c.half[1-i]
 	if g.Flags&(SYN|RST|ACK) != ACK || g.Window == 0 || c.bits >= pending0 || (s.bits|p.bits)&trouble != 0 ||
-		s.bits&p.bits&anchored == 0 || s.lag|p.lag != 0 || g.Seq != s.number(s.end) {
+		s.bits&p.bits&anchored == 0 || g.Seq != s.number(s.end) {
 		return false
 	}
-	shaking := c.state == SynReceived
-	switch ahead := int32(g.Ack - p.number(p.end)); {
-	case ahead > 0, p.end+int64(ahead) < 0, s.has(acked) && int32(g.Ack-s.ack) < 0,
-		c.state == SynSent, shaking && (i != Initiator || !p.has(acked)),
-		s.has(finned) && g.Len|uint32(g.Flags&FIN) != 0:
+	shaking, n := c.state == SynReceived, int64(g.Len)
+	if g.Flags&FIN != 0 {
+		n++
+	}
+	switch ahead := int64(int32(g.Ack - p.number(p.end))); {
+	case ahead > -int64(p.lag), p.end+ahead < 0, s.has(acked) && int32(g.Ack-s.ack) < 0,
+		c.state == SynSent, shaking && !p.has(acked),
+		n != 0 && (s.has(finned) || s.lag > unknownWindow || n > unknownWindow):
 		return false
 	}
 	s.ack = g.Ack
@@ -99,10 +102,12 @@ func (c *Conn) pass(i Side, g *Segment, o *Outcome) bool {
 	s.flags |= g.Flags
 	s.offers(g.Window, g.Flags, p)
 	o.Pos = s.end
-	s.end += int64(g.Len)
+	s.end += n
+	if s.lag > 0 {
+		s.lag += uint32(n)
+	}
 	if g.Flags&FIN != 0 {
 		s.bits |= finned
-		s.end++
 	}
 	if shaking {
 		c.establish(o)
