@@ -270,6 +270,6 @@ func FuzzConfig(f *testing.F) {
 			return
 		}
 		cfg.Events = flowscope.AllEvents
-		drvRun(t, nil, cfg, drvCalls(in), true)
+		drvRun(t, drvNew(t, nil, cfg), drvCalls(in), true)
 	})
 }

@@ -106,6 +106,9 @@ func justBytes(g *tcp.Segment, o *tcp.Outcome) bool {
 // segment dispatches a segment that the flow's TCP connection has taken and plain
 // has not, and reports whether the flow has to end because a side ran full.
 func (d *FlowDriver[K, S]) segment(s *slot[K, driven[S]], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool {
+	if d.still(s, side, g, o) {
+		return false
+	}
 	overflow := d.take(s, side, g, o)
 	calm(&s.Value.user.sides, d.simple)
 	return overflow

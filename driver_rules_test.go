@@ -33,6 +33,10 @@ var drvRules = []struct {
 	{name: "a responder speaks before its SYN+ACK [H4]", script: ">S <0:early/a0 <SA >A0 <0:hello", res: "hello", anomalies: "data_before_handshake"},
 	{name: "a segment of the opener before its own SYN", script: ">0:abc >S <SA >A0 >3:def", ini: "abcdef"},
 
+	{name: "the other side is seen after all, so its holes are not waited for as if it were not",
+		script: ">700:ab/a900 >705:x/a900 +1s <900:/a702 +2s >706:y/a900", ini: "ab<3>xy", anomalies: "gap ooo_segment",
+		said: ">0:ab >gap[2,5)expired >5:x >6:y", cfg: flowscope.Config{HoleTimeout: 2 * time.Second, HoleLoneTimeout: time.Hour}},
+
 	// Payload of a SYN.
 	{name: "Fast Open, taken [H2]", script: ">S/dabc <SA3 >A0 >3:def", ini: "abcdef", said: ">0:abc >3:def"},
 	{name: "Fast Open, not taken [H1]", script: ">S/dXYZ <SA0 >A0 >0:abc", ini: "abc", said: ">0:abc", anomalies: "syn_data_ignored"},
@@ -65,6 +69,9 @@ var drvRules = []struct {
 	{name: "a probe of a place that has been given up", script: "hs >0:abc <A3/w0 >3:X >6:ghi +31s sweep <A9 <A10 >9:jkl", ini: "abc<3>ghijkl",
 		anomalies: "gap ooo_segment"},
 	{name: "a probe whose ACK came after the next bytes", script: "hs >0:abc <A3/w0 >3:d >4:ef <A6 finish", ini: "abcdef", anomalies: "ooo_segment"},
+
+	{name: "a probe that is taken by what comes behind a hole", script: "hs >0:abc <A3/w0 <5:xy/a3/w0 >3:d <7:z/a4 >4:e finish",
+		ini: "abcde", res: "<5>xyz", anomalies: "gap ooo_segment"},
 
 	// Urgent data stays in its place.
 	{name: "urgent pointer 3 [U1]", script: "hs >0:abXcd/u3 >5:ef", ini: "abXcdef", said: ">urgent@3 >0:abXcd >5:ef"},

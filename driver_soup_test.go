@@ -1,6 +1,7 @@
 package flowscope_test
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -173,9 +174,8 @@ var drvSoupConfigs = []flowscope.Config{
 
 // drvRun plays the calls and gives the log. If trample is set every frame is overwritten once its events were read,
 // as a caller does who has one buffer.
-func drvRun(tb testing.TB, f flowscope.ReassemblerFactory[drvKey], cfg flowscope.Config, all []drvCall, trample bool) string {
+func drvRun(tb testing.TB, d *drvDriver, all []drvCall, trample bool) string {
 	tb.Helper()
-	d := drvNew(tb, f, cfg)
 	b := newDrvBook(tb, d)
 	var log strings.Builder
 	var buffer []byte
@@ -223,14 +223,17 @@ func drvRun(tb testing.TB, f flowscope.ReassemblerFactory[drvKey], cfg flowscope
 	return log.String()
 }
 
-// drvJudge plays the calls on two drivers, whose seeds differ, with frames that last and frames that do not.
+// drvJudge plays the calls on two drivers, whose seeds differ, with frames that last and frames that do not. The
+// second takes no short way.
 func drvJudge(tb testing.TB, make func() flowscope.ReassemblerFactory[drvKey], cfg flowscope.Config, all []drvCall) string {
 	tb.Helper()
 	var fa, fb flowscope.ReassemblerFactory[drvKey]
 	if make != nil {
 		fa, fb = make(), make()
 	}
-	x, y := drvRun(tb, fa, cfg, all, false), drvRun(tb, fb, cfg, all, true)
+	a, b := drvNew(tb, fa, cfg), drvNew(tb, fb, cfg)
+	flowscope.TakeLongWays(b)
+	x, y := drvRun(tb, a, all, false), drvRun(tb, b, all, true)
 	if x != y {
 		tb.Fatalf("two drivers disagree:\n%s", lineDiff(x, y))
 	}
@@ -277,6 +280,37 @@ func TestBytesKeepTheirPromisesInTheTrackersSoup(t *testing.T) {
 		var all []drvCall
 		for _, c := range calls(randomBytes(seed, 1500)) {
 			all = append(all, drvCall{kind: c.kind, view: c.view, at: c.at, key: c.key, n: c.n})
+		}
+		cfg := drvSoupConfigs[seed%uint64(len(drvSoupConfigs))]
+		drvSeeded(t, seed, func() string { return drvJudge(t, nil, cfg, all) })
+	}
+}
+
+// Behind a path that loses and reorders, most of what comes goes a short way; see drvJudge.
+func TestBytesBehindHolesGoTheSameWayShortOrLong(t *testing.T) {
+	rounds := uint64(120)
+	if testing.Short() {
+		rounds = 24
+	}
+	for seed := range rounds {
+		r := rand.New(rand.NewPCG(seed, 34))
+		views := drvDisplace(r, newDrvTalk(r, 20_000).views, 1+r.IntN(8))
+		var all []drvCall
+		now := int64(1e18)
+		for i, v := range views {
+			if r.IntN(20) == 0 {
+				continue
+			}
+			now += []int64{0, 1e5, 1e6, 1e7, 1e8, 3e9}[r.IntN(5+r.IntN(2))]
+			v.Timestamp, v.ID = flowscope.Timestamp(now), uint64(i+1)
+			for range 1 + r.IntN(10)/9 {
+				all = append(all, drvCall{kind: callTrack, view: v})
+			}
+			if r.IntN(50) == 0 {
+				all = append(all, drvCall{
+					kind: callSweep, at: flowscope.Timestamp(now), stop: r.IntN(4) == 0, stopSide: flowscope.FlowSide(r.IntN(2)),
+				})
+			}
 		}
 		cfg := drvSoupConfigs[seed%uint64(len(drvSoupConfigs))]
 		drvSeeded(t, seed, func() string { return drvJudge(t, nil, cfg, all) })

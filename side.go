@@ -81,6 +81,33 @@ func (ds *drivenSide) next(pos int64, n int) bool {
 	return true
 }
 
+// still takes a segment that changes nothing about what is waited for: the bytes that go
+// on behind a hole, and the ACKs that repeat themselves meanwhile. The alarm is set for
+// the hole, and stays.
+func (d *FlowDriver[K, S]) still(s *slot[K, driven[S]], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool {
+	dv, x := &s.Value.user, d.t.x
+	ds, other := &dv.sides[side&1], &dv.sides[side&1^1]
+	if !d.simple || dv.alarm == 0 || d.t.clock.Now() >= dv.alarm || g.Flags&special != tcp.ACK || !o.Placed ||
+		o.Notes&^(tcp.Hole|tcp.ZeroWindow) != 0 || other.bits&(sideHeld|sideProbed) != 0 {
+		return false
+	}
+	if !other.quiet() {
+		if pos, _ := s.Value.conn.AckedTo(tcp.Side(side ^ 1)); pos+1 != other.acked {
+			return false
+		}
+	}
+	if g.Len == 0 {
+		return true
+	}
+	if !d.arena.Append(&ds.s, &stream.Segment{
+		Pos: o.Pos + 1, Bytes: x.Payload, Missing: x.Missing, Time: d.t.clock.Now(), ID: d.t.packetID,
+	}) {
+		return false
+	}
+	d.t.anomaly(AnomalyOutOfOrderSegment, s, side, o.Pos, 1)
+	return true
+}
+
 // calm finds out for both sides whether the next bytes with an ACK need no more
 // than next; only where simple is set, see FlowDriver. A side that is calm stays so
 // until something else happens, and each thing that does ends here: so a plain segment

@@ -1,8 +1,13 @@
 package stream
 
+import "math"
+
 // Insert takes a segment, in order or not, and appends to out what there is to say.
 // After it, the first hole begins at Next or there is none.
 func (a *Arena) Insert(s *Stream, seg Segment, out *[]Item) {
+	if a.Append(s, &seg) {
+		return
+	}
 	n, ok := seg.arrive()
 	if !ok {
 		a.stats.Refused++
@@ -26,6 +31,35 @@ func (a *Arena) Insert(s *Stream, seg Segment, out *[]Item) {
 		a.noteMissing(s, n.to, n.time, out)
 	}
 	a.settle(s, a.side(s))
+}
+
+// Append holds a segment that lies behind all that is held already, if there is room
+// for it where that is. Nearly all early data does: what was sent behind a hole comes in
+// order. It does what Insert does with it, of which there is nothing to say; with any
+// other it does nothing and reports false.
+func (a *Arena) Append(s *Stream, seg *Segment) bool {
+	d, size := a.side(s), len(seg.Bytes)
+	if d == nil || d.n == 0 || d.n >= min(len(d.ring), a.limits.SidePieces) || size == 0 || size > d.free() ||
+		seg.Missing > 0 || a.limits.Keep > 0 || seg.Pos > math.MaxInt64-int64(size) {
+		return false
+	}
+	last, p := d.at(d.n-1).end(), d.newest()
+	if seg.Pos < last || p.live == 0 {
+		return false
+	}
+	since := seg.Time
+	if d.known > last {
+		since = d.tailSince
+	}
+	*d.at(d.n) = extent{pos: seg.Pos, since: since, time: seg.Time, id: seg.ID, n: uint32(size), off: p.at + d.used}
+	d.n++
+	copy(p.buf[d.used:], seg.Bytes)
+	d.used += uint32(size)
+	p.live += uint32(size)
+	d.live += size
+	a.stats.Held++
+	a.stats.HeldBytes += uint64(size)
+	return true
 }
 
 // place delivers an arrival that is in order and holds one that is early. As
