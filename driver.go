@@ -79,9 +79,10 @@ func (d *FlowDriver[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
 }
 
 // Finish says that the capture is over; see FlowTracker.Finish. What is held is
-// delivered, with its gaps.
+// delivered, with its gaps, and the memory for it is let go.
 func (d *FlowDriver[K, S]) Finish() []FlowEvent[K] {
 	d.begin()
+	defer d.arena.Rest()
 	return d.t.Finish()
 }
 

@@ -6,9 +6,10 @@ import "github.com/flowscope-go/flowscope/internal/invariants"
 //
 //	held   records, rings and pages of streams that wait
 //	lent   pages that were given back while Items may still refer to them
-//	idle   memory at rest, for the next who asks: as much as one side may have or a
-//	       half of held, whichever is more, but an eighth of the budget at most;
-//	       when held falls, up to twice that
+//	idle   memory at rest, for the next who asks, so that lossy paths of a few streams
+//	       allocate nothing in the long run: as much as four sides may have or a half
+//	       of held, whichever is more, but an eighth of the budget at most; when held
+//	       falls, up to twice that
 //	desk   tables and working space
 type Arena struct {
 	limits  Limits
@@ -26,6 +27,7 @@ type Arena struct {
 	waiting [][]byte // the lent ones
 	work    merger
 	crowded bool // it was TotalBytes that refused room last, not the side's own limits
+	leaving bool // see Rest
 	none    side // what a stream without a record has; never written
 }
 
@@ -65,11 +67,19 @@ func (a *Arena) takeBack() {
 	if cap(a.work.list) > keepWork {
 		a.work.list = nil
 	}
-	if a.idle > 2*a.idleLimit() {
+	if a.idle > 2*a.idleLimit() || a.leaving {
 		// Not sooner: what is held goes up and down from packet to packet, and
 		// what is let go too early is made again.
 		a.release()
 	}
+	a.leaving = false
+}
+
+// Rest lets the memory at rest go, and with the next Begin what is lent: for an owner
+// who will not need it for a while.
+func (a *Arena) Rest() {
+	a.release()
+	a.leaving = true
 }
 
 // TotalBytes is everything that the arena occupies, in bytes of capacity.
@@ -94,7 +104,7 @@ func (a *Arena) desk() int64 {
 }
 
 func (a *Arena) idleLimit() int64 {
-	return min(max(int64(a.limits.SideBytes), a.held/2), a.limits.TotalBytes/8)
+	return min(max(4*int64(a.limits.SideBytes), a.held/2), a.limits.TotalBytes/8)
 }
 
 // affords reports whether the budget allows to hold delta bytes more, of which

@@ -248,7 +248,7 @@ func attack(t testing.TB, n, which int, p Policy) time.Duration {
 		a.Insert(&s, Segment{Pos: attacks[which].pos(i, n, rnd), Bytes: frame, Time: int64(i)}, &out)
 		if i%64 == 0 {
 			held, pieces := a.Held(&s)
-			if held > a.limits.SideBytes || pieces > a.limits.SidePieces || a.TotalBytes() > 2*(256<<10+extentBytes*1024)+64<<10 {
+			if held > a.limits.SideBytes || pieces > a.limits.SidePieces || a.TotalBytes() > 5*256<<10+64<<10 {
 				t.Fatalf("held %d bytes, %d pieces, total %d", held, pieces, a.TotalBytes())
 			}
 			if payload := pieces * len(frame); len(frame) <= 6 && pieces > 100 && held > 2*(payload+extentBytes*pieces) {
@@ -417,4 +417,28 @@ func TestAByteThatComesAndGoesTakesNoPage(t *testing.T) {
 	}
 	require.Zero(t, testing.AllocsPerRun(1000, func() { pair(1) }))
 	require.Greater(t, a.side(&s).live, 100<<10)
+}
+
+func TestAtRestNothingIsKept(t *testing.T) {
+	a := NewArena(Limits{})
+	var s Stream
+	var out []Item
+	fill := func() {
+		a.Begin()
+		a.Insert(&s, Segment{Pos: s.Next() + 1, Bytes: make([]byte, 1000)}, &out)
+		a.Insert(&s, Segment{Pos: s.Next(), Bytes: make([]byte, 1)}, &out)
+	}
+	fill()
+	a.Begin()
+	require.Greater(t, a.TotalBytes(), a.desk()+1000)
+	a.Rest()
+	require.Equal(t, a.desk(), a.TotalBytes())
+	fill()
+	a.Rest() // Items refer to the bytes still
+	require.Greater(t, a.TotalBytes(), a.desk()+1000)
+	a.Begin()
+	require.Equal(t, a.desk(), a.TotalBytes())
+	fill()
+	a.Begin()
+	require.Greater(t, a.TotalBytes(), a.desk()+1000, "it works on")
 }
