@@ -104,7 +104,7 @@ func (t *Table[K, V]) brokenWheel() string {
 	var met, say int
 	for b := range w.heads {
 		level, d := b/buckets, b%buckets
-		if used := b < current && w.used[level][d/64]>>(d%64)&1 != 0; b < current && used != (w.heads[b] != 0) {
+		if used := b < current && w.used[b/64]>>(b%64)&1 != 0; b < current && used != (w.heads[b] != 0) {
 			return fmt.Sprintf("bucket %d of level %d: used is %v", d, level, used)
 		}
 		prev := ID(b) | inWheel
@@ -130,13 +130,15 @@ func (t *Table[K, V]) brokenWheel() string {
 }
 
 func (w *wheel) brokenOrder() string {
-	for level := range levels {
+	for i, word := range w.used {
+		if marked := w.words>>i&1 != 0; marked != (word != 0) {
+			return fmt.Sprintf("word %d is %x, marked %v", i, word, marked)
+		}
 		// The wheel's own digit is used on the lowest level only.
+		level, first := i*64/buckets, uint64(i*64%buckets+bits.TrailingZeros64(word))
 		own := w.now >> (level * digit) & (buckets - 1)
-		for i, word := range w.used[level] {
-			if first := uint64(i*64 + bits.TrailingZeros64(word)); word != 0 && (first < own || first == own && level > 0) {
-				return fmt.Sprintf("bucket %d of level %d is behind %x", first, level, w.now)
-			}
+		if word != 0 && (first < own || first == own && level > 0) {
+			return fmt.Sprintf("bucket %d of level %d is behind %x", first, level, w.now)
 		}
 	}
 	if _, start := w.earliest(); w.next > start || w.heads[current] != 0 && w.next != 0 {

@@ -21,10 +21,11 @@ import (
 // far apart the calls. (Digits of ten bits saved one of them and cost as much in
 // caches; of twelve, twice as much.)
 type wheel struct {
-	now   uint64 // see ordered; no bucket in use begins before it
-	next  uint64 // no bucket in use begins before this either; 0 as long as there may be current slots
-	used  [levels][buckets / 64]uint64
-	heads [levels*buckets + 1]ID // the last one holds the current slots
+	now   uint64                        // see ordered; no bucket in use begins before it
+	next  uint64                        // no bucket in use begins before this either; 0 as long as there may be current slots
+	used  [levels * buckets / 64]uint64 // a bit for each bucket that has slots
+	words uint32                        // and one for each word that has bits
+	heads [levels*buckets + 1]ID        // the last one holds the current slots
 }
 
 const (
@@ -35,6 +36,8 @@ const (
 	inWheel = 1 << 31 // marks a bucket number in link.prev
 	never   = math.MaxUint64
 )
+
+const _ = uint(32 - levels*buckets/64) // wheel.words has a bit for each
 
 // ordered maps times to unsigned numbers of the same order.
 func ordered(t int64) uint64 { return uint64(t) ^ 1<<63 }
@@ -50,7 +53,7 @@ func (t *Table[K, V]) File(s *Slot[K, V], at int64) {
 		level := levelOf(when ^ w.now)
 		d := uint32(when>>(level*digit)) & (buckets - 1)
 		b, start = uint32(level)*buckets+d, when>>(level*digit)<<(level*digit)
-		w.used[level][d/64] |= 1 << (d % 64)
+		w.mark(b)
 	}
 	w.next = min(w.next, start)
 	head := w.heads[b]
@@ -82,7 +85,18 @@ func (t *Table[K, V]) Unfile(s *Slot[K, V]) {
 	b := uint32(prev &^ inWheel)
 	t.wheel.heads[b] = next
 	if next == 0 && b != current {
-		t.wheel.used[b/buckets][b%buckets/64] &^= 1 << (b % 64)
+		t.wheel.unmark(b)
+	}
+}
+
+func (w *wheel) mark(b uint32) {
+	w.used[b/64] |= 1 << (b % 64)
+	w.words |= 1 << (b / 64)
+}
+
+func (w *wheel) unmark(b uint32) {
+	if w.used[b/64] &^= 1 << (b % 64); w.used[b/64] == 0 {
+		w.words &^= 1 << (b / 64)
 	}
 }
 
@@ -139,16 +153,15 @@ func (t *Table[K, V]) rewind(to uint64) {
 	level := levelOf(to ^ w.now)
 	d := uint32(w.now>>(level*digit)) & (buckets - 1)
 	into := uint32(level)*buckets + d
-	for below := range level {
-		for i := range w.used[below] {
-			for ; w.used[below][i] != 0; w.used[below][i] &= w.used[below][i] - 1 {
-				b := below*buckets + i*64 + bits.TrailingZeros64(w.used[below][i])
-				t.merge(uint32(b), into)
-			}
+	for i := range level * buckets / 64 {
+		for w.used[i] != 0 {
+			b := uint32(i*64 + bits.TrailingZeros64(w.used[i]))
+			t.merge(b, into)
+			w.unmark(b)
 		}
 	}
 	if w.heads[into] != 0 {
-		w.used[level][d/64] |= 1 << (d % 64)
+		w.mark(into)
 	}
 	w.now = to
 }
@@ -174,7 +187,7 @@ func (t *Table[K, V]) makeCurrent(b uint32) {
 	w := &t.wheel
 	id := w.heads[b]
 	w.heads[current], w.heads[b] = id, 0
-	w.used[b/buckets][b%buckets/64] &^= 1 << (b % 64)
+	w.unmark(b)
 	t.At(id).wheel.prev = current | inWheel
 }
 
@@ -191,16 +204,12 @@ func fold(at int64) uint16 { return uint16(at ^ at>>16 ^ at>>32 ^ at>>48) }
 // earliest finds the first bucket in use and the time at which it begins; none
 // is the current one, which has no time.
 func (w *wheel) earliest() (bucket uint32, start uint64) {
-	for level := range levels {
-		for i, word := range w.used[level] {
-			if word == 0 {
-				continue
-			}
-			d := uint32(i*64 + bits.TrailingZeros64(word))
-			shift := level * digit
-			above := w.now >> shift &^ (buckets - 1)
-			return uint32(level)*buckets + d, (above | uint64(d)) << shift
-		}
+	if w.words == 0 {
+		return current, never
 	}
-	return current, never
+	i := bits.TrailingZeros32(w.words)
+	b := i*64 + bits.TrailingZeros64(w.used[i])
+	shift := b / buckets * digit
+	above := w.now >> shift &^ (buckets - 1)
+	return uint32(b), (above | uint64(b%buckets)) << shift
 }
