@@ -50,6 +50,12 @@ func TestClosing(t *testing.T) {
 			> FA 500 900 ; FinWait @0
 			< FA 900 501 ; ClosingTCP @0
 			> A 501 901 ; Closed end`},
+		{"a FIN within a simultaneous opening counts with the ACK after it", `
+			> S 0 ; SynSent
+			< S 0 ; SynReceived
+			> FA 1 1 ; @0
+			< SA 0 1 ; RepeatedSYN est Established
+			> A 2 1 ; FinWait`},
 		{"nothing moves an ended connection", shook + `
 			> FA 1 1 ; FinWait @0
 			< FA 1 2 ; ClosingTCP @0

@@ -40,7 +40,7 @@ func (c *Conn) Flags(i Side) uint8 { return c.half[i&1].flags }
 // whose sender has been silent since.
 func (c *Conn) PendingReset() bool { return c.bits&(pending0|pending1) != 0 }
 
-// Finishing reports whether a side has said FIN, and Finished whether both have.
+// Finishing reports whether a side has said FIN.
 func (c *Conn) Finishing() bool { return (c.half[0].bits|c.half[1].bits)&finned != 0 }
 
 // Finished reports whether both sides have said FIN.
@@ -95,7 +95,7 @@ func (c *Conn) Step(i Side, g *Segment, o *Outcome) {
 	*o = Outcome{From: c.state, To: c.state}
 	switch {
 	case c.state >= Closed:
-	case c.open(i, g), c.answer(i, g), c.pass(i, g, o):
+	case c.open(i, g) || c.answer(i, g) || c.pass(i, g, o):
 		o.To, o.Placed = c.state, true
 	default:
 		c.consider(i, g, o)

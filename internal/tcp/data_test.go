@@ -89,6 +89,12 @@ func TestSegmentsFarFromTheConnection(t *testing.T) {
 			< A 1 0x80000001 +3 ; ImplausibleACK nowhere
 			< A 1 0x70000001 +3 ; ImplausibleACK nowhere
 			< A 1 4 +3 ; @0`},
+		{"an ACK below a SYN that is captured late", `
+			> A 500 1000
+			< A 1000 400
+			> S 499
+			< A 1000 450 +3 ; ImplausibleACK nowhere
+			< A 1000 500 +3 ; @0`},
 		{"an ACK of what was acknowledged long ago", shook + `
 			> A 1 1 +60000 ; @0
 			> A 60001 1 +60000 ; @60000

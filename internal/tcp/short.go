@@ -16,7 +16,7 @@ package tcp
 // in doubt. It does what Step does with it, and gives its position; for any other
 // it does nothing and reports false.
 func (c *Conn) Follow(i Side, seq, ack, n uint32, window uint16, flags uint8) (pos int64, ok bool) {
-	const usual, trouble = seen | anchored | acked, synData | finned | shut | patched | awaited
+	const usual, trouble = seen | anchored | acked, synData | finned | shut | awaited
 	i &= 1
 	s, p := &c.half[i], &c.half[1-i]
 	if flags&(SYN|FIN|RST|ACK) != ACK || window == 0 || c.state != Established && c.state != Active ||
@@ -27,7 +27,7 @@ func (c *Conn) Follow(i Side, seq, ack, n uint32, window uint16, flags uint8) (p
 	if news := int32(ack - s.ack); news != 0 {
 		ahead := int32(ack - p.number(p.end))
 		switch {
-		case news < 0 || ahead > 0 && p.has(seen) || ahead > unknownWindow:
+		case news < 0 || p.end+int64(ahead) < 0 || ahead > 0 && p.has(seen) || ahead > unknownWindow:
 			return 0, false
 		case ahead > 0:
 			p.end += int64(ahead) // that side is not captured: its ACKs are all we have
@@ -78,8 +78,9 @@ func (c *Conn) shake(h *half, g *Segment) {
 }
 
 // pass takes the next bytes, FIN or ACK of a side, where nothing is in doubt and the ACK
-// is of what was seen. What is missing stays missing. It is Follow for other states, and
-// leaves o.To to Step.
+// is of what was seen. What is missing stays missing. Unlike Follow it takes a side's
+// first ACK, a FIN and what comes after one, ends the handshake, and leaves it to the
+// rules to follow a side that is not captured. o.To is Step's.
 func (c *Conn) pass(i Side, g *Segment, o *Outcome) bool {
 	const trouble = synData | shut | awaited
 	s, p := &c.half[i], &c.half[1-i]

@@ -132,6 +132,67 @@ func TestShortWaysAreTheRules(t *testing.T) {
 	}
 }
 
+// A walk through all that a watcher may do with a connection: numbers of a small
+// alphabet, more often than not those that come next, so that it gets to places where
+// no conversation goes. takeBothWays compares.
+func TestAWalkFindsNoOtherWay(t *testing.T) {
+	r := rand.New(rand.NewPCG(16, 17))
+	rounds := 60_000
+	if testing.Short() {
+		rounds = 20_000
+	}
+	offsets := []uint32{0, 1, 2, 3, 5, 10, 100, 1 << 30, 1<<30 + 1, 1<<31 - 1, 1 << 31, 3 << 30}
+	for _, n := range []uint32{1, 2, 4, 100} {
+		offsets = append(offsets, -n)
+	}
+	for range rounds {
+		var w watcher
+		bases := [2]uint32{isns[r.IntN(len(isns))], isns[r.IntN(len(isns))]}
+		few := offsets[:1+r.IntN(len(offsets))]
+		for range 3 + r.IntN(30) {
+			k := r.IntN(2)
+			g := Segment{
+				Seq: bases[k] + few[r.IntN(len(few))], Ack: bases[1-k] + few[r.IntN(len(few))],
+				Flags: usual(byte(r.IntN(16))), Window: []uint16{0, 1, 100, 65535, 65535, 65535, 65535, 65535}[r.IntN(8)],
+			}
+			if r.IntN(20) == 0 {
+				g.Flags = uint8(r.Uint32())
+			}
+			if r.IntN(4) == 0 {
+				g.WindowScale, g.HasWindowScale = uint8(r.IntN(16)), true
+			}
+			if r.IntN(2) == 0 {
+				g.Len = []uint32{1, 2, 3, 5, 10, 100, 1 << 30, 1<<31 - 1, 1 << 31}[r.IntN(5+r.IntN(5)/4*4)]
+			}
+			w.comesNext(r, k == 1, &g)
+			w.see(k == 1, &g, r.IntN(16) == 0)
+		}
+	}
+}
+
+// comesNext gives g, more often than not, the numbers that the connection waits for.
+func (w *watcher) comesNext(r *rand.Rand, right bool, g *Segment) {
+	if !w.begun || r.IntN(2) == 0 {
+		return
+	}
+	i := w.side(right)
+	s, p := &w.conn.half[i], &w.conn.half[1-i]
+	if s.has(anchored) {
+		g.Seq = s.number(s.end)
+		if g.Flags&SYN != 0 {
+			g.Seq = s.base - 1 - uint32(r.IntN(2))*g.Len
+		}
+	}
+	switch {
+	case p.has(anchored) && g.Flags&SYN != 0:
+		g.Ack = p.base
+	case p.has(anchored) && r.IntN(3) > 0:
+		g.Ack = p.number(p.end)
+	case s.has(acked):
+		g.Ack = s.ack + uint32(r.IntN(3))
+	}
+}
+
 func TestAnHonestConversationNeedsNoRules(t *testing.T) {
 	r := rand.New(rand.NewPCG(12, 13))
 	w := ways{}
