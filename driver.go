@@ -166,14 +166,13 @@ func (d *FlowDriver[K, S]) take(s *slot[K, driven[S]], side FlowSide, g *tcp.Seg
 	return d.poisoned
 }
 
-// acknowledged follows an ACK of the bytes of side, which is not indifferent to it.
+// acknowledged follows an ACK of the bytes of side, to which that is not indifferent.
 func (d *FlowDriver[K, S]) acknowledged(s *slot[K, driven[S]], side FlowSide, o *tcp.Outcome) {
 	ds := &s.Value.user.sides[side]
 	if o.Notes&tcp.SYNDataIgnored != 0 && ds.bits&sideHeld != 0 {
-		d.forgetSYN(ds)
-	}
-	if ds.indifferent(o) {
-		return
+		if d.forgetSYN(ds); ds.indifferent(o) {
+			return
+		}
 	}
 	pos, ok := s.Value.conn.AckedTo(tcp.Side(side))
 	if !ok {
@@ -393,8 +392,7 @@ func (d *FlowDriver[K, S]) wake(s *slot[K, driven[S]], now int64) bool {
 
 func (d *FlowDriver[K, S]) alarm(s *slot[K, driven[S]]) int64 { return s.Value.user.alarm }
 
-// closeSides says of each side that it is complete, once everything before its FIN was
-// delivered or given up.
+// closeSides closes the sides that are complete, first the one that is named first.
 func (d *FlowDriver[K, S]) closeSides(s *slot[K, driven[S]], first FlowSide) {
 	if s.Value.finishing() {
 		d.closeSide(s, first)
@@ -402,6 +400,8 @@ func (d *FlowDriver[K, S]) closeSides(s *slot[K, driven[S]], first FlowSide) {
 	}
 }
 
+// closeSide says that a side is complete, once everything before its FIN was delivered
+// or given up.
 func (d *FlowDriver[K, S]) closeSide(s *slot[K, driven[S]], side FlowSide) {
 	ds := &s.Value.user.sides[side]
 	if ds.bits&sideClosed != 0 || ds.custom != 0 {

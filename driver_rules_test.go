@@ -70,6 +70,8 @@ var drvRules = []struct {
 		anomalies: "gap ooo_segment"},
 	{name: "a probe whose ACK came after the next bytes", script: "hs >0:abc <A3/w0 >3:d >4:ef <A6 finish", ini: "abcdef", anomalies: "ooo_segment"},
 
+	{name: "a probe whose ACK completes its side", script: "hs >0:abc <A3/w0 >3:d >F@4 <A5 <0:xyz", ini: "abcd", res: "xyz",
+		said: ">0:abc >3:d >closed@4 <0:xyz"},
 	{name: "a probe that is taken by what comes behind a hole", script: "hs >0:abc <A3/w0 <5:xy/a3/w0 >3:d <7:z/a4 >4:e finish",
 		ini: "abcde", res: "<5>xyz", anomalies: "gap ooo_segment"},
 

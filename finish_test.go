@@ -10,7 +10,7 @@ import (
 // Finish forgets all flows at once where they fill the table, and that must not show: not to the caller's code while
 // it goes on, not after a panic of that in the middle, and not in the next capture.
 func TestAFinishOfAFullTableLooksLikeOneOfFewFlows(t *testing.T) {
-	for _, room := range []int{8, 10_000} { // all flows are forgotten at once, one by one
+	for _, room := range []int{8, 10_000} { // with the first, flows are forgotten all at once; with the second, one by one
 		for blast := range 9 { // the flow at whose end the caller's code panics; the last is none
 			t.Run(fmt.Sprintf("room for %d, panic in the end of flow %d", room, blast), func(t *testing.T) {
 				finishThrice(t, room, blast)

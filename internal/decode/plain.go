@@ -15,9 +15,9 @@ import "encoding/binary"
 // Its datagram is whole, in one fragment and in this frame. For such a frame what DecodeWith says with a Peeler that
 // leaves it alone can be had without a Packet, that is, without writing and clearing one: half the time.
 type Plain struct {
-	Transport int // where the transport header begins
-	From, To  int // where the payload begins and ends
-	Proto     uint8
+	Transport int   // where the transport header begins
+	From, To  int   // where the payload begins and ends
+	Proto     uint8 // TCP or UDP
 }
 
 // The beginnings of plain frames, and a TCP header.

@@ -53,13 +53,13 @@ type Table[K comparable, V any] struct {
 	index  index
 	chunks []*[chunkLen]Slot[K, V]
 	free   ID
-	found  int // slots in the index
+	found  int // keys that were not detached: those in the index, but see clearing
 	used   int // slots not free: found and detached ones
 	made   int // slots ever made
 	wheel  wheel
 	queues [NumQueues]queue
 
-	clearing bool // see Clearing
+	clearing bool // the index is wiped later; see BeginClear
 }
 
 // A chunk is large enough that rounding it up to whole pages costs at most 8
@@ -77,7 +77,7 @@ func New[K comparable, V any](capacity int) *Table[K, V] {
 	return t
 }
 
-// Len is the number of keys that can be found.
+// Len is the number of keys that were inserted and not detached.
 func (t *Table[K, V]) Len() int { return t.found }
 
 // Has reports whether a slot of that name exists, in use or not.
@@ -179,7 +179,7 @@ func (t *Table[K, V]) take() *Slot[K, V] {
 }
 
 // Detach takes a slot out of the index, the wheel and its queue: its key can no
-// longer be found and may be inserted again, unless the table is Clearing. Key,
+// longer be found and may be inserted again, unless the table is being cleared. Key,
 // Value and ID stay until Free.
 func (t *Table[K, V]) Detach(hash uint64, s *Slot[K, V]) {
 	t.Unfile(s)
@@ -190,12 +190,12 @@ func (t *Table[K, V]) Detach(hash uint64, s *Slot[K, V]) {
 	t.found--
 }
 
-// Clearing says that all slots are about to be detached, one after the other, and no
+// BeginClear says that all slots are about to be detached, one after the other, and no
 // key inserted. If there are many, Detach leaves the index alone, where each would
-// cost a wait for memory, until Cleared wipes all of it at once. Meanwhile the keys
+// cost a wait for memory, until EndClear wipes all of it at once. Meanwhile the keys
 // of detached slots are found still. It reports whether it is so; if not, all goes
-// as usual, and so it does after Cleared.
-func (t *Table[K, V]) Clearing() bool {
+// as usual.
+func (t *Table[K, V]) BeginClear() bool {
 	t.clearing = t.found >= len(t.index.words)/manyWords
 	return t.clearing
 }
@@ -203,9 +203,9 @@ func (t *Table[K, V]) Clearing() bool {
 // manyWords is how many words are wiped while one slot is taken out.
 const manyWords = 16
 
-// Cleared ends what Clearing began. Slots that were not detached after all stay, if
-// they are in a queue.
-func (t *Table[K, V]) Cleared() {
+// EndClear ends what BeginClear began. Slots that were not detached after all stay;
+// they must be in a queue.
+func (t *Table[K, V]) EndClear() {
 	if !t.clearing {
 		return
 	}
@@ -220,6 +220,9 @@ func (t *Table[K, V]) Cleared() {
 		for w := t.index.words[i]; w != 0 && t.At(ID(w)).queue == 0; w = t.index.words[i] {
 			t.index.remove(uint32(w>>32), ID(w))
 		}
+	}
+	if invariants.Enabled && t.index.used() != t.found {
+		panic("flowtable: a slot that was not detached is lost")
 	}
 }
 

@@ -53,3 +53,13 @@ func (x *index) remove(tag uint32, id ID) {
 	}
 	x.words[hole] = 0
 }
+
+// used counts the words in use.
+func (x *index) used() (n int) {
+	for _, w := range x.words {
+		if w != 0 {
+			n++
+		}
+	}
+	return n
+}

@@ -121,7 +121,8 @@ func (m *model) detach(k key) {
 	m.must(e.slot.Queue() == 0, "slot %d is in queue %d", e.id, e.slot.Queue())
 }
 
-// clear empties the table, or stops early, as the owner does if something panics: every stop-th key stays.
+// clear empties the table if stop is a multiple of 4; otherwise every stop-th key stays, as it does for an owner whose
+// code panics in between.
 func (m *model) clear(stop, queue byte) {
 	m.t.Helper()
 	keys := slices.Sorted(maps.Keys(m.keys))
@@ -130,14 +131,16 @@ func (m *model) clear(stop, queue byte) {
 			m.join(k, 1+queue%(NumQueues-1))
 		}
 	}
-	clearing := m.table.Clearing()
+	clearing := m.table.BeginClear()
 	m.must(clearing == (len(m.keys) >= len(m.table.index.words)/16), "with %d of %d clearing is %v", len(m.keys), m.capacity, clearing)
 	for i, k := range keys {
 		if stop%4 == 0 || (i+1)%int(stop) != 0 {
 			m.detach(k)
+			hash := m.hash(k)
+			m.must((m.table.Find(hash, &k) != nil) == clearing, "clearing is %v, and detached %v is found or not", clearing, k)
 		}
 	}
-	m.table.Cleared()
+	m.table.EndClear()
 }
 
 func (m *model) release(i int) {

@@ -28,6 +28,19 @@ func TestTheTableDoesWhatTheModelDoes(t *testing.T) {
 	}
 }
 
+func TestOnlyATableWithManyKeysIsClearedAtOnce(t *testing.T) {
+	for capacity, want := range map[int]bool{8: true, 10_000: false} { // those of the tests of Finish
+		table := New[key, value](capacity)
+		for k := range key(8) {
+			table.Join(table.Insert(hashes[4].of(k), &k), 1)
+		}
+		if got := table.BeginClear(); got != want {
+			t.Errorf("8 keys, room for %d: %v", capacity, got)
+		}
+		table.EndClear()
+	}
+}
+
 func FuzzTable(f *testing.F) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for h := range hashes {
