@@ -62,7 +62,7 @@ func (t *FlowTracker[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
 func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
 	t.begin()
 	t.x.Orientation = 0
-	t.expired = t.expired[:0]
+	t.expired = slices.Grow(t.expired[:0], t.table.Len())
 	for s := range t.table.All {
 		t.expired = append(t.expired, ending{s.Value.id, s.ID()})
 	}
