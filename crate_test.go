@@ -524,13 +524,15 @@ func TestCrateFiveTuple(t *testing.T) {
 		none := frames.UDP{Src: client, Dst: server}.Ethernet()
 		assert.Equal(t, extract(t, plain, one).Key, extract(t, plain, two).Key)
 		assert.Equal(t, extract(t, plain, none).Key, extract(t, tagged, none).Key)
+		priority := frames.UDP{Src: client, Dst: server, VLANs: []uint16{5 << 13}}.Ethernet() // IEEE 802.1Q: of no VLAN
+		assert.Equal(t, extract(t, plain, none).Key, extract(t, tagged, priority).Key)
+		assert.Equal(t, extract(t, plain, none).Key, extract(t, tagged, two).Key.WithVLAN(0))
 		k := extract(t, tagged, one).Key
 		id, ok := k.VLAN()
 		assert.True(t, ok)
 		assert.EqualValues(t, 10, id)
 		assert.Equal(t, extract(t, plain, none).Key.WithVLAN(10), k)
 		assert.NotEqual(t, k, extract(t, tagged, two).Key)
-		assert.NotEqual(t, extract(t, plain, none).Key.WithVLAN(0), extract(t, plain, none).Key)
 		assert.Equal(t, "udp 10.0.0.1:1234 <-> 10.0.0.2:80 vlan 10", k.String())
 	})
 	t.Run("ICMP goes by its identifier", func(t *testing.T) {

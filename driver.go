@@ -190,6 +190,9 @@ func (d *FlowDriver[K, S]) acknowledged(s *slot[K, driven[S]], side FlowSide, o 
 		d.prepare(c)
 		c.acker.Acked(pos, Timestamp(now), &d.delivery)
 		d.deliver(s, side)
+		if d.custom[ds.custom].waiter != nil {
+			d.wait(s, side, now) // what is acknowledged is not waited for as long
+		}
 	}
 }
 

@@ -58,6 +58,32 @@ func TestWhyAHoleWasGivenUpIsNoMatterOfOtherFlows(t *testing.T) {
 	}
 }
 
+// The engine of the built-in streams gives up a hole as soon as they do when it is plugged in, also where no segment
+// follows the ACK.
+func TestAnEngineThatIsPluggedInWaitsNoLonger(t *testing.T) {
+	factory := flowscope.ReassemblerFunc[drvKey](func(drvKey, flowscope.FlowSide) flowscope.Reassembler {
+		engine, err := flowscope.NewStreamReassembler(flowscope.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return engine
+	})
+	for _, script := range []string{
+		"hs >0:aaaa >8:cccc <A12 +11ms sweep", "hs >0:aaaa >8:cccc <A6 +11ms sweep +40s sweep", "hs >0:aaaa >8:cccc <A12 +11ms >12:d",
+		"hs >0:aaaa >8:cccc <A4 +11ms sweep", "hs >0:aaaa >8:cccc +31s sweep", "hs >0:aaaa >8:cccc <A12 >4:bbbb +11ms sweep",
+	} {
+		var said [2]string
+		for i, f := range []flowscope.ReassemblerFactory[drvKey]{nil, factory} {
+			p := newDrvPlay(t, f, flowscope.Config{})
+			p.play(script)
+			said[i] = p.said()
+		}
+		if said[0] != said[1] {
+			t.Errorf("%q: %s\nplugged in: %s", script, said[0], said[1])
+		}
+	}
+}
+
 // The example's Reassembler around the engine of the built-in streams loses nothing of what that delivers, and leaves
 // every byte and every gap in its place.
 func TestAReassemblerAroundAnotherKeepsBytesAndGapsInTheirPlaces(t *testing.T) {

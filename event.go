@@ -238,10 +238,12 @@ type FlowEvent[K comparable] struct {
 	// Flow is the flow's number, 0 in events about the tracker as a whole.
 	Flow FlowID
 	// Packet is the PacketView.ID of the packet that caused the event; 0 if
-	// time alone did.
+	// time alone did. Of Data it is the packet that brought the bytes, which may have
+	// come long before that which let go of them.
 	Packet uint64
 	// Timestamp is the time of that packet on the tracker's clock: its own
-	// stamp, unless that ran backwards or leapt ahead.
+	// stamp, unless that ran backwards or leapt ahead. So within a call that of Data
+	// may lie before those of the events around it.
 	Timestamp Timestamp
 	Key       K
 	Bytes     []byte

@@ -21,6 +21,11 @@ import (
 // several goroutines may share an extractor if its Extract may be called by several
 // at once, as that of every extractor and combinator of this package may.
 //
+// An extractor of one's own may ask a built-in one. Put combinators around it, not
+// inside: what they find out beside the fields of Extracted (tunnels, fragments,
+// checksums) reaches the tracker from the outermost only. ICMP errors are matched to
+// flows where keys are those of FiveTuple, also in PerTunnel.
+//
 // An extractor may have two more methods, those of KeyHasher and KeyTimer, looked
 // for once, when a tracker is made:
 //
@@ -93,6 +98,12 @@ func timerOf[K comparable](ex FlowExtractor[K]) func(K) time.Duration {
 		return c.timer()
 	}
 	return nil
+}
+
+// isHollow reports whether there is no extractor, be it inside combinators.
+func isHollow[K comparable](ex FlowExtractor[K]) bool {
+	c, ok := any(ex).(interface{ hollow() bool })
+	return ex == nil || ok && c.hollow()
 }
 
 // Extracted is what an extractor says of one packet.

@@ -104,7 +104,9 @@ type Config struct {
 
 	// ClockJump is the longest leap ahead of packet time that is believed at
 	// once; a longer one must be confirmed by the next packet. Default 1 h;
-	// Never believes every stamp.
+	// Never believes every stamp. Time that was believed does not go back: if it was
+	// wrong after all, no flow ends by time until the stamps have caught up, and
+	// ClockBackward counts on; Finish begins with a new clock.
 	ClockJump time.Duration
 
 	// SideBytes bounds what a FlowDriver holds of one side of a connection
@@ -268,7 +270,7 @@ func NewFlowTrackerWithState[K comparable, S any](ex FlowExtractor[K], cfg Confi
 	if err != nil {
 		return nil, err
 	}
-	if ex == nil {
+	if isHollow(ex) {
 		return nil, fmt.Errorf("%w: no extractor", ErrConfig)
 	}
 	return newFlowTracker(ex, cfg, init), nil
@@ -289,7 +291,7 @@ func NewFlowDriverWithState[K comparable, S any](ex FlowExtractor[K], factory Re
 	if err != nil {
 		return nil, err
 	}
-	if ex == nil {
+	if isHollow(ex) {
 		return nil, fmt.Errorf("%w: no extractor", ErrConfig)
 	}
 	return newFlowDriver(ex, factory, cfg, init), nil

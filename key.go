@@ -22,7 +22,8 @@ type FiveTuple struct {
 	// Directional makes each direction a flow of its own.
 	Directional bool
 	// VLAN makes the outermost VLAN identifier part of the key, in a tunnel that
-	// carries Ethernet that of the innermost Ethernet header.
+	// carries Ethernet that of the innermost Ethernet header. Identifier 0 is none:
+	// such a tag gives a priority only (IEEE 802.1Q).
 	VLAN bool
 }
 
@@ -67,9 +68,12 @@ func words(a netip.Addr) (hi, lo uint64) {
 }
 
 // WithVLAN is the key with a VLAN identifier in it, as FiveTuple{VLAN: true}
-// makes it for a tagged packet.
+// makes it for a tagged packet. With 0 it is the key of an untagged one.
 func (k FiveTupleKey) WithVLAN(id uint16) FiveTupleKey {
-	k.meta = k.meta&^0xfff | keyVLAN | uint64(id&0xfff)
+	k.meta &^= keyVLAN | 0xfff
+	if id &= 0xfff; id != 0 {
+		k.meta |= keyVLAN | uint64(id)
+	}
 	return k
 }
 
@@ -79,8 +83,8 @@ func (k *FiveTupleKey) set(p *decode.Packet, how FiveTuple) Orientation {
 	if p.Family == 6 {
 		meta |= keyIPv6
 	}
-	if how.VLAN && p.VLANs > 0 {
-		meta |= keyVLAN | uint64(p.VLAN&0xfff)
+	if id := uint64(p.VLAN & 0xfff); how.VLAN && p.VLANs > 0 && id != 0 {
+		meta |= keyVLAN | id
 	}
 	return k.setEnds(p.SrcHi, p.SrcLo, p.SrcPort, p.DstHi, p.DstLo, p.DstPort, meta, how.Directional)
 }

@@ -36,7 +36,7 @@ const keepEvents = 4096
 //
 // now is believed at once, however far ahead, and cannot be taken back, not even
 // before the first packet: give a replay packet time (Now().Add), never time.Now,
-// and on live traffic stay behind the capture's queue, as examples/live does.
+// and on live traffic stay behind the capture's queue, as examples/live does, by 100 ms.
 func (t *FlowTracker[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
 	t.begin()
 	before := t.clock.Now()

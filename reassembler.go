@@ -35,7 +35,7 @@ type Segment struct {
 // events and counters of that.
 //
 // Its methods must not call the driver's Track, Sweep or Finish, and out is theirs
-// only until they return. ForceClose, Stop and what merely looks may be called.
+// only until they return. ForceClose and what merely looks may be called.
 //
 // It is made at the first payload of its side. Payload that no receiver would
 // take (of a RST, of a SYN before it is acknowledged, outside the window) is not
@@ -60,8 +60,8 @@ type Acker interface {
 }
 
 // Waiter may be implemented by a Reassembler that gives up on what does not
-// come. Wait is called after each segment, and when the time that it last gave
-// has come; it answers with the next one, 0 for none. Whether a Reassembler is one
+// come. Wait is called after each segment and each Acked, and when the time that it last
+// gave has come; it answers with the next one, 0 for none. Whether a Reassembler is one
 // is looked at once, when it is made.
 type Waiter interface {
 	Wait(now Timestamp, out *Delivery) (next Timestamp)
@@ -381,8 +381,11 @@ type StreamReassembler struct {
 	call  uint64 // of the driver, in which memory was lent last
 }
 
-// NewStreamReassembler makes a reassembler with a budget of its own. Of cfg it
-// takes SideBytes, SidePieces, Overlap, Remember, HoleTimeout and HoleAckedTimeout.
+// NewStreamReassembler makes a reassembler with a budget of its own: TotalBytes, which
+// bounds all built-in streams of a driver together, bounds none of these, so choose
+// SideBytes by how many there may be. Of cfg it takes SideBytes, SidePieces, Overlap,
+// Remember, HoleTimeout and HoleAckedTimeout; it cannot know that the other side of a
+// connection is not captured, so HoleLoneTimeout is not for it.
 func NewStreamReassembler(cfg Config) (*StreamReassembler, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {

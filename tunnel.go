@@ -233,6 +233,7 @@ func (e peeling[K]) hashKey(k *K, seed uint64) uint64 { return e.hash.hashKey(k,
 
 func (e peeling[K]) timer() func(K) time.Duration { return timerOf(e.inner) }
 func (e peeling[K]) peels() decode.Options        { return e.options }
+func (e peeling[K]) hollow() bool                 { return isHollow(e.inner) }
 
 // Tunnel is a kind of encapsulation. The zero value is none.
 type Tunnel uint8
@@ -336,6 +337,7 @@ func (e perTunnel[K]) hashKey(k *TunnelKey[K], seed uint64) uint64 {
 }
 
 func (e perTunnel[K]) peels() decode.Options { return peelsOf(e.inner) }
+func (e perTunnel[K]) hollow() bool          { return isHollow(e.inner) }
 
 func (e perTunnel[K]) timer() func(TunnelKey[K]) time.Duration {
 	inner := timerOf(e.inner)
@@ -380,6 +382,7 @@ func (e flowLabel[K]) hashKey(k *FlowLabelKey[K], seed uint64) uint64 {
 }
 
 func (e flowLabel[K]) peels() decode.Options { return peelsOf(e.inner) }
+func (e flowLabel[K]) hollow() bool          { return isHollow(e.inner) }
 
 func (e flowLabel[K]) timer() func(FlowLabelKey[K]) time.Duration {
 	inner := timerOf(e.inner)

@@ -1,6 +1,7 @@
 package flowscope_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,6 +34,26 @@ type encapsulation struct {
 
 // The hardware addresses inside; those outside are those of package frames.
 var innerMAC = [2][6]byte{{2, 0, 0, 0, 0, 0x11}, {2, 0, 0, 0, 0, 0x22}}
+
+func TestACombinatorAroundNothingIsNoExtractor(t *testing.T) {
+	var none fiveEx
+	for name, ex := range map[string]fiveEx{
+		"nil": nil, "one": flowscope.AutoDetectEncap(none), "two": flowscope.StripMPLS(flowscope.StripVLAN(none)),
+	} {
+		if _, err := flowscope.NewFlowTracker(ex, flowscope.Config{}); !errors.Is(err, flowscope.ErrConfig) {
+			t.Errorf("%s, tracker: %v", name, err)
+		}
+		if _, err := flowscope.NewFlowDriver(ex, nil, flowscope.Config{}); !errors.Is(err, flowscope.ErrConfig) {
+			t.Errorf("%s, driver: %v", name, err)
+		}
+		if _, err := flowscope.NewFlowTracker(flowscope.PerTunnel(ex), flowscope.Config{}); !errors.Is(err, flowscope.ErrConfig) {
+			t.Errorf("%s, per tunnel: %v", name, err)
+		}
+		if _, err := flowscope.NewFlowTracker(flowscope.FlowLabel(ex), flowscope.Config{}); !errors.Is(err, flowscope.ErrConfig) {
+			t.Errorf("%s, with labels: %v", name, err)
+		}
+	}
+}
 
 func innerFrame(dir int, ip []byte) []byte {
 	f := frames.Ethernet(ip)
