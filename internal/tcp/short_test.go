@@ -52,7 +52,9 @@ func honest(r *rand.Rand) (said []utterance) {
 
 // varied is a segment that differs from g in a little.
 func varied(r *rand.Rand, g Segment) Segment {
-	nudge := func(n *uint32) { *n += uint32([]int{-1, 1, -2, 2, 1 << 20, 1 << 31, -1 << 30}[r.IntN(7)]) }
+	nudge := func(n *uint32) {
+		*n += []uint32{math.MaxUint32, 1, math.MaxUint32 - 1, 2, 1 << 20, 1 << 31, 3 << 30}[r.IntN(7)]
+	}
 	for range 1 + r.IntN(2) {
 		switch r.IntN(8) {
 		case 0:
