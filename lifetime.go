@@ -144,7 +144,9 @@ func (t *FlowTracker[K, S]) settle() {
 	if cap(t.expired) > keepEvents {
 		t.expired = nil
 	}
-	for _, id := range slices.Backward(t.gone) { // so that slots are used again in the order of their flows, whose lines then lie in a row
+	// Backward, so that slots are used again in the order of their flows, whose lines
+	// then lie in a row.
+	for _, id := range slices.Backward(t.gone) {
 		if !t.table.Has(id) {
 			continue // named twice, and the table is empty by now
 		}

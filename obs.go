@@ -55,8 +55,8 @@ type DriverStats struct {
 	// hole was given up, or for the payload of a SYN.
 	BudgetGaps uint64
 	// HeldBytes is what early and remembered bytes occupy now, and MemoryBytes the same with
-	// the memory kept for the next: four times SideBytes or half of HeldBytes, an eighth of
-	// TotalBytes at most; none after Finish. Built-in streams only.
+	// the memory kept for the next, an eighth of TotalBytes at most. Finish lets go of it,
+	// and the call after it of what its events lent; small tables stay. Built-in streams only.
 	HeldBytes, MemoryBytes int64
 }
 

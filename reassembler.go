@@ -35,7 +35,8 @@ type Segment struct {
 // events and counters of that.
 //
 // Its methods must not call the driver's Track, Sweep or Finish, and out is theirs
-// only until they return. ForceClose and what merely looks may be called.
+// only until they return. ForceClose, Stop (with an event that was kept) and what merely
+// looks may be called.
 //
 // It is made at the first payload of its side. Payload that no receiver would
 // take (of a RST, of a SYN before it is acknowledged, outside the window) is not

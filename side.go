@@ -6,8 +6,8 @@ import (
 	"github.com/flowscope-go/flowscope/internal/tcp"
 )
 
-// One side of a driver's flow: its stream, what is not quite data yet, and the short way
-// for a side that waits for nothing.
+// One side of a driver's flow: its stream, what is not quite data yet, and the short ways:
+// of a side that waits for nothing, and behind a hole.
 
 // drivenSide is the stream of one side. In it, position 0 is the SYN itself and
 // byte 0 of the stream is position 1: so the payload of a SYN that nobody has

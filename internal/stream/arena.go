@@ -79,7 +79,7 @@ func (a *Arena) takeBack() {
 // who will not need it for a while.
 func (a *Arena) Rest() {
 	a.release()
-	a.leaving = true
+	a.leaving = len(a.waiting) > 0 // or the memory of what comes next would go
 }
 
 // TotalBytes is everything that the arena occupies, in bytes of capacity.

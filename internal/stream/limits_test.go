@@ -438,6 +438,7 @@ func TestAtRestNothingIsKept(t *testing.T) {
 	require.Greater(t, a.TotalBytes(), a.desk()+1000)
 	a.Begin()
 	require.Equal(t, a.desk(), a.TotalBytes())
+	a.Rest() // with nothing lent
 	fill()
 	a.Begin()
 	require.Greater(t, a.TotalBytes(), a.desk()+1000, "it works on")
