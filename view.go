@@ -165,13 +165,15 @@ func (w *via) read(v *PacketView, p *decode.Packet) decode.Status {
 // which the damage begins, see CaptureError.
 var (
 	ErrNotCapture = capfile.ErrFormat    // no capture file: unknown or missing first bytes
-	ErrTruncated  = capfile.ErrTruncated // the file ends inside a record
-	ErrCorrupt    = capfile.ErrCorrupt   // lengths or fields contradict each other
+	ErrTruncated  = capfile.ErrTruncated // the file ends inside a record, or one claims to be longer than it is
+	ErrCorrupt    = capfile.ErrCorrupt   // lengths or fields contradict each other, or a record has over 16 MiB
 )
 
 // CaptureError tells where reading a capture file stopped. Every whole packet
 // before Offset was delivered.
 type CaptureError struct {
+	// Name is the file's, as it was given to OpenCapture; "" with ReadCapture.
+	Name string
 	// Offset is where the damaged record begins, in bytes from the beginning
 	// of the file, after decompression.
 	Offset int64
@@ -179,8 +181,13 @@ type CaptureError struct {
 	Err error
 }
 
-// Error is the text of Err, which contains the offset.
-func (e *CaptureError) Error() string { return e.Err.Error() }
+// Error is Name, if there is one, and the text of Err, which contains the offset.
+func (e *CaptureError) Error() string {
+	if e.Name == "" {
+		return e.Err.Error()
+	}
+	return e.Name + ": " + e.Err.Error()
+}
 
 // Unwrap gives Err.
 func (e *CaptureError) Unwrap() error { return e.Err }
@@ -193,14 +200,16 @@ func (e *CaptureError) Unwrap() error { return e.Err }
 // packets from 1. If the file is damaged, every whole packet before the damage
 // comes first and then one pair with a *CaptureError ends the sequence. The
 // sequence can be ranged over once.
-func ReadCapture(r io.Reader) iter.Seq2[PacketView, error] {
+func ReadCapture(r io.Reader) iter.Seq2[PacketView, error] { return readCapture(r, "") }
+
+func readCapture(r io.Reader, name string) iter.Seq2[PacketView, error] {
 	return func(yield func(PacketView, error) bool) {
 		file := capfile.NewReader(r)
 		var p capfile.Packet
 		for id := uint64(1); ; id++ {
 			if err := file.Next(&p); err != nil {
 				if err != io.EOF {
-					yield(PacketView{}, captureError(err))
+					yield(PacketView{}, captureError(name, err))
 				}
 				return
 			}
@@ -222,8 +231,8 @@ func ReadCapture(r io.Reader) iter.Seq2[PacketView, error] {
 	}
 }
 
-func captureError(err error) error {
-	e := &CaptureError{Err: err}
+func captureError(name string, err error) error {
+	e := &CaptureError{Name: name, Err: err}
 	var at *capfile.Error
 	if errors.As(err, &at) {
 		e.Offset = at.Offset
@@ -231,7 +240,8 @@ func captureError(err error) error {
 	return e
 }
 
-// OpenCapture is ReadCapture on the file of that name; "-" is standard input.
+// OpenCapture is ReadCapture on the file of that name, which its errors say; "-" is
+// standard input.
 // The file is opened each time the sequence is ranged over and closed at its end.
 func OpenCapture(name string) iter.Seq2[PacketView, error] {
 	return func(yield func(PacketView, error) bool) {
@@ -244,7 +254,7 @@ func OpenCapture(name string) iter.Seq2[PacketView, error] {
 			}
 			defer file.Close()
 		}
-		ReadCapture(file)(yield)
+		readCapture(file, name)(yield)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -129,6 +130,32 @@ func TestOpenCaptureReadsTheFileWhenRangedOver(t *testing.T) {
 		views, errs := read(seq)
 		assert.Len(t, views, 10)
 		assert.Empty(t, errs)
+	}
+}
+
+// Who reads many files wants to know which one is damaged.
+func TestErrorsOfOpenCaptureNameTheFile(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "cut.pcap")
+	file := pcapOf(t, httpSession())
+	require.NoError(t, os.WriteFile(name, file[:len(file)-1], 0o600))
+	views, errs := read(flowscope.OpenCapture(name))
+	assert.Len(t, views, 9)
+	require.Len(t, errs, 1)
+	var at *flowscope.CaptureError
+	require.ErrorAs(t, errs[0], &at)
+	assert.Equal(t, name, at.Name)
+	assert.ErrorIs(t, at, flowscope.ErrTruncated)
+	assert.Equal(t, 1, strings.Count(at.Error(), name), at.Error())
+
+	_, unnamed := read(flowscope.ReadCapture(bytes.NewReader(file[:len(file)-1])))
+	require.Len(t, unnamed, 1)
+	assert.Equal(t, name+": "+unnamed[0].Error(), at.Error())
+
+	for _, name := range []string{filepath.Join(dir, "absent.pcap"), dir} { // what cannot be opened, and what cannot be read
+		_, errs := read(flowscope.OpenCapture(name))
+		require.Len(t, errs, 1)
+		assert.Contains(t, errs[0].Error(), name)
 	}
 }
 

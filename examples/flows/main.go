@@ -20,7 +20,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 	"os"
 	"strings"
@@ -98,13 +97,9 @@ func (p *program) capture(name string, views iter.Seq2[flowscope.PacketView, err
 	if rest := rest(&stats); rest != "" {
 		fmt.Fprintf(p.stderr, "flows: %s: %s\n", name, rest)
 	}
-	if err == nil {
-		return
+	if err != nil {
+		p.fail(err)
 	}
-	if path := (*fs.PathError)(nil); !errors.As(err, &path) { // which names the file already
-		err = fmt.Errorf("%s: %w", name, err)
-	}
-	p.fail(err)
 }
 
 func (p *program) fail(err error) {

@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	one := func(name string, packets iter.Seq2[flowscope.PacketView, error]) {
 		shares, err := capture(ctx, *n, packets, func(f flow) { f.print(out, *asJSON) })
 		if err = errors.Join(err, out.Flush()); err != nil {
-			fmt.Fprintf(stderr, "shards: %s: %v\n", name, err)
+			fmt.Fprintln(stderr, "shards:", err)
 			status = 1
 		}
 		fmt.Fprintf(stderr, "shards: %s: packets of each worker: %v\n", name, shares)

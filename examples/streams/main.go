@@ -75,7 +75,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 			r.name = fmt.Sprintf("%s.%d", r.name, named[r.name])
 		}
 		if err := r.capture(packets, opts.Extractor(), cfg); err != nil {
-			fmt.Fprintf(stderr, "streams: %s: %v\n", name, err)
+			fmt.Fprintln(stderr, "streams:", err)
 			status = 1
 		}
 	}
