@@ -2,9 +2,7 @@ package flowscope
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
-	"slices"
 
 	"github.com/flowscope-go/flowscope/internal/decode"
 	"github.com/flowscope-go/flowscope/internal/defrag"
@@ -37,6 +35,19 @@ const (
 
 	numFragmentPolicies
 )
+
+var fragmentPolicies = []string{"reassemble", "ignore"}
+
+// String is "reassemble" or "ignore".
+func (p FragmentPolicy) String() string { return nameOf(fragmentPolicies, int(p)) }
+
+// MarshalText is String.
+func (p FragmentPolicy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText takes what String gives. The error wraps ErrConfig.
+func (p *FragmentPolicy) UnmarshalText(text []byte) error {
+	return byName(p, fragmentPolicies, text, "fragment policy")
+}
 
 // FragmentStats counts fragments, and the datagrams they are of.
 type FragmentStats struct {
@@ -409,12 +420,7 @@ func (m ChecksumMode) MarshalText() ([]byte, error) { return []byte(m.String()),
 
 // UnmarshalText takes what String gives. The error wraps ErrConfig.
 func (m *ChecksumMode) UnmarshalText(text []byte) error {
-	i := slices.Index(checksumModes, string(text))
-	if i < 0 {
-		return fmt.Errorf("%w: unknown checksum mode %q", ErrConfig, text)
-	}
-	*m = ChecksumMode(i)
-	return nil
+	return byName(m, checksumModes, text, "checksum mode")
 }
 
 // checksums is what was learned of checksums.

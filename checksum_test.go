@@ -2,7 +2,6 @@ package flowscope_test
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -310,25 +309,4 @@ func TestChecksumsInsideTunnels(t *testing.T) {
 			l.Finish()
 		}
 	}
-}
-
-func TestChecksumModesAsText(t *testing.T) {
-	for mode, name := range map[flowscope.ChecksumMode]string{
-		flowscope.ChecksumIgnore: "ignore", flowscope.ChecksumVerify: "verify", flowscope.ChecksumAuto: "auto",
-	} {
-		text, err := mode.MarshalText()
-		require.NoError(t, err)
-		assert.Equal(t, name, string(text))
-		var back flowscope.ChecksumMode
-		require.NoError(t, back.UnmarshalText(text))
-		assert.Equal(t, mode, back)
-	}
-	kept := flowscope.ChecksumVerify
-	for _, text := range []string{"", "Verify", "unknown", "3"} {
-		err := kept.UnmarshalText([]byte(text))
-		assert.True(t, errors.Is(err, flowscope.ErrConfig), text)
-	}
-	assert.Equal(t, flowscope.ChecksumVerify, kept)
-	_, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{Checksums: 3})
-	assert.ErrorIs(t, err, flowscope.ErrConfig)
 }

@@ -120,6 +120,27 @@ const (
 	DefaultEvents = AllEvents &^ (1<<EventAnomaly | 1<<EventLate | 1<<EventReleased)
 )
 
+// String lists the kinds, such as "started|ended"; it is "none" for NoEvents and
+// "default" for the 0 of Config.
+func (m EventMask) String() string {
+	if m == 0 {
+		return "default"
+	}
+	var kinds []string
+	for k := EventKind(1); k < numEventKinds; k++ {
+		if m.Has(k) {
+			kinds = append(kinds, k.String())
+		}
+	}
+	if m&^AllEvents != 0 {
+		kinds = append(kinds, "unknown")
+	}
+	if kinds == nil {
+		return "none"
+	}
+	return strings.Join(kinds, "|")
+}
+
 // Has reports whether the mask contains the kind.
 func (m EventMask) Has(k EventKind) bool { return m&(1<<k) != 0 && k != 0 }
 

@@ -57,6 +57,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/flowscope-go/flowscope/internal/flowtable"
@@ -65,6 +66,17 @@ import (
 
 // ErrConfig is wrapped by every error of a constructor; test with errors.Is.
 var ErrConfig = errors.New("flowscope: wrong config")
+
+// byName is the way back from nameOf, for a choice of Config, which stays as it is if
+// nothing is called so.
+func byName[T ~uint8](choice *T, names []string, text []byte, what string) error {
+	i := slices.Index(names, string(text))
+	if i < 0 {
+		return fmt.Errorf("%w: unknown %s %q", ErrConfig, what, text)
+	}
+	*choice = T(i)
+	return nil
+}
 
 // Never is a time-out that never comes.
 const Never = time.Duration(math.MaxInt64)

@@ -211,9 +211,17 @@ const (
 	numOverlapPolicies = 3
 )
 
-// String is a short name, such as "first".
-func (p OverlapPolicy) String() string {
-	return nameOf([]string{"first", "last", "linux"}, int(p))
+var overlapPolicies = []string{"first", "last", "linux"}
+
+// String is "first", "last" or "linux".
+func (p OverlapPolicy) String() string { return nameOf(overlapPolicies, int(p)) }
+
+// MarshalText is String.
+func (p OverlapPolicy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText takes what String gives. The error wraps ErrConfig.
+func (p *OverlapPolicy) UnmarshalText(text []byte) error {
+	return byName(p, overlapPolicies, text, "overlap policy")
 }
 
 // OverflowPolicy says what happens when a side has no room left.
@@ -230,9 +238,17 @@ const (
 	numOverflowPolicies = 2
 )
 
+var overflowPolicies = []string{"sliding_window", "drop_flow"}
+
 // String is "sliding_window" or "drop_flow".
-func (p OverflowPolicy) String() string {
-	return nameOf([]string{"sliding_window", "drop_flow"}, int(p))
+func (p OverflowPolicy) String() string { return nameOf(overflowPolicies, int(p)) }
+
+// MarshalText is String.
+func (p OverflowPolicy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText takes what String gives. The error wraps ErrConfig.
+func (p *OverflowPolicy) UnmarshalText(text []byte) error {
+	return byName(p, overflowPolicies, text, "overflow policy")
 }
 
 // BufferedReassembler collects the bytes of one side, in order, for Take. It
