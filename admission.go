@@ -32,8 +32,6 @@ const (
 	// FragmentsIgnore leaves fragments as they are: the first one is a packet of
 	// its flow, of which it holds some payload, and the others are refused.
 	FragmentsIgnore
-
-	numFragmentPolicies
 )
 
 var fragmentPolicies = []string{"reassemble", "ignore"}
@@ -405,8 +403,6 @@ const (
 	// anything: if a tenth of the first 1,000 is wrong, they do not. Until it has
 	// learned it accepts everything.
 	ChecksumAuto
-
-	numChecksumModes
 )
 
 var checksumModes = []string{"ignore", "verify", "auto"}

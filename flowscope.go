@@ -241,13 +241,13 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	switch {
-	case c.Overlap >= numOverlapPolicies:
+	case int(c.Overlap) >= len(overlapPolicies):
 		return c, fmt.Errorf("%w: unknown Overlap %d", ErrConfig, c.Overlap)
-	case c.Overflow >= numOverflowPolicies:
+	case int(c.Overflow) >= len(overflowPolicies):
 		return c, fmt.Errorf("%w: unknown Overflow %d", ErrConfig, c.Overflow)
-	case c.Fragments >= numFragmentPolicies:
+	case int(c.Fragments) >= len(fragmentPolicies):
 		return c, fmt.Errorf("%w: unknown Fragments %d", ErrConfig, c.Fragments)
-	case c.Checksums >= numChecksumModes:
+	case int(c.Checksums) >= len(checksumModes):
 		return c, fmt.Errorf("%w: unknown Checksums %d", ErrConfig, c.Checksums)
 	case c.Events&^AllEvents != 0:
 		return c, fmt.Errorf("%w: Events has unknown kinds", ErrConfig)

@@ -207,8 +207,6 @@ const (
 	// OverlapLinux: the arriving segment wins if it begins before the other,
 	// or begins with it and ends after it.
 	OverlapLinux = OverlapPolicy(stream.Linux)
-
-	numOverlapPolicies = 3
 )
 
 var overlapPolicies = []string{"first", "last", "linux"}
@@ -234,8 +232,6 @@ const (
 	OverflowSlidingWindow OverflowPolicy = iota
 	// OverflowDropFlow ends the flow with EndBufferOverflow.
 	OverflowDropFlow
-
-	numOverflowPolicies = 2
 )
 
 var overflowPolicies = []string{"sliding_window", "drop_flow"}

@@ -241,8 +241,8 @@ func captureError(name string, err error) error {
 }
 
 // OpenCapture is ReadCapture on the file of that name, which its errors say; "-" is
-// standard input.
-// The file is opened each time the sequence is ranged over and closed at its end.
+// standard input. The file is opened each time the sequence is ranged over and closed
+// at its end.
 func OpenCapture(name string) iter.Seq2[PacketView, error] {
 	return func(yield func(PacketView, error) bool) {
 		file := os.Stdin
