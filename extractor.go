@@ -1,12 +1,17 @@
 package flowscope
 
 import (
+	"encoding/binary"
+	"fmt"
 	"hash/maphash"
 	"math/bits"
+	"net/netip"
 	"strconv"
 	"time"
 
+	"github.com/dgryski/go-wyhash"
 	"github.com/flowscope-go/flowscope/internal/decode"
+	"github.com/flowscope-go/flowscope/internal/invariants"
 )
 
 // FlowExtractor says which flow a packet belongs to. K is the flow's key: any
@@ -346,4 +351,443 @@ func (r Refusal) String() string {
 		return "bad_checksum"
 	}
 	return decode.Status(r).String()
+}
+
+// FiveTuple tells flows apart by protocol, addresses and ports. The zero value
+// puts both directions of a conversation into one flow, and does not look at
+// VLAN tags.
+//
+// TCP, UDP and SCTP have ports. ICMP messages with an identifier (echo and the
+// like) are told apart by it; any other packet has ports 0. An IPv6 address
+// that embeds an IPv4 one is another address than that one.
+type FiveTuple struct {
+	// Directional makes each direction a flow of its own.
+	Directional bool
+	// VLAN makes the outermost VLAN identifier part of the key, in a tunnel that
+	// carries Ethernet that of the innermost Ethernet header. Identifier 0 is none:
+	// such a tag gives a priority only (IEEE 802.1Q).
+	VLAN bool
+}
+
+// FiveTupleKey is the key of FiveTuple: two ends in the order of their
+// addresses as numbers, then of their ports; under Directional, source and
+// destination. It is comparable, holds no pointers, and its zero
+// value is no key of any packet.
+type FiveTupleKey struct {
+	aHi, aLo, bHi, bLo uint64
+	// meta: port of a, port of b, protocol, flags and VLAN identifier.
+	//
+	//	63        48        32     24     16         12           0
+	//	 | a's port | b's port | proto | flags | unused | VLAN id |
+	meta uint64
+}
+
+const (
+	keyIPv6 = 1 << 16 // both addresses are IPv6
+	keyVLAN = 1 << 17 // a VLAN identifier is part of the key
+)
+
+// NewFiveTupleKey makes the key of a conversation between two ends. They are
+// put in order. Both addresses must be of one family; zones are ignored. For
+// ICMP, put the identifier in both ports.
+func NewFiveTupleKey(proto L4Proto, a, b netip.AddrPort) FiveTupleKey {
+	var p decode.Packet
+	p.Family = 6
+	if a.Addr().Is4() {
+		p.Family = 4
+	}
+	p.SrcHi, p.SrcLo = words(a.Addr())
+	p.DstHi, p.DstLo = words(b.Addr())
+	p.SrcPort, p.DstPort, p.Proto = a.Port(), b.Port(), uint8(proto)
+	var k FiveTupleKey
+	k.set(&p, FiveTuple{})
+	return k
+}
+
+func words(a netip.Addr) (hi, lo uint64) {
+	b := a.As16()
+	return binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
+}
+
+// WithVLAN is the key with a VLAN identifier in it, as FiveTuple{VLAN: true}
+// makes it for a tagged packet. With 0 it is the key of an untagged one.
+func (k FiveTupleKey) WithVLAN(id uint16) FiveTupleKey {
+	k.meta &^= keyVLAN | 0xfff
+	if id &= 0xfff; id != 0 {
+		k.meta |= keyVLAN | uint64(id)
+	}
+	return k
+}
+
+// set writes the words of the key in place and gives the packet's orientation.
+func (k *FiveTupleKey) set(p *decode.Packet, how FiveTuple) Orientation {
+	meta := uint64(p.Proto) << 24
+	if p.Family == 6 {
+		meta |= keyIPv6
+	}
+	if id := uint64(p.VLAN & 0xfff); how.VLAN && p.VLANs > 0 && id != 0 {
+		meta |= keyVLAN | id
+	}
+	return k.setEnds(p.SrcHi, p.SrcLo, p.SrcPort, p.DstHi, p.DstLo, p.DstPort, meta, how.Directional)
+}
+
+// setEnds puts the ends into their order. Nobody can foretell who sends the next
+// packet, so there is no branch.
+func (k *FiveTupleKey) setEnds(srcHi, srcLo uint64, srcPort uint16, dstHi, dstLo uint64, dstPort uint16, meta uint64,
+
+	directional bool) Orientation {
+	swap := -after(srcHi, srcLo, srcPort, dstHi, dstLo, dstPort) // all ones if they must change places
+	if directional {
+		swap = 0
+	}
+	hi, lo, port := (srcHi^dstHi)&swap, (srcLo^dstLo)&swap, uint64(srcPort^dstPort)&swap
+	k.aHi, k.aLo, k.bHi, k.bLo = srcHi^hi, srcLo^lo, dstHi^hi, dstLo^lo
+	k.meta = meta | (uint64(srcPort)^port)<<48 | (uint64(dstPort)^port)<<32
+	return Orientation(swap & 1)
+}
+
+// setPlain is set for a plain frame.
+func (k *FiveTupleKey) setPlain(frame []byte, h decode.Plain, directional bool) Orientation {
+	if h.IPv6() {
+		f := (*decode.PlainIPv6)(frame)
+		srcHi, srcLo, srcPort := f.Src()
+		dstHi, dstLo, dstPort := f.Dst()
+		return k.setEnds(srcHi, srcLo, srcPort, dstHi, dstLo, dstPort, keyIPv6|uint64(h.Proto)<<24, directional)
+	}
+	f := (*decode.PlainIPv4)(frame)
+	src, dst := f.Src(), f.Dst()
+	swap := uint64(int64(dst-src) >> 63) // of 48 bits each, so a borrow shows at the top
+	if directional {
+		swap = 0
+	}
+	change := (src ^ dst) & swap
+	src, dst = src^change, dst^change
+	k.aHi, k.aLo, k.bHi, k.bLo = 0, decode.Mapped|src>>16, 0, decode.Mapped|dst>>16
+	k.meta = src<<48 | dst<<48>>16 | uint64(h.Proto)<<24
+	return Orientation(swap & 1)
+}
+
+// after is 1 if a comes after b in the order of ends, else 0: what is borrowed when
+// the one is subtracted from the other. It is the only rule of that order;
+// setPlain has it for ends that fit into a word.
+func after(aHi, aLo uint64, aPort uint16, bHi, bLo uint64, bPort uint16) uint64 {
+	_, borrow := bits.Sub64(uint64(bPort), uint64(aPort), 0)
+	_, borrow = bits.Sub64(bLo, aLo, borrow)
+	_, borrow = bits.Sub64(bHi, aHi, borrow)
+	return borrow
+}
+
+// Proto is the transport protocol.
+func (k FiveTupleKey) Proto() L4Proto { return L4Proto(k.meta >> 24) }
+
+// A is the first end. Its port is 0 for protocols without ports.
+func (k FiveTupleKey) A() netip.AddrPort {
+	return netip.AddrPortFrom(k.addr(k.aHi, k.aLo), k.port(48))
+}
+
+// B is the second end. Its port is 0 for protocols without ports.
+func (k FiveTupleKey) B() netip.AddrPort {
+	return netip.AddrPortFrom(k.addr(k.bHi, k.bLo), k.port(32))
+}
+
+// Ends are the two ends in the given orientation: where packets of that
+// orientation come from, and where they go.
+func (k FiveTupleKey) Ends(o Orientation) (from, to netip.AddrPort) {
+	if o == Reverse {
+		return k.B(), k.A()
+	}
+	return k.A(), k.B()
+}
+
+// ICMPID is the identifier of an ICMP or ICMPv6 conversation, 0 if it has none.
+func (k FiveTupleKey) ICMPID() uint16 {
+	if !k.icmp() {
+		return 0
+	}
+	return uint16(k.meta >> 48)
+}
+
+// VLAN is the outermost VLAN identifier, if it is part of the key.
+func (k FiveTupleKey) VLAN() (id uint16, ok bool) {
+	return uint16(k.meta & 0xfff), k.meta&keyVLAN != 0
+}
+
+func (k FiveTupleKey) icmp() bool { return k.Proto() == L4ICMP || k.Proto() == L4ICMPv6 }
+
+func (k FiveTupleKey) port(shift int) uint16 {
+	if k.icmp() {
+		return 0
+	}
+	return uint16(k.meta >> shift)
+}
+
+func (k FiveTupleKey) addr(hi, lo uint64) netip.Addr {
+	return addrOf(hi, lo, k.meta&keyIPv6 != 0)
+}
+
+func addrOf(hi, lo uint64, v6 bool) netip.Addr {
+	if !v6 {
+		var b [4]byte
+		binary.BigEndian.PutUint32(b[:], uint32(lo))
+		return netip.AddrFrom4(b)
+	}
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], hi)
+	binary.BigEndian.PutUint64(b[8:], lo)
+	return netip.AddrFrom16(b)
+}
+
+// String is as in "tcp 10.0.0.1:1234 <-> 10.0.0.2:80", without ports where both are
+// 0, and with the ICMP identifier and the VLAN identifier behind where there are any.
+// The order of the ends is the key's own; see Ends.
+func (k FiveTupleKey) String() string {
+	a, b := k.A(), k.B()
+	s := fmt.Sprintf("%v %v <-> %v", k.Proto(), a, b)
+	if a.Port()|b.Port() == 0 {
+		s = fmt.Sprintf("%v %v <-> %v", k.Proto(), a.Addr(), b.Addr())
+	}
+	if id := k.ICMPID(); id != 0 {
+		s += fmt.Sprintf(" id %d", id)
+	}
+	if id, ok := k.VLAN(); ok {
+		s += fmt.Sprintf(" vlan %d", id)
+	}
+	return s
+}
+
+// Hash is a hash of the key that is the same for both directions, also of
+// directional keys, so it can spread conversations over workers. Trackers use
+// a secret seed; so should a program that hashes packets of strangers.
+func (k FiveTupleKey) Hash(seed uint64) uint64 {
+	if after(k.aHi, k.aLo, uint16(k.meta>>48), k.bHi, k.bLo, uint16(k.meta>>32)) != 0 {
+		k.aHi, k.aLo, k.bHi, k.bLo = k.bHi, k.bLo, k.aHi, k.aLo
+		k.meta = k.meta&(1<<32-1) | k.meta<<16&(0xffff<<48) | k.meta>>16&(0xffff<<32)
+	}
+	return k.hash(seed)
+}
+
+// hash is the hash of the words as they stand.
+func (k *FiveTupleKey) hash(seed uint64) uint64 {
+	var b [40]byte
+	binary.LittleEndian.PutUint64(b[0:], k.aHi)
+	binary.LittleEndian.PutUint64(b[8:], k.aLo)
+	binary.LittleEndian.PutUint64(b[16:], k.bHi)
+	binary.LittleEndian.PutUint64(b[24:], k.bLo)
+	binary.LittleEndian.PutUint64(b[32:], k.meta)
+	return wyhash.Hash(b[:], seed)
+}
+
+// equal is ==, in line: the compiler calls for a comparison of more than four words.
+func (k *FiveTupleKey) equal(l *FiveTupleKey) bool {
+	return k.meta == l.meta && k.aLo == l.aLo && k.bLo == l.bLo && k.aHi == l.aHi && k.bHi == l.bHi
+}
+
+// Extract implements FlowExtractor.
+func (f FiveTuple) Extract(v PacketView, x *Extracted[FiveTupleKey]) bool {
+	return f.extract(&v, v.via, x)
+}
+
+// extract reads the view by way of w, and writes every field of x, so it need not
+// be cleared.
+func (f FiveTuple) extract(v *PacketView, w *via, x *Extracted[FiveTupleKey]) bool {
+	p := &x.packet
+	if w == nil {
+		x.status = decode.Decode(p, v.Frame, decode.Link(v.LinkType), v.WireLen)
+	} else {
+		x.status = w.read(v, p)
+	}
+	x.notes = 0
+	if p.Fragmented {
+		x.notes = notesOf(w, p)
+	}
+	if x.status != decode.OK {
+		notes := x.notes
+		x.clear()
+		x.notes, x.Refused = notes, Refusal(x.status)
+		return false
+	}
+	x.Orientation = x.Key.set(p, f)
+	x.L4 = L4Proto(p.Proto)
+	x.Payload, x.Missing = p.Payload, p.Missing
+	x.HasTCP, x.Refused = p.Proto == uint8(L4TCP), 0
+	// Field by field: a struct made of small fields and copied stalls.
+	x.TCP.Seq, x.TCP.Ack = p.Seq, p.Ack
+	x.TCP.Window, x.TCP.Urgent = p.Window, p.Urgent
+	x.TCP.Flags = TCPFlags(p.Flags)
+	x.TCP.WindowScale, x.TCP.HasWindowScale = p.WindowScale, p.HasWindowScale
+	if !x.HasTCP && decode.ICMPError(p) {
+		f.quote(x)
+	}
+	return true
+}
+
+// plain is extract for a plain frame, and reports whether it is one. It does not
+// leave the headers in x.packet, except that there was no tunnel, so it is for a
+// tracker that will not ask for more.
+func (f FiveTuple) plain(v *PacketView, w *via, x *Extracted[FiveTupleKey]) bool {
+	if v.LinkType > LinkTypeEthernet {
+		return false
+	}
+	h, ok := decode.AsPlain(v.Frame)
+	if !ok {
+		return false
+	}
+	x.L4 = L4Proto(h.Proto)
+	if w != nil && w.peel != nil && x.L4 == L4UDP && w.peel.MayPlain(h.Ports(v.Frame)) {
+		return false
+	}
+	x.Orientation = x.Key.setPlain(v.Frame, h, f.Directional)
+	x.Payload, x.Missing = v.Frame[h.From:h.To:h.To], 0
+	x.Refused, x.notes, x.status = 0, 0, decode.OK
+	x.packet.Tunnel, x.packet.TunnelID = decode.NoTunnel, 0
+	if x.HasTCP = x.L4 == L4TCP; x.HasTCP {
+		g := (*decode.PlainTCP)(v.Frame[h.Transport:])
+		x.TCP.Seq, x.TCP.Ack = g.Seq(), g.Ack()
+		x.TCP.Window, x.TCP.Urgent = g.Window(), g.Urgent()
+		x.TCP.Flags = TCPFlags(g.Flags())
+		if x.TCP.Flags&FlagSYN != 0 {
+			x.TCP.WindowScale, x.TCP.HasWindowScale = decode.WindowScale(v.Frame[h.Transport+len(g) : h.From])
+		} else {
+			x.TCP.WindowScale, x.TCP.HasWindowScale = 0, false
+		}
+	} else {
+		x.TCP.Flags = 0
+	}
+	if invariants.Enabled {
+		f.checkPlain(v, w, x)
+	}
+	return true
+}
+
+func (f FiveTuple) checkPlain(v *PacketView, w *via, x *Extracted[FiveTupleKey]) {
+	var y Extracted[FiveTupleKey]
+	ok := f.extract(v, w, &y)
+	if !x.HasTCP {
+		y.TCP = x.TCP // not looked at
+	}
+	if !ok || y.notes != 0 || y.Key != x.Key || y.Orientation != x.Orientation || y.L4 != x.L4 || y.HasTCP != x.HasTCP ||
+		y.TCP != x.TCP || y.Missing != 0 || len(y.Payload) != len(x.Payload) || y.packet.Tunnel != decode.NoTunnel {
+		panic("flowscope: a plain frame is read otherwise than others")
+	}
+}
+
+// quote says which flow an ICMP error is about.
+func (f FiveTuple) quote(x *Extracted[FiveTupleKey]) {
+	var q decode.Packet
+	if !decode.Quoted(&x.packet, &q) {
+		return
+	}
+	q.VLAN, q.VLANs = x.packet.VLAN, x.packet.VLANs
+	x.notes |= noteQuote
+	x.quote.orientation = x.quote.key.set(&q, f)
+	x.quote.tcp, x.quote.seq = q.Proto == uint8(L4TCP), q.Seq
+}
+
+func (FiveTuple) hashKey(k *FiveTupleKey, seed uint64) uint64 { return k.hash(seed) }
+
+// IPPair tells flows apart by the two IP addresses alone, both directions in
+// one flow, whatever the protocol. It has no TCP state.
+type IPPair struct{}
+
+// IPPairKey is the key of IPPair: two addresses in order.
+type IPPairKey struct {
+	aHi, aLo, bHi, bLo uint64
+	v6                 uint64
+}
+
+// A is the first address.
+func (k IPPairKey) A() netip.Addr { return addrOf(k.aHi, k.aLo, k.v6 != 0) }
+
+// B is the second address.
+func (k IPPairKey) B() netip.Addr { return addrOf(k.bHi, k.bLo, k.v6 != 0) }
+
+// String is as in "10.0.0.1 <-> 10.0.0.2".
+func (k IPPairKey) String() string { return fmt.Sprintf("%v <-> %v", k.A(), k.B()) }
+
+// Extract implements FlowExtractor. L4 is the protocol of this packet; a flow
+// keeps that of its first. Fragments, and packets whose transport header cannot
+// be read, have addresses too and so belong to the flow; inside a combinator that
+// peels off tunnels, fragments wait for their datagram as they do for FiveTuple.
+func (IPPair) Extract(v PacketView, x *Extracted[IPPairKey]) bool {
+	p := &x.packet
+	if !x.read(&v) {
+		if p.Family == 0 {
+			return false
+		}
+		x.Refused = 0
+	}
+	if v.via == nil {
+		x.notes = 0 // nothing in a datagram could say more about its addresses
+	}
+	x.Key = IPPairKey{aHi: p.SrcHi, aLo: p.SrcLo, bHi: p.DstHi, bLo: p.DstLo}
+	if after(p.SrcHi, p.SrcLo, 0, p.DstHi, p.DstLo, 0) != 0 {
+		x.Key = IPPairKey{aHi: p.DstHi, aLo: p.DstLo, bHi: p.SrcHi, bLo: p.SrcLo}
+		x.Orientation = Reverse
+	}
+	if p.Family == 6 {
+		x.Key.v6 = 1
+	}
+	x.L4 = L4Proto(p.Proto)
+	x.Payload, x.Missing = p.Payload, p.Missing
+	return true
+}
+
+// MACPair tells flows apart by the two MAC addresses of an Ethernet frame, both
+// directions in one flow, whatever the frame carries. It has no TCP state, and
+// refuses frames of other links. Inside a combinator that peels off tunnels, the
+// addresses are those of the innermost Ethernet header; fragments of a tunnel are
+// not put together for it. Without a combinator it reads no more than the Ethernet
+// header, so that no checksum is verified.
+type MACPair struct{}
+
+// MACPairKey is the key of MACPair: two MAC addresses in order.
+type MACPairKey struct{ a, b uint64 }
+
+// A is the first address.
+func (k MACPairKey) A() [6]byte { return macOf(k.a) }
+
+// B is the second address.
+func (k MACPairKey) B() [6]byte { return macOf(k.b) }
+
+func macOf(n uint64) (m [6]byte) {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], n<<16)
+	copy(m[:], b[:6])
+	return m
+}
+
+// String is as in "02:00:00:00:00:01 <-> 02:00:00:00:00:02".
+func (k MACPairKey) String() string {
+	text := func(m [6]byte) string {
+		return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
+	}
+	return text(k.A()) + " <-> " + text(k.B())
+}
+
+// Extract implements FlowExtractor. Payload is what follows the Ethernet
+// header.
+func (MACPair) Extract(v PacketView, x *Extracted[MACPairKey]) bool {
+	x.packet = decode.Packet{}
+	frame, link := v.Frame, decode.Link(v.LinkType)
+	if v.via != nil {
+		x.look(&v)
+		if back := int(x.packet.InnerEthernet); back > 0 && back <= len(frame) {
+			frame, link = frame[len(frame)-back:], decode.LinkEthernet
+		}
+	}
+	x.notes = 0 // a fragment has its addresses like any frame
+	dst, src, st := decode.MACs(frame, link)
+	if st != decode.OK {
+		x.Refused = Refusal(st)
+		return false
+	}
+	x.Key = MACPairKey{a: src, b: dst}
+	if src > dst {
+		x.Key = MACPairKey{a: dst, b: src}
+		x.Orientation = Reverse
+	}
+	const header = 14
+	x.Payload = frame[header:len(frame):len(frame)]
+	x.Missing = max(0, v.WireLen-len(v.Frame))
+	return true
 }

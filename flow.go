@@ -3,6 +3,8 @@ package flowscope
 import (
 	"iter"
 	"math"
+	"math/bits"
+	"strings"
 	"time"
 
 	"github.com/flowscope-go/flowscope/internal/clock"
@@ -345,4 +347,130 @@ func (f *record) stats(s *FlowStats) {
 	if f.bits&timedFinal != 0 {
 		s.SYNACKToACK = time.Duration(f.took(Responder))
 	}
+}
+
+// Letters that stand once a side, as bits in the order of their place in a
+// packet's share of the history.
+const (
+	letterS = 1 << iota
+	letterH
+	letterA
+	letterD
+	letterF
+	letterR
+	letterI
+	letterC
+	onceLetters = "SHADFRIC"
+)
+
+// A record keeps its history in five bits a letter, the first one lowest, 16 of
+// them in 80 bits: the letter's place in the alphabet, and 16 for the responder.
+const alphabet = "." + onceLetters + "TWG^"
+
+// once adds the letters of a set.
+func (f *record) once(set uint8, side FlowSide) {
+	for ; set != 0; set &= set - 1 {
+		f.append(uint64(bits.TrailingZeros8(set)+1) | uint64(side&1)<<4)
+	}
+}
+
+// again adds a letter if its count, which includes the present occurrence, is
+// a power of ten.
+func (f *record) again(letter byte, count uint16, side FlowSide) {
+	switch count {
+	case 1, 10, 100, 1000, 10000:
+		f.add(letter, side)
+	}
+}
+
+func (f *record) add(letter byte, side FlowSide) {
+	code := uint64(strings.IndexByte(alphabet, letter))
+	if side == Responder && letter != '^' {
+		code |= 16
+	}
+	f.append(code)
+}
+
+// append puts a code behind the last, which is where the highest bit says, since no
+// code is 0.
+func (f *record) append(code uint64) {
+	used := bits.Len64(f.historyLo)
+	if f.historyHi != 0 {
+		used = 64 + bits.Len16(f.historyHi)
+	}
+	at := (used + 4) / 5 * 5
+	f.historyLo |= code << at // what is shifted out of the word is nothing or in the other
+	if at >= 60 {
+		f.historyHi |= uint16(code << (at - 60) >> 4)
+	}
+}
+
+// letter is the code at a place in bits, 0 behind the last.
+func (f *record) letter(at int) uint64 {
+	if at < 60 {
+		return f.historyLo >> at & 31
+	}
+	return (f.historyLo>>60 | uint64(f.historyHi)<<4) >> (at - 60) & 31
+}
+
+// history puts the letters into h, which is empty.
+func (f *record) history(h *History) {
+	for i := range h.letters {
+		code := f.letter(5 * i)
+		if code == 0 {
+			break
+		}
+		h.letters[i] = alphabet[code&15] | byte(code>>4)*('a'-'A')
+	}
+}
+
+// lettersOf gives the letters of a segment that stand once a side. Nobody can foretell
+// which they are, so they are looked up.
+func lettersOf(flags uint8, payload bool) uint8 {
+	i := flags & (tcp.FIN | tcp.SYN | tcp.RST | tcp.ACK)
+	if payload {
+		i |= tcp.PSH // which has no say
+	}
+	return letterSets[i]
+}
+
+var letterSets = func() (sets [tcp.ACK * 2]uint8) {
+	for i := range sets {
+		sets[i] = spellOut(uint8(i)&^tcp.PSH, i&tcp.PSH != 0)
+	}
+	return sets
+}()
+
+// spellOut is the rule of lettersOf.
+func spellOut(flags uint8, payload bool) uint8 {
+	const kinds = tcp.SYN | tcp.FIN | tcp.RST
+	switch flags & kinds {
+	case 0:
+		if payload {
+			return letterD
+		}
+		if flags&tcp.ACK != 0 {
+			return letterA
+		}
+		return 0
+	case tcp.SYN, tcp.FIN, tcp.RST:
+	default:
+		return letterI
+	}
+	if flags&tcp.RST != 0 {
+		return letterR // its payload, if any, is no data
+	}
+	set := uint8(0)
+	if payload {
+		set = letterD
+	}
+	switch {
+	case flags&tcp.FIN != 0:
+		set |= letterF
+	case flags&tcp.ACK != 0:
+		set |= letterH
+	default:
+		set |= letterS
+	}
+	return set
 }

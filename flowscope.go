@@ -264,10 +264,6 @@ func (c *Config) limits() stream.Limits {
 	}
 }
 
-func (c *Config) holeTimes() holeTimes {
-	return holeTimes{acked: int64(c.HoleAckedTimeout), both: int64(c.HoleTimeout), lone: int64(c.HoleLoneTimeout)}
-}
-
 // NewFlowTracker makes a tracker. The error is about cfg, and wraps ErrConfig;
 // packets never cause one. K is inferred from the extractor.
 func NewFlowTracker[K comparable](ex FlowExtractor[K], cfg Config) (*FlowTracker[K, struct{}], error) {

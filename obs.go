@@ -3,9 +3,6 @@ package flowscope
 import (
 	"context"
 	"log/slog"
-
-	"github.com/flowscope-go/flowscope/internal/flowtable"
-	"github.com/flowscope-go/flowscope/internal/tcp"
 )
 
 // TrackerStats counts what a tracker has seen since it was made.
@@ -181,118 +178,6 @@ func (k AnomalyKind) Severity() Severity {
 		return SeverityError
 	}
 	return SeverityWarning
-}
-
-// noted maps what the TCP room finds remarkable to anomalies.
-var noted = [...]struct {
-	note tcp.Note
-	kind AnomalyKind
-}{
-	{tcp.ImplausibleRST, AnomalyImplausibleRST},
-	{tcp.StraySYN | tcp.BadSYNACK, AnomalyImplausibleSYN},
-	{tcp.ImplausibleACK, AnomalyImplausibleACK},
-	{tcp.OutOfWindow, AnomalyOutOfWindow},
-	{tcp.FINConflict, AnomalyFINConflict},
-	{tcp.DataAfterFIN, AnomalyDataAfterClose},
-	{tcp.DataBeforeHandshake, AnomalyDataBeforeHandshake},
-	{tcp.SYNDataIgnored, AnomalySYNDataIgnored},
-	{tcp.NoACK, AnomalyDataWithoutACK},
-}
-
-// anomalous are the notes that are anomalies.
-const anomalous = tcp.ImplausibleRST | tcp.StraySYN | tcp.BadSYNACK | tcp.ImplausibleACK | tcp.OutOfWindow |
-	tcp.FINConflict | tcp.DataAfterFIN | tcp.DataBeforeHandshake | tcp.SYNDataIgnored | tcp.NoACK
-
-// odd makes anomalies of what the TCP room found remarkable.
-func (t *FlowTracker[K, S]) odd(s *slot[K, S], side FlowSide, g *tcp.Segment, o *tcp.Outcome) {
-	for _, n := range noted {
-		if o.Notes&n.note == 0 {
-			continue
-		}
-		size := int64(1)
-		switch n.kind {
-		case AnomalyOutOfWindow, AnomalyDataAfterClose, AnomalyDataBeforeHandshake, AnomalyDataWithoutACK:
-			size = int64(g.Len)
-		}
-		t.anomaly(n.kind, s, side, o.Pos, size)
-	}
-}
-
-// pendingAnomaly waits for its place in the order of events: before the Ended
-// of its flow, or at the end of the call.
-type pendingAnomaly struct {
-	slot        flowtable.ID
-	flow        FlowID // 0: about the tracker as a whole
-	side        FlowSide
-	kind        AnomalyKind
-	offset, len int64
-}
-
-// anomaly counts an anomaly of a flow, or of none, and keeps it for tell. Those
-// of one kind, flow and side become one.
-func (t *FlowTracker[K, S]) anomaly(kind AnomalyKind, s *slot[K, S], side FlowSide, offset, n int64) {
-	if kind >= numAnomalyKinds {
-		kind = 0 // of a caller's Reassembler
-	}
-	t.stats.Anomalies[kind]++
-	if !t.cfg.Events.Has(EventAnomaly) {
-		return
-	}
-	p := pendingAnomaly{side: side, kind: kind, offset: offset, len: n}
-	if s != nil {
-		p.slot, p.flow = s.ID(), s.Value.id
-	}
-	for i := range t.pending {
-		if q := &t.pending[i]; q.flow == p.flow && q.side == side && q.kind == kind {
-			q.len += n
-			return
-		}
-	}
-	if t.told+len(t.pending) >= t.cfg.MaxAnomalies {
-		t.stats.AnomaliesUntold++
-		return
-	}
-	t.pending = append(t.pending, p)
-}
-
-// tell makes events of the anomalies of one flow that wait.
-func (t *FlowTracker[K, S]) tell(s *slot[K, S]) {
-	rest := t.pending[:0]
-	for _, p := range t.pending {
-		if p.flow != s.Value.id {
-			rest = append(rest, p)
-			continue
-		}
-		t.emitSide(EventAnomaly, s, p.side)
-		t.fill(&p)
-	}
-	t.pending = rest
-}
-
-// tellRest makes events of all anomalies that wait, those of no flow last.
-func (t *FlowTracker[K, S]) tellRest() []FlowEvent[K] {
-	for i := range t.pending {
-		if p := &t.pending[i]; p.flow != 0 {
-			t.emitSide(EventAnomaly, t.table.At(p.slot), p.side)
-			t.fill(p)
-		}
-	}
-	for i := range t.pending {
-		if p := &t.pending[i]; p.flow == 0 {
-			ev := t.nextEvent()
-			ev.Kind, ev.Packet, ev.Timestamp = EventAnomaly, t.packetID, Timestamp(t.clock.Now())
-			t.fill(p)
-		}
-	}
-	t.pending = t.pending[:0]
-	return t.events
-}
-
-// fill says in the event appended last which anomaly it is.
-func (t *FlowTracker[K, S]) fill(p *pendingAnomaly) {
-	ev := &t.events[len(t.events)-1]
-	ev.Anomaly, ev.Offset, ev.Len = p.kind, p.offset, p.len
-	t.told++
 }
 
 // Metric is one counter with its name, for whatever collects them.

@@ -1,6 +1,9 @@
 package flowscope
 
 import (
+	"math"
+
+	"github.com/flowscope-go/flowscope/internal/clock"
 	"github.com/flowscope-go/flowscope/internal/invariants"
 	"github.com/flowscope-go/flowscope/internal/stream"
 	"github.com/flowscope-go/flowscope/internal/tcp"
@@ -181,4 +184,79 @@ func (d *FlowDriver[K, S]) confirmProbe(s *slot[K, driven[S]], side FlowSide, po
 		return
 	}
 	d.insert(s, side, b, stream.Segment{Pos: at + 1, Time: now, ID: d.t.packetID})
+}
+
+// streamSide is one side's stream and its patience with holes.
+type streamSide struct {
+	s     stream.Stream
+	acked int64 // the other side has confirmed everything below
+	ackAt int64 // since when it has confirmed more than was delivered
+}
+
+// holeTimes is how long a hole is waited for.
+type holeTimes struct {
+	acked int64 // after the receiver confirmed it
+	both  int64 // with both sides seen
+	lone  int64 // with one side seen, so that no confirmation can come
+}
+
+// ackedTo takes the other side's confirmation. It may fall back behind an
+// earlier one: that was a lie then.
+func (x *streamSide) ackedTo(pos, now int64) {
+	if x.acked <= x.s.Next() && pos > x.s.Next() {
+		x.ackAt = now
+	}
+	x.acked = pos
+}
+
+// insert takes a segment.
+func (x *streamSide) insert(a *stream.Arena, seg stream.Segment, out *[]stream.Item) {
+	a.Insert(&x.s, seg, out)
+	if end := seg.Pos + int64(len(seg.Bytes)); seg.Missing > 0 && x.s.Next() == end {
+		a.Skip(&x.s, end+int64(seg.Missing), stream.Cut, out)
+	}
+	x.skipCut(a, out)
+}
+
+// skipCut gives up at once what the capture cut off the bytes delivered last: it
+// will not come from anywhere else.
+func (x *streamSide) skipCut(a *stream.Arena, out *[]stream.Item) {
+	for n := len(*out); n > 0; n = len(*out) {
+		it := &(*out)[n-1]
+		if it.Kind != stream.Data || it.After == 0 || it.Pos+it.Len != x.s.Next() {
+			return
+		}
+		a.Skip(&x.s, x.s.Next()+it.After, stream.Cut, out)
+	}
+}
+
+// wait gives up the holes that were waited for long enough by now, and says when
+// to look again; math.MaxInt64 is never.
+func (x *streamSide) wait(a *stream.Arena, now int64, h *holeTimes, lone bool, out *[]stream.Item) (next int64) {
+	for !x.s.Idle() {
+		pos, size, since, ok := a.FirstHole(&x.s)
+		if !ok {
+			break
+		}
+		patience := h.both
+		if lone {
+			patience = h.lone
+		}
+		at, upTo, cause := clock.Add(since, patience), pos+size, stream.Expired
+		if x.acked > pos {
+			if soon := clock.Add(max(x.ackAt, since), h.acked); soon < at {
+				at, upTo, cause = soon, min(x.acked, upTo), stream.Acknowledged
+			}
+		}
+		if now < at {
+			return at
+		}
+		a.Skip(&x.s, upTo, cause, out)
+		x.skipCut(a, out)
+	}
+	return math.MaxInt64
+}
+
+func (c *Config) holeTimes() holeTimes {
+	return holeTimes{acked: int64(c.HoleAckedTimeout), both: int64(c.HoleTimeout), lone: int64(c.HoleLoneTimeout)}
 }
