@@ -37,7 +37,7 @@ var tight = []flowscope.Config{
 	{MaxFlows: 10_000},
 	{MaxFlows: 2},
 	{SideBytes: 500, SidePieces: 2, TotalBytes: 4000},
-	{HoleTimeout: 1, HoleLoneTimeout: 1, HoleAckedTimeout: 1, EstablishedTimeout: time.Second, Remember: 20},
+	{HoleTimeout: 1, HoleOneSidedTimeout: 1, HoleAckedTimeout: 1, EstablishedTimeout: time.Second, KeepDelivered: 20},
 	{SidePieces: 1, Overflow: flowscope.OverflowDropFlow, Overlap: flowscope.OverlapLast, MaxAnomalies: 1},
 }
 
@@ -153,7 +153,7 @@ func hearAll(t *testing.T, views []flowscope.PacketView) (heard heardOf, midstre
 	const never = flowscope.Never
 	d := drvNew(t, nil, flowscope.Config{
 		MaxFlows: 10_000, EstablishedTimeout: never, ClosingTimeout: never, OpeningTimeout: never, LingerTimeout: never,
-		HoleTimeout: never, HoleAckedTimeout: never, HoleLoneTimeout: never,
+		HoleTimeout: never, HoleAckedTimeout: never, HoleOneSidedTimeout: never,
 	})
 	b := newDrvBook(t, d)
 	heard, midstream = heardOf{}, map[drvKey]bool{}
@@ -210,7 +210,7 @@ func cleanCaptures(t *testing.T) (files map[string][]flowscope.PacketView) {
 			return false
 		})
 		files[name] = views
-		d := drvNew(t, nil, flowscope.Config{Remember: 1 << 20, MaxFlows: 10_000}) // which shows bytes that were sent in two versions
+		d := drvNew(t, nil, flowscope.Config{KeepDelivered: 1 << 20, MaxFlows: 10_000}) // which shows bytes that were sent in two versions
 		clean := len(views) > 5 && len(views) < 20_000
 		keys := map[drvKey]bool{}
 		take := func(events []drvEvent) {

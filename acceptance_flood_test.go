@@ -318,7 +318,7 @@ func TestA37AnomaliesOfOneCallHaveABound(t *testing.T) {
 		}
 		st := f.d.Stats()
 		counted := st.Anomalies[flowscope.AnomalyGap] - before.Anomalies[flowscope.AnomalyGap]
-		untold := st.AnomaliesUntold - before.AnomaliesUntold
+		untold := st.AnomaliesSuppressed - before.AnomaliesSuppressed
 		if told != uint64(limit) || counted != 3*conns {
 			t.Errorf("limit %d: %s", limit, fmt.Sprintf("%d told, %d counted, %d untold", told, counted, untold))
 		}

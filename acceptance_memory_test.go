@@ -60,7 +60,7 @@ func TestA2HeldMemoryIsBoundedAndTheGaugeIsTrue(t *testing.T) {
 			n := sized(a.n[0], a.n[1], a.n[2])
 			cfg := flowscope.Config{
 				TotalBytes: limit, MaxFlows: min(n, 100_000), Events: flowscope.NoEvents,
-				HoleTimeout: flowscope.Never, HoleLoneTimeout: flowscope.Never,
+				HoleTimeout: flowscope.Never, HoleOneSidedTimeout: flowscope.Never,
 			}
 			bare := newFeeder(t, cfg, 1)
 			before := heap()
@@ -192,8 +192,8 @@ func TestA9AndA10NothingIsLeftOverLifetimesWhoeverListens(t *testing.T) {
 		})
 	}
 	if len(counters) == 2 {
-		counters[0].AnomaliesUntold = 0 // says what was told, not what was
-		counters[1].AnomaliesUntold = 0
+		counters[0].AnomaliesSuppressed = 0 // says what was told, not what was
+		counters[1].AnomaliesSuppressed = 0
 		if counters[0] != counters[1] {
 			t.Errorf("counters depend on who listens:\n%+v\n%+v", counters[0], counters[1])
 		}

@@ -77,8 +77,8 @@ func (s *fusedSide) Segment(g flowscope.Segment, out *flowscope.Delivery) {
 
 func (s *fusedSide) Acked(int64, flowscope.Timestamp, *flowscope.Delivery) { s.f.burn("Acked", s.key) }
 
-func (s *fusedSide) Wait(now flowscope.Timestamp, out *flowscope.Delivery) flowscope.Timestamp {
-	s.f.burn("Wait", s.key)
+func (s *fusedSide) OnTimer(now flowscope.Timestamp, out *flowscope.Delivery) flowscope.Timestamp {
+	s.f.burn("OnTimer", s.key)
 	if s.late != 0 && now >= s.late {
 		out.Gap(1, flowscope.GapExpired)
 		s.next, s.late = s.next+1, 0
@@ -164,13 +164,13 @@ func fusedRun(t *testing.T, part string, k int) (log fusedLog, f *fused, d *flow
 	return log, f, d, at
 }
 
-var laterParts = []string{"Hash", "IdleTimeout", "init", "Wait", "Fin", "Rst"}
+var laterParts = []string{"Hash", "IdleTimeout", "init", "OnTimer", "Fin", "Rst"}
 
 // A21. A panic of the caller's code reaches the caller, and the driver can be used afterwards: flows are created,
 // ended and counted as before, and those that the blast did not meet say what they would have said without it. A blast
 // while flows end, which is where the parts from Hash on are called, may put off the ends of others to the next call.
 func TestA21AfterAPanicOfTheCallersCodeTheDriverGoesOn(t *testing.T) {
-	for _, part := range []string{"Extract", "NewReassembler", "Segment", "Acked", "Hash", "IdleTimeout", "init", "Wait", "Fin", "Rst"} {
+	for _, part := range []string{"Extract", "NewReassembler", "Segment", "Acked", "Hash", "IdleTimeout", "init", "OnTimer", "Fin", "Rst"} {
 		t.Run(part, func(t *testing.T) {
 			whole, _, _, _ := fusedRun(t, part, 0)
 			for k := 1; ; k++ {

@@ -185,7 +185,7 @@ func TestA38ConfigIsBoundedOrRefused(t *testing.T) {
 	for i := range filled.NumField() {
 		name, v := filled.Type().Field(i).Name, filled.Field(i)
 		switch name {
-		case "Overlap", "Overflow", "Remember", "Fragments", "Checksums": // whose zero means what it says
+		case "Overlap", "Overflow", "KeepDelivered", "Fragments", "Checksums": // whose zero means what it says
 			continue
 		}
 		switch {
@@ -225,11 +225,11 @@ func TestA38LimitsThatContradictEachOtherAreAllHeld(t *testing.T) {
 	for _, cfg := range []flowscope.Config{
 		{SideBytes: 256 << 20, TotalBytes: 1000},
 		{SideBytes: 1, SidePieces: 1 << 20, TotalBytes: 1 << 40},
-		{SidePieces: 1, TotalBytes: 1, Remember: 1 << 20},
-		{Remember: 1 << 20, TotalBytes: 100_000},
+		{SidePieces: 1, TotalBytes: 1, KeepDelivered: 1 << 20},
+		{KeepDelivered: 1 << 20, TotalBytes: 100_000},
 		{MaxFlows: 1, MaxAnomalies: 1 << 20},
 		{ClosingTimeout: flowscope.Never, LingerTimeout: flowscope.Never, EstablishedTimeout: 1, MaxFlows: 10},
-		{HoleTimeout: 1, HoleAckedTimeout: flowscope.Never, HoleLoneTimeout: flowscope.Never, OpeningTimeout: 1},
+		{HoleTimeout: 1, HoleAckedTimeout: flowscope.Never, HoleOneSidedTimeout: flowscope.Never, OpeningTimeout: 1},
 		{ClockJump: 1}, {TotalBytes: math.MaxInt64, HoleTimeout: math.MaxInt64 - 1, UDPTimeout: math.MaxInt64 - 1},
 	} {
 		d := drvNew(t, nil, cfg)
@@ -253,8 +253,8 @@ func FuzzConfig(f *testing.F) {
 	f.Add(-1, -1, -1, int64(-1), -1, -1, int64(-1), int64(-1), uint8(0xff), uint32(1<<31), randomBytes(2, 300))
 	f.Fuzz(func(t *testing.T, flows, side, pieces int, total int64, remember, anomalies int, wait, idle int64, policies uint8, events uint32, in []byte) {
 		cfg := flowscope.Config{
-			MaxFlows: flows, SideBytes: side, SidePieces: pieces, TotalBytes: total, Remember: remember, MaxAnomalies: anomalies,
-			HoleTimeout: time.Duration(wait), HoleLoneTimeout: time.Duration(wait), EstablishedTimeout: time.Duration(idle),
+			MaxFlows: flows, SideBytes: side, SidePieces: pieces, TotalBytes: total, KeepDelivered: remember, MaxAnomalies: anomalies,
+			HoleTimeout: time.Duration(wait), HoleOneSidedTimeout: time.Duration(wait), EstablishedTimeout: time.Duration(idle),
 			LingerTimeout: time.Duration(idle), ClockJump: time.Duration(wait ^ idle),
 			Overlap: flowscope.OverlapPolicy(policies & 15), Overflow: flowscope.OverflowPolicy(policies >> 4),
 			Events: flowscope.EventMask(events),

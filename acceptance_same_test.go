@@ -146,7 +146,7 @@ func TestA6TheSamePacketsAlwaysSayTheSame(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(100))
 	runs := sized(6, 20, 20)
 	for name, views := range traffic {
-		for _, cfg := range []flowscope.Config{{}, {MaxFlows: 50, SideBytes: 2000, TotalBytes: 20_000, Remember: 64}} {
+		for _, cfg := range []flowscope.Config{{}, {MaxFlows: 50, SideBytes: 2000, TotalBytes: 20_000, KeepDelivered: 64}} {
 			first := ""
 			for run := range runs {
 				runtime.GOMAXPROCS(1 + run%4)
@@ -244,7 +244,7 @@ func TestA7FramesAreOnlyBorrowed(t *testing.T) {
 		traffic[name] = views
 	}
 	for name, views := range traffic {
-		for _, cfg := range []flowscope.Config{{MaxFlows: 10_000}, {MaxFlows: 100, SidePieces: 3, Remember: 100}} {
+		for _, cfg := range []flowscope.Config{{MaxFlows: 10_000}, {MaxFlows: 100, SidePieces: 3, KeepDelivered: 100}} {
 			kept, lent := drvNew(t, nil, cfg), drvNew(t, nil, cfg)
 			var before, buffer []byte
 			for i, v := range views[:min(len(views), sized(500, 1<<30, 1<<30))] {

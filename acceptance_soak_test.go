@@ -95,7 +95,7 @@ func (s *soak) views(n int) (views []flowscope.PacketView) {
 // and the heap stays where it was. FLOWSCOPE_SOAK says how long.
 func TestA40TheSoak(t *testing.T) {
 	cfg := flowscope.Config{
-		MaxFlows: 1000, SideBytes: 10 << 10, SidePieces: 10, TotalBytes: 640 << 10, Remember: 32, Events: flowscope.AllEvents,
+		MaxFlows: 1000, SideBytes: 10 << 10, SidePieces: 10, TotalBytes: 640 << 10, KeepDelivered: 32, Events: flowscope.AllEvents,
 	}
 	s := &soak{t: t, d: drvNew(t, nil, cfg), m: attack.NewMutator(40), r: rand.New(rand.NewPCG(40, 40)), now: 1e18}
 	files := captured(t)

@@ -297,7 +297,7 @@ func TestRubbleIsAdmittedOrRefused(t *testing.T) {
 		for name, n := range map[string]uint64{
 			"datagrams": st.Fragments.Datagrams, "duplicates": st.Fragments.Duplicates, "bad fragments": st.Fragments.Bad,
 			"overlaps": st.Fragments.Overlaps, "limited": st.Fragments.Limited, "cut": st.Fragments.Cut,
-			"incomplete": st.Fragments.Incomplete, "unused": st.Fragments.Unused, "related": st.PacketsRelated,
+			"incomplete": st.Fragments.Incomplete, "unused": st.Fragments.Unused, "related": st.ICMPErrorsMatched,
 			"bad": st.ChecksumsBad, "unknown": st.ChecksumsUnknown, "late": st.PacketsLate, "flows": st.FlowsCreated,
 			"bad in a flow": st.Anomalies[flowscope.AnomalyBadChecksum], "implausible": st.Anomalies[flowscope.AnomalyImplausibleICMP],
 			"refused for its checksum": st.Refused[flowscope.RefusedBadChecksum],

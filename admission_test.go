@@ -62,8 +62,8 @@ func TestPerTunnelAroundAutoDetectOfAnOwnExtractorSeesTheTunnel(t *testing.T) {
 	u, _ := flowscope.NewFlowTracker(flowscope.AutoDetectEncap(portOnly{}), flowscope.Config{})
 	u.Track(flowscope.PacketView{Frame: frames.Ethernet(throughVXLAN(77, udp(client, server)))})
 	for f := range u.Flows() {
-		if f.Stats.Through() != "vxlan:77" {
-			t.Errorf("came through %q", f.Stats.Through())
+		if f.Stats.TunnelString() != "vxlan:77" {
+			t.Errorf("came through %q", f.Stats.TunnelString())
 		}
 	}
 }
@@ -223,7 +223,7 @@ func TestFragmentTimeoutByOtherTraffic(t *testing.T) {
 	}
 }
 
-func TestABadHeaderFragmentPoisonsADatagram(t *testing.T) {
+func TestABadHeaderFragmentSpoilsADatagram(t *testing.T) {
 	tr, _ := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{Checksums: flowscope.ChecksumVerify})
 	ps := frames.Fragments(frames.UDP{Src: client, Dst: server, Payload: make([]byte, 100)}.IP(), 48, 7)
 	bad := frames.Ethernet(ps[1])
@@ -424,7 +424,7 @@ func TestClaimedLengthsStopAtTheEndOfTheCounter(t *testing.T) {
 	}
 	for f := range tr.Flows() {
 		if f.Stats.Bytes[0] != 1<<48-1 || f.Stats.Tunnel != flowscope.NoTunnel || f.Stats.TunnelID != 0 {
-			t.Errorf("%d bytes, through %q", f.Stats.Bytes[0], f.Stats.Through())
+			t.Errorf("%d bytes, through %q", f.Stats.Bytes[0], f.Stats.TunnelString())
 		}
 	}
 }
@@ -522,6 +522,6 @@ func TestAnICMPErrorInFragmentsOfAnySizeIsNoFlow(t *testing.T) {
 			tr.Track(flowscope.PacketView{Frame: frames.Ethernet(p)})
 		}
 		require.Equal(t, uint64(1), tr.Stats().FlowsCreated, "fragments of %d bytes", size)
-		require.NotZero(t, tr.Stats().PacketsRelated, "fragments of %d bytes", size)
+		require.NotZero(t, tr.Stats().ICMPErrorsMatched, "fragments of %d bytes", size)
 	}
 }

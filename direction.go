@@ -55,7 +55,7 @@ func (ds *drivenSide) indifferent(o *tcp.Outcome) bool {
 }
 
 // plain takes the next bytes of a stream that waits for nothing.
-func (d *FlowDriver[K, S]) plain(s *slot[K, driven[S]], side FlowSide, pos int64) bool {
+func (d *FlowDriver[K, S]) fastPath(s *slot[K, driven[S]], side FlowSide, pos int64) bool {
 	x := d.t.x
 	if sides := &s.Value.user.sides; invariants.Enabled && sides[side].bits&sideCalm != 0 && !sides[side].waitsForNothing(&sides[side^1]) {
 		panic("flowscope: a side is not as calm as it says")
@@ -258,5 +258,5 @@ func (x *streamSide) wait(a *stream.Arena, now int64, h *holeTimes, lone bool, o
 }
 
 func (c *Config) holeTimes() holeTimes {
-	return holeTimes{acked: int64(c.HoleAckedTimeout), both: int64(c.HoleTimeout), lone: int64(c.HoleLoneTimeout)}
+	return holeTimes{acked: int64(c.HoleAckedTimeout), both: int64(c.HoleTimeout), lone: int64(c.HoleOneSidedTimeout)}
 }

@@ -38,10 +38,10 @@ type FlowDriver[K comparable, S any] struct {
 	delivery   Delivery
 	calls      uint64 // of Track, Sweep and Finish
 
-	simple   bool        // built-in streams, and nothing to remember of what they deliver
-	poisoned bool        // a side of the flow at hand ran full
-	syn      [1]byte     // stands for the SYN in a stream; never handed on
-	total    StreamStats // of all flows
+	simple bool        // built-in streams, and nothing to remember of what they deliver
+	failed bool        // a side of the flow at hand ran full
+	syn    [1]byte     // stands for the SYN in a stream; never handed on
+	total  StreamStats // of all flows
 }
 
 // driven is what a driver keeps with each flow. The caller's state stands first,
@@ -56,7 +56,7 @@ type driven[S any] struct {
 func newFlowDriver[K comparable, S any](ex FlowExtractor[K], factory ReassemblerFactory[K], cfg Config, init func(K) S) *FlowDriver[K, S] {
 	d := &FlowDriver[K, S]{factory: factory, arena: stream.NewArena(cfg.limits()), times: cfg.holeTimes()}
 	d.custom = []customSide{{wake: math.MaxInt64}}
-	d.simple = factory == nil && cfg.Remember == 0
+	d.simple = factory == nil && cfg.KeepDelivered == 0
 	var initDriven func(K) driven[S]
 	if init != nil {
 		initDriven = func(k K) driven[S] { return driven[S]{user: init(k)} }
@@ -107,7 +107,7 @@ func justBytes(g *tcp.Segment, o *tcp.Outcome) bool {
 
 // segment dispatches a segment that the flow's TCP connection has taken and plain
 // has not, and reports whether the flow has to end because a side ran full.
-func (d *FlowDriver[K, S]) segment(s *slot[K, driven[S]], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool {
+func (d *FlowDriver[K, S]) onSegment(s *slot[K, driven[S]], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool {
 	if d.still(s, side, g, o) {
 		return false
 	}
@@ -124,7 +124,7 @@ func (d *FlowDriver[K, S]) take(s *slot[K, driven[S]], side FlowSide, g *tcp.Seg
 	if ds.bits&sideStopped != 0 && g.Flags&special == tcp.ACK && other.indifferent(o) {
 		return false
 	}
-	d.poisoned = false
+	d.failed = false
 	if o.From == tcp.Active && o.To == tcp.SynSent && g.Len == 0 {
 		ds.open() // nobody has said anything, so nobody waits
 		return false
@@ -164,7 +164,7 @@ func (d *FlowDriver[K, S]) take(s *slot[K, driven[S]], side FlowSide, g *tcp.Seg
 	}
 	d.wakeSides(s, now)
 	d.closeSides(s, side)
-	return d.poisoned
+	return d.failed
 }
 
 // acknowledged follows an ACK of the bytes of side, to which that is not indifferent.
@@ -191,7 +191,7 @@ func (d *FlowDriver[K, S]) acknowledged(s *slot[K, driven[S]], side FlowSide, o 
 		d.prepare(c)
 		c.acker.Acked(pos, Timestamp(now), &d.delivery)
 		d.deliver(s, side)
-		if d.custom[ds.custom].waiter != nil {
+		if d.custom[ds.custom].timer != nil {
 			d.wait(s, side, now) // what is acknowledged is not waited for as long
 		}
 	}
@@ -315,7 +315,7 @@ func (d *FlowDriver[K, S]) say(s *slot[K, driven[S]], side FlowSide) {
 			s.Value.again('G', uint16(min(ds.gaps, 1<<16-1)), side)
 			d.gap(s, side, it)
 			if it.Cause == stream.Budget && !it.Shared && d.t.cfg.Overflow == OverflowDropFlow {
-				d.poisoned = true
+				d.failed = true
 			}
 		case stream.Conflict:
 			ds.conflicts += min(1, 1<<16-1-ds.conflicts)
@@ -360,7 +360,7 @@ func (d *FlowDriver[K, S]) wakeSides(s *slot[K, driven[S]], now int64) {
 	next := int64(math.MaxInt64)
 	for side := range dv.sides {
 		ds := &dv.sides[side]
-		if c := &d.custom[ds.custom]; c.waiter != nil && now >= c.wake && ds.bits&sideStopped == 0 {
+		if c := &d.custom[ds.custom]; c.timer != nil && now >= c.wake && ds.bits&sideStopped == 0 {
 			d.wait(s, FlowSide(side), now)
 		}
 		if ds.bits&sideStopped == 0 {
@@ -383,18 +383,18 @@ func (d *FlowDriver[K, S]) wakeSides(s *slot[K, driven[S]], now int64) {
 }
 
 // wake is the tracker's question about a flow that came up in its wheel.
-func (d *FlowDriver[K, S]) wake(s *slot[K, driven[S]], now int64) bool {
-	d.poisoned = false
+func (d *FlowDriver[K, S]) onTimer(s *slot[K, driven[S]], now int64) bool {
+	d.failed = false
 	if s.Value.user.alarm != 0 {
 		s.Value.user.alarm = 0
 		d.wakeSides(s, now)
 		d.closeSides(s, Initiator)
 		calm(&s.Value.user.sides, d.simple)
 	}
-	return d.poisoned
+	return d.failed
 }
 
-func (d *FlowDriver[K, S]) alarm(s *slot[K, driven[S]]) int64 { return s.Value.user.alarm }
+func (d *FlowDriver[K, S]) nextTimer(s *slot[K, driven[S]]) int64 { return s.Value.user.alarm }
 
 // closeSides closes the sides that are complete, first the one that is named first.
 func (d *FlowDriver[K, S]) closeSides(s *slot[K, driven[S]], first FlowSide) {
@@ -430,7 +430,7 @@ func (d *FlowDriver[K, S]) closed(s *slot[K, driven[S]], side FlowSide, offset i
 // ending hands over what a flow still holds, before its Ended. Holes whose time was
 // up before the flow's are given up first, as they would have been if a packet of
 // another flow had come meanwhile.
-func (d *FlowDriver[K, S]) ending(s *slot[K, driven[S]], reason EndReason) {
+func (d *FlowDriver[K, S]) onFlowEnd(s *slot[K, driven[S]], reason EndReason) {
 	f := &s.Value
 	if f.user.alarm != 0 {
 		if over := d.t.over(s); f.user.alarm <= over {
@@ -474,7 +474,7 @@ func (d *FlowDriver[K, S]) ending(s *slot[K, driven[S]], reason EndReason) {
 }
 
 // streams fills in what became of the bytes of both sides.
-func (d *FlowDriver[K, S]) streams(s *slot[K, driven[S]], to *[2]StreamStats) {
+func (d *FlowDriver[K, S]) streamStats(s *slot[K, driven[S]], to *[2]StreamStats) {
 	for side := range to {
 		ds := &s.Value.user.sides[side]
 		if ds.custom != 0 {
@@ -575,8 +575,8 @@ func (d *FlowDriver[K, S]) Stats() DriverStats {
 type customSide struct {
 	r      Reassembler
 	acker  Acker
-	waiter Waiter
-	wake   int64 // when waiter wants to be called; math.MaxInt64 never
+	timer  Timer
+	wake   int64 // when timer wants to be called; math.MaxInt64 never
 	offset int64
 	stats  StreamStats
 	told   bool // Fin or Rst
@@ -603,7 +603,7 @@ func (d *FlowDriver[K, S]) dispatch(s *slot[K, driven[S]], side FlowSide, g Segm
 	g.Seq = s.Value.conn.Number(tcp.Side(side), g.Pos)
 	c.r.Segment(g, &d.delivery)
 	d.deliver(s, side)
-	if d.custom[ds.custom].waiter != nil {
+	if d.custom[ds.custom].timer != nil {
 		d.wait(s, side, d.t.clock.Now())
 	}
 }
@@ -611,7 +611,7 @@ func (d *FlowDriver[K, S]) dispatch(s *slot[K, driven[S]], side FlowSide, g Segm
 func (d *FlowDriver[K, S]) adopt(r Reassembler) uint32 {
 	c := customSide{r: r, wake: math.MaxInt64}
 	c.acker, _ = r.(Acker)
-	c.waiter, _ = r.(Waiter)
+	c.timer, _ = r.(Timer)
 	if n := len(d.customFree); n > 0 {
 		i := d.customFree[n-1]
 		d.customFree = d.customFree[:n-1]
@@ -633,7 +633,7 @@ func (d *FlowDriver[K, S]) prepare(c *customSide) {
 func (d *FlowDriver[K, S]) wait(s *slot[K, driven[S]], side FlowSide, now int64) {
 	c := &d.custom[s.Value.user.sides[side].custom]
 	d.prepare(c)
-	next := int64(c.waiter.Wait(Timestamp(now), &d.delivery))
+	next := int64(c.timer.OnTimer(Timestamp(now), &d.delivery))
 	if c.wake = math.MaxInt64; next != 0 {
 		c.wake = max(next, clock.Add(now, 1))
 	}
@@ -673,7 +673,7 @@ func (d *FlowDriver[K, S]) deliver(s *slot[K, driven[S]], side FlowSide) {
 		}
 	}
 	d.total.add(c.stats, before)
-	d.poisoned = d.poisoned || out.poison
+	d.failed = d.failed || out.failed
 }
 
 // add adds what changed from one to the other.
@@ -689,7 +689,7 @@ func (t *StreamStats) add(now, before StreamStats) {
 // endCustom tells the caller's Reassembler how the flow ended.
 func (d *FlowDriver[K, S]) endCustom(s *slot[K, driven[S]], side FlowSide, reason EndReason) (offset int64) {
 	c := &d.custom[s.Value.user.sides[side].custom]
-	c.acker, c.waiter, c.wake = nil, nil, math.MaxInt64
+	c.acker, c.timer, c.wake = nil, nil, math.MaxInt64
 	if c.told {
 		return c.offset // and panicked
 	}
@@ -707,7 +707,7 @@ func (d *FlowDriver[K, S]) endCustom(s *slot[K, driven[S]], side FlowSide, reaso
 
 // forget lets go of the caller's state and reassemblers of a flow that has
 // ended, and, once that is final, of what was counted of them.
-func (d *FlowDriver[K, S]) forget(s *slot[K, driven[S]], final bool) {
+func (d *FlowDriver[K, S]) onForget(s *slot[K, driven[S]], final bool) {
 	var none S
 	s.Value.user.user = none
 	if d.factory == nil {
@@ -755,7 +755,7 @@ func (d *FlowDriver[K, S]) TrackBatch(views []PacketView) iter.Seq2[int, []FlowE
 }
 
 // touch reads a byte of each line of what a driver keeps with a flow.
-func (d *FlowDriver[K, S]) touch(s *slot[K, driven[S]]) uint64 {
+func (d *FlowDriver[K, S]) prefetch(s *slot[K, driven[S]]) uint64 {
 	f := &s.Value.user
 	return uint64(f.sides[0].bits) + uint64(f.sides[1].bits) + uint64(f.alarm)
 }

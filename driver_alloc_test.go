@@ -110,7 +110,7 @@ func TestSteadyTrafficAllocatesNothing(t *testing.T) {
 			l.now += 11e6
 			l.acks(1)
 		}},
-		{"delivered bytes remembered", 2000, flowscope.Config{Remember: 4096}, func(l *drvLine) {
+		{"delivered bytes remembered", 2000, flowscope.Config{KeepDelivered: 4096}, func(l *drvLine) {
 			l.send(0, 1)
 			l.send(0, 0)
 			l.moves(0, 2)

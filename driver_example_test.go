@@ -83,8 +83,8 @@ func (l *wholeLines) Acked(pos int64, now flowscope.Timestamp, out *flowscope.De
 	l.pass(out)
 }
 
-func (l *wholeLines) Wait(now flowscope.Timestamp, out *flowscope.Delivery) flowscope.Timestamp {
-	next := l.engine.Wait(now, &l.ordered)
+func (l *wholeLines) OnTimer(now flowscope.Timestamp, out *flowscope.Delivery) flowscope.Timestamp {
+	next := l.engine.OnTimer(now, &l.ordered)
 	l.pass(out)
 	return next
 }

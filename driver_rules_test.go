@@ -35,7 +35,7 @@ var drvRules = []struct {
 
 	{name: "the other side is seen after all, so its holes are not waited for as if it were not",
 		script: ">700:ab/a900 >705:x/a900 +1s <900:/a702 +2s >706:y/a900", ini: "ab<3>xy", anomalies: "gap ooo_segment",
-		said: ">0:ab >gap[2,5)expired >5:x >6:y", cfg: flowscope.Config{HoleTimeout: 2 * time.Second, HoleLoneTimeout: time.Hour}},
+		said: ">0:ab >gap[2,5)expired >5:x >6:y", cfg: flowscope.Config{HoleTimeout: 2 * time.Second, HoleOneSidedTimeout: time.Hour}},
 
 	// Payload of a SYN.
 	{name: "Fast Open, taken [H2]", script: ">S/dabc <SA3 >A0 >3:def", ini: "abcdef", said: ">0:abc >3:def"},
@@ -65,7 +65,7 @@ var drvRules = []struct {
 	{name: "a probe of a closed window that was refused [Z1]", script: "hs >0:abc <A3/w0 >3:X <A3/w0 <A3 >3:def", ini: "abcdef"},
 	{name: "a probe of a closed window that was taken [Z2]", script: "hs >0:abc <A3/w0 >3:d <A4 >4:ef", ini: "abcdef"},
 	{name: "a probe refused, with delivered bytes remembered", script: "hs >0:abc <A3/w0 >3:X <A3/w0 <A3 >3:def", ini: "abcdef",
-		cfg: flowscope.Config{Remember: 64}},
+		cfg: flowscope.Config{KeepDelivered: 64}},
 	{name: "a probe of a place that has been given up", script: "hs >0:abc <A3/w0 >3:X >6:ghi +31s sweep <A9 <A10 >9:jkl", ini: "abc<3>ghijkl",
 		anomalies: "gap ooo_segment"},
 	{name: "a probe whose ACK came after the next bytes", script: "hs >0:abc <A3/w0 >3:d >4:ef <A6 finish", ini: "abcdef", anomalies: "ooo_segment"},
@@ -145,9 +145,9 @@ var drvRules = []struct {
 	// Numbers.
 	{name: "sent again, with other bytes [S4]", script: "hs >0:abcdef >2:XY", ini: "abcdef"},
 	{name: "sent again with more behind [S5]", script: "hs >0:abcdef >4:XXgh", ini: "abcdefgh"},
-	{name: "sent again, other bytes, and it is remembered", script: "hs >0:abcdef >2:XY", ini: "abcdef", cfg: flowscope.Config{Remember: 16},
+	{name: "sent again, other bytes, and it is remembered", script: "hs >0:abcdef >2:XY", ini: "abcdef", cfg: flowscope.Config{KeepDelivered: 16},
 		anomalies: "conflicting_overlap"},
-	{name: "sent again, same bytes, and it is remembered", script: "hs >0:abcdef >2:cd >4:efgh", ini: "abcdefgh", cfg: flowscope.Config{Remember: 16}},
+	{name: "sent again, same bytes, and it is remembered", script: "hs >0:abcdef >2:cd >4:efgh", ini: "abcdefgh", cfg: flowscope.Config{KeepDelivered: 16}},
 	{name: "far beyond the window [S7]", script: "hs >0:a >5000000:X >1:b", ini: "ab", anomalies: "out_of_window"},
 	{name: "half the numbers away [S8]", script: "hs >0:a >2147483649:X >1:b", ini: "ab", anomalies: "out_of_window"},
 	{name: "empty segments anywhere [S9]", script: "hs >0: >5: >1000: >0:ab", ini: "ab"},

@@ -165,10 +165,10 @@ var drvSoupConfigs = []flowscope.Config{
 	{SideBytes: 700, Overflow: flowscope.OverflowDropFlow, LingerTimeout: time.Second},
 	{TotalBytes: 3000, SideBytes: 2000, Overlap: flowscope.OverlapLast},
 	{TotalBytes: 1, Overlap: flowscope.OverlapLinux},
-	{Remember: 16, Overlap: flowscope.OverlapLinux},
-	{Remember: 64, SideBytes: 600, MaxAnomalies: 1},
-	{HoleTimeout: 1, HoleLoneTimeout: 1, HoleAckedTimeout: 1},
-	{HoleTimeout: flowscope.Never, HoleLoneTimeout: flowscope.Never, HoleAckedTimeout: flowscope.Never},
+	{KeepDelivered: 16, Overlap: flowscope.OverlapLinux},
+	{KeepDelivered: 64, SideBytes: 600, MaxAnomalies: 1},
+	{HoleTimeout: 1, HoleOneSidedTimeout: 1, HoleAckedTimeout: 1},
+	{HoleTimeout: flowscope.Never, HoleOneSidedTimeout: flowscope.Never, HoleAckedTimeout: flowscope.Never},
 	{EstablishedTimeout: 6 * time.Second, SidePieces: 2, Overflow: flowscope.OverflowDropFlow},
 }
 

@@ -325,9 +325,9 @@ type FlowStats struct {
 	TunnelID uint32
 }
 
-// Through is the tunnel in words, as in "vxlan:77", or "ipip" if there is no
+// TunnelString is the tunnel in words, as in "vxlan:77", or "ipip" if there is no
 // identifier, or "" for no tunnel.
-func (s *FlowStats) Through() string { return through(s.Tunnel, s.TunnelID) }
+func (s *FlowStats) TunnelString() string { return tunnelString(s.Tunnel, s.TunnelID) }
 
 // StreamStats counts what became of the bytes of one side of a connection.
 // Delivered + GapBytes is the final offset of the stream, unless the caller

@@ -234,7 +234,7 @@ func ExampleAutoDetectEncap() {
 	tracker.Track(flowscope.PacketView{Frame: inVXLAN(77, question())})
 	tracker.Track(flowscope.PacketView{Frame: question()}) // the same without a tunnel
 	for flow := range tracker.Flows() {
-		fmt.Println(flow.Key, flow.Stats.Packets, "first seen through", flow.Stats.Through())
+		fmt.Println(flow.Key, flow.Stats.Packets, "first seen through", flow.Stats.TunnelString())
 	}
 	// Output:
 	// udp 192.0.2.1:40000 <-> 192.0.2.53:53 [2 0] first seen through vxlan:77

@@ -153,7 +153,7 @@ func (t *FlowTracker[K, S]) settle() {
 		s := t.table.At(id)
 		final := s.Value.bits&spent != 0
 		if t.hook != nil {
-			t.hook.forget(s, final)
+			t.hook.onForget(s, final)
 		}
 		if final {
 			t.table.Free(s)
@@ -230,7 +230,7 @@ func (t *FlowTracker[K, S]) deadline(s *slot[K, S], from int64) int64 {
 		at = clock.Add(from, wait)
 	}
 	if t.hook != nil {
-		if alarm := t.hook.alarm(s); alarm != 0 {
+		if alarm := t.hook.nextTimer(s); alarm != 0 {
 			at = min(at, alarm)
 		}
 	}
@@ -308,7 +308,7 @@ func (t *FlowTracker[K, S]) expire(now int64, limit int) {
 		}
 		busy := !s.WasFiled(t.deadline(s, s.Value.since()))
 		if t.hook != nil && s.Value.bits&lingering == 0 {
-			if t.hook.wake(s, now) {
+			if t.hook.onTimer(s, now) {
 				t.end(t.hash(&s.Key), s, EndBufferOverflow)
 				continue
 			}
@@ -425,7 +425,7 @@ func (t *FlowTracker[K, S]) touch(s *slot[K, S]) uint64 {
 	f := &s.Value.record
 	sum := uint64(f.last[0]) + f.bytes[0] + uint64(f.conn.State()) + uint64(f.id) + uint64(s.ID())
 	if t.hook != nil {
-		sum += t.hook.touch(s)
+		sum += t.hook.prefetch(s)
 	}
 	return sum
 }
@@ -434,7 +434,7 @@ func (t *FlowTracker[K, S]) touch(s *slot[K, S]) uint64 {
 func (t *FlowTracker[K, S]) end(hash uint64, s *slot[K, S], reason EndReason) {
 	f := &s.Value
 	if t.hook != nil {
-		t.hook.ending(s, reason) // first: what is the caller's may panic
+		t.hook.onFlowEnd(s, reason) // first: what is the caller's may panic
 	}
 	f.reason = reason
 	f.bits = f.bits&^marked | fresh

@@ -97,7 +97,7 @@ func (t *FlowTracker[K, S]) slots(yield func(*slot[K, S]) bool) {
 func (t *FlowTracker[K, S]) statsOf(s *slot[K, S], to *FlowStats) {
 	s.Value.stats(to)
 	if t.hook != nil {
-		t.hook.streams(s, &to.Streams)
+		t.hook.streamStats(s, &to.Streams)
 	}
 }
 

@@ -137,21 +137,21 @@ type Config struct {
 	// is reached: under OverflowSlidingWindow, the default, it gives up its
 	// first hole; under OverflowDropFlow the flow ends.
 	Overflow OverflowPolicy
-	// Remember is how many delivered bytes of each side are kept to notice
+	// KeepDelivered is how many delivered bytes of each side are kept to notice
 	// retransmissions that differ from them. Default none. It costs that much
 	// memory a side, out of TotalBytes and for as long as the connection lives,
 	// and a copy of every byte; when TotalBytes is used up, further sides go
 	// without.
-	Remember int
+	KeepDelivered int
 
 	// HoleAckedTimeout is how long bytes are waited for that the receiver has
 	// confirmed, so that they were sent but not captured. Default 10 ms.
 	HoleAckedTimeout time.Duration
 	// HoleTimeout is how long other missing bytes are waited for. Default 30 s.
 	HoleTimeout time.Duration
-	// HoleLoneTimeout is the same where only one side of the connection is
+	// HoleOneSidedTimeout is the same where only one side of the connection is
 	// seen, so that no confirmation can come. Default 4 s.
-	HoleLoneTimeout time.Duration
+	HoleOneSidedTimeout time.Duration
 
 	// Fragments says what is done with the fragments of IP datagrams. Default
 	// FragmentsReassemble.
@@ -189,7 +189,7 @@ func (c Config) withDefaults() (Config, error) {
 		{"MaxFlows", &c.MaxFlows, 100_000, flowtable.MaxCapacity},
 		{"SideBytes", &c.SideBytes, 1 << 20, 256 << 20},
 		{"SidePieces", &c.SidePieces, 1024, 1 << 20},
-		{"Remember", &c.Remember, 0, 1 << 20},
+		{"KeepDelivered", &c.KeepDelivered, 0, 1 << 20},
 		{"MaxAnomalies", &c.MaxAnomalies, 8, 1 << 20},
 		{"FragmentDatagrams", &c.FragmentDatagrams, 4096, 1 << 20},
 	} {
@@ -215,7 +215,7 @@ func (c Config) withDefaults() (Config, error) {
 		{"ClockJump", &c.ClockJump, time.Hour},
 		{"HoleAckedTimeout", &c.HoleAckedTimeout, 10 * time.Millisecond},
 		{"HoleTimeout", &c.HoleTimeout, 30 * time.Second},
-		{"HoleLoneTimeout", &c.HoleLoneTimeout, 4 * time.Second},
+		{"HoleOneSidedTimeout", &c.HoleOneSidedTimeout, 4 * time.Second},
 		{"FragmentTimeout", &c.FragmentTimeout, 30 * time.Second},
 	} {
 		if *d.value < 0 {
@@ -260,7 +260,7 @@ func (c Config) withDefaults() (Config, error) {
 func (c *Config) limits() stream.Limits {
 	return stream.Limits{
 		SideBytes: c.SideBytes, SidePieces: c.SidePieces, TotalBytes: c.TotalBytes,
-		Policy: stream.Policy(c.Overlap), Keep: c.Remember,
+		Policy: stream.Policy(c.Overlap), Keep: c.KeepDelivered,
 	}
 }
 

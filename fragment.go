@@ -528,7 +528,7 @@ func (t *FlowTracker[K, S]) related(wire int) bool {
 	if s == nil || t.overdue(s, t.clock.Now()) {
 		return false
 	}
-	t.stats.PacketsRelated += t.frames
+	t.stats.ICMPErrorsMatched += t.frames
 	f := &s.Value
 	side := f.forward() ^ FlowSide(q.orientation)
 	switch {

@@ -83,7 +83,7 @@ func TestEveryICMPErrorIsBroughtToItsFlow(t *testing.T) {
 				require.True(t, ok)
 				assert.Equal(t, [2]uint64{1, 0}, flow.Stats.Packets, "it counts in no flow")
 				st := l.t.Stats()
-				assert.Equal(t, [2]uint64{1, 1}, [2]uint64{st.PacketsRelated, st.FlowsCreated})
+				assert.Equal(t, [2]uint64{1, 1}, [2]uint64{st.ICMPErrorsMatched, st.FlowsCreated})
 				l.Finish()
 			}
 		}
@@ -111,7 +111,7 @@ func TestAnICMPErrorAboutAnAnswerIsOfTheResponder(t *testing.T) {
 	v := newAudited(t, flowscope.FiveTuple{VLAN: true}, flowscope.Config{})
 	v.Track(flowscope.PacketView{Frame: frames.UDP{Src: client, Dst: server, VLANs: []uint16{7}}.Ethernet(), ID: 1})
 	v.Track(flowscope.PacketView{Frame: frames.Ethernet(icmpError("10.0.0.9", "10.0.0.1", 3, 3, udp(client, server)[14:]), 8), ID: 2})
-	assert.EqualValues(t, 0, v.t.Stats().PacketsRelated)
+	assert.EqualValues(t, 0, v.t.Stats().ICMPErrorsMatched)
 }
 
 // What is about nothing that is known is a packet like any other, and so is what quotes too little, or goes to
@@ -137,7 +137,7 @@ func TestICMPErrorsAboutNoKnownFlowAreFlowsOfTheirOwn(t *testing.T) {
 		events := l.Track(flowscope.PacketView{Frame: frames.Ethernet(e), ID: 2})
 		assert.Equal(t, []flowscope.EventKind{flowscope.EventStarted, flowscope.EventPacket}, kinds(events), name)
 		assert.Equal(t, 2, l.t.Len(), name)
-		assert.Zero(t, l.t.Stats().PacketsRelated, name)
+		assert.Zero(t, l.t.Stats().ICMPErrorsMatched, name)
 		l.Finish()
 	}
 }
@@ -172,7 +172,7 @@ func TestAnICMPErrorMustQuoteWhatWasSent(t *testing.T) {
 		}
 		assert.Equal(t, want, events[0].Kind, c.name)
 		assert.Equal(t, flowscope.FlowSide(c.dir), events[0].Side, c.name)
-		assert.EqualValues(t, 1, l.t.Stats().PacketsRelated, "either way it begins no flow")
+		assert.EqualValues(t, 1, l.t.Stats().ICMPErrorsMatched, "either way it begins no flow")
 		assert.Equal(t, flowscope.StateEstablished, events[0].State, "and changes none")
 		l.Finish()
 	}
@@ -187,7 +187,7 @@ func TestAnICMPErrorAboutAConnectionThatHasEndedSaysNothing(t *testing.T) {
 	e := frames.Ethernet(icmpError("10.0.0.9", "10.0.0.1", 3, 1, syn[14:]))
 	assert.Empty(t, l.Track(flowscope.PacketView{Frame: e, ID: 3}))
 	st := l.t.Stats()
-	assert.Equal(t, [3]uint64{1, 0, 1}, [3]uint64{st.PacketsRelated, st.PacketsLate, st.FlowsCreated})
+	assert.Equal(t, [3]uint64{1, 0, 1}, [3]uint64{st.ICMPErrorsMatched, st.PacketsLate, st.FlowsCreated})
 	l.Sweep(seconds(60)) // forgotten
 	assert.Equal(t, 1, count(l.Track(flowscope.PacketView{Frame: e, Timestamp: seconds(61), ID: 4}), flowscope.EventStarted))
 	// A flow whose time is up is not prolonged, though nobody has swept.
@@ -210,7 +210,7 @@ func TestAnICMPErrorAboutAConnectionThatHasEndedSaysNothing(t *testing.T) {
 	many.Track(v)
 	_, alive = many.t.Get(keyOf(t, frames.Ethernet(quoted)))
 	require.True(t, alive, "its turn has not come")
-	assert.Zero(t, many.t.Stats().PacketsRelated)
+	assert.Zero(t, many.t.Stats().ICMPErrorsMatched)
 }
 
 func TestICMPErrorsInsideTunnels(t *testing.T) {
@@ -224,17 +224,17 @@ func TestICMPErrorsInsideTunnels(t *testing.T) {
 		} {
 			said, st := play(e.put(0, packet), e.put(1, about))
 			assert.Equal(t, []flowscope.EventKind{flowscope.EventICMPError}, said, "%s %s", e.name, name)
-			assert.Equal(t, [2]uint64{1, 1}, [2]uint64{st.PacketsRelated, st.FlowsCreated}, "%s %s", e.name, name)
+			assert.Equal(t, [2]uint64{1, 1}, [2]uint64{st.ICMPErrorsMatched, st.FlowsCreated}, "%s %s", e.name, name)
 		}
 	}
 	// The error of one tenant is not about the flow of another.
 	packet := udp(client, server)[14:]
 	about := icmpError("10.0.0.9", "10.0.0.1", 3, 1, packet)
 	_, st := playing(t, flowscope.PerTunnel(flowscope.AutoDetectEncap(flowscope.FiveTuple{})))(vxlanOf(77, packet), vxlanOf(78, about))
-	assert.Equal(t, [2]uint64{0, 2}, [2]uint64{st.PacketsRelated, st.FlowsCreated})
+	assert.Equal(t, [2]uint64{0, 2}, [2]uint64{st.ICMPErrorsMatched, st.FlowsCreated})
 	// The label of an error need not be that of the flow.
 	_, st = playing(t, flowscope.FlowLabel(flowscope.FiveTuple{}))(frames.Ethernet(packet), frames.Ethernet(about))
-	assert.Equal(t, [2]uint64{0, 2}, [2]uint64{st.PacketsRelated, st.FlowsCreated})
+	assert.Equal(t, [2]uint64{0, 2}, [2]uint64{st.ICMPErrorsMatched, st.FlowsCreated})
 }
 
 // playing gives the kinds of the last packet's events, and the counters.
@@ -255,14 +255,14 @@ func TestAnICMPErrorThatNobodyWantsIsCountedAllTheSame(t *testing.T) {
 	track(tr, udp(client, server), 0)
 	e := icmpError("10.0.0.9", "10.0.0.1", 3, 1, udp(client, server)[14:])
 	assert.Empty(t, track(tr, frames.Ethernet(e), 1))
-	assert.EqualValues(t, 1, tr.Stats().PacketsRelated)
+	assert.EqualValues(t, 1, tr.Stats().ICMPErrorsMatched)
 	// With a wrong checksum it is nobody's.
 	verify := newTracker(t, flowscope.Config{Checksums: flowscope.ChecksumVerify})
 	track(verify, udp(client, server), 0)
 	e[len(e)-1] ^= 1
 	assert.Empty(t, track(verify, frames.Ethernet(e), 1))
 	st := verify.Stats()
-	assert.Equal(t, [2]uint64{0, 1}, [2]uint64{st.PacketsRelated, st.Refused[flowscope.RefusedBadChecksum]})
+	assert.Equal(t, [2]uint64{0, 1}, [2]uint64{st.ICMPErrorsMatched, st.Refused[flowscope.RefusedBadChecksum]})
 	assert.Zero(t, st.Anomalies[flowscope.AnomalyBadChecksum])
 }
 

@@ -313,9 +313,9 @@ func (l *ledger[K]) audit() {
 		l.tb.Fatalf("active %d, Len %d, lingering %d; the events say %d and %d", s.FlowsActive, l.t.Len(), s.FlowsLingering, l.live, l.linger)
 	case ended != s.FlowsEnded || s.Ended[flowscope.EndEvicted] != s.FlowsEvicted:
 		l.tb.Fatalf("%d ended, by reason %v, evicted %d", s.FlowsEnded, s.Ended, s.FlowsEvicted)
-	case s.Packets != l.packets || s.PacketsUnmatched != refused || s.Packets != l.charged+s.PacketsUnmatched+s.PacketsRelated+s.Fragments.Unused:
+	case s.Packets != l.packets || s.PacketsUnmatched != refused || s.Packets != l.charged+s.PacketsUnmatched+s.ICMPErrorsMatched+s.Fragments.Unused:
 		l.tb.Fatalf("%d packets of %d given; %d in flows, %d unmatched, %d refused, %d related, %d fragments unused",
-			s.Packets, l.packets, l.charged, s.PacketsUnmatched, refused, s.PacketsRelated, s.Fragments.Unused)
+			s.Packets, l.packets, l.charged, s.PacketsUnmatched, refused, s.ICMPErrorsMatched, s.Fragments.Unused)
 	case s.PacketsLate != l.lates:
 		l.tb.Fatalf("%d packets late, the events say %d", s.PacketsLate, l.lates)
 	case l.live+l.linger > l.limit:

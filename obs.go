@@ -11,11 +11,11 @@ type TrackerStats struct {
 	Packets uint64 // given to Track
 	// PacketsUnmatched counts packets that belong to no flow, and Refused the
 	// same by Refusal.
-	PacketsUnmatched uint64
-	Refused          [numRefusals]uint64
-	PacketsLate      uint64 // of connections that had ended
-	PacketsRelated   uint64 // ICMP errors about a known flow
-	Fragments        FragmentStats
+	PacketsUnmatched  uint64
+	Refused           [numRefusals]uint64
+	PacketsLate       uint64 // of connections that had ended
+	ICMPErrorsMatched uint64 // ICMP errors about a known flow
+	Fragments         FragmentStats
 
 	// With ChecksumVerify and ChecksumAuto: packets whose checksums are wrong,
 	// whether or not that was held against them; are left to a network card (none,
@@ -35,9 +35,9 @@ type TrackerStats struct {
 	ClockJumps    uint64 // leaps that two stamps agreed on
 
 	// Anomalies counts by AnomalyKind, whether or not EventAnomaly is wanted;
-	// AnomaliesUntold those that had no place in their call's events.
-	Anomalies       [numAnomalyKinds]uint64
-	AnomaliesUntold uint64
+	// AnomaliesSuppressed those that had no place in their call's events.
+	Anomalies           [numAnomalyKinds]uint64
+	AnomaliesSuppressed uint64
 }
 
 // DriverStats are the counters of a FlowDriver: those of its tracker and, over
@@ -217,8 +217,8 @@ func (s TrackerStats) Metrics(yield func(Metric) bool) {
 		!one("flowscope_clock_backward_total", "Stamps before the time already reached.", s.ClockBackward) ||
 		!one("flowscope_clock_suspects_total", "Stamps far ahead that were not believed at once.", s.ClockSuspects) ||
 		!one("flowscope_clock_jumps_total", "Leaps ahead that were confirmed.", s.ClockJumps) ||
-		!one("flowscope_anomalies_untold_total", "Anomalies beyond Config.MaxAnomalies in one call.", s.AnomaliesUntold) ||
-		!one("flowscope_packets_related_total", "ICMP errors about a known flow.", s.PacketsRelated) ||
+		!one("flowscope_anomalies_suppressed_total", "Anomalies beyond Config.MaxAnomalies in one call.", s.AnomaliesSuppressed) ||
+		!one("flowscope_icmp_errors_matched_total", "ICMP errors about a known flow.", s.ICMPErrorsMatched) ||
 		!one("flowscope_fragments_total", "Fragments of IP datagrams.", s.Fragments.Frames) ||
 		!one("flowscope_datagrams_reassembled_total", "Datagrams put together.", s.Fragments.Datagrams) ||
 		!one("flowscope_fragments_duplicate_total", "Fragments all of whose bytes were there.", s.Fragments.Duplicates) ||

@@ -92,8 +92,8 @@ func TestEachAnomalyIsToldOnceAndCounted(t *testing.T) {
 			}
 			p := newDrvPlay(t, f, a.cfg).play(a.script)
 			a.after(p, p.hear)
-			if st := p.d.Stats(); p.seen[a.kind] != 1 || st.Anomalies[a.kind] != 1 || st.AnomaliesUntold != 0 {
-				t.Errorf("told %d, counted %d, untold %d; all: %s", p.seen[a.kind], st.Anomalies[a.kind], st.AnomaliesUntold, p.anomalies())
+			if st := p.d.Stats(); p.seen[a.kind] != 1 || st.Anomalies[a.kind] != 1 || st.AnomaliesSuppressed != 0 {
+				t.Errorf("told %d, counted %d, untold %d; all: %s", p.seen[a.kind], st.Anomalies[a.kind], st.AnomaliesSuppressed, p.anomalies())
 			}
 			cfg := a.cfg
 			cfg.Events = flowscope.DefaultEvents
@@ -119,8 +119,8 @@ func TestEachAnomalyIsToldOnceAndCounted(t *testing.T) {
 				silent(events)
 			}
 			a.after(quiet, silent)
-			if st := d.Stats(); st.Anomalies[a.kind] != 1 || st.AnomaliesUntold != 0 {
-				t.Errorf("unasked: counted %d, untold %d", st.Anomalies[a.kind], st.AnomaliesUntold)
+			if st := d.Stats(); st.Anomalies[a.kind] != 1 || st.AnomaliesSuppressed != 0 {
+				t.Errorf("unasked: counted %d, untold %d", st.Anomalies[a.kind], st.AnomaliesSuppressed)
 			}
 		})
 	}
@@ -174,12 +174,12 @@ func TestEvictionsInOneCallAreOneAnomaly(t *testing.T) {
 func TestAnomaliesBeyondTheLimitAreCountedNotTold(t *testing.T) {
 	p := newDrvPlay(t, nil, flowscope.Config{MaxAnomalies: 1}).play("hs >R@5/dxyz")
 	st := p.d.Stats()
-	if len(p.seen) != 1 || st.AnomaliesUntold != 1 || st.Anomalies[flowscope.AnomalyImplausibleRST] != 1 || st.Anomalies[flowscope.AnomalyDataOnRST] != 1 {
-		t.Errorf("told %s, untold %d", p.anomalies(), st.AnomaliesUntold)
+	if len(p.seen) != 1 || st.AnomaliesSuppressed != 1 || st.Anomalies[flowscope.AnomalyImplausibleRST] != 1 || st.Anomalies[flowscope.AnomalyDataOnRST] != 1 {
+		t.Errorf("told %s, untold %d", p.anomalies(), st.AnomaliesSuppressed)
 	}
 	p.play(">R@5/dxyz")
-	if st := p.d.Stats(); st.AnomaliesUntold != 2 {
-		t.Errorf("untold %d after another", st.AnomaliesUntold)
+	if st := p.d.Stats(); st.AnomaliesSuppressed != 2 {
+		t.Errorf("untold %d after another", st.AnomaliesSuppressed)
 	}
 }
 

@@ -59,12 +59,12 @@ type Acker interface {
 	Acked(pos int64, now Timestamp, out *Delivery)
 }
 
-// Waiter may be implemented by a Reassembler that gives up on what does not
-// come. Wait is called after each segment and each Acked, and when the time that it last
+// Timer may be implemented by a Reassembler that gives up on what does not
+// come. OnTimer is called after each segment and each Acked, and when the time that it last
 // gave has come; it answers with the next one, 0 for none. Whether a Reassembler is one
 // is looked at once, when it is made.
-type Waiter interface {
-	Wait(now Timestamp, out *Delivery) (next Timestamp)
+type Timer interface {
+	OnTimer(now Timestamp, out *Delivery) (next Timestamp)
 }
 
 // ReassemblerFactory makes the Reassembler of one side of a flow. A nil
@@ -85,7 +85,7 @@ func (f ReassemblerFunc[K]) NewReassembler(key K, side FlowSide) Reassembler { r
 type Delivery struct {
 	items  []stream.Item
 	drops  []drop
-	poison bool
+	failed bool
 	offset int64 // of the next byte
 	time   Timestamp
 	packet uint64
@@ -126,9 +126,9 @@ func (d *Delivery) Dropped(kind AnomalyKind, segments int, bytes int64) {
 	d.drops = append(d.drops, drop{kind, segments, bytes})
 }
 
-// Poison says that this stream cannot go on: the driver ends the flow with
+// Fail says that this stream cannot go on: the driver ends the flow with
 // EndBufferOverflow.
-func (d *Delivery) Poison() { d.poison = true }
+func (d *Delivery) Fail() { d.failed = true }
 
 // Bytes is the data delivered so far, gaps left out: a help for tests of a
 // Reassembler.
@@ -162,13 +162,13 @@ func (d *Delivery) Pieces() iter.Seq[Piece] {
 	}
 }
 
-// Poisoned reports whether Poison was called.
-func (d *Delivery) Poisoned() bool { return d.poison }
+// Failed reports whether Fail was called.
+func (d *Delivery) Failed() bool { return d.failed }
 
 func (d *Delivery) reset(offset int64, now Timestamp, packet uint64) {
 	clear(d.items) // do not keep frames alive
 	d.items, d.drops = d.items[:0], d.drops[:0]
-	d.poison, d.offset, d.time, d.packet = false, offset, now, packet
+	d.failed, d.offset, d.time, d.packet = false, offset, now, packet
 }
 
 // GapCause says why bytes of a stream were given up.
@@ -262,7 +262,7 @@ type BufferedReassembler struct {
 	from     int // buf[from:] is held; what is before it was pushed out
 	expected uint32
 	started  bool
-	poisoned bool
+	failed   bool
 	dropped  uint64
 	repeated uint64
 	oversize uint64
@@ -278,7 +278,7 @@ func NewBufferedReassembler(max int, policy OverflowPolicy) *BufferedReassembler
 // Segment implements Reassembler.
 func (r *BufferedReassembler) Segment(s Segment, out *Delivery) {
 	p := s.Payload
-	if len(p) == 0 || r.poisoned {
+	if len(p) == 0 || r.failed {
 		return
 	}
 	if !r.started {
@@ -308,8 +308,8 @@ func (r *BufferedReassembler) add(p []byte, out *Delivery) {
 	lost := excess
 	if r.policy == OverflowDropFlow {
 		lost = len(p) // what was held counts as received
-		r.buf, r.from, r.poisoned = nil, 0, true
-		out.Poison()
+		r.buf, r.from, r.failed = nil, 0, true
+		out.Fail()
 	} else {
 		if len(p) > r.max {
 			p = p[len(p)-r.max:]
@@ -349,8 +349,8 @@ func (r *BufferedReassembler) Retransmissions() uint64 { return r.repeated }
 // BytesDroppedOversize counts bytes lost to the limit.
 func (r *BufferedReassembler) BytesDroppedOversize() uint64 { return r.oversize }
 
-// Poisoned reports whether the limit was passed under OverflowDropFlow.
-func (r *BufferedReassembler) Poisoned() bool { return r.poisoned }
+// Failed reports whether the limit was passed under OverflowDropFlow.
+func (r *BufferedReassembler) Failed() bool { return r.failed }
 
 // BufferedReassemblerFactory makes BufferedReassemblers, for both sides of every
 // flow.
@@ -383,7 +383,7 @@ func (f BufferedReassemblerFactory[K]) NewReassembler(K, FlowSide) Reassembler {
 // StreamReassembler is the engine of the driver's built-in streams, for those
 // who compose a Reassembler of their own around it: it holds what comes early,
 // fills holes, decides overlaps, and gives up what does not come. Who wraps one must
-// pass on Acked and Wait too, or holes wait until the end. Make one with
+// pass on Acked and OnTimer too, or holes wait until the end. Make one with
 // NewStreamReassembler.
 type StreamReassembler struct {
 	arena *stream.Arena
@@ -396,8 +396,8 @@ type StreamReassembler struct {
 // NewStreamReassembler makes a reassembler with a budget of its own: TotalBytes, which
 // bounds all built-in streams of a driver together, bounds none of these, so choose
 // SideBytes by how many there may be. Of cfg it takes SideBytes, SidePieces, Overlap,
-// Remember, HoleTimeout and HoleAckedTimeout; it cannot know that the other side of a
-// connection is not captured, so HoleLoneTimeout is not for it.
+// KeepDelivered, HoleTimeout and HoleAckedTimeout; it cannot know that the other side of a
+// connection is not captured, so HoleOneSidedTimeout is not for it.
 func NewStreamReassembler(cfg Config) (*StreamReassembler, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -422,8 +422,8 @@ func (r *StreamReassembler) Acked(pos int64, now Timestamp, _ *Delivery) {
 	r.side.ackedTo(pos, int64(now))
 }
 
-// Wait implements Waiter.
-func (r *StreamReassembler) Wait(now Timestamp, out *Delivery) (next Timestamp) {
+// OnTimer implements Timer.
+func (r *StreamReassembler) OnTimer(now Timestamp, out *Delivery) (next Timestamp) {
 	r.begin(out)
 	at := r.side.wait(r.arena, int64(now), &r.times, false, &r.items)
 	r.say(out)

@@ -19,14 +19,14 @@ import (
 func TestBufferedReassemblerKeepsTheCratesNumbers(t *testing.T) {
 	const sliding, drop = flowscope.OverflowSlidingWindow, flowscope.OverflowDropFlow
 	for _, r := range []struct {
-		name               string
-		max                int
-		policy             flowscope.OverflowPolicy
-		script             string
-		buffered           int
-		oversize, dropped  uint64
-		repeated           uint64
-		poisoned, poisonIn bool
+		name              string
+		max               int
+		policy            flowscope.OverflowPolicy
+		script            string
+		buffered          int
+		oversize, dropped uint64
+		repeated          uint64
+		failed, failIn    bool
 	}{
 		{name: "in order", script: "100:3 103:3 106:2", buffered: 8},
 		{name: "a hole", script: "100:5 110:5", buffered: 5, dropped: 1},
@@ -35,10 +35,10 @@ func TestBufferedReassemblerKeepsTheCratesNumbers(t *testing.T) {
 		{name: "more than fits at once", max: 50, policy: sliding, script: "0:100", buffered: 50, oversize: 50},
 		{name: "early ones do not count as overflow", max: 100, policy: sliding, script: "0:80 200:80", buffered: 80, dropped: 1},
 		{name: "Take empties and keeps the counters", max: 100, policy: sliding, script: "0:80 80:80 take 160:80", buffered: 80, oversize: 60},
-		{name: "the flow is dropped", max: 100, policy: drop, script: "0:80 80:80 160:10", oversize: 80, poisoned: true},
+		{name: "the flow is dropped", max: 100, policy: drop, script: "0:80 80:80 160:10", oversize: 80, failed: true},
 		{name: "up to the limit it is not", max: 100, policy: drop, script: "0:50 50:50", buffered: 100},
 		{name: "one too big, sliding", max: 64, policy: sliding, script: "1001:200", buffered: 64, oversize: 136},
-		{name: "one too big, dropped", max: 64, policy: drop, script: "1001:200", oversize: 200, poisoned: true},
+		{name: "one too big, dropped", max: 64, policy: drop, script: "1001:200", oversize: 200, failed: true},
 		// Repaired: the crate drops and counts these three alike, the new tail included.
 		{name: "the tail of a partial overlap is kept", script: "100:5 103:5", buffered: 8},
 		{name: "sent again is not out of order", script: "100:5 100:5 102:2", buffered: 5, repeated: 2},
@@ -69,9 +69,9 @@ func TestBufferedReassemblerKeepsTheCratesNumbers(t *testing.T) {
 				clear(p) // borrowed until Segment returns
 			}
 			if b.Buffered() != r.buffered || b.BytesDroppedOversize() != r.oversize || b.DroppedSegments() != r.dropped ||
-				b.Retransmissions() != r.repeated || b.Poisoned() != r.poisoned || out.Poisoned() != r.poisoned {
-				t.Errorf("buffered %d, oversize %d, dropped %d, repeated %d, poisoned %v", b.Buffered(), b.BytesDroppedOversize(),
-					b.DroppedSegments(), b.Retransmissions(), b.Poisoned())
+				b.Retransmissions() != r.repeated || b.Failed() != r.failed || out.Failed() != r.failed {
+				t.Errorf("buffered %d, oversize %d, dropped %d, repeated %d, failed %v", b.Buffered(), b.BytesDroppedOversize(),
+					b.DroppedSegments(), b.Retransmissions(), b.Failed())
 			}
 			if len(out.Bytes()) != 0 {
 				t.Error("it delivers data")
@@ -175,7 +175,7 @@ func (s *drvScribe) Acked(pos int64, _ flowscope.Timestamp, out *flowscope.Deliv
 	s.note(out, "ack", " %d", pos)
 }
 
-func (s *drvScribe) Wait(now flowscope.Timestamp, out *flowscope.Delivery) flowscope.Timestamp {
+func (s *drvScribe) OnTimer(now flowscope.Timestamp, out *flowscope.Delivery) flowscope.Timestamp {
 	s.note(out, "wait", " +%v", now.Sub(1e18))
 	return s.next
 }
@@ -276,13 +276,13 @@ func TestWhatAReassemblerSaysBecomesEventsAndCounters(t *testing.T) {
 	}
 }
 
-func TestAPoisonedReassemblerEndsTheFlowOnce(t *testing.T) {
+func TestAFailedReassemblerEndsTheFlowOnce(t *testing.T) {
 	for _, when := range []string{"seg", "ack", "wait"} {
 		t.Run(when, func(t *testing.T) {
 			var log []string
 			f := drvScribes(&log, func(s *drvScribe, what string, out *flowscope.Delivery) {
 				if what == when {
-					out.Poison()
+					out.Fail()
 				}
 			})
 			p := newDrvPlay(t, f, flowscope.Config{}).play("hs >0:ab <A2 >2:cd <0:x >R@4")
@@ -435,7 +435,7 @@ func (f *drvFool) speak(n int64, b []byte, out *flowscope.Delivery) {
 		out.Dropped(flowscope.AnomalyKind(1+f.state>>35%4), int(f.state>>20&7), int64(f.state>>8&0xfff))
 	case 12:
 		if f.state>>50&7 == 0 {
-			out.Poison()
+			out.Fail()
 		}
 	}
 }
@@ -449,7 +449,7 @@ func (f *drvFool) Acked(pos int64, _ flowscope.Timestamp, out *flowscope.Deliver
 	f.speak(pos, []byte("a"), out)
 }
 
-func (f *drvFool) Wait(now flowscope.Timestamp, out *flowscope.Delivery) flowscope.Timestamp {
+func (f *drvFool) OnTimer(now flowscope.Timestamp, out *flowscope.Delivery) flowscope.Timestamp {
 	f.speak(3, []byte("w"), out)
 	if f.state>>59&1 == 0 {
 		return 0

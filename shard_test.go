@@ -105,7 +105,7 @@ func steady(views []flowscope.PacketView) []flowscope.PacketView {
 var timeless = flowscope.Config{
 	OpeningTimeout: flowscope.Never, EstablishedTimeout: flowscope.Never, ClosingTimeout: flowscope.Never,
 	UDPTimeout: flowscope.Never, ICMPTimeout: flowscope.Never, OtherTimeout: flowscope.Never, LingerTimeout: flowscope.Never,
-	HoleAckedTimeout: flowscope.Never, HoleTimeout: flowscope.Never, HoleLoneTimeout: flowscope.Never,
+	HoleAckedTimeout: flowscope.Never, HoleTimeout: flowscope.Never, HoleOneSidedTimeout: flowscope.Never,
 	FragmentTimeout: flowscope.Never,
 }
 
@@ -587,7 +587,7 @@ func sharded(t *testing.T, n, snap int, packets [][]byte) (sum flowscope.Tracker
 	}
 	for _, tr := range trackers {
 		sum.FlowsCreated += tr.Stats().FlowsCreated
-		sum.PacketsRelated += tr.Stats().PacketsRelated
+		sum.ICMPErrorsMatched += tr.Stats().ICMPErrorsMatched
 	}
 	return sum
 }
@@ -607,7 +607,7 @@ func TestFragmentsThatTheCaptureCutAreShardedAsTheyAreTracked(t *testing.T) {
 		for _, snap := range []int{96, 1 << 16} {
 			if one, many := sharded(t, 1, snap, packets), sharded(t, 8, snap, packets); one != many {
 				t.Errorf("%s, %d bytes: one tracker makes %d flows and relates %d packets, 8 make %d and %d", name, snap,
-					one.FlowsCreated, one.PacketsRelated, many.FlowsCreated, many.PacketsRelated)
+					one.FlowsCreated, one.ICMPErrorsMatched, many.FlowsCreated, many.ICMPErrorsMatched)
 			}
 		}
 	}

@@ -70,22 +70,22 @@ type FlowTracker[K comparable, S any] struct {
 // hook is how a tracker tells its driver what happens to a flow: the one place
 // where something calls up. The flow's state is the driver's.
 type hook[K comparable, S any] interface {
-	// plain takes the next segment of a side, with an ACK and nothing else, at
+	// fastPath takes the next segment of a side, with an ACK and nothing else, at
 	// that position, and reports false if it is for segment.
-	plain(s *slot[K, S], side FlowSide, pos int64) bool
+	fastPath(s *slot[K, S], side FlowSide, pos int64) bool
 	// segment takes a segment of the flow's connection that plain does not take, and
 	// wake a flow that came up in the wheel. They report whether the flow must end.
-	segment(s *slot[K, S], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool
-	wake(s *slot[K, S], now int64) bool
+	onSegment(s *slot[K, S], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool
+	onTimer(s *slot[K, S], now int64) bool
 	// alarm is when the flow must come up in the wheel at the latest, or 0.
-	alarm(s *slot[K, S]) int64
+	nextTimer(s *slot[K, S]) int64
 	// ending comes before the flow's Ended; forget when the caller's state is let
 	// go, at the next call, and again, with final set, when the flow is.
-	ending(s *slot[K, S], reason EndReason)
-	forget(s *slot[K, S], final bool)
-	streams(s *slot[K, S], to *[2]StreamStats)
+	onFlowEnd(s *slot[K, S], reason EndReason)
+	onForget(s *slot[K, S], final bool)
+	streamStats(s *slot[K, S], to *[2]StreamStats)
 	// touch reads the memory that a packet of the flow will need.
-	touch(s *slot[K, S]) uint64
+	prefetch(s *slot[K, S]) uint64
 }
 
 func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init func(K) S) *FlowTracker[K, S] {
@@ -213,7 +213,7 @@ func (t *FlowTracker[K, S]) bring(hash uint64, s *slot[K, S], wire int) []FlowEv
 		if t.cfg.Events.Has(EventPacket) {
 			t.emitPacket(EventPacket, s, side, wire)
 		}
-		if how&inOrder != 0 && t.hook != nil && !t.hook.plain(s, side, pos) {
+		if how&inOrder != 0 && t.hook != nil && !t.hook.fastPath(s, side, pos) {
 			t.notPlain(hash, s, side, pos)
 		}
 	}
@@ -229,7 +229,7 @@ func (t *FlowTracker[K, S]) notPlain(hash uint64, s *slot[K, S], side FlowSide, 
 	state := s.Value.conn.State()
 	t.segment(&t.g)
 	t.o = tcp.Outcome{Pos: pos, From: state, To: state, Placed: true}
-	if t.hook.segment(s, side, &t.g, &t.o) {
+	if t.hook.onSegment(s, side, &t.g, &t.o) {
 		t.end(hash, s, EndBufferOverflow)
 	}
 }
@@ -476,8 +476,8 @@ func (t *FlowTracker[K, S]) step(hash uint64, s *slot[K, S], side FlowSide, wire
 		if g.Len > 0 {
 			t.anomaly(AnomalyDataOnRST, s, side, 0, int64(g.Len))
 		}
-	} else if t.hook != nil && !(justBytes(g, o) && t.hook.plain(s, side, o.Pos)) {
-		overflow = t.hook.segment(s, side, g, o)
+	} else if t.hook != nil && !(justBytes(g, o) && t.hook.fastPath(s, side, o.Pos)) {
+		overflow = t.hook.onSegment(s, side, g, o)
 	}
 	switch {
 	case o.To == tcp.Reset:
@@ -765,7 +765,7 @@ func (t *FlowTracker[K, S]) anomaly(kind AnomalyKind, s *slot[K, S], side FlowSi
 		}
 	}
 	if t.told+len(t.pending) >= t.cfg.MaxAnomalies {
-		t.stats.AnomaliesUntold++
+		t.stats.AnomaliesSuppressed++
 		return
 	}
 	t.pending = append(t.pending, p)

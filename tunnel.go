@@ -275,11 +275,11 @@ type TunnelKey[K comparable] struct {
 	ID     uint32
 }
 
-// Through is the tunnel in words, as in "vxlan:77", or "gtpu" if there is no
+// TunnelString is the tunnel in words, as in "vxlan:77", or "gtpu" if there is no
 // identifier, or "" for no tunnel.
-func (k TunnelKey[K]) Through() string { return through(k.Tunnel, k.ID) }
+func (k TunnelKey[K]) TunnelString() string { return tunnelString(k.Tunnel, k.ID) }
 
-func through(kind Tunnel, id uint32) string {
+func tunnelString(kind Tunnel, id uint32) string {
 	switch {
 	case kind == NoTunnel:
 		return ""
@@ -295,7 +295,7 @@ func (k TunnelKey[K]) String() string {
 	if k.Tunnel == NoTunnel {
 		return fmt.Sprint(k.Inner)
 	}
-	return fmt.Sprint(k.Inner, " in ", k.Through())
+	return fmt.Sprint(k.Inner, " in ", k.TunnelString())
 }
 
 // PerTunnel puts the tunnel beside the key of another extractor, so that equal

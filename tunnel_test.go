@@ -207,7 +207,7 @@ func hear(t *testing.T, ex fiveEx, frames [][]byte) (h heard, through string) {
 			case flowscope.EventEnded:
 				h.Reason, h.History = ev.Reason, ev.History.String()
 				h.Packets, h.Payload = ev.Stats.Packets, ev.Stats.Payload
-				through = ev.Stats.Through()
+				through = ev.Stats.TunnelString()
 			}
 		}
 	}
@@ -371,7 +371,7 @@ func TestTenantsWithEqualAddressesAreFlowsOfTheirOwnWithPerTunnel(t *testing.T) 
 	assert.Equal(t, 1, one.t.Len())
 	var keys []string
 	for f := range each.t.Flows() {
-		keys = append(keys, fmt.Sprint(f.Key, " ", f.Stats.Through(), " ", f.Stats.Packets[0]))
+		keys = append(keys, fmt.Sprint(f.Key, " ", f.Stats.TunnelString(), " ", f.Stats.Packets[0]))
 		other, ok := within.t.Get(f.Key)
 		assert.True(t, ok && other.Stats == f.Stats, "the order of combinators matters")
 	}
@@ -404,11 +404,11 @@ func TestTheInnermostIdentifierNamesTheTenant(t *testing.T) {
 	inner := frames.UDP{Src: client, Dst: server}.IP()
 	ex := flowscope.PerTunnel(flowscope.AutoDetectEncap(flowscope.FiveTuple{}))
 	ipip := frames.Over("198.51.100.1", "198.51.100.2", 4, inner)
-	assert.Equal(t, "vxlan:77", extract(t, ex, vxlanOf(77, ipip)).Key.Through(), "a plain tunnel does not hide the tenant")
+	assert.Equal(t, "vxlan:77", extract(t, ex, vxlanOf(77, ipip)).Key.TunnelString(), "a plain tunnel does not hide the tenant")
 	key := uint32(5)
 	gre := frames.Over("198.51.100.1", "198.51.100.2", 47, frames.GRE{Key: &key}.Put(inner))
-	assert.Equal(t, "gre:5", extract(t, ex, vxlanOf(77, gre)).Key.Through())
-	assert.Equal(t, "ipip", extract(t, ex, frames.Ethernet(ipip)).Key.Through())
+	assert.Equal(t, "gre:5", extract(t, ex, vxlanOf(77, gre)).Key.TunnelString())
+	assert.Equal(t, "ipip", extract(t, ex, frames.Ethernet(ipip)).Key.TunnelString())
 }
 
 func TestATunnelPortWithoutATunnelStaysAUDPFlow(t *testing.T) {

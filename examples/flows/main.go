@@ -147,7 +147,7 @@ func rest(stats *flowscope.TrackerStats) string {
 	for r, n := range stats.Refused {
 		add(n, flowscope.Refusal(r).String())
 	}
-	add(stats.PacketsRelated, "icmp_error")
+	add(stats.ICMPErrorsMatched, "icmp_error")
 	add(stats.Fragments.Unused, "incomplete_datagram")
 	if sum == 0 {
 		return ""

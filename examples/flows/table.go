@@ -46,7 +46,7 @@ func (t *table) flow(ev *event) {
 	t.rows = append(t.rows, [numColumns]string{
 		ev.L4.String(), from, to,
 		fmt.Sprint(s.Packets[0]), fmt.Sprint(s.Packets[1]), fmt.Sprint(s.Bytes[0]), fmt.Sprint(s.Bytes[1]),
-		fmt.Sprintf("%.3f", s.End().Sub(s.Start()).Seconds()), ev.Reason.String(), ev.History.String(), ev.Stats.Through(),
+		fmt.Sprintf("%.3f", s.End().Sub(s.Start()).Seconds()), ev.Reason.String(), ev.History.String(), ev.Stats.TunnelString(),
 	})
 	if len(t.rows) >= tableRows {
 		t.flush()

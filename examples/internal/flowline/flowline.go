@@ -31,7 +31,7 @@ func Of(ev *flowscope.FlowEvent[flowscope.FiveTupleKey]) Line {
 	s := ev.Stats
 	from, to := Ends(ev)
 	return Line{
-		Proto: ev.L4.String(), Initiator: from, Responder: to, ICMPID: ev.Key.ICMPID(), Tunnel: s.Through(),
+		Proto: ev.L4.String(), Initiator: from, Responder: to, ICMPID: ev.Key.ICMPID(), Tunnel: s.TunnelString(),
 		Packets: s.Packets, Late: s.Late, WireBytes: s.Bytes, PayloadBytes: s.Payload,
 		Start: s.Start().Time(), End: s.End().Time(),
 		State: ev.State.String(), Reason: ev.Reason.String(), History: ev.History.String(), Midstream: s.Midstream,
