@@ -11,10 +11,10 @@
 // there are new ones and in the last line; a larger net.core.rmem_default helps. The last
 // line also counts the frames longer than -snap, of which the rest was cut off.
 //
-// This is the loop to copy for a sniffer: one goroutine reads, one tracks. Where no
-// packets come a ticker moves packet time, so that flows end on a silent network
-// too; and when the program stops, every flow ends. On the loopback interface the
-// kernel shows every packet twice, going out and coming in.
+// This is the loop to copy for a sniffer: one goroutine reads, one tracks. While no packets
+// arrive, a ticker advances packet time, so that flows end on a silent network too; and when the
+// program stops, every flow ends. On the loopback interface the kernel delivers every packet
+// twice, outgoing and incoming.
 package main
 
 import (

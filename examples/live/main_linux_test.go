@@ -84,7 +84,7 @@ func call() {
 	_ = c.CloseWrite()
 	_, _ = io.Copy(io.Discard, c)
 	c.Close()
-	if u, err := net.Dial("udp", "192.0.2.2:9"); err == nil { // nobody there: ICMP says so
+	if u, err := net.Dial("udp", "192.0.2.2:9"); err == nil { // no listener: answered by ICMP
 		fmt.Fprint(u, "anybody?")
 		u.Close()
 	}
@@ -307,18 +307,18 @@ func withBigTCP(t *testing.T, n network) {
 }
 
 func TestWithoutAnInterfaceItListsThem(t *testing.T) {
-	var out, complaints bytes.Buffer
-	require.Zero(t, run(context.Background(), nil, &out, &complaints))
+	var out, stderr bytes.Buffer
+	require.Zero(t, run(context.Background(), nil, &out, &stderr))
 	require.Contains(t, out.String(), "usage: live")
-	require.Equal(t, 1, run(context.Background(), []string{"-i", "no-such-one"}, &out, &complaints))
-	require.Contains(t, complaints.String(), "no-such-one")
+	require.Equal(t, 1, run(context.Background(), []string{"-i", "no-such-one"}, &out, &stderr))
+	require.Contains(t, stderr.String(), "no-such-one")
 }
 
 func TestWrongUse(t *testing.T) {
 	for _, args := range [][]string{{"-snap", "0"}, {"-snap", "100000000"}, {"-for", "-1s"}, {"file"}} {
-		var out, complaints bytes.Buffer
-		require.Equal(t, 2, run(context.Background(), args, &out, &complaints), "%v", args)
+		var out, stderr bytes.Buffer
+		require.Equal(t, 2, run(context.Background(), args, &out, &stderr), "%v", args)
 		require.Empty(t, out.String())
-		require.Contains(t, complaints.String(), "usage: live")
+		require.Contains(t, stderr.String(), "usage: live")
 	}
 }
