@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/flowscope-go/flowscope/internal/clock"
+	"github.com/flowscope-go/flowscope/internal/fastpath"
 	"github.com/flowscope-go/flowscope/internal/stream"
 	"github.com/flowscope-go/flowscope/internal/tcp"
 )
@@ -56,7 +57,7 @@ type driven[S any] struct {
 func newFlowDriver[K comparable, S any](ex FlowExtractor[K], factory ReassemblerFactory[K], cfg Config, init func(K) S) *FlowDriver[K, S] {
 	d := &FlowDriver[K, S]{factory: factory, arena: stream.NewArena(cfg.limits()), times: cfg.holeTimes()}
 	d.custom = []customSide{{wake: math.MaxInt64}}
-	d.simple = factory == nil && cfg.KeepDelivered == 0
+	d.simple = factory == nil && cfg.KeepDelivered == 0 && !fastpath.Off
 	var initDriven func(K) driven[S]
 	if init != nil {
 		initDriven = func(k K) driven[S] { return driven[S]{user: init(k)} }

@@ -54,10 +54,15 @@ func (j job) String() string {
 
 // jobs are what is measured. A peer is measured with no more than 100,000 flows.
 func jobs(rounds string, captures bool) (all []job) {
-	const fork, peers = "internal/bench/fork", "^BenchmarkMix$/./^flows=10{0,5}$"
+	const fork, peers, here = "internal/bench/fork", "^BenchmarkMix$/./^flows=10{0,5}$", "./internal/bench"
 	bench := func(name, dir, pattern, times string, more ...string) {
 		args := append([]string{"-run", "^$", "-bench", pattern, "-benchtime", times + "x", "-timeout", "30m"}, more...)
-		all = append(all, job{name, dir, append(args, ".")})
+		if dir == "." {
+			args = append(args, here)
+		} else {
+			args = append(args, ".")
+		}
+		all = append(all, job{name, dir, args})
 	}
 	bench("mix", ".", "^BenchmarkMix$", rounds)
 	bench("mix-reassembly", ".", peers, rounds, "-tags", "reassembly")
@@ -72,7 +77,7 @@ func jobs(rounds string, captures bool) (all []job) {
 		bench("capture", ".", "^BenchmarkCapture$", rounds)
 		bench("capture-reassembly", ".", "^BenchmarkCapture$", rounds, "-tags", "reassembly")
 	}
-	all = append(all, job{"idle", ".", []string{"-run", "^TestWhatAMillionFlowsTake$", "-count", "1", "-v", "."}})
+	all = append(all, job{"idle", ".", []string{"-run", "^TestWhatAMillionFlowsTake$", "-count", "1", "-v", here}})
 	return all
 }
 

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/gopacket/layers"
 
-	"github.com/flowscope-go/flowscope/internal/frames"
+	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 // checkPlain holds AsPlain to what DecodeWith said of the frame: it says the same, or nothing.

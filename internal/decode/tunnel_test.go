@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/flowscope-go/flowscope/internal/frames"
+	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 func TestTheInnermostPacketIsReadThroughEachEncapsulation(t *testing.T) {
