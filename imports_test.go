@@ -39,7 +39,7 @@ var (
 	// testAids are for tests alone.
 	testAids = []string{rooms + "frames", rooms + "attack", rooms + "traffic", rooms + "contest"}
 	// programs are for those who work on the library.
-	programs = []string{rooms + "bench"}
+	programs = []string{rooms + "bench", rooms + "bench/probe"}
 	// rootModules are the other modules that the root may use.
 	rootModules = []string{"github.com/dgryski/go-wyhash", "github.com/google/gopacket"}
 	// testModules are those that tests, and test aids, may use beyond these.
@@ -143,6 +143,8 @@ func mayImport(name, what string) string {
 	case isTestAid(name) && (slices.Contains(testModules, what) || slices.Contains(rootModules, what)):
 		return ""
 	case dir == "." && slices.Contains(rootModules, what), slices.Contains(everybodys, what):
+		return ""
+	case slices.Contains(programs, own) && what == module:
 		return ""
 	case slices.Contains(testAids, what):
 		return "it is for tests"
@@ -314,6 +316,7 @@ func TestEveryFaultOfTheHouseIsSeen(t *testing.T) {
 		{"a link to a name of another package", "x.go", "//go:linkname f runtime.nanotime\nfunc f() int64", "go:linkname"},
 		{"cgo", "x.go", `import "C"`, "does without"},
 		{"an attack in the library", "x.go", `import _ "github.com/flowscope-go/flowscope/internal/attack"`, "for tests"},
+		{"a program that knows a room", "internal/bench/probe/x.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`, "no room knows another"},
 		{"a test aid that knows the root", "internal/attack/x.go", `import _ "github.com/flowscope-go/flowscope"`, "no room knows the root"},
 		{"a goroutine", "x.go", "func f() { go f() }", "goroutine"},
 		{"init", "x.go", "func init() {}", "init"},
@@ -333,6 +336,7 @@ func TestEveryFaultOfTheHouseIsSeen(t *testing.T) {
 	for _, c := range []struct{ name, file, src string }{
 		{"the root knows a room", "x.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`},
 		{"the root hashes", "x.go", `import _ "github.com/dgryski/go-wyhash"`},
+		{"a program knows the root", "internal/bench/probe/x.go", `import _ "github.com/flowscope-go/flowscope"`},
 		{"rooms check themselves", "internal/tcp/x.go", `import _ "github.com/flowscope-go/flowscope/internal/invariants"`},
 		{"tests build frames", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope/internal/frames"`},
 		{"a table that nobody writes to", "x.go", "var names = []string{\"a\"}\nfunc f() string { return names[0] }"},
