@@ -5,6 +5,14 @@
 // It takes about five minutes. FLOWSCOPE_ROUNDS is the number of rounds of each row, 60 by default: more make the
 // medians steadier. FLOWSCOPE_CAPTURE names capture files to be replayed too, separated as in PATH. What stands around
 // the tables is in BENCHMARKS.tmpl beside this file.
+//
+// To compare the time that two trees of the library take for the same packets:
+//
+//	go run ./internal/bench compare -old DIR [-new DIR] [-layouts 8] [-captures DIR] [-only web,bulk]
+//
+// The result is a table with a verdict. The ratio of new to old is "at most 1.02" if the ratio less two standard errors
+// is at most 1.02, and the ratio itself at most 1.05. This takes about six minutes, and up to twice as long where verdicts
+// are close.
 package main
 
 import (
@@ -25,7 +33,11 @@ import (
 var page string
 
 func main() {
-	if err := run(); err != nil {
+	measure := run
+	if len(os.Args) > 1 && os.Args[1] == "compare" {
+		measure = func() error { return runCompare(os.Args[2:]) }
+	}
+	if err := measure(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}

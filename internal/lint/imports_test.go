@@ -46,7 +46,7 @@ var (
 	// outsiders have tests that see the library from outside, as those of the root do.
 	outsiders = []string{".", "internal/acceptance", "internal/bench"}
 	// programs are for those who work on the library.
-	programs = []string{rooms + "bench"}
+	programs = []string{rooms + "bench", rooms + "bench/probe"}
 	// rootModules are the other modules that the root may use.
 	rootModules = []string{"github.com/dgryski/go-wyhash", "github.com/google/gopacket"}
 	// testModules are those that tests, and test aids, may use beyond these.
@@ -161,6 +161,8 @@ func mayImport(name, what string) string {
 	case isTestAid(name) && (slices.Contains(testModules, what) || slices.Contains(rootModules, what)):
 		return ""
 	case dir == "." && slices.Contains(rootModules, what), slices.Contains(everybodys, what):
+		return ""
+	case slices.Contains(programs, own) && what == module:
 		return ""
 	case what == kit && test:
 		return "testkit knows the root, which no room knows"
@@ -350,6 +352,7 @@ func TestEveryFaultOfTheHouseIsSeen(t *testing.T) {
 		{"cgo", "x.go", `import "C"`, "does without"},
 		{"an attack in the library", "x.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit/attack"`, "for tests"},
 		{"a test aid that knows the root", "internal/testkit/attack/x.go", `import _ "github.com/flowscope-go/flowscope"`, "no room knows the root"},
+		{"a program that knows a room", "internal/bench/probe/x.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`, "no room knows another"},
 		{"a goroutine", "x.go", "func f() { go f() }", "goroutine"},
 		{"init", "x.go", "func init() {}", "init"},
 		{"recover", "internal/tcp/x.go", "func f() { defer func() { recover() }() }", "recover"},
@@ -368,6 +371,7 @@ func TestEveryFaultOfTheHouseIsSeen(t *testing.T) {
 	for _, c := range []struct{ name, file, src string }{
 		{"the root knows a room", "x.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`},
 		{"the root hashes", "x.go", `import _ "github.com/dgryski/go-wyhash"`},
+		{"a program knows the root", "internal/bench/probe/x.go", `import _ "github.com/flowscope-go/flowscope"`},
 		{"rooms check themselves", "internal/tcp/x.go", `import _ "github.com/flowscope-go/flowscope/internal/invariants"`},
 		{"tests build frames", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit/frames"`},
 		{"a room reads the switch", "internal/tcp/x.go", "import \"github.com/flowscope-go/flowscope/internal/fastpath\"\nfunc f() bool { return fastpath.Off }"},
