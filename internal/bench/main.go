@@ -1,4 +1,5 @@
-// Command bench measures the library and writes BENCHMARKS.md. Run it at the root of the repository:
+// Command bench measures the library and writes BENCHMARKS.md, with the raw results in internal/bench/results. Run it
+// at the root of the repository:
 //
 //	go run ./internal/bench
 //
@@ -21,6 +22,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -115,6 +117,8 @@ func run() error {
 	if load, err := os.ReadFile("/proc/loadavg"); err == nil && len(strings.Fields(string(load))) > 2 {
 		r.Load = strings.Join(strings.Fields(string(load))[:3], " ") // others at work make figures worse
 	}
+	commit := head()
+	r.RawFile = path.Join("internal/bench/results", strings.TrimSuffix(r.Date+"-"+commit, "-")+".txt")
 	tmpl, err := template.New("page").Parse(page)
 	if err != nil {
 		return err
@@ -124,7 +128,19 @@ func run() error {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "%4.0f s  done\n", time.Since(began).Seconds())
+	if err := os.WriteFile(filepath.FromSlash(r.RawFile), []byte(r.Raw(commit)), 0o644); err != nil {
+		return err
+	}
 	return os.WriteFile("BENCHMARKS.md", text.Bytes(), 0o644)
+}
+
+// head is the commit that is measured, or nothing outside of a clone.
+func head() string {
+	out, err := exec.Command("git", "rev-parse", "--short", "HEAD").Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // captures makes the names of capture files absolute, since tests run in the folder of their package.
