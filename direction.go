@@ -42,11 +42,11 @@ const (
 )
 
 // idle reports whether nothing is held and nobody waits.
-func (ds *drivenSide) idle() bool { return ds.custom == 0 && ds.s.Idle() }
+func (ds *drivenSide) idle() bool { return ds.custom == 0 && !ds.s.HasBuffer() }
 
 // quiet reports whether an ACK of this side's bytes is nothing to think about.
 func (ds *drivenSide) quiet() bool {
-	return ds.bits&sideStopped != 0 || ds.s.Idle() && ds.bits&(sideHeld|sideProbed) == 0 && ds.acked <= ds.s.Next()
+	return ds.bits&sideStopped != 0 || !ds.s.HasBuffer() && ds.bits&(sideHeld|sideProbed) == 0 && ds.acked <= ds.s.Next()
 }
 
 // indifferent reports whether this side need not be told of an ACK of its bytes.
@@ -125,7 +125,7 @@ func calm(sides *[2]drivenSide, simple bool) {
 }
 
 func (ds *drivenSide) waitsForNothing(other *drivenSide) bool {
-	return ds.bits&^sideCalm == sideOpen && ds.s.Idle() && other.quiet()
+	return ds.bits&^sideCalm == sideOpen && !ds.s.HasBuffer() && other.quiet()
 }
 
 // open passes the SYN's own position.
@@ -233,7 +233,7 @@ func (x *streamSide) skipCut(a *stream.Arena, out *[]stream.Item) {
 // wait gives up the holes that were waited for long enough by now, and says when
 // to look again; math.MaxInt64 is never.
 func (x *streamSide) wait(a *stream.Arena, now int64, h *holeTimes, lone bool, out *[]stream.Item) (next int64) {
-	for !x.s.Idle() {
+	for x.s.HasBuffer() {
 		pos, size, since, ok := a.FirstHole(&x.s)
 		if !ok {
 			break

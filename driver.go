@@ -83,7 +83,7 @@ func (d *FlowDriver[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
 // delivered, with its gaps, and the memory for it is let go.
 func (d *FlowDriver[K, S]) Finish() []FlowEvent[K] {
 	d.begin()
-	defer d.arena.Rest()
+	defer d.arena.ReleasePool()
 	return d.t.Finish()
 }
 
@@ -93,8 +93,8 @@ func (d *FlowDriver[K, S]) begin() {
 	begin(d.arena)
 }
 
-// begin is Arena.Begin, where the compiler can inline it; see engine.
-func begin(a *stream.Arena) { a.Begin() }
+// begin is Arena.Reclaim, where the compiler can inline it; see engine.
+func begin(a *stream.Arena) { a.Reclaim() }
 
 // special are the flags that make a segment more than bytes, if it is not ACK alone.
 const special = tcp.SYN | tcp.FIN | tcp.URG | tcp.ACK
@@ -366,7 +366,7 @@ func (d *FlowDriver[K, S]) wakeSides(s *slot[K, driven[S]], now int64) {
 		if ds.bits&sideStopped == 0 {
 			next = min(next, d.custom[ds.custom].wake)
 		}
-		if ds.bits&sideHeld != 0 || ds.s.Idle() {
+		if ds.bits&sideHeld != 0 || !ds.s.HasBuffer() {
 			continue
 		}
 		d.items = d.items[:0]

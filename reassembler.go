@@ -448,7 +448,7 @@ func (r *StreamReassembler) Rst(out *Delivery) { r.Fin(out) }
 // driver it is good until the next call on the reassembler.
 func (r *StreamReassembler) begin(out *Delivery) {
 	if out.call == 0 || out.call != r.call {
-		r.arena.Begin()
+		r.arena.Reclaim()
 		r.call = out.call
 	}
 	if clear(r.items); cap(r.items) > keepEvents {
