@@ -173,7 +173,7 @@ func (d *FlowDriver[K, S]) forgetSYN(ds *drivenSide) {
 // other side has everything below pos and so took it.
 func (d *FlowDriver[K, S]) confirmProbe(s *slot[K, driven[S]], side FlowSide, pos, now int64) {
 	ds := &s.Value.user.sides[side]
-	at := s.Value.conn.PosOf(tcp.Side(side), ds.probeAt)
+	at := s.Value.conn.Position(tcp.Side(side), ds.probeAt)
 	if at >= pos {
 		return
 	}

@@ -212,7 +212,7 @@ func (d *FlowDriver[K, S]) payload(s *slot[K, driven[S]], side FlowSide, g *tcp.
 	}
 	ds.open()
 	b, missing := x.Payload, x.Missing
-	if fin, ok := s.Value.conn.FINAt(tcp.Side(side)); ok && o.Pos+int64(g.Len) > fin {
+	if fin, ok := s.Value.conn.FINPosition(tcp.Side(side)); ok && o.Pos+int64(g.Len) > fin {
 		room := max(fin-o.Pos, 0)
 		b = b[:min(room, int64(len(b)))]
 		missing = int(min(room-int64(len(b)), int64(missing)))
@@ -252,7 +252,7 @@ func (d *FlowDriver[K, S]) hasHole(ds *drivenSide) bool {
 // the FIN is waited for like any other.
 func (d *FlowDriver[K, S]) awaitFIN(s *slot[K, driven[S]], side FlowSide, now int64) {
 	ds := &s.Value.user.sides[side]
-	fin, ok := s.Value.conn.FINAt(tcp.Side(side))
+	fin, ok := s.Value.conn.FINPosition(tcp.Side(side))
 	if !ok || d.factory != nil || ds.bits&(sideClosed|sideStopped|sideHeld) != 0 {
 		return
 	}
@@ -411,7 +411,7 @@ func (d *FlowDriver[K, S]) closeSide(s *slot[K, driven[S]], side FlowSide) {
 	if ds.bits&sideClosed != 0 || ds.custom != 0 {
 		return
 	}
-	if fin, ok := s.Value.conn.FINAt(tcp.Side(side)); ok && ds.s.Next() == fin+1 {
+	if fin, ok := s.Value.conn.FINPosition(tcp.Side(side)); ok && ds.s.Next() == fin+1 {
 		d.closed(s, side, fin, 0)
 	}
 }
@@ -454,11 +454,11 @@ func (d *FlowDriver[K, S]) onFlowEnd(s *slot[K, driven[S]], reason EndReason) {
 			d.arena.Drop(&ds.s)
 			offset = d.endCustom(s, side, reason)
 		case ds.bits&sideStopped != 0 && d.factory == nil:
-			offset = f.conn.Extent(tcp.Side(side))
+			offset = f.conn.EndOf(tcp.Side(side))
 		case d.factory != nil || ds.bits&(sideHeld|sideOpen) != sideOpen:
 			d.arena.Drop(&ds.s)
 		case ds.bits&sideClosed == 0:
-			if end := f.conn.Extent(tcp.Side(side)) + 1; !ds.idle() || end > ds.s.Next() {
+			if end := f.conn.EndOf(tcp.Side(side)) + 1; !ds.idle() || end > ds.s.Next() {
 				d.items = d.items[:0]
 				d.arena.Finish(&ds.s, end, stream.Ended, &d.items)
 				d.say(s, side)
@@ -600,7 +600,7 @@ func (d *FlowDriver[K, S]) dispatch(s *slot[K, driven[S]], side FlowSide, g Segm
 	}
 	c := &d.custom[ds.custom]
 	d.prepare(c)
-	g.Seq = s.Value.conn.Number(tcp.Side(side), g.Pos)
+	g.Seq = s.Value.conn.SequenceNumber(tcp.Side(side), g.Pos)
 	c.r.Segment(g, &d.delivery)
 	d.deliver(s, side)
 	if d.custom[ds.custom].timer != nil {

@@ -186,7 +186,7 @@ func (f *record) forward() FlowSide { return FlowSide(f.stance / turned) }
 func (f *record) state() FlowState { return FlowState(f.conn.State()) }
 
 // finishing reports whether a side of its connection has said FIN.
-func (f *record) finishing() bool { return f.conn.Finishing() }
+func (f *record) finishing() bool { return f.conn.AnyFIN() }
 
 func (f *record) setClass(c idleClass) { f.stance = f.stance&turned | uint8(c) }
 

@@ -31,7 +31,7 @@ func TestPositionsAKeeperOfBytesAsksFor(t *testing.T) {
 			w := play(t, c.script)
 			var got answer
 			got.acked, got.ok = w.conn.AckedTo(Initiator)
-			if got.extent = w.conn.Extent(Initiator); got != c.want {
+			if got.extent = w.conn.EndOf(Initiator); got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})
@@ -40,7 +40,7 @@ func TestPositionsAKeeperOfBytesAsksFor(t *testing.T) {
 	if pos, ok := w.conn.AckedTo(Responder); pos != 70000 || !ok {
 		t.Errorf("AckedTo of a side that is not captured = %d, %t", pos, ok)
 	}
-	if got := w.conn.Number(Responder, 70000); got != isns[len(isns)-1]+70001 {
+	if got := w.conn.SequenceNumber(Responder, 70000); got != isns[len(isns)-1]+70001 {
 		t.Errorf("Number(70000) = %d", got)
 	}
 }
