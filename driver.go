@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/flowscope-go/flowscope/internal/clock"
+	"github.com/flowscope-go/flowscope/internal/history"
 	"github.com/flowscope-go/flowscope/internal/stream"
 	"github.com/flowscope-go/flowscope/internal/tcp"
 )
@@ -312,7 +313,7 @@ func (d *FlowDriver[K, S]) say(s *slot[K, driven[S]], side FlowSide) {
 			ds.gapBytes += uint64(it.Len)
 			d.total.Gaps++
 			d.total.GapBytes += uint64(it.Len)
-			s.Value.again('G', uint16(min(ds.gaps, 1<<16-1)), side)
+			s.Value.addRepeated(history.Gap, uint16(min(ds.gaps, 1<<16-1)), side)
 			d.gap(s, side, it)
 			if it.Cause == stream.Budget && !it.Shared && d.t.cfg.Overflow == OverflowDropFlow {
 				d.failed = true
@@ -378,7 +379,7 @@ func (d *FlowDriver[K, S]) wakeSides(s *slot[K, driven[S]], now int64) {
 		dv.alarm = next
 	}
 	if dv.alarm != 0 && (before == 0 || dv.alarm < before) {
-		d.t.file(s, s.Value.since())
+		d.t.setTimer(s, s.Value.idleFrom())
 	}
 }
 
@@ -433,7 +434,7 @@ func (d *FlowDriver[K, S]) closed(s *slot[K, driven[S]], side FlowSide, offset i
 func (d *FlowDriver[K, S]) onFlowEnd(s *slot[K, driven[S]], reason EndReason) {
 	f := &s.Value
 	if f.user.alarm != 0 {
-		if over := d.t.over(s); f.user.alarm <= over {
+		if over := d.t.expiredAt(s); f.user.alarm <= over {
 			d.wakeSides(s, over)
 			d.closeSides(s, Initiator)
 		}
@@ -496,7 +497,7 @@ func (d *FlowDriver[K, S]) streamStats(s *slot[K, driven[S]], to *[2]StreamStats
 // the flow is alive.
 func (d *FlowDriver[K, S]) Stop(ev *FlowEvent[K], side FlowSide) bool {
 	dv := d.t.State(ev)
-	if dv == nil || d.t.table.At(ev.slot).Value.bits&(lingering|spent) != 0 {
+	if dv == nil || d.t.table.At(ev.slot).Value.bits&(lingering|released) != 0 {
 		return false
 	}
 	ds := &dv.sides[side&1]
@@ -654,7 +655,7 @@ func (d *FlowDriver[K, S]) deliver(s *slot[K, driven[S]], side FlowSide) {
 		} else {
 			c.stats.Gaps++
 			c.stats.GapBytes += uint64(it.Len)
-			s.Value.again('G', uint16(min(c.stats.Gaps, 1<<16-1)), side)
+			s.Value.addRepeated(history.Gap, uint16(min(c.stats.Gaps, 1<<16-1)), side)
 			d.gap(s, side, it)
 		}
 	}

@@ -78,17 +78,17 @@ func (c *Conn) Sent(i Side, seq uint32) bool {
 // Abort ends the connection from outside.
 func (c *Conn) Abort() { c.state = Aborted }
 
-// Owner is a number of the owner's about side, which nothing here looks at.
-func (c *Conn) Owner(i Side) *uint32 { return &c.half[i&1].owner }
+// OwnerWord is a word about side i that is kept for the connection's owner and not looked at here.
+func (c *Conn) OwnerWord(i Side) *uint32 { return &c.half[i&1].owner }
 
-// Keep keeps another number of the owner's, for Kept, once the connection is over
-// and takes no more segments: nobody asks for windows then, so it lies there.
-func (c *Conn) Keep(n int64) {
-	c.half[0].maxWindow, c.half[1].maxWindow = uint32(n), uint32(n>>32)
+// SetEndedAt keeps when the connection ended, for EndedAt. It is for a connection that takes no more
+// segments: the time lies in the words of the largest windows, which nobody needs then.
+func (c *Conn) SetEndedAt(t int64) {
+	c.half[0].maxWindow, c.half[1].maxWindow = uint32(t), uint32(t>>32)
 }
 
-// Kept is what was given to Keep.
-func (c *Conn) Kept() int64 {
+// EndedAt is the time that was given to SetEndedAt.
+func (c *Conn) EndedAt() int64 {
 	return int64(c.half[0].maxWindow) | int64(c.half[1].maxWindow)<<32
 }
 

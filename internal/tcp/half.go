@@ -11,8 +11,8 @@ type half struct {
 	base uint32 // number of position 0; valid with anchored
 	ack  uint32 // newest number this side acknowledged; valid with acked
 
-	maxWindow uint32 // largest window this side offered, scaled
-	owner     uint32 // see Conn.Owner
+	maxWindow uint32 // largest window this side offered, scaled; after the end see Conn.SetEndedAt
+	owner     uint32 // see Conn.OwnerWord
 	bits      halfBits
 	scale     uint8
 	flags     uint8 // union of all flags sent
