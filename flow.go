@@ -159,6 +159,9 @@ func (t *FlowTracker[K, S]) createFlow(hash uint64, from *successor) *slot[K, S]
 				f.setLetters(h)
 			}
 		}
+		if !t.fastPaths {
+			f.conn.DisableFastPath()
+		}
 	}
 	f.classAndDirection = uint8(class) | uint8(sender^FlowSide(x.Orientation))*responderForward
 	t.table.Join(s, queueOneWay)

@@ -61,7 +61,6 @@ import (
 	"time"
 
 	"github.com/flowscope-go/flowscope/internal/flowtable"
-	"github.com/flowscope-go/flowscope/internal/stream"
 )
 
 // ErrConfig is wrapped by every error of a constructor; test with errors.Is.
@@ -255,13 +254,6 @@ func (c Config) withDefaults() (Config, error) {
 		c.Events = DefaultEvents
 	}
 	return c, nil
-}
-
-func (c *Config) limits() stream.Limits {
-	return stream.Limits{
-		SideBytes: c.SideBytes, SidePieces: c.SidePieces, TotalBytes: c.TotalBytes,
-		Policy: stream.Policy(c.Overlap), Keep: c.KeepDelivered,
-	}
 }
 
 // NewFlowTracker makes a tracker. The error is about cfg, and wraps ErrConfig;

@@ -23,10 +23,10 @@ func TestASlotIsFourLines(t *testing.T) {
 		got, want uintptr
 	}{
 		{"a slot", unsafe.Sizeof(s), 256},
-		{"a slot of a driver", unsafe.Sizeof(slot[FiveTupleKey, driven[struct{}]]{}), 392},
+		{"a slot of a driver", unsafe.Sizeof(slot[FiveTupleKey, driverState[struct{}]]{}), 392},
 		{"the counters' place", value + unsafe.Offsetof(f.bytes), 64},
 		{"the end of what each packet touches", value + unsafe.Offsetof(f.first), 192},
-		{"the place of a driver's bits", value + unsafe.Offsetof(driven[struct{}]{}.sides) + unsafe.Offsetof(drivenSide{}.bits), 40},
+		{"the place of a driver's bits", value + unsafe.Offsetof(driverState[struct{}]{}.directions) + unsafe.Offsetof(direction{}.bits), 40},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %d bytes, want %d", c.what, c.got, c.want)

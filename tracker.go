@@ -879,6 +879,7 @@ type pendingAnomaly struct {
 	flow        FlowID // 0: about the tracker as a whole
 	side        FlowSide
 	kind        AnomalyKind
+	policy      OverflowPolicy
 	offset, len int64
 }
 
@@ -907,6 +908,20 @@ func (t *FlowTracker[K, S]) anomaly(kind AnomalyKind, s *slot[K, S], side FlowSi
 		return
 	}
 	t.pending = append(t.pending, p)
+}
+
+// overflowAnomaly is anomaly for bytes without room, with the policy that was at work. If several
+// become one, OverflowDropFlow counts. Other kinds have no policy.
+func (t *FlowTracker[K, S]) overflowAnomaly(kind AnomalyKind, s *slot[K, S], side FlowSide, offset, n int64, policy OverflowPolicy) {
+	t.anomaly(kind, s, side, offset, n)
+	if kind != AnomalyBufferOverflow && kind != AnomalyMemoryCap {
+		return
+	}
+	for i := range t.pending {
+		if p := &t.pending[i]; p.flow == s.Value.id && p.side == side && p.kind == kind {
+			p.policy = max(p.policy, policy)
+		}
+	}
 }
 
 // emitAnomalies emits the pending anomalies of one flow.
@@ -942,6 +957,6 @@ func (t *FlowTracker[K, S]) flushAnomalies() []FlowEvent[K] {
 
 // fillAnomaly says in an event which anomaly it is.
 func (t *FlowTracker[K, S]) fillAnomaly(ev *FlowEvent[K], p *pendingAnomaly) {
-	ev.Anomaly, ev.Offset, ev.Len = p.kind, p.offset, p.len
+	ev.Anomaly, ev.Policy, ev.Offset, ev.Len = p.kind, p.policy, p.offset, p.len
 	t.emittedAnomalies++
 }
