@@ -91,11 +91,8 @@ func (d *FlowDriver[K, S]) Finish() []FlowEvent[K] {
 // begin takes back what the streams lent.
 func (d *FlowDriver[K, S]) begin() {
 	d.calls++
-	begin(d.arena)
+	d.arena.Begin()
 }
-
-// begin is Arena.Begin, where the compiler can inline it; see engine.
-func begin(a *stream.Arena) { a.Begin() }
 
 // special are the flags that make a segment more than bytes, if it is not ACK alone.
 const special = tcp.SYN | tcp.FIN | tcp.URG | tcp.ACK
