@@ -40,7 +40,7 @@ func program(tb testing.TB, code []byte) *pair {
 		before := lost
 		lost += p.follow()
 		if s := p.table.Stats(); lost > before {
-			must(tb, lost <= s.EvictedMemory+s.Forgotten, "only want of memory makes a datagram leave that the model keeps")
+			must(tb, lost <= s.EvictedMemory+s.TombstonesRemoved, "only want of memory makes a datagram leave that the model keeps")
 		}
 		check(tb, p.table)
 	}
@@ -137,7 +137,7 @@ func TestRandomProgramsFollowTheModel(t *testing.T) {
 		sum.TimedOut += s.TimedOut
 		sum.EvictedTable += s.EvictedTable
 		sum.EvictedMemory += s.EvictedMemory
-		sum.Forgotten += s.Forgotten
+		sum.TombstonesRemoved += s.TombstonesRemoved
 	}
 	for o := Held; o < numOutcomes; o++ {
 		require.Positive(t, sum.Outcomes[o], "%s never happened", o)
@@ -145,7 +145,7 @@ func TestRandomProgramsFollowTheModel(t *testing.T) {
 	require.Positive(t, sum.TimedOut)
 	require.Positive(t, sum.EvictedTable)
 	require.Positive(t, sum.EvictedMemory)
-	require.Positive(t, sum.Forgotten)
+	require.Positive(t, sum.TombstonesRemoved)
 }
 
 func TestTheSeedChangesNothingThatComesOut(t *testing.T) {

@@ -69,7 +69,7 @@ func (k Kind) String() string {
 type GapCause uint8
 
 const (
-	// Acknowledged: the receiver has confirmed the bytes, so nobody will send them again.
+	// Acknowledged: the receiver has acknowledged the bytes, so they will not be sent again.
 	Acknowledged GapCause = iota + 1
 	// Expired: the hole was open for too long.
 	Expired

@@ -82,7 +82,7 @@ func (c *Conn) Abort() { c.state = Aborted }
 func (c *Conn) OwnerWord(i Side) *uint32 { return &c.half[i&1].owner }
 
 // SetEndedAt keeps when the connection ended, for EndedAt. It is for a connection that takes no more
-// segments: the time lies in the words of the largest windows, which nobody needs then.
+// segments: the time lies in the words of the largest windows, which are not needed then.
 func (c *Conn) SetEndedAt(t int64) {
 	c.half[0].maxWindow, c.half[1].maxWindow = uint32(t), uint32(t>>32)
 }
