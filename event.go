@@ -23,7 +23,7 @@ import (
 //	Gap           x       x        Offset, Len, Cause
 //	SideClosed    x       x        Offset (where the stream ended), Reason if the flow's end closed it
 //	Urgent        x       x        Offset
-//	Anomaly       x       x        Anomaly, Offset, Len; see AnomalyKind
+//	Anomaly       x       x        Anomaly, Offset, Len, Policy; see AnomalyKind
 //	Ended                 x        Reason, Stats, History
 //	Late          x       x        Bytes, Len (as Packet)
 //	Released              x        Reason, Stats, History
@@ -205,7 +205,7 @@ const (
 	EndFIN EndReason = iota + 1
 	// EndRST: one side cut the connection.
 	EndRST
-	// EndIdleTimeout: silent for its whole time-out.
+	// EndIdleTimeout: silent for its whole timeout.
 	EndIdleTimeout
 	// EndEvicted: the table was full.
 	EndEvicted
@@ -253,7 +253,10 @@ type FlowEvent[K comparable] struct {
 	// ICMPType and ICMPCode are those of the message, of ICMP if the flow is one
 	// of IPv4 and of ICMPv6 otherwise.
 	ICMPType, ICMPCode uint8
-	slot               flowtable.ID
+	// Policy is what follows from a want of room; of AnomalyBufferOverflow and AnomalyMemoryCap. In
+	// all other events it is 0, which is also OverflowSlidingWindow.
+	Policy OverflowPolicy
+	slot   flowtable.ID
 
 	// Flow is the flow's number, 0 in events about the tracker as a whole.
 	Flow FlowID

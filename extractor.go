@@ -40,7 +40,7 @@ import (
 //	                                   // silent; 0 or less: as in Config
 //
 // IdleTimeout must give the same answer for the same key each time. It replaces
-// the established, UDP, ICMP and other time-outs of Config, not those of a TCP
+// the established, UDP, ICMP and other timeouts of Config, not those of a TCP
 // connection that is opening or closing. The combinators pass both on from the
 // extractor inside. A Hash that is the same for many keys makes look-ups slow.
 type FlowExtractor[K comparable] interface {
@@ -88,12 +88,12 @@ type mapHash[K comparable] struct{ seed maphash.Seed }
 
 func (m mapHash[K]) hashKey(k *K, _ uint64) uint64 { return maphash.Comparable(m.seed, *k) }
 
-// KeyTimer is an extractor with time-outs of its own; see FlowExtractor.
+// KeyTimer is an extractor with timeouts of its own; see FlowExtractor.
 type KeyTimer[K comparable] interface {
 	IdleTimeout(k K) time.Duration
 }
 
-// timerOf is the extractor's own idle time-out, or that of the extractor inside
+// timerOf is the extractor's own idle timeout, or that of the extractor inside
 // a combinator; nil if there is none.
 func timerOf[K comparable](ex FlowExtractor[K]) func(K) time.Duration {
 	if h, ok := any(ex).(KeyTimer[K]); ok {
@@ -127,7 +127,7 @@ type Extracted[K comparable] struct {
 	TCP TCPInfo
 	// Orientation is the packet's direction relative to the key's own order.
 	Orientation Orientation
-	// L4 is the transport protocol, which chooses the idle time-out; 0 if there
+	// L4 is the transport protocol, which chooses the idle timeout; 0 if there
 	// is none.
 	L4     L4Proto
 	HasTCP bool

@@ -54,7 +54,7 @@ func TestAnOwnIdleTimeoutReplacesThoseOfConfig(t *testing.T) {
 	l := testkit.NewAudited(t, testkit.Tenants{Hashed: &n, Seeds: map[uint64]bool{}}, flowscope.Config{})
 	l.Track(flowscope.PacketView{Frame: testkit.UDP("10.0.0.1:5000", "10.0.0.2:53"), ID: 1})
 	l.Track(flowscope.PacketView{Frame: testkit.UDP("10.0.0.1:5000", "10.0.0.2:80"), ID: 2})
-	// A TCP connection that opens keeps its own time-out; established it has that of its key.
+	// A TCP connection that opens keeps its own timeout; established it has that of its key.
 	l.Track(flowscope.PacketView{Frame: testkit.TCP("10.0.0.1:5000", "10.0.0.2:53", "S", 1, 0, ""), ID: 3})
 	assert.Empty(t, l.Sweep(5e9-1))
 	events := l.Sweep(5e9)

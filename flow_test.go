@@ -23,10 +23,10 @@ func TestASlotIsFourLines(t *testing.T) {
 		got, want uintptr
 	}{
 		{"a slot", unsafe.Sizeof(s), 256},
-		{"a slot of a driver", unsafe.Sizeof(slot[FiveTupleKey, driven[struct{}]]{}), 392},
+		{"a slot of a driver", unsafe.Sizeof(slot[FiveTupleKey, driverState[struct{}]]{}), 392},
 		{"the counters' place", value + unsafe.Offsetof(f.bytes), 64},
 		{"the end of what each packet touches", value + unsafe.Offsetof(f.first), 192},
-		{"the place of a driver's bits", value + unsafe.Offsetof(driven[struct{}]{}.sides) + unsafe.Offsetof(drivenSide{}.bits), 40},
+		{"the place of a driver's bits", value + unsafe.Offsetof(driverState[struct{}]{}.directions) + unsafe.Offsetof(direction{}.bits), 40},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %d bytes, want %d", c.what, c.got, c.want)
@@ -34,44 +34,14 @@ func TestASlotIsFourLines(t *testing.T) {
 	}
 }
 
-func TestAHistoryIsTheFirstSixteenLetters(t *testing.T) {
-	for range 1000 {
-		var f record
-		want := ""
-		for range rand.IntN(24) {
-			letter, side := alphabet[1+rand.IntN(len(alphabet)-1)], FlowSide(rand.IntN(2))
-			f.add(letter, side)
-			if side == Responder && letter != '^' {
-				letter += 'a' - 'A'
-			}
-			want += string(letter)
-			var h History
-			if f.history(&h); h.String() != want[:min(len(want), 16)] {
-				t.Fatalf("%q is kept as %q", want, h)
-			}
-		}
-	}
-}
-
-func TestLettersAreLookedUpAsTheyAreSpelt(t *testing.T) {
-	for flags := range 256 {
-		for _, payload := range []bool{false, true} {
-			if got, want := lettersOf(uint8(flags), payload), spellOut(uint8(flags), payload); got != want {
-				t.Errorf("flags %08b, payload %v: %08b, want %08b", flags, payload, got, want)
-			}
-		}
-	}
-}
-
 func TestPacketsAreCountedBeyond32Bits(t *testing.T) {
-	e := engine{frames: 1}
 	var f record
-	f.packLo[1] = math.MaxUint32
+	f.packetsLo[1] = math.MaxUint32
 	f.first[1] = -1
-	if e.count(&f, Responder, 1, 1, &TCPInfo{}, false); f.packets(Responder) != 1<<32 {
+	if f.countPacket(Responder, 0, 1, 1, 1, nil, true); f.packets(Responder) != 1<<32 {
 		t.Fatalf("%d", f.packets(Responder))
 	}
-	if e.count(&f, Responder, 1, 1, &TCPInfo{}, false); f.packets(Responder) != 1<<32+1 || f.first[1] != -1 {
+	if f.countPacket(Responder, 0, 1, 1, 1, nil, true); f.packets(Responder) != 1<<32+1 || f.first[1] != -1 {
 		t.Fatalf("%d, the first at %d", f.packets(Responder), f.first[1])
 	}
 }
@@ -82,9 +52,9 @@ func TestATimeOfTheHandshakeHolds39Hours(t *testing.T) {
 		0: 0, -1: -1, most: most, -most - 1: -most - 1, most + 1: most, math.MaxInt64: most, math.MinInt64: -most - 1, 1 << 32: 1 << 32,
 	} {
 		var f record
-		f.setTook(Responder, d)
-		if f.took(Responder) != want || f.took(Initiator) != 0 {
-			t.Errorf("%d is kept as %d, want %d", d, f.took(Responder), want)
+		f.setHandshake(Responder, d)
+		if f.handshake(Responder) != want || f.handshake(Initiator) != 0 {
+			t.Errorf("%d is kept as %d, want %d", d, f.handshake(Responder), want)
 		}
 	}
 }

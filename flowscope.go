@@ -61,7 +61,6 @@ import (
 	"time"
 
 	"github.com/flowscope-go/flowscope/internal/flowtable"
-	"github.com/flowscope-go/flowscope/internal/stream"
 )
 
 // ErrConfig is wrapped by every error of a constructor; test with errors.Is.
@@ -78,7 +77,7 @@ func byName[T ~uint8](choice *T, names []string, text []byte, what string) error
 	return nil
 }
 
-// Never is a time-out that never comes.
+// Never is a timeout that never comes.
 const Never = time.Duration(math.MaxInt64)
 
 // Config sets limits and times. The zero value works: each 0 stands for the
@@ -89,7 +88,7 @@ type Config struct {
 	// ended and linger, then those that only one side has spoken in, then those
 	// in which both sides have said FIN, then the rest; among equals the one
 	// filed first. A flow is filed anew when it changes in this respect, and
-	// when its time-out comes up and it turns out to be busy. Memory for
+	// when its timeout comes up and it turns out to be busy. Memory for
 	// finding MaxFlows flows is set aside at the start, 16 to 32 bytes each.
 	// Default 100,000, at most 268,435,456.
 	MaxFlows int
@@ -255,13 +254,6 @@ func (c Config) withDefaults() (Config, error) {
 		c.Events = DefaultEvents
 	}
 	return c, nil
-}
-
-func (c *Config) limits() stream.Limits {
-	return stream.Limits{
-		SideBytes: c.SideBytes, SidePieces: c.SidePieces, TotalBytes: c.TotalBytes,
-		Policy: stream.Policy(c.Overlap), Keep: c.KeepDelivered,
-	}
 }
 
 // NewFlowTracker makes a tracker. The error is about cfg, and wraps ErrConfig;

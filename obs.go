@@ -64,7 +64,8 @@ type DriverStats struct {
 type AnomalyKind uint8
 
 const (
-	// AnomalyBufferOverflow: a Reassembler lost bytes to its limit. Len: bytes.
+	// AnomalyBufferOverflow: a Reassembler lost bytes to its limit. Len: bytes. Policy:
+	// OverflowDropFlow if it called Delivery.Fail in the same call, so that the flow ends.
 	AnomalyBufferOverflow AnomalyKind = iota + 1
 	// AnomalyOutOfOrderSegment: segments came early. Len: segments.
 	AnomalyOutOfOrderSegment
@@ -77,7 +78,8 @@ const (
 	AnomalyConflictingOverlap
 	// AnomalyGap: bytes were given up. Offset: of the first; Len: bytes.
 	AnomalyGap
-	// AnomalyMemoryCap: a stream had no room and gave up a hole. Len: bytes.
+	// AnomalyMemoryCap: a stream had no room and gave up a hole, or the payload of a SYN. Len: bytes.
+	// Policy: OverflowDropFlow if the flow ends because of it.
 	AnomalyMemoryCap
 	// AnomalyImplausibleRST: a reset that no receiver would believe. Len: packets.
 	AnomalyImplausibleRST
@@ -327,6 +329,9 @@ func LogEvent[K comparable](logger *slog.Logger, ev *FlowEvent[K]) {
 			attrs = append(attrs, slog.String("side", ev.Side.String()), slog.Int64("offset", ev.Offset))
 		}
 		attrs = append(attrs, slog.Int64("len", ev.Len))
+		if ev.Anomaly == AnomalyBufferOverflow || ev.Anomaly == AnomalyMemoryCap {
+			attrs = append(attrs, slog.String("policy", ev.Policy.String()))
+		}
 	case EventEnded, EventReleased:
 		attrs = append(attrs, slog.String("reason", ev.Reason.String()), slog.String("history", ev.History.String()),
 			slog.Uint64("packets", ev.Stats.Packets[0]+ev.Stats.Packets[1]), slog.Uint64("bytes", ev.Stats.Bytes[0]+ev.Stats.Bytes[1]))

@@ -54,7 +54,7 @@ func (l *shardLog) hear(events []testkit.Event) {
 // shardPlay shows the packets to n drivers and gives how often each log of a flow is there, by its hash, and the logs.
 //
 // What happens to a flow depends on other flows' packets through the clock alone, which moves with all of them. So the
-// stamps must not run back, ClockJump must be Never, and either no time-out ever comes or, with sweep, each driver is
+// stamps must not run back, ClockJump must be Never, and either no timeout ever comes or, with sweep, each driver is
 // told the time of each packet.
 func shardPlay(tb testing.TB, views []flowscope.PacketView, n int, cfg flowscope.Config, sweep bool, shard func(flowscope.PacketView) int) shardTold {
 	tb.Helper()
@@ -102,7 +102,7 @@ func steady(views []flowscope.PacketView) []flowscope.PacketView {
 	return views
 }
 
-// timeless has no time-out.
+// timeless has no timeout.
 var timeless = flowscope.Config{
 	OpeningTimeout: flowscope.Never, EstablishedTimeout: flowscope.Never, ClosingTimeout: flowscope.Never,
 	UDPTimeout: flowscope.Never, ICMPTimeout: flowscope.Never, OtherTimeout: flowscope.Never, LingerTimeout: flowscope.Never,
@@ -143,7 +143,7 @@ func shardCompare(t *testing.T, name string, views []flowscope.PacketView) (flow
 		name  string
 		cfg   flowscope.Config
 		sweep bool
-	}{{"no time-outs", timeless, false}, {"time-outs", flowscope.Config{}, true}} {
+	}{{"no timeouts", timeless, false}, {"timeouts", flowscope.Config{}, true}} {
 		want := shardPlay(t, views, 1, c.cfg, c.sweep, func(flowscope.PacketView) int { return 0 })
 		for _, n := range workers {
 			got := shardPlay(t, views, n, c.cfg, c.sweep, flowscope.NewSharder(n).Shard)
@@ -344,7 +344,7 @@ func shardWays() (names []string) {
 	return names
 }
 
-// shardTraffic is many conversations at once, with pauses that some time-outs and holes do not outlive.
+// shardTraffic is many conversations at once, with pauses that some timeouts and holes do not outlive.
 func shardTraffic(r *rand.Rand, conversations int) (views []flowscope.PacketView) {
 	var waiting [][][]byte
 	for i := range conversations {

@@ -383,7 +383,7 @@ func TestAnInnerExtractorsOwnHashAndTimeOutsAreHonoured(t *testing.T) {
 	l.Track(flowscope.PacketView{Frame: question, ID: 1})
 	quiet := testkit.Count(l.Sweep(5e9-1), flowscope.EventEnded)
 	check("PerTunnel(FlowLabel)", &n, quiet, testkit.Count(l.Sweep(5e9), flowscope.EventEnded))
-	// Without a time-out of its own a key has that of Config.
+	// Without a timeout of its own a key has that of Config.
 	plain := testkit.NewAudited(t, flowscope.PerTunnel(flowscope.FiveTuple{}), flowscope.Config{})
 	plain.Track(flowscope.PacketView{Frame: question, ID: 1})
 	assert.Equal(t, 0, testkit.Count(plain.Sweep(60e9-1), flowscope.EventEnded))

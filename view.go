@@ -298,9 +298,9 @@ func FromSource[C CaptureInfo](ctx context.Context, src PacketSource[C], link Li
 // for, and IDs count the packets from 1.
 //
 // The sequence ends at io.EOF, and with the context's error once ctx is done,
-// which is looked at between packets: a source that blocks needs a time-out of
+// which is looked at between packets: a source that blocks needs a timeout of
 // its own. Any other error of the source is passed on with an empty view; a
-// loop that goes on after it reads again, so time-outs of a live source are a
+// loop that goes on after it reads again, so timeouts of a live source are a
 // place to call Sweep, and a loop that cannot go on breaks.
 func FromZeroCopySource[C CaptureInfo](ctx context.Context, src ZeroCopyPacketSource[C], link LinkType) iter.Seq2[PacketView, error] {
 	return views(ctx, src.ZeroCopyReadPacketData, link)

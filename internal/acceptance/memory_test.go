@@ -160,7 +160,7 @@ func TestA9AndA10NothingIsLeftOverLifetimesWhoeverListens(t *testing.T) {
 	}{{"all events", flowscope.AllEvents}, {"no events", flowscope.NoEvents}} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := flowscope.Config{MaxFlows: flows / 6, Events: c.events, TotalBytes: 8 << 20}
-			// A round lasts longer than any time-out, and more flows come than there is room for.
+			// A round lasts longer than any timeout, and more flows come than there is room for.
 			f := newFeeder(t, cfg, 800*time.Second/time.Duration(6*flows))
 			heaps := make([]float64, 0, rounds)
 			before := testkit.Heap()

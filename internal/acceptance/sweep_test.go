@@ -62,7 +62,7 @@ func TestSweepsAtTimesThatHavePassedChangeNothing(t *testing.T) {
 }
 
 // TestSweepsBetweenPacketsOnlyBringEndsForward: with a sweep before each packet, or every so often, flows begin, end
-// and are counted alike; only the moment at which a time-out is told may be earlier.
+// and are counted alike; only the moment at which a timeout is told may be earlier.
 func TestSweepsBetweenPacketsOnlyBringEndsForward(t *testing.T) {
 	for seed := range uint64(60) {
 		packets := orderly(testkit.RandomBytes(seed+9000, 3000))

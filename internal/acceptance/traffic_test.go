@@ -97,7 +97,7 @@ func TestTheMixesAreWhatTheySay(t *testing.T) {
 			{"conflicting copies", s.Streams.Conflicts, false},
 			{"ends by FIN", s.Ended[flowscope.EndFIN], m == traffic.Web || m == traffic.Bulk || m == traffic.Rough},
 			{"ends by RST", s.Ended[flowscope.EndRST], m == traffic.Scan},
-			{"ends by time-out", s.Ended[flowscope.EndIdleTimeout], m == traffic.DNS || m == traffic.Flood},
+			{"ends by timeout", s.Ended[flowscope.EndIdleTimeout], m == traffic.DNS || m == traffic.Flood},
 			{"evictions", s.FlowsEvicted, m == traffic.Scan},
 		} {
 			if (c.n > 0) != c.want {

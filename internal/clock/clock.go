@@ -60,9 +60,9 @@ func (c *Clock) Started() bool { return c.state != unset }
 // Doubtful reports whether the last stamp waits for the next one to confirm it.
 func (c *Clock) Doubtful() bool { return c.state == leaping || c.state == split }
 
-// Follow takes the stamp of the next packet if it is a small step ahead, as nearly
-// all are, and reports whether it was. It is small enough to be inlined; the rest
-// is for Observe.
+// Follow takes the timestamp of the next packet if it is a small step ahead, as nearly all are, and
+// reports whether it was. It is Observe's fast path, small enough to be inlined. The difference is
+// taken unsigned, so that a step too long for int64 is not mistaken for a small one.
 func (c *Clock) Follow(stamp int64) bool {
 	if c.state != running || stamp < c.now || uint64(stamp-c.now) >= uint64(c.Limit) {
 		return false
@@ -71,18 +71,8 @@ func (c *Clock) Follow(stamp int64) bool {
 	return true
 }
 
-// Observe shows the clock the stamp of the next packet. The ordinary case, a
-// small step ahead, is decided here; unsigned, so that a step longer than int64
-// holds is not taken for a small one.
+// Observe shows the clock the timestamp of the next packet.
 func (c *Clock) Observe(stamp int64) Verdict {
-	if c.state == running && stamp >= c.now && uint64(stamp)-uint64(c.now) <= uint64(c.Limit) {
-		c.now = stamp
-		return Steady
-	}
-	return c.observe(stamp)
-}
-
-func (c *Clock) observe(stamp int64) Verdict {
 	switch {
 	case c.state == unset:
 		c.now, c.state = stamp, single

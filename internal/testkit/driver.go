@@ -77,7 +77,7 @@ func EventText(ev *Event) string {
 	case flowscope.EventUrgent:
 		return text + fmt.Sprintf(" %d", ev.Offset)
 	case flowscope.EventAnomaly:
-		return text + fmt.Sprintf(" %v %d+%d", ev.Anomaly, ev.Offset, ev.Len)
+		return text + fmt.Sprintf(" %v %d+%d %v", ev.Anomaly, ev.Offset, ev.Len, ev.Policy)
 	case flowscope.EventEnded, flowscope.EventReleased:
 		return text + fmt.Sprintf(" %v %v %+v", ev.Reason, ev.History, *ev.Stats)
 	case flowscope.EventStateChange:

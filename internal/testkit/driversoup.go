@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -185,7 +186,9 @@ func RunCalls(tb testing.TB, d *Driver, all []DriverCall, trample bool) string {
 		b.Take(events)
 		for i := range events {
 			log.WriteString(EventText(&events[i]))
-			log.WriteByte('\n')
+			rest := events[i] // every other field
+			rest.Stats, rest.Bytes = nil, nil
+			fmt.Fprintf(&log, " %+v\n", rest)
 			if events[i].Flow != 0 {
 				last = events[i]
 				last.Stats, last.Bytes = nil, nil
@@ -225,7 +228,7 @@ func RunCalls(tb testing.TB, d *Driver, all []DriverCall, trample bool) string {
 }
 
 // JudgeCalls plays the calls on two drivers, whose seeds differ, with frames that last and frames that do not. The
-// second takes no short way.
+// second has no fast path.
 func JudgeCalls(tb testing.TB, make func() flowscope.ReassemblerFactory[Key], cfg flowscope.Config, all []DriverCall) string {
 	tb.Helper()
 	var fa, fb flowscope.ReassemblerFactory[Key]

@@ -24,7 +24,7 @@ func (PortOnly) Extract(v flowscope.PacketView, x *flowscope.Extracted[PortKey])
 	return true
 }
 
-// Tenants is a user's extractor with everything: a key with a string in it, a hash and time-outs by key.
+// Tenants is a user's extractor with everything: a key with a string in it, a hash and timeouts by key.
 type Tenants struct {
 	Hashed *int
 	Seeds  map[uint64]bool

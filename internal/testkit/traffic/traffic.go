@@ -62,7 +62,7 @@ type Config struct {
 	Seed uint64
 	// Gap is the packet time between two packets of a conversation, which is that of a pass. 0 is 10 ms, except that
 	// DNS takes 50 s and Flood 100 s: flows that nobody ends are then about as many in a table with the default
-	// time-outs as there are conversations under way.
+	// timeouts as there are conversations under way.
 	Gap time.Duration
 }
 

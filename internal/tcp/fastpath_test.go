@@ -76,38 +76,37 @@ func varied(r *rand.Rand, g Segment) Segment {
 	return g
 }
 
-// ways counts by which way segments were taken.
-type ways map[string]int
+// paths counts by which path segments were handled.
+type paths map[string]int
 
-func (w ways) take(c *Conn, i Side, g *Segment) {
+func (w paths) take(c *Conn, i Side, g *Segment) {
 	var o Outcome
-	probe, rules := *c, "rules"
+	probe, path := *c, "slow path"
 	switch {
 	case c.state >= Closed:
-		rules = "over"
-	case probe.open(i, g):
-		rules = "open"
-	case probe.answer(i, g):
-		rules = "answer"
-	case probe.pass(i, g, &o):
-		rules = "pass"
+		path = "over"
+	case probe.stepSYN(i, g):
+		path = "stepSYN"
+	case probe.stepSYNACK(i, g):
+		path = "stepSYNACK"
+	case probe.stepInOrder(i, g, &o):
+		path = "stepInOrder"
 	}
-	w[rules]++
-	c.takeBothWays(i, g)
+	w[path]++
+	c.stepBoth(i, g)
 }
 
 // Around an honest conversation, at each of its steps, come segments that differ from
 // the next one in a little: in a number, a flag, a window; and of every other one some
-// segments are lost. Whether or not a segment is for a short way, that must not be
-// another way than the rules.
-func TestShortWaysAreTheRules(t *testing.T) {
+// segments are lost. Fast path and slow path must agree on each.
+func TestFastPathsAgreeWithTheSlowPath(t *testing.T) {
 	r := rand.New(rand.NewPCG(10, 11))
-	w := ways{}
+	w := paths{}
 	for n := range 2_000 {
 		var c Conn
 		lossy := n%2 == 1
 		for range r.IntN(3) * r.IntN(2) {
-			c.remember(Initiator, r.Uint32(), len(c.others))
+			c.addCandidate(Initiator, r.Uint32(), len(c.candidates))
 		}
 		for _, next := range honest(r) {
 			for range 8 {
@@ -127,17 +126,17 @@ func TestShortWaysAreTheRules(t *testing.T) {
 			t.Fatalf("the conversation ends as %s", stateNames[c.state])
 		}
 	}
-	for _, way := range []string{"open", "answer", "pass", "rules"} {
-		if w[way] < 5_000 {
-			t.Errorf("%s was taken %d times only", way, w[way])
+	for _, path := range []string{"stepSYN", "stepSYNACK", "stepInOrder", "slow path"} {
+		if w[path] < 5_000 {
+			t.Errorf("%s handled %d segments only", path, w[path])
 		}
 	}
 }
 
 // A walk through all that a watcher may do with a connection: numbers of a small
 // alphabet, more often than not those that come next, so that it gets to places where
-// no conversation goes. takeBothWays compares.
-func TestAWalkFindsNoOtherWay(t *testing.T) {
+// no conversation goes. stepBoth compares.
+func TestFastPathsAgreeOnARandomWalk(t *testing.T) {
 	r := rand.New(rand.NewPCG(16, 17))
 	rounds := 60_000
 	if testing.Short() {
@@ -190,21 +189,21 @@ func (w *watcher) comesNext(r *rand.Rand, right bool, g *Segment) {
 		g.Ack = p.base
 	case p.has(anchored) && r.IntN(3) > 0:
 		g.Ack = p.number(p.end)
-	case s.has(acked):
+	case s.has(hasACK):
 		g.Ack = s.ack + uint32(r.IntN(3))
 	}
 }
 
-func TestAnHonestConversationNeedsNoRules(t *testing.T) {
+func TestAnHonestConversationNeedsNoSlowPath(t *testing.T) {
 	r := rand.New(rand.NewPCG(12, 13))
-	w := ways{}
+	w := paths{}
 	for range 1_000 {
 		var c Conn
 		for _, next := range honest(r) {
 			w.take(&c, next.side, &next.g)
 		}
 	}
-	if w["rules"]+w["over"] != 0 || w["open"] != 1_000 || w["answer"] != 1_000 {
+	if w["slow path"]+w["over"] != 0 || w["stepSYN"] != 1_000 || w["stepSYNACK"] != 1_000 {
 		t.Errorf("taken: %v", w)
 	}
 }
@@ -213,11 +212,11 @@ func TestAnHonestConversationNeedsNoRules(t *testing.T) {
 // flags and options that have no say.
 func TestAFirstSYNIsTakenAsAnyOtherSegment(t *testing.T) {
 	r := rand.New(rand.NewPCG(14, 15))
-	w := ways{}
+	w := paths{}
 	for range 20_000 {
 		var c Conn
 		for range r.IntN(4) {
-			c.remember(Initiator, r.Uint32(), len(c.others))
+			c.addCandidate(Initiator, r.Uint32(), len(c.candidates))
 		}
 		g := Segment{
 			Seq: []uint32{0, 1, math.MaxUint32, r.Uint32()}[r.IntN(4)], Ack: r.Uint32(), Len: uint32(r.IntN(2)),
@@ -226,7 +225,23 @@ func TestAFirstSYNIsTakenAsAnyOtherSegment(t *testing.T) {
 		}
 		w.take(&c, Side(r.IntN(2)), &g)
 	}
-	if w["open"] < 500 {
+	if w["stepSYN"] < 500 {
 		t.Fatalf("taken: %v", w)
+	}
+}
+
+func TestASuccessorHasNoFastPathsEither(t *testing.T) {
+	for _, g := range []Segment{{Flags: SYN, Seq: 9}, {Flags: SYN | ACK, Seq: 9}, {Flags: ACK, Seq: 9}} {
+		for _, off := range []bool{false, true} {
+			var c Conn
+			if off {
+				c.DisableFastPath()
+			}
+			c.step(Initiator, &Segment{Flags: SYN, Seq: 1})
+			c.Succeed(Initiator, &g)
+			if c.half[0].has(slowPath) != off || c.half[1].has(slowPath) != off {
+				t.Errorf("after flags %x, disabled %v", g.Flags, off)
+			}
+		}
 	}
 }
