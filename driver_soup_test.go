@@ -224,14 +224,15 @@ func drvRun(tb testing.TB, d *drvDriver, all []drvCall, trample bool) string {
 }
 
 // drvJudge plays the calls on two drivers, whose seeds differ, with frames that last and frames that do not. The
-// second takes no short way.
+// second takes no fast path.
 func drvJudge(tb testing.TB, make func() flowscope.ReassemblerFactory[drvKey], cfg flowscope.Config, all []drvCall) string {
 	tb.Helper()
 	var fa, fb flowscope.ReassemblerFactory[drvKey]
 	if make != nil {
 		fa, fb = make(), make()
 	}
-	a, b := drvNew(tb, fa, cfg), drvNew(tb, fb, cfg)
+	a := drvNew(tb, fa, cfg)
+	b := withoutFastPaths(func() *drvDriver { return drvNew(tb, fb, cfg) })
 	flowscope.TakeLongWays(b)
 	x, y := drvRun(tb, a, all, false), drvRun(tb, b, all, true)
 	if x != y {
