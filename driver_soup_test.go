@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/flowscope-go/flowscope"
-	"github.com/flowscope-go/flowscope/internal/fastpath"
 )
 
 // drvSoup turns any bytes into calls of a driver: segments of a few conversations that are mostly where they should
@@ -228,7 +227,7 @@ func drvRun(tb testing.TB, d *drvDriver, all []drvCall, trample bool) string {
 }
 
 // drvJudge plays the calls on two drivers, whose seeds differ, with frames that last and frames that do not. The
-// second has no fast path.
+// second takes no fast path.
 func drvJudge(tb testing.TB, make func() flowscope.ReassemblerFactory[drvKey], cfg flowscope.Config, all []drvCall) string {
 	tb.Helper()
 	var fa, fb flowscope.ReassemblerFactory[drvKey]
@@ -236,9 +235,7 @@ func drvJudge(tb testing.TB, make func() flowscope.ReassemblerFactory[drvKey], c
 		fa, fb = make(), make()
 	}
 	a := drvNew(tb, fa, cfg)
-	fastpath.Off = true
-	b := drvNew(tb, fb, cfg)
-	fastpath.Off = false
+	b := withoutFastPaths(func() *drvDriver { return drvNew(tb, fb, cfg) })
 	x, y := drvRun(tb, a, all, false), drvRun(tb, b, all, true)
 	if x != y {
 		tb.Fatalf("two drivers disagree:\n%s", lineDiff(x, y))
