@@ -18,7 +18,7 @@ func TestEndingsAreSortedByFlow(t *testing.T) {
 			}
 			got := slices.Clone(want)
 			r.Shuffle(n, func(i, j int) { got[i], got[j] = got[j], got[i] })
-			if got = byCreation(got); !slices.Equal(got, want) {
+			if got = sortByCreation(got); !slices.Equal(got, want) {
 				t.Fatalf("gaps of %d: %v, want %v", gap, got, want)
 			}
 		}

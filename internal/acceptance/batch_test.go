@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/flowscope-go/flowscope"
@@ -48,11 +49,11 @@ func batchers(t *testing.T, cfg flowscope.Config) map[string]func() testkit.Batc
 	}
 }
 
-// sameInBatches plays the packets one by one and in batches of random sizes.
+// sameInBatches plays the packets one by one, in batches of random sizes, and without fast paths.
 func sameInBatches(t *testing.T, name string, cfg flowscope.Config, views []flowscope.PacketView) {
 	t.Helper()
 	for kind, make := range batchers(t, cfg) {
-		one, many := make(), make()
+		one, many, slow := make(), make(), testkit.WithoutFastPaths(make)
 		sizes := rand.New(rand.NewPCG(1, uint64(len(views))))
 		for at := 0; at < len(views); {
 			n := min(1+sizes.IntN(50), len(views)-at)
@@ -67,8 +68,12 @@ func sameInBatches(t *testing.T, name string, cfg flowscope.Config, views []flow
 				got[i] = textOf(events)
 			}
 			for i, v := range batch {
-				if want := textOf(one.Track(v)); fmt.Sprint(want) != fmt.Sprint(got[i]) {
+				want := textOf(one.Track(v))
+				if !slices.Equal(want, got[i]) {
 					t.Fatalf("%s, %s: packet %d: in a batch %q, alone %q", name, kind, at+i, got[i], want)
+				}
+				if got := textOf(slow.Track(v)); !slices.Equal(want, got) {
+					t.Fatalf("%s, %s: packet %d: without fast paths %q, with them %q", name, kind, at+i, got, want)
 				}
 			}
 			at += n
@@ -78,8 +83,9 @@ func sameInBatches(t *testing.T, name string, cfg flowscope.Config, views []flow
 				}
 			}
 		}
-		if a, b := textOf(one.Finish()), textOf(many.Finish()); fmt.Sprint(a) != fmt.Sprint(b) {
-			t.Fatalf("%s, %s: at the end %q, alone %q", name, kind, b, a)
+		a, b, c := textOf(one.Finish()), textOf(many.Finish()), textOf(slow.Finish())
+		if !slices.Equal(a, b) || !slices.Equal(a, c) {
+			t.Fatalf("%s, %s: at the end %q alone, %q in batches, %q without fast paths", name, kind, a, b, c)
 		}
 	}
 }

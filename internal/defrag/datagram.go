@@ -24,7 +24,7 @@ type datagram[V any] struct {
 
 // checkEnd checks where a fragment ends against the other fragments, and notes it.
 //
-//	there    AAAAAAAA....BBBB
+//	present  AAAAAAAA....BBBB
 //	last     ........LLLL        ConflictingEnd: B ends behind it
 //	end known                    any other last end: ConflictingEnd; beyond it: BeyondEnd
 func (d *datagram[V]) checkEnd(end int, more bool) Outcome {

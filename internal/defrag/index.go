@@ -49,7 +49,7 @@ func (x *index[V]) put(d *datagram[V]) {
 	x.used++
 }
 
-// remove takes out d, which is there.
+// remove removes d, which must be in it.
 func (x *index[V]) remove(d *datagram[V]) {
 	hole := x.home(d.hash)
 	for x.slots[hole] != d {

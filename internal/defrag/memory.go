@@ -125,7 +125,8 @@ func (m *memory[V]) setOutput(size int) {
 	}
 }
 
-// notePeaks notes what was needed since the last notePeaks; release lets the rest go, at most n of each.
+// notePeaks notes how much was needed since the last call; shrink gives the rest back, at most n of
+// each.
 func (m *memory[V]) notePeaks() {
 	m.pages.notePeak()
 	m.records.notePeak()

@@ -3,7 +3,7 @@
 // calls.
 //
 //   - [TCP], [UDP], [Segment], [Piece], [ICMPError], [Encapsulations]: packets; more are in package frames
-//   - [NewTracker], [NewDriver], [NewSlowDriver]: what takes them
+//   - [NewTracker], [NewDriver], [WithoutFastPaths]: what takes them
 //   - [Ledger] and [Book]: the promises of a tracker, and of a driver, held to its events
 //   - [Play]: a connection in shorthand, [Talk]: a long one, [Calls] and [DriverCalls]: random ones
 //   - [Captures], [Load], [Path]: files

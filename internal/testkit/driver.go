@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/flowscope-go/flowscope"
-	"github.com/flowscope-go/flowscope/internal/fastpath"
 )
 
 // Within fails if f does not come back, so that an endless loop does not take the other tests with it.
@@ -50,14 +49,6 @@ func NewDriver(tb testing.TB, f flowscope.ReassemblerFactory[Key], cfg flowscope
 		tb.Fatal(err)
 	}
 	return d
-}
-
-// NewSlowDriver makes a driver without fast paths.
-func NewSlowDriver(tb testing.TB, f flowscope.ReassemblerFactory[Key], cfg flowscope.Config) *Driver {
-	tb.Helper()
-	fastpath.Off = true
-	defer func() { fastpath.Off = false }()
-	return NewDriver(tb, f, cfg)
 }
 
 // EventText is an event on one line, by value.

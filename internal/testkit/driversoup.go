@@ -228,14 +228,15 @@ func RunCalls(tb testing.TB, d *Driver, all []DriverCall, trample bool) string {
 }
 
 // JudgeCalls plays the calls on two drivers, whose seeds differ, with frames that last and frames that do not. The
-// second has no fast path.
+// second takes no fast path.
 func JudgeCalls(tb testing.TB, make func() flowscope.ReassemblerFactory[Key], cfg flowscope.Config, all []DriverCall) string {
 	tb.Helper()
 	var fa, fb flowscope.ReassemblerFactory[Key]
 	if make != nil {
 		fa, fb = make(), make()
 	}
-	a, b := NewDriver(tb, fa, cfg), NewSlowDriver(tb, fb, cfg)
+	a := NewDriver(tb, fa, cfg)
+	b := WithoutFastPaths(func() *Driver { return NewDriver(tb, fb, cfg) })
 	x, y := RunCalls(tb, a, all, false), RunCalls(tb, b, all, true)
 	if x != y {
 		tb.Fatalf("two drivers disagree:\n%s", LineDiff(x, y))

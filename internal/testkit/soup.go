@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/internal/fastpath"
 	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
@@ -208,6 +209,13 @@ var SoupConfigs = []flowscope.Config{
 	{MaxFlows: 64},
 	{MaxFlows: 8, LingerTimeout: time.Second, EstablishedTimeout: 20 * time.Second, OpeningTimeout: flowscope.Never},
 	{MaxFlows: 8, LingerTimeout: 1, UDPTimeout: flowscope.Never},
+}
+
+// WithoutFastPaths makes a tracker or a driver that takes the slow paths everywhere.
+func WithoutFastPaths[T any](make func() T) T {
+	fastpath.Off = true
+	defer func() { fastpath.Off = false }()
+	return make()
 }
 
 // RandomBytes are the same in every run.
