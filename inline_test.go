@@ -34,7 +34,7 @@ var mustInline = []string{
 }
 
 // A generic type is compiled in the user's package, where the compiler knows the body of a small function only if
-// inline.go made it known. A program that instantiates the generic types is built, and no call of these functions may
+// instantiate (tracker.go) made it known. A program that instantiates the generic types is built, and no call of these functions may
 // be left in their methods.
 func TestSmallFunctionsAreInlinedWhereTheGenericTypesAreInstantiated(t *testing.T) {
 	if _, err := exec.LookPath("go"); err != nil {
