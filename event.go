@@ -116,7 +116,7 @@ const (
 	// AllEvents asks for every kind.
 	AllEvents EventMask = 1<<numEventKinds - 1
 	// DefaultEvents asks for every kind but Anomaly, Late and Released.
-	DefaultEvents = AllEvents &^ (1<<EventAnomaly | 1<<EventLate | 1<<EventReleased)
+	DefaultEvents EventMask = AllEvents &^ (1<<EventAnomaly | 1<<EventLate | 1<<EventReleased)
 )
 
 // String lists the kinds, such as "started|ended"; it is "none" for NoEvents and
@@ -175,15 +175,15 @@ func (s FlowSide) Opposite() FlowSide { return s ^ 1 }
 type FlowState uint8
 
 const (
-	StateActive      = FlowState(tcp.Active)
-	StateSynSent     = FlowState(tcp.SynSent)     // the initiator has sent a SYN
-	StateSynReceived = FlowState(tcp.SynReceived) // the responder has sent one too
-	StateEstablished = FlowState(tcp.Established) // both SYNs are acknowledged
-	StateFinWait     = FlowState(tcp.FinWait)     // one side has sent a FIN
-	StateClosingTCP  = FlowState(tcp.ClosingTCP)  // both have; an ACK is outstanding
-	StateClosed      = FlowState(tcp.Closed)      // both FINs are acknowledged
-	StateReset       = FlowState(tcp.Reset)       // cut by a RST
-	StateAborted     = FlowState(tcp.Aborted)     // ended from outside
+	StateActive      FlowState = FlowState(tcp.Active)
+	StateSynSent     FlowState = FlowState(tcp.SynSent)     // the initiator has sent a SYN
+	StateSynReceived FlowState = FlowState(tcp.SynReceived) // the responder has sent one too
+	StateEstablished FlowState = FlowState(tcp.Established) // both SYNs are acknowledged
+	StateFinWait     FlowState = FlowState(tcp.FinWait)     // one side has sent a FIN
+	StateClosingTCP  FlowState = FlowState(tcp.ClosingTCP)  // both have; an ACK is outstanding
+	StateClosed      FlowState = FlowState(tcp.Closed)      // both FINs are acknowledged
+	StateReset       FlowState = FlowState(tcp.Reset)       // cut by a RST
+	StateAborted     FlowState = FlowState(tcp.Aborted)     // ended from outside
 )
 
 var stateNames = []string{

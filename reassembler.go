@@ -177,15 +177,15 @@ type GapCause uint8
 const (
 	// GapAcknowledged: the receiver confirmed the bytes, so they were sent but
 	// not captured, and will not be sent again.
-	GapAcknowledged = GapCause(stream.Acknowledged)
+	GapAcknowledged GapCause = GapCause(stream.Acknowledged)
 	// GapExpired: they were waited for long enough.
-	GapExpired = GapCause(stream.Expired)
+	GapExpired GapCause = GapCause(stream.Expired)
 	// GapBudget: there was no room to hold what lies behind them.
-	GapBudget = GapCause(stream.Budget)
+	GapBudget GapCause = GapCause(stream.Budget)
 	// GapCut: the capture holds only the beginning of the packet.
-	GapCut = GapCause(stream.Cut)
+	GapCut GapCause = GapCause(stream.Cut)
 	// GapEnded: the stream is over.
-	GapEnded = GapCause(stream.Ended)
+	GapEnded GapCause = GapCause(stream.Ended)
 )
 
 // String is a short name, such as "acknowledged".
@@ -200,12 +200,12 @@ type OverlapPolicy uint8
 
 const (
 	// OverlapFirst: the bytes that came first stay.
-	OverlapFirst = OverlapPolicy(stream.First)
+	OverlapFirst OverlapPolicy = OverlapPolicy(stream.First)
 	// OverlapLast: the bytes that came last win.
-	OverlapLast = OverlapPolicy(stream.Last)
+	OverlapLast OverlapPolicy = OverlapPolicy(stream.Last)
 	// OverlapLinux: the arriving segment wins if it begins before the other,
 	// or begins with it and ends after it.
-	OverlapLinux = OverlapPolicy(stream.Linux)
+	OverlapLinux OverlapPolicy = OverlapPolicy(stream.Linux)
 )
 
 var overlapPolicies = []string{"first", "last", "linux"}

@@ -29,26 +29,26 @@ type Encap uint32
 
 // The encapsulations that can be peeled off. VLAN tags, up to four, always are.
 const (
-	EncapMPLS       = Encap(decode.PeelMPLS)       // label stacks: behind Ethernet, GRE, IP, VXLAN-GPE, Geneve
-	EncapPseudoWire = Encap(decode.PeelPseudoWire) // Ethernet in an MPLS label stack (RFC 4448); needs EncapMPLS
-	EncapPPPoE      = Encap(decode.PeelPPPoE)
-	EncapPBB        = Encap(decode.PeelPBB)   // 802.1ah
-	EncapVNTag      = Encap(decode.PeelVNTag) // the predecessor of 802.1BR
-	EncapIPIP       = Encap(decode.PeelIPIP)  // IPv4 and IPv6 in IPv4 and IPv6, 6in4 included
-	EncapGRE        = Encap(decode.PeelGRE)   // with NVGRE, Ethernet, ERSPAN I to III, PPP, and PPTP's version 1
-	EncapEtherIP    = Encap(decode.PeelEtherIP)
-	EncapVXLAN      = Encap(decode.PeelVXLAN)
-	EncapVXLANGPE   = Encap(decode.PeelVXLANGPE)
-	EncapGeneve     = Encap(decode.PeelGeneve)
-	EncapGTPU       = Encap(decode.PeelGTPU)
-	EncapTeredo     = Encap(decode.PeelTeredo)
-	EncapAYIYA      = Encap(decode.PeelAYIYA)
-	EncapL2TP       = Encap(decode.PeelL2TP) // version 2, data messages
+	EncapMPLS       Encap = Encap(decode.PeelMPLS)       // label stacks: behind Ethernet, GRE, IP, VXLAN-GPE, Geneve
+	EncapPseudoWire Encap = Encap(decode.PeelPseudoWire) // Ethernet in an MPLS label stack (RFC 4448); needs EncapMPLS
+	EncapPPPoE      Encap = Encap(decode.PeelPPPoE)
+	EncapPBB        Encap = Encap(decode.PeelPBB)   // 802.1ah
+	EncapVNTag      Encap = Encap(decode.PeelVNTag) // the predecessor of 802.1BR
+	EncapIPIP       Encap = Encap(decode.PeelIPIP)  // IPv4 and IPv6 in IPv4 and IPv6, 6in4 included
+	EncapGRE        Encap = Encap(decode.PeelGRE)   // with NVGRE, Ethernet, ERSPAN I to III, PPP, and PPTP's version 1
+	EncapEtherIP    Encap = Encap(decode.PeelEtherIP)
+	EncapVXLAN      Encap = Encap(decode.PeelVXLAN)
+	EncapVXLANGPE   Encap = Encap(decode.PeelVXLANGPE)
+	EncapGeneve     Encap = Encap(decode.PeelGeneve)
+	EncapGTPU       Encap = Encap(decode.PeelGTPU)
+	EncapTeredo     Encap = Encap(decode.PeelTeredo)
+	EncapAYIYA      Encap = Encap(decode.PeelAYIYA)
+	EncapL2TP       Encap = Encap(decode.PeelL2TP) // version 2, data messages
 
 	// AllEncaps is all of them, NoEncaps none. NoEncaps is not zero, since zero
 	// in EncapOptions stands for all.
-	AllEncaps = Encap(decode.PeelAll)
-	NoEncaps  = Encap(1 << 31)
+	AllEncaps Encap = Encap(decode.PeelAll)
+	NoEncaps  Encap = Encap(1 << 31)
 )
 
 // EncapOptions say what AutoDetectEncapWith may peel off. The zero value is what
@@ -242,24 +242,24 @@ type Tunnel uint8
 // receiver, and differ from those of the other: they are in FlowStats but not in
 // TunnelKey, where they would make each direction a flow of its own.
 const (
-	NoTunnel       = Tunnel(decode.NoTunnel)
-	TunnelMPLS     = Tunnel(decode.MPLS)     // the bottom label, of one direction
-	TunnelPPPoE    = Tunnel(decode.PPPoE)    // the session
-	TunnelPBB      = Tunnel(decode.PBB)      // the service instance
-	TunnelVNTag    = Tunnel(decode.VNTag)    // 0
-	TunnelIPIP     = Tunnel(decode.IPIP)     // 0
-	TunnelGRE      = Tunnel(decode.GRE)      // the key, or 0
-	TunnelNVGRE    = Tunnel(decode.NVGRE)    // the virtual subnet
-	TunnelERSPAN   = Tunnel(decode.ERSPAN)   // the session
-	TunnelPPTP     = Tunnel(decode.PPTP)     // the call, of one direction
-	TunnelEtherIP  = Tunnel(decode.EtherIP)  // 0
-	TunnelVXLAN    = Tunnel(decode.VXLAN)    // the network
-	TunnelVXLANGPE = Tunnel(decode.VXLANGPE) // the network
-	TunnelGeneve   = Tunnel(decode.Geneve)   // the network
-	TunnelGTPU     = Tunnel(decode.GTPU)     // the endpoint, of one direction
-	TunnelTeredo   = Tunnel(decode.Teredo)   // 0
-	TunnelAYIYA    = Tunnel(decode.AYIYA)    // 0
-	TunnelL2TP     = Tunnel(decode.L2TP)     // tunnel and session, 16 bits each, of one direction
+	NoTunnel       Tunnel = Tunnel(decode.NoTunnel)
+	TunnelMPLS     Tunnel = Tunnel(decode.MPLS)     // the bottom label, of one direction
+	TunnelPPPoE    Tunnel = Tunnel(decode.PPPoE)    // the session
+	TunnelPBB      Tunnel = Tunnel(decode.PBB)      // the service instance
+	TunnelVNTag    Tunnel = Tunnel(decode.VNTag)    // 0
+	TunnelIPIP     Tunnel = Tunnel(decode.IPIP)     // 0
+	TunnelGRE      Tunnel = Tunnel(decode.GRE)      // the key, or 0
+	TunnelNVGRE    Tunnel = Tunnel(decode.NVGRE)    // the virtual subnet
+	TunnelERSPAN   Tunnel = Tunnel(decode.ERSPAN)   // the session
+	TunnelPPTP     Tunnel = Tunnel(decode.PPTP)     // the call, of one direction
+	TunnelEtherIP  Tunnel = Tunnel(decode.EtherIP)  // 0
+	TunnelVXLAN    Tunnel = Tunnel(decode.VXLAN)    // the network
+	TunnelVXLANGPE Tunnel = Tunnel(decode.VXLANGPE) // the network
+	TunnelGeneve   Tunnel = Tunnel(decode.Geneve)   // the network
+	TunnelGTPU     Tunnel = Tunnel(decode.GTPU)     // the endpoint, of one direction
+	TunnelTeredo   Tunnel = Tunnel(decode.Teredo)   // 0
+	TunnelAYIYA    Tunnel = Tunnel(decode.AYIYA)    // 0
+	TunnelL2TP     Tunnel = Tunnel(decode.L2TP)     // tunnel and session, 16 bits each, of one direction
 )
 
 // String is a short name, such as "vxlan".

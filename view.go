@@ -80,25 +80,25 @@ type LinkType uint16
 // The link types that the built-in extractors read. Frames of others are
 // refused by name and counted.
 const (
-	LinkTypeEthernet   = LinkType(decode.LinkEthernet)
-	LinkTypePPP        = LinkType(decode.LinkPPP)
-	LinkTypePPPHDLC    = LinkType(decode.LinkPPPHDLC)
-	LinkTypePPPoE      = LinkType(decode.LinkPPPoE)
-	LinkTypeRaw        = LinkType(decode.LinkRaw)
-	LinkTypeCiscoHDLC  = LinkType(decode.LinkHDLC)
-	LinkTypeWiFi       = LinkType(decode.LinkWiFi) // 802.11 without a monitor's header
-	LinkTypeLoop       = LinkType(decode.LinkLoop)
-	LinkTypeLinuxSLL   = LinkType(decode.LinkSLL)
-	LinkTypePFLOG      = LinkType(decode.LinkPFLOG)
-	LinkTypePrism      = LinkType(decode.LinkPrism)    // 802.11 behind a Prism header
-	LinkTypeRadiotap   = LinkType(decode.LinkRadiotap) // 802.11 behind a radiotap header
-	LinkTypeAVS        = LinkType(decode.LinkAVS)      // 802.11 behind an AVS header
-	LinkTypeIPv4       = LinkType(decode.LinkIPv4)
-	LinkTypeIPv6       = LinkType(decode.LinkIPv6)
-	LinkTypeNFLOG      = LinkType(decode.LinkNFLOG)
-	LinkTypeInfiniBand = LinkType(decode.LinkIPoIB) // IP over InfiniBand
-	LinkTypeLinuxSLL2  = LinkType(decode.LinkSLL2)
-	LinkTypeNull       = LinkType(decode.LinkNull)
+	LinkTypeEthernet   LinkType = LinkType(decode.LinkEthernet)
+	LinkTypePPP        LinkType = LinkType(decode.LinkPPP)
+	LinkTypePPPHDLC    LinkType = LinkType(decode.LinkPPPHDLC)
+	LinkTypePPPoE      LinkType = LinkType(decode.LinkPPPoE)
+	LinkTypeRaw        LinkType = LinkType(decode.LinkRaw)
+	LinkTypeCiscoHDLC  LinkType = LinkType(decode.LinkHDLC)
+	LinkTypeWiFi       LinkType = LinkType(decode.LinkWiFi) // 802.11 without a monitor's header
+	LinkTypeLoop       LinkType = LinkType(decode.LinkLoop)
+	LinkTypeLinuxSLL   LinkType = LinkType(decode.LinkSLL)
+	LinkTypePFLOG      LinkType = LinkType(decode.LinkPFLOG)
+	LinkTypePrism      LinkType = LinkType(decode.LinkPrism)    // 802.11 behind a Prism header
+	LinkTypeRadiotap   LinkType = LinkType(decode.LinkRadiotap) // 802.11 behind a radiotap header
+	LinkTypeAVS        LinkType = LinkType(decode.LinkAVS)      // 802.11 behind an AVS header
+	LinkTypeIPv4       LinkType = LinkType(decode.LinkIPv4)
+	LinkTypeIPv6       LinkType = LinkType(decode.LinkIPv6)
+	LinkTypeNFLOG      LinkType = LinkType(decode.LinkNFLOG)
+	LinkTypeInfiniBand LinkType = LinkType(decode.LinkIPoIB) // IP over InfiniBand
+	LinkTypeLinuxSLL2  LinkType = LinkType(decode.LinkSLL2)
+	LinkTypeNull       LinkType = LinkType(decode.LinkNull)
 )
 
 // LinkTypeOf translates a number of the tcpdump link-type registry, as found in
