@@ -260,3 +260,11 @@ func (x *streamSide) wait(a *stream.Arena, now int64, h *holeTimes, lone bool, o
 func (c *Config) holeTimes() holeTimes {
 	return holeTimes{acked: int64(c.HoleAckedTimeout), both: int64(c.HoleTimeout), lone: int64(c.HoleOneSidedTimeout)}
 }
+
+// limits are those of the built-in streams.
+func (c *Config) limits() stream.Limits {
+	return stream.Limits{
+		SideBytes: c.SideBytes, SidePieces: c.SidePieces, TotalBytes: c.TotalBytes,
+		Policy: stream.Policy(c.Overlap), Keep: c.KeepDelivered,
+	}
+}

@@ -152,7 +152,7 @@ func (b *drvBook) anomalies(events []drvEvent) {
 			if seen[k] {
 				b.fail(ev, "is told twice in one call")
 			}
-			if ev.Anomaly.String() == "unknown" {
+			if ev.Anomaly == 0 || strings.Contains(ev.Anomaly.String(), "(") {
 				b.fail(ev, "has no name")
 			}
 			seen[k] = true
@@ -184,7 +184,7 @@ func (b *drvBook) enter(ev *drvEvent) {
 		}
 		s.pos += ev.Len
 		if ev.Kind == flowscope.EventGap {
-			if ev.Cause.String() == "unknown" || ev.Bytes != nil {
+			if ev.Cause == 0 || ev.Cause > flowscope.GapEnded || ev.Bytes != nil {
 				b.fail(ev, "cause %v, bytes %q", ev.Cause, ev.Bytes)
 			}
 			s.gaps++

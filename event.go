@@ -2,17 +2,17 @@ package flowscope
 
 import (
 	"bytes"
-	"strings"
+	"fmt"
 	"time"
 
 	"github.com/flowscope-go/flowscope/internal/flowtable"
 	"github.com/flowscope-go/flowscope/internal/tcp"
 )
 
-// EventKind says what an event is about, and which of its fields are set.
+// EventKind says what an event is about, and which of its fields are set. 0 is no kind.
 //
-// All events carry Kind, Timestamp and, unless they concern the tracker as a
-// whole, Flow, Key, L4, State and Packet. Beyond these:
+// All events carry Kind, Timestamp and, unless they concern the tracker as a whole, Flow, Key, L4,
+// State and Packet. Beyond these:
 //
 //	Kind         Side Orientation  further fields
 //	Started       x       x
@@ -31,15 +31,23 @@ import (
 //
 // The orientation of Ended and Released is that of the initiator's packets.
 //
-// In one call of Track the order is: what time brings about (holes whose time is
-// up: Gap, Data, SideClosed, Anomaly) and flows that had to leave (their last
-// bytes, Ended, Released), then for the packet's own flow Started,
-// Established or StateChange (after Established if both), Packet, then for each
-// side Urgent, Data and Gap by offset, SideClosed, then Anomaly, Ended. Anomalies
-// that concern no flow come last. A flow whose hole was given up and that then had
-// to leave in the same call goes through this order twice. ICMPError is about another flow
-// than the packet's own, and stands alone. Late and Released are the only kinds
-// that may follow the Ended of their flow.
+// # Order
+//
+// The events of one call of Track come in this order:
+//
+//  1. Streams whose holes have timed out: Gap, Data, SideClosed and Anomaly.
+//  2. Flows that have timed out or are evicted: the rest of their streams, Ended, Released.
+//  3. The packet's own flow: Started.
+//  4. Established, then StateChange.
+//  5. Packet.
+//  6. For each side Urgent, then Data and Gap by offset, then SideClosed.
+//  7. Anomalies of the flow.
+//  8. Ended.
+//  9. Anomalies that concern no flow.
+//
+// A flow whose hole has timed out, and that itself has to end in the same call, goes through this order
+// twice. ICMPError is about another flow than the packet's own, and is the only event of its packet.
+// Late and Released are the only kinds that may follow the Ended of their flow.
 type EventKind uint8
 
 const (
@@ -81,21 +89,23 @@ const (
 	numEventKinds
 )
 
-var eventNames = [numEventKinds]string{
-	EventStarted: "started", EventPacket: "packet", EventEstablished: "established", EventStateChange: "state_change",
+var eventNames = &names{of: "EventKind", text: []string{
+	0: "none", EventStarted: "started", EventPacket: "packet", EventEstablished: "established", EventStateChange: "state_change",
 	EventData: "data", EventGap: "gap", EventSideClosed: "side_closed", EventUrgent: "urgent", EventAnomaly: "anomaly",
 	EventEnded: "ended", EventLate: "late", EventReleased: "released", EventICMPError: "icmp_error",
-}
+}}
 
 // String is a short name, such as "state_change".
-func (k EventKind) String() string { return nameOf(eventNames[:], int(k)) }
+func (k EventKind) String() string { return eventNames.string(uint16(k)) }
 
-func nameOf(names []string, i int) string {
-	if i < len(names) && names[i] != "" {
-		return names[i]
-	}
-	return "unknown"
-}
+// AppendText appends what String gives.
+func (k EventKind) AppendText(b []byte) ([]byte, error) { return eventNames.append(b, uint16(k)), nil }
+
+// MarshalText is what String gives.
+func (k EventKind) MarshalText() ([]byte, error) { return k.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (k *EventKind) UnmarshalText(text []byte) error { return unmarshal(eventNames, k, text) }
 
 // EventMask is a set of event kinds.
 type EventMask uint32
@@ -121,24 +131,27 @@ const (
 
 // String lists the kinds, such as "started|ended"; it is "none" for NoEvents and
 // "default" for the 0 of Config.
-func (m EventMask) String() string {
-	if m == 0 {
-		return "default"
+func (m EventMask) String() string { return string(maskNames.append(nil, uint32(m))) }
+
+// AppendText appends what String gives.
+func (m EventMask) AppendText(b []byte) ([]byte, error) { return maskNames.append(b, uint32(m)), nil }
+
+// MarshalText is what String gives.
+func (m EventMask) MarshalText() ([]byte, error) { return m.AppendText(nil) }
+
+// UnmarshalText takes what String gives, the kinds in any order.
+func (m *EventMask) UnmarshalText(text []byte) error {
+	v, err := maskNames.parse(text)
+	if err != nil {
+		return err
 	}
-	var kinds []string
-	for k := EventKind(1); k < numEventKinds; k++ {
-		if m.Has(k) {
-			kinds = append(kinds, k.String())
-		}
+	if *m = EventMask(v); v != 0 {
+		*m |= NoEvents // as Events does
 	}
-	if m&^AllEvents != 0 {
-		kinds = append(kinds, "unknown")
-	}
-	if kinds == nil {
-		return "none"
-	}
-	return strings.Join(kinds, "|")
+	return nil
 }
+
+var maskNames = &sets{of: "EventMask", text: eventNames.text, none: uint32(NoEvents)}
 
 // Has reports whether the mask contains the kind.
 func (m EventMask) Has(k EventKind) bool { return m&(1<<k) != 0 && k != 0 }
@@ -159,12 +172,18 @@ const (
 )
 
 // String is "initiator" or "responder".
-func (s FlowSide) String() string {
-	if s == Initiator {
-		return "initiator"
-	}
-	return "responder"
-}
+func (s FlowSide) String() string { return sideNames.string(uint16(s)) }
+
+// AppendText appends what String gives.
+func (s FlowSide) AppendText(b []byte) ([]byte, error) { return sideNames.append(b, uint16(s)), nil }
+
+// MarshalText is what String gives.
+func (s FlowSide) MarshalText() ([]byte, error) { return s.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (s *FlowSide) UnmarshalText(text []byte) error { return unmarshal(sideNames, s, text) }
+
+var sideNames = &names{of: "FlowSide", text: []string{Initiator: "initiator", Responder: "responder"}}
 
 // Opposite is the other side.
 func (s FlowSide) Opposite() FlowSide { return s ^ 1 }
@@ -186,12 +205,21 @@ const (
 	StateAborted     FlowState = FlowState(tcp.Aborted)     // ended from outside
 )
 
-var stateNames = []string{
+var stateNames = &names{of: "FlowState", text: []string{
 	"active", "syn_sent", "syn_received", "established", "fin_wait", "closing_tcp", "closed", "reset", "aborted",
-}
+}}
 
 // String is a short name, such as "syn_sent".
-func (s FlowState) String() string { return nameOf(stateNames, int(s)) }
+func (s FlowState) String() string { return stateNames.string(uint16(s)) }
+
+// AppendText appends what String gives.
+func (s FlowState) AppendText(b []byte) ([]byte, error) { return stateNames.append(b, uint16(s)), nil }
+
+// MarshalText is what String gives.
+func (s FlowState) MarshalText() ([]byte, error) { return s.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (s *FlowState) UnmarshalText(text []byte) error { return unmarshal(stateNames, s, text) }
 
 // IsTerminal reports whether a flow in this state has ended.
 func (s FlowState) IsTerminal() bool { return s >= StateClosed }
@@ -221,13 +249,22 @@ const (
 	numEndReasons
 )
 
-var reasonNames = [numEndReasons]string{
-	EndFIN: "fin", EndRST: "rst", EndIdleTimeout: "idle", EndEvicted: "evicted", EndBufferOverflow: "buffer_overflow",
+var reasonNames = &names{of: "EndReason", text: []string{
+	0: "none", EndFIN: "fin", EndRST: "rst", EndIdleTimeout: "idle", EndEvicted: "evicted", EndBufferOverflow: "buffer_overflow",
 	EndReused: "reused", EndForceClosed: "force_closed", EndFinished: "finished",
-}
+}}
 
 // String is a short name, such as "fin".
-func (r EndReason) String() string { return nameOf(reasonNames[:], int(r)) }
+func (r EndReason) String() string { return reasonNames.string(uint16(r)) }
+
+// AppendText appends what String gives.
+func (r EndReason) AppendText(b []byte) ([]byte, error) { return reasonNames.append(b, uint16(r)), nil }
+
+// MarshalText is what String gives.
+func (r EndReason) MarshalText() ([]byte, error) { return r.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (r *EndReason) UnmarshalText(text []byte) error { return unmarshal(reasonNames, r, text) }
 
 // lingers reports whether packets may still come after such an end that must
 // not look like a new flow.
@@ -235,12 +272,14 @@ func (r EndReason) lingers() bool {
 	return r == EndFIN || r == EndRST || r == EndForceClosed || r == EndBufferOverflow
 }
 
-// FlowEvent is one thing that happened. Which fields are set depends on Kind;
-// see EventKind.
+// Event is an event of a tracker or driver whose extractor is FiveTuple.
+type Event = FlowEvent[FiveTupleKey]
+
+// FlowEvent is one thing that happened. Which fields are set depends on Kind; see EventKind.
 //
-// The slice that holds events, and what their Bytes and Stats refer to, are
-// lent: they are good until the next call on the tracker or, for Bytes, until
-// the caller reuses the packet's frame, whichever is first. Clone keeps one.
+// The slice that holds events, and what their Bytes and Stats refer to, are borrowed: they are valid
+// until the next call on the tracker or, for Bytes, until the caller reuses the packet's frame,
+// whichever is first. Clone makes a copy to keep.
 type FlowEvent[K comparable] struct {
 	Kind        EventKind
 	Side        FlowSide
@@ -250,32 +289,34 @@ type FlowEvent[K comparable] struct {
 	Reason      EndReason
 	Anomaly     AnomalyKind
 	Cause       GapCause
-	// ICMPType and ICMPCode are those of the message, of ICMP if the flow is one
-	// of IPv4 and of ICMPv6 otherwise.
+	// ICMPType and ICMPCode are those of the message: of ICMP if the flow is one of IPv4, of ICMPv6
+	// otherwise.
 	ICMPType, ICMPCode uint8
 	slot               flowtable.ID
 
 	// Flow is the flow's number, 0 in events about the tracker as a whole.
 	Flow FlowID
-	// Packet is the PacketView.ID of the packet that caused the event; 0 if
-	// time alone did. Of Data it is the packet that brought the bytes, which may have
-	// come long before that which let go of them.
+	// Packet is the PacketView.ID of the packet that caused the event; 0 if time alone did. Of Data it
+	// is the packet that carried the bytes, which may be much older than the one that filled the hole
+	// before them.
 	Packet uint64
-	// Timestamp is the time of that packet on the tracker's clock: its own
-	// stamp, unless that ran backwards or leapt ahead. So within a call that of Data
-	// may lie before those of the events around it.
+	// Timestamp is the time of that packet on the tracker's clock: its own timestamp, unless that ran
+	// backwards or leapt ahead. So the Timestamp of Data may be earlier than those of the events around
+	// it.
 	Timestamp Timestamp
-	Key       K
-	Bytes     []byte
-	// Offset counts the bytes of the side's stream; 0 is the byte after the
-	// SYN or the first byte seen.
+	// Key is the flow's key, as the extractor made it.
+	Key K
+	// Bytes are borrowed, as said above; Len and EventKind say what they are.
+	Bytes []byte
+	// Offset counts the bytes of the side's stream; 0 is the byte after the SYN or, midstream, the
+	// first byte seen.
 	Offset int64
-	// Len is the length of what the event is about: bytes on the wire of a Packet or
-	// Late, bytes of the stream of Data and Gap, see AnomalyKind for an Anomaly.
+	// Len is a number of bytes: on the wire for Packet and Late, of the stream for Data and Gap. For
+	// Anomaly see AnomalyKind.
 	Len int64
-	// Stats are the flow's final counters.
+	// Stats are the flow's final counters, borrowed as Bytes are; nil where they are not set.
 	Stats *FlowStats
-	// History is the flow in letters.
+	// History is the life of a TCP flow in letters.
 	History History
 }
 
@@ -288,6 +329,89 @@ func (e *FlowEvent[K]) Clone() FlowEvent[K] {
 		c.Stats = &s
 	}
 	return c
+}
+
+// String is the event in one line: its kind, and the fields that the kind sets as name=value. Of Bytes
+// it has the length alone, as bytes=, and of Stats the packets and bytes of both sides.
+func (e FlowEvent[K]) String() string {
+	b, _ := e.Kind.AppendText(make([]byte, 0, 224))
+	if e.Flow != 0 {
+		b = fmt.Appendf(b, " flow=%d key=%q state=%v", e.Flow, fmt.Sprint(e.Key), e.State)
+		if e.Kind != EventEnded && e.Kind != EventReleased {
+			b = fmt.Appendf(b, " side=%v", e.Side)
+		}
+		b = fmt.Appendf(b, " orientation=%v", e.Orientation)
+	}
+	switch e.Kind {
+	case EventPacket, EventLate:
+		b = fmt.Appendf(b, " len=%d bytes=%d", e.Len, len(e.Bytes))
+	case EventStateChange:
+		b = fmt.Appendf(b, " from=%v", e.From)
+	case EventData:
+		b = fmt.Appendf(b, " offset=%d len=%d", e.Offset, e.Len)
+	case EventGap:
+		b = fmt.Appendf(b, " offset=%d len=%d cause=%v", e.Offset, e.Len, e.Cause)
+	case EventSideClosed:
+		b = fmt.Appendf(b, " offset=%d", e.Offset)
+		if e.Reason != 0 {
+			b = fmt.Appendf(b, " reason=%v", e.Reason)
+		}
+	case EventUrgent:
+		b = fmt.Appendf(b, " offset=%d", e.Offset)
+	case EventAnomaly:
+		b = fmt.Appendf(b, " anomaly=%v offset=%d len=%d", e.Anomaly, e.Offset, e.Len)
+	case EventEnded, EventReleased:
+		b = fmt.Appendf(b, " reason=%v history=%v", e.Reason, e.History)
+		if s := e.Stats; s != nil {
+			b = fmt.Appendf(b, " packets=%d/%d bytes=%d/%d", s.Packets[0], s.Packets[1], s.Bytes[0], s.Bytes[1])
+		}
+	case EventICMPError:
+		b = fmt.Appendf(b, " icmp_type=%d icmp_code=%d", e.ICMPType, e.ICMPCode)
+	}
+	if e.Packet != 0 {
+		b = fmt.Appendf(b, " packet=%d", e.Packet)
+	}
+	return string(fmt.Appendf(b, " time=%v", e.Timestamp))
+}
+
+// GoString is what %#v shows, as failing tests do: all fields that are not zero, whatever the kind, with
+// up to 32 of the Bytes, and Stats in place of its address.
+func (e FlowEvent[K]) GoString() string {
+	var none FlowEvent[K]
+	b := []byte("flowscope.FlowEvent{Kind: ")
+	b, _ = e.Kind.AppendText(b)
+	field := func(set bool, format string, value any) {
+		if set {
+			b = fmt.Appendf(append(b, ", "...), format, value)
+		}
+	}
+	field(e.Side != 0, "Side: %v", e.Side)
+	field(e.Orientation != 0, "Orientation: %v", e.Orientation)
+	field(e.L4 != 0, "L4: %v", e.L4)
+	field(e.State != 0, "State: %v", e.State)
+	field(e.From != 0, "From: %v", e.From)
+	field(e.Reason != 0, "Reason: %v", e.Reason)
+	field(e.Anomaly != 0, "Anomaly: %v", e.Anomaly)
+	field(e.Cause != 0, "Cause: %v", e.Cause)
+	field(e.ICMPType != 0, "ICMPType: %d", e.ICMPType)
+	field(e.ICMPCode != 0, "ICMPCode: %d", e.ICMPCode)
+	field(e.Flow != 0, "Flow: %d", e.Flow)
+	field(e.Packet != 0, "Packet: %d", e.Packet)
+	field(e.Timestamp != 0, "Timestamp: %v", e.Timestamp)
+	field(e.Key != none.Key, "Key: %q", fmt.Sprint(e.Key))
+	if shown := e.Bytes[:min(len(e.Bytes), 32)]; len(shown) < len(e.Bytes) {
+		field(true, "Bytes: %q...", shown)
+		b = fmt.Appendf(b, " (%d)", len(e.Bytes))
+	} else {
+		field(e.Bytes != nil, "Bytes: %q", shown)
+	}
+	field(e.Offset != 0, "Offset: %d", e.Offset)
+	field(e.Len != 0, "Len: %d", e.Len)
+	if e.Stats != nil {
+		field(true, "Stats: %+v", *e.Stats)
+	}
+	field(e.History != none.History, "History: %v", e.History)
+	return string(append(b, '}'))
 }
 
 // FlowStats are the counters of one flow. Pairs are indexed by FlowSide. The
@@ -375,6 +499,23 @@ type History struct{ letters [16]byte }
 
 // String is the letters, as in "ShADadFf".
 func (h History) String() string { return string(h.letters[:h.len()]) }
+
+// AppendText appends what String gives.
+func (h History) AppendText(b []byte) ([]byte, error) { return append(b, h.letters[:h.len()]...), nil }
+
+// MarshalText is what String gives.
+func (h History) MarshalText() ([]byte, error) { return h.AppendText(nil) }
+
+// UnmarshalText takes what String gives: up to 16 of the letters.
+func (h *History) UnmarshalText(text []byte) error {
+	var letters [len(h.letters)]byte
+	if len(text) > len(letters) || len(bytes.Trim(text, "SsHhAaDdFfRrTtWwGgIiCc^")) > 0 {
+		return notText("History", text)
+	}
+	copy(letters[:], text)
+	h.letters = letters
+	return nil
+}
 
 func (h *History) len() int {
 	if n := bytes.IndexByte(h.letters[:], 0); n >= 0 {

@@ -6,7 +6,9 @@ import (
 	"hash/maphash"
 	"math/bits"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dgryski/go-wyhash"
@@ -207,12 +209,23 @@ const (
 )
 
 // String is "forward" or "reverse".
-func (o Orientation) String() string {
-	if o == Forward {
-		return "forward"
-	}
-	return "reverse"
+func (o Orientation) String() string { return orientationNames.string(uint16(o)) }
+
+// AppendText appends what String gives.
+func (o Orientation) AppendText(b []byte) ([]byte, error) {
+	return orientationNames.append(b, uint16(o)), nil
 }
+
+// MarshalText is what String gives.
+func (o Orientation) MarshalText() ([]byte, error) { return o.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (o *Orientation) UnmarshalText(text []byte) error { return unmarshal(orientationNames, o, text) }
+
+var orientationNames = &names{of: "Orientation", text: []string{Forward: "forward", Reverse: "reverse"}}
+
+// Opposite is the other orientation.
+func (o Orientation) Opposite() Orientation { return o ^ 1 }
 
 // L4Proto is a transport protocol by its IP protocol number. 0 stands for none.
 type L4Proto uint8
@@ -228,21 +241,43 @@ const (
 
 // String is "tcp", "udp", "icmp", "icmpv6", "sctp", "none" or "ip-47".
 func (p L4Proto) String() string {
-	switch p {
-	case 0:
-		return "none"
-	case L4ICMP:
-		return "icmp"
-	case L4TCP:
-		return "tcp"
-	case L4UDP:
-		return "udp"
-	case L4ICMPv6:
-		return "icmpv6"
-	case L4SCTP:
-		return "sctp"
+	if name := protoNames.name(uint16(p)); name != "" {
+		return name
 	}
 	return "ip-" + strconv.Itoa(int(p))
+}
+
+// AppendText appends what String gives.
+func (p L4Proto) AppendText(b []byte) ([]byte, error) {
+	if name := protoNames.name(uint16(p)); name != "" {
+		return append(b, name...), nil
+	}
+	return strconv.AppendUint(append(b, "ip-"...), uint64(p), 10), nil
+}
+
+// MarshalText is what String gives.
+func (p L4Proto) MarshalText() ([]byte, error) { return p.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (p *L4Proto) UnmarshalText(text []byte) error {
+	if number, ok := strings.CutPrefix(string(text), "ip-"); ok {
+		if n, err := strconv.ParseUint(number, 10, 8); err == nil && L4Proto(n).String() == string(text) {
+			*p = L4Proto(n)
+			return nil
+		}
+	}
+	i := slices.Index(protoNames.text, string(text))
+	if i < 0 {
+		return notText(protoNames.of, text)
+	}
+	*p = L4Proto(protoNames.values[i])
+	return nil
+}
+
+var protoNames = &names{
+	of:     "L4Proto",
+	text:   []string{"none", "icmp", "tcp", "udp", "icmpv6", "sctp"},
+	values: []uint16{0, uint16(L4ICMP), uint16(L4TCP), uint16(L4UDP), uint16(L4ICMPv6), uint16(L4SCTP)},
 }
 
 // TCPFlags are the flag bits of a TCP header.
@@ -265,19 +300,42 @@ func (f TCPFlags) Has(all TCPFlags) bool { return f&all == all }
 // String is one letter for each flag that is set, in the order "FSRPAUEC", or
 // "." for none.
 func (f TCPFlags) String() string {
+	b, _ := f.AppendText(make([]byte, 0, len(flagLetters)))
+	return string(b)
+}
+
+// AppendText appends what String gives.
+func (f TCPFlags) AppendText(b []byte) ([]byte, error) {
 	if f == 0 {
-		return "."
+		return append(b, '.'), nil
 	}
-	var s [8]byte
-	n := 0
-	for i := range 8 {
+	for i := range len(flagLetters) {
 		if f&(1<<i) != 0 {
-			s[n] = "FSRPAUEC"[i]
-			n++
+			b = append(b, flagLetters[i])
 		}
 	}
-	return string(s[:n])
+	return b, nil
 }
+
+// MarshalText is what String gives.
+func (f TCPFlags) MarshalText() ([]byte, error) { return f.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (f *TCPFlags) UnmarshalText(text []byte) error {
+	var flags TCPFlags
+	for _, letter := range text {
+		if i := strings.IndexByte(flagLetters, letter); i >= 0 {
+			flags |= 1 << i
+		}
+	}
+	if flags.String() != string(text) {
+		return notText("TCPFlags", text)
+	}
+	*f = flags
+	return nil
+}
+
+const flagLetters = "FSRPAUEC"
 
 // TCPInfo is what the tracker needs of a TCP header, in host byte order.
 type TCPInfo struct {
@@ -343,14 +401,20 @@ const (
 )
 
 // String is a short name, such as "truncated_tcp".
-func (r Refusal) String() string {
-	switch r {
-	case RefusedByExtractor:
-		return "by_extractor"
-	case RefusedBadChecksum:
-		return "bad_checksum"
-	}
-	return decode.Status(r).String()
+func (r Refusal) String() string { return refusalNames.string(uint16(r)) }
+
+// AppendText appends what String gives.
+func (r Refusal) AppendText(b []byte) ([]byte, error) { return refusalNames.append(b, uint16(r)), nil }
+
+// MarshalText is what String gives.
+func (r Refusal) MarshalText() ([]byte, error) { return r.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (r *Refusal) UnmarshalText(text []byte) error { return unmarshal(refusalNames, r, text) }
+
+var refusalNames = &names{
+	of:   "Refusal",
+	text: slices.Concat([]string{"by_extractor"}, decode.StatusNames[1:], []string{"bad_checksum"}),
 }
 
 // FiveTuple tells flows apart by protocol, addresses and ports. The zero value
@@ -388,20 +452,33 @@ const (
 )
 
 // NewFiveTupleKey makes the key of a conversation between two ends. They are
-// put in order. Both addresses must be of one family; zones are ignored. For
-// ICMP, put the identifier in both ports.
-func NewFiveTupleKey(proto L4Proto, a, b netip.AddrPort) FiveTupleKey {
-	var p decode.Packet
-	p.Family = 6
+// put in order; zones are ignored. For ICMP, put the identifier in both ports.
+//
+// It is an error if no packet can have such a key: if the addresses are of two families, one of
+// them is the zero Addr, or the ports of ICMP differ. An IPv4-mapped IPv6 address is an IPv6 address
+// and is not unmapped.
+func NewFiveTupleKey(proto L4Proto, a, b netip.AddrPort) (FiveTupleKey, error) {
+	k, ok := fiveTupleKey(FiveTuple{}, proto, a, b)
+	if !ok {
+		return k, fmt.Errorf("flowscope: no packet of %v goes between %v and %v", proto, a, b)
+	}
+	return k, nil
+}
+
+// fiveTupleKey makes the key of packets from a to b, if there can be any.
+func fiveTupleKey(f FiveTuple, proto L4Proto, a, b netip.AddrPort) (k FiveTupleKey, ok bool) {
+	p := decode.Packet{Family: 6, SrcPort: a.Port(), DstPort: b.Port(), Proto: uint8(proto)}
 	if a.Addr().Is4() {
 		p.Family = 4
 	}
+	if !a.IsValid() || a.Addr().BitLen() != b.Addr().BitLen() ||
+		(proto == L4ICMP || proto == L4ICMPv6) && a.Port() != b.Port() {
+		return FiveTupleKey{}, false
+	}
 	p.SrcHi, p.SrcLo = words(a.Addr())
 	p.DstHi, p.DstLo = words(b.Addr())
-	p.SrcPort, p.DstPort, p.Proto = a.Port(), b.Port(), uint8(proto)
-	var k FiveTupleKey
-	k.set(&p, FiveTuple{})
-	return k
+	k.set(&p, f)
+	return k, true
 }
 
 func words(a netip.Addr) (hi, lo uint64) {
@@ -537,22 +614,93 @@ func addrOf(hi, lo uint64, v6 bool) netip.Addr {
 	return netip.AddrFrom16(b)
 }
 
-// String is as in "tcp 10.0.0.1:1234 <-> 10.0.0.2:80", without ports where both are
-// 0, and with the ICMP identifier and the VLAN identifier behind where there are any.
-// The order of the ends is the key's own; see Ends.
+// String is as in "tcp 10.0.0.1:1234 <-> 10.0.0.2:80", without ports where both are 0, and with the
+// ICMP identifier (" id 7") and the VLAN identifier (" vlan 7") behind where there are any. The order
+// of the ends is the key's own; see Ends. The zero key is "none".
 func (k FiveTupleKey) String() string {
-	a, b := k.A(), k.B()
-	s := fmt.Sprintf("%v %v <-> %v", k.Proto(), a, b)
-	if a.Port()|b.Port() == 0 {
-		s = fmt.Sprintf("%v %v <-> %v", k.Proto(), a.Addr(), b.Addr())
+	b, _ := k.AppendText(make([]byte, 0, 64))
+	return string(b)
+}
+
+// AppendText appends what String gives.
+func (k FiveTupleKey) AppendText(b []byte) ([]byte, error) {
+	if k == (FiveTupleKey{}) {
+		return append(b, noKey...), nil
+	}
+	from, to := k.A(), k.B()
+	b, _ = k.Proto().AppendText(b)
+	b = append(b, ' ')
+	if from.Port()|to.Port() == 0 {
+		b = from.Addr().AppendTo(b)
+		b = append(b, between...)
+		b = to.Addr().AppendTo(b)
+	} else {
+		b = from.AppendTo(b)
+		b = append(b, between...)
+		b = to.AppendTo(b)
 	}
 	if id := k.ICMPID(); id != 0 {
-		s += fmt.Sprintf(" id %d", id)
+		b = strconv.AppendUint(append(b, " id "...), uint64(id), 10)
 	}
 	if id, ok := k.VLAN(); ok {
-		s += fmt.Sprintf(" vlan %d", id)
+		b = strconv.AppendUint(append(b, " vlan "...), uint64(id), 10)
 	}
-	return s
+	return b, nil
+}
+
+// MarshalText is what String gives, so that the key can be one of a JSON object.
+func (k FiveTupleKey) MarshalText() ([]byte, error) { return k.AppendText(nil) }
+
+// UnmarshalText takes what String gives, and only that: every text is another key. The ends stay in
+// the order of the text, which is that of packets if the key is of a Directional FiveTuple; to put
+// ends in order use NewFiveTupleKey.
+func (k *FiveTupleKey) UnmarshalText(text []byte) error {
+	return unmarshalKey(k, text, "FiveTupleKey", parseFiveTupleKey)
+}
+
+// between stands between the ends of a key.
+const between = " <-> "
+
+func parseFiveTupleKey(s string) (k FiveTupleKey, ok bool) {
+	if s == noKey {
+		return FiveTupleKey{}, true
+	}
+	name, s, _ := strings.Cut(s, " ")
+	from, s, _ := strings.Cut(s, between)
+	to, s, _ := strings.Cut(s, " ")
+	var proto L4Proto
+	if proto.UnmarshalText([]byte(name)) != nil {
+		return FiveTupleKey{}, false
+	}
+	a, b := parseEnd(from), parseEnd(to)
+	fields := strings.Split(s, " ")
+	if len(fields) >= 2 && fields[0] == "id" {
+		id := parseUint16(fields[1])
+		a, b = netip.AddrPortFrom(a.Addr(), id), netip.AddrPortFrom(b.Addr(), id)
+		fields = fields[2:]
+	}
+	if k, ok = fiveTupleKey(FiveTuple{Directional: true}, proto, a, b); ok && len(fields) == 2 {
+		k = k.WithVLAN(parseUint16(fields[1]))
+	}
+	return k, ok // unmarshalKey finds out what was wrong or too much in the text
+}
+
+// parseEnd is an address with or without a port; the zero AddrPort if it is neither.
+func parseEnd(s string) netip.AddrPort {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.AddrPortFrom(a, 0)
+	}
+	a, _ := netip.ParseAddrPort(s)
+	return a
+}
+
+// parseUint16 is 0 for what is no number of 16 bits.
+func parseUint16(s string) uint16 {
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err != nil {
+		return 0
+	}
+	return uint16(n)
 }
 
 // Hash is a hash of the key that is the same for both directions, also of
@@ -701,8 +849,48 @@ func (k IPPairKey) A() netip.Addr { return addrOf(k.aHi, k.aLo, k.v6 != 0) }
 // B is the second address.
 func (k IPPairKey) B() netip.Addr { return addrOf(k.bHi, k.bLo, k.v6 != 0) }
 
-// String is as in "10.0.0.1 <-> 10.0.0.2".
-func (k IPPairKey) String() string { return fmt.Sprintf("%v <-> %v", k.A(), k.B()) }
+// String is as in "10.0.0.1 <-> 10.0.0.2". The zero key, which is no key of any packet, is "none".
+func (k IPPairKey) String() string {
+	b, _ := k.AppendText(make([]byte, 0, 64))
+	return string(b)
+}
+
+// AppendText appends what String gives.
+func (k IPPairKey) AppendText(b []byte) ([]byte, error) {
+	if k == (IPPairKey{}) {
+		return append(b, noKey...), nil
+	}
+	b = k.A().AppendTo(b)
+	b = append(b, between...)
+	return k.B().AppendTo(b), nil
+}
+
+// MarshalText is what String gives, so that the key can be one of a JSON object.
+func (k IPPairKey) MarshalText() ([]byte, error) { return k.AppendText(nil) }
+
+// UnmarshalText takes what String gives, and only that. The addresses stay in the order of the text;
+// those of packets have the lower one first.
+func (k *IPPairKey) UnmarshalText(text []byte) error {
+	return unmarshalKey(k, text, "IPPairKey", parseIPPairKey)
+}
+
+func parseIPPairKey(s string) (k IPPairKey, ok bool) {
+	if s == noKey {
+		return IPPairKey{}, true
+	}
+	first, second, _ := strings.Cut(s, between)
+	a, _ := netip.ParseAddr(first)
+	b, _ := netip.ParseAddr(second)
+	if !a.IsValid() || a.BitLen() != b.BitLen() {
+		return IPPairKey{}, false
+	}
+	k.aHi, k.aLo = words(a)
+	k.bHi, k.bLo = words(b)
+	if a.Is6() {
+		k.v6 = 1
+	}
+	return k, true
+}
 
 // Extract implements FlowExtractor. L4 is the protocol of this packet; a flow
 // keeps that of its first. Fragments, and packets whose transport header cannot
@@ -756,12 +944,42 @@ func macOf(n uint64) (m [6]byte) {
 	return m
 }
 
-// String is as in "02:00:00:00:00:01 <-> 02:00:00:00:00:02".
+// String is as in "02:00:00:00:00:01 <-> 02:00:00:00:00:02". The zero key is that of two addresses of
+// zeros, which frames of a loopback interface have.
 func (k MACPairKey) String() string {
-	text := func(m [6]byte) string {
-		return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
+	b, _ := k.AppendText(make([]byte, 0, 64))
+	return string(b)
+}
+
+// AppendText appends what String gives.
+func (k MACPairKey) AppendText(b []byte) ([]byte, error) {
+	b = appendMAC(b, k.a)
+	b = append(b, between...)
+	return appendMAC(b, k.b), nil
+}
+
+// MarshalText is what String gives, so that the key can be one of a JSON object.
+func (k MACPairKey) MarshalText() ([]byte, error) { return k.AppendText(nil) }
+
+// UnmarshalText takes what String gives, and only that. The addresses stay in the order of the text;
+// those of packets have the lower one first.
+func (k *MACPairKey) UnmarshalText(text []byte) error {
+	return unmarshalKey(k, text, "MACPairKey", parseMACPairKey)
+}
+
+func parseMACPairKey(s string) (k MACPairKey, ok bool) {
+	first, second, _ := strings.Cut(s, between)
+	a, errA := strconv.ParseUint(strings.ReplaceAll(first, ":", ""), 16, 48)
+	b, errB := strconv.ParseUint(strings.ReplaceAll(second, ":", ""), 16, 48)
+	return MACPairKey{a, b}, errA == nil && errB == nil
+}
+
+func appendMAC(b []byte, mac uint64) []byte {
+	const digits = "0123456789abcdef"
+	for shift := 40; shift >= 0; shift -= 8 {
+		b = append(b, digits[mac>>(shift+4)&0xf], digits[mac>>shift&0xf], ':')
 	}
-	return text(k.A()) + " <-> " + text(k.B())
+	return b[:len(b)-1]
 }
 
 // Extract implements FlowExtractor. Payload is what follows the Ethernet

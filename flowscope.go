@@ -57,26 +57,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/flowscope-go/flowscope/internal/flowtable"
-	"github.com/flowscope-go/flowscope/internal/stream"
 )
 
 // ErrConfig is wrapped by every error of a constructor; test with errors.Is.
 var ErrConfig = errors.New("flowscope: wrong config")
-
-// byName is the way back from nameOf, for a choice of Config, which stays as it is if
-// nothing is called so.
-func byName[T ~uint8](choice *T, names []string, text []byte, what string) error {
-	i := slices.Index(names, string(text))
-	if i < 0 {
-		return fmt.Errorf("%w: unknown %s %q", ErrConfig, what, text)
-	}
-	*choice = T(i)
-	return nil
-}
 
 // Never is a time-out that never comes.
 const Never = time.Duration(math.MaxInt64)
@@ -241,27 +228,20 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	switch {
-	case int(c.Overlap) >= len(overlapPolicies):
-		return c, fmt.Errorf("%w: unknown Overlap %d", ErrConfig, c.Overlap)
-	case int(c.Overflow) >= len(overflowPolicies):
-		return c, fmt.Errorf("%w: unknown Overflow %d", ErrConfig, c.Overflow)
-	case int(c.Fragments) >= len(fragmentPolicies):
-		return c, fmt.Errorf("%w: unknown Fragments %d", ErrConfig, c.Fragments)
-	case int(c.Checksums) >= len(checksumModes):
-		return c, fmt.Errorf("%w: unknown Checksums %d", ErrConfig, c.Checksums)
+	case overlapPolicies.name(uint16(c.Overlap)) == "":
+		return c, fmt.Errorf("%w: unknown Overlap %v", ErrConfig, c.Overlap)
+	case overflowPolicies.name(uint16(c.Overflow)) == "":
+		return c, fmt.Errorf("%w: unknown Overflow %v", ErrConfig, c.Overflow)
+	case fragmentPolicies.name(uint16(c.Fragments)) == "":
+		return c, fmt.Errorf("%w: unknown Fragments %v", ErrConfig, c.Fragments)
+	case checksumModes.name(uint16(c.Checksums)) == "":
+		return c, fmt.Errorf("%w: unknown Checksums %v", ErrConfig, c.Checksums)
 	case c.Events&^AllEvents != 0:
 		return c, fmt.Errorf("%w: Events has unknown kinds", ErrConfig)
 	case c.Events == 0:
 		c.Events = DefaultEvents
 	}
 	return c, nil
-}
-
-func (c *Config) limits() stream.Limits {
-	return stream.Limits{
-		SideBytes: c.SideBytes, SidePieces: c.SidePieces, TotalBytes: c.TotalBytes,
-		Policy: stream.Policy(c.Overlap), Keep: c.KeepDelivered,
-	}
 }
 
 // NewFlowTracker makes a tracker. The error is about cfg, and wraps ErrConfig;

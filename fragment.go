@@ -34,17 +34,22 @@ const (
 	FragmentsIgnore
 )
 
-var fragmentPolicies = []string{"reassemble", "ignore"}
+var fragmentPolicies = &names{of: "FragmentPolicy", choice: true, text: []string{"reassemble", "ignore"}}
 
 // String is "reassemble" or "ignore".
-func (p FragmentPolicy) String() string { return nameOf(fragmentPolicies, int(p)) }
+func (p FragmentPolicy) String() string { return fragmentPolicies.string(uint16(p)) }
 
-// MarshalText is String.
-func (p FragmentPolicy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+// AppendText appends what String gives.
+func (p FragmentPolicy) AppendText(b []byte) ([]byte, error) {
+	return fragmentPolicies.append(b, uint16(p)), nil
+}
+
+// MarshalText is what String gives.
+func (p FragmentPolicy) MarshalText() ([]byte, error) { return p.AppendText(nil) }
 
 // UnmarshalText takes what String gives. The error wraps ErrConfig.
 func (p *FragmentPolicy) UnmarshalText(text []byte) error {
-	return byName(p, fragmentPolicies, text, "fragment policy")
+	return unmarshal(fragmentPolicies, p, text)
 }
 
 // FragmentStats counts fragments, and the datagrams they are of.
@@ -405,19 +410,21 @@ const (
 	ChecksumAuto
 )
 
-var checksumModes = []string{"ignore", "verify", "auto"}
+var checksumModes = &names{of: "ChecksumMode", choice: true, text: []string{"ignore", "verify", "auto"}}
 
 // String is "ignore", "verify" or "auto".
-func (m ChecksumMode) String() string { return nameOf(checksumModes, int(m)) }
+func (m ChecksumMode) String() string { return checksumModes.string(uint16(m)) }
 
-// MarshalText is String, so that a mode can be a flag or a part of a configuration
-// file.
-func (m ChecksumMode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+// AppendText appends what String gives.
+func (m ChecksumMode) AppendText(b []byte) ([]byte, error) {
+	return checksumModes.append(b, uint16(m)), nil
+}
+
+// MarshalText is what String gives.
+func (m ChecksumMode) MarshalText() ([]byte, error) { return m.AppendText(nil) }
 
 // UnmarshalText takes what String gives. The error wraps ErrConfig.
-func (m *ChecksumMode) UnmarshalText(text []byte) error {
-	return byName(m, checksumModes, text, "checksum mode")
-}
+func (m *ChecksumMode) UnmarshalText(text []byte) error { return unmarshal(checksumModes, m, text) }
 
 // checksums is what was learned of checksums.
 type checksums struct {

@@ -136,8 +136,8 @@ const (
 	numAnomalyKinds
 )
 
-var anomalyNames = [numAnomalyKinds]string{
-	AnomalyBufferOverflow: "buffer_overflow", AnomalyOutOfOrderSegment: "ooo_segment",
+var anomalyNames = &names{of: "AnomalyKind", text: []string{
+	0: "none", AnomalyBufferOverflow: "buffer_overflow", AnomalyOutOfOrderSegment: "ooo_segment",
 	AnomalyFlowTableEvictionPressure: "flow_table_eviction", AnomalyConflictingOverlap: "conflicting_overlap",
 	AnomalyGap: "gap", AnomalyMemoryCap: "memory_cap", AnomalyImplausibleRST: "implausible_rst",
 	AnomalyImplausibleSYN: "implausible_syn", AnomalyImplausibleACK: "implausible_ack",
@@ -150,11 +150,22 @@ var anomalyNames = [numAnomalyKinds]string{
 	AnomalyFragmentLimit: "fragment_limit", AnomalyFragmentTimeout: "fragment_timeout",
 	AnomalyBadChecksum: "bad_checksum", AnomalyChecksumOffload: "checksum_offload",
 	AnomalyImplausibleICMP: "implausible_icmp",
-}
+}}
 
 // String is a short name, such as "buffer_overflow": the label of metrics and
 // logs.
-func (k AnomalyKind) String() string { return nameOf(anomalyNames[:], int(k)) }
+func (k AnomalyKind) String() string { return anomalyNames.string(uint16(k)) }
+
+// AppendText appends what String gives.
+func (k AnomalyKind) AppendText(b []byte) ([]byte, error) {
+	return anomalyNames.append(b, uint16(k)), nil
+}
+
+// MarshalText is what String gives.
+func (k AnomalyKind) MarshalText() ([]byte, error) { return k.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (k *AnomalyKind) UnmarshalText(text []byte) error { return unmarshal(anomalyNames, k, text) }
 
 // Severity says how much an anomaly matters.
 type Severity uint8
@@ -166,7 +177,20 @@ const (
 )
 
 // String is "info", "warning" or "error".
-func (s Severity) String() string { return nameOf([]string{"info", "warning", "error"}, int(s)) }
+func (s Severity) String() string { return severityNames.string(uint16(s)) }
+
+// AppendText appends what String gives.
+func (s Severity) AppendText(b []byte) ([]byte, error) {
+	return severityNames.append(b, uint16(s)), nil
+}
+
+// MarshalText is what String gives.
+func (s Severity) MarshalText() ([]byte, error) { return s.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (s *Severity) UnmarshalText(text []byte) error { return unmarshal(severityNames, s, text) }
+
+var severityNames = &names{of: "Severity", text: []string{"info", "warning", "error"}}
 
 // Severity of the kind.
 func (k AnomalyKind) Severity() Severity {

@@ -1,8 +1,11 @@
 package flowscope
 
 import (
+	"bytes"
 	"fmt"
 	"math/bits"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/flowscope-go/flowscope/internal/decode"
@@ -50,6 +53,30 @@ const (
 	AllEncaps Encap = Encap(decode.PeelAll)
 	NoEncaps  Encap = Encap(1 << 31)
 )
+
+var encapNames = &sets{of: "Encap", none: uint32(NoEncaps), text: []string{
+	"mpls", "pseudo_wire", "pppoe", "pbb", "vntag", "ipip", "gre", "etherip", "vxlan", "vxlan_gpe", "geneve", "gtpu", "teredo",
+	"ayiya", "l2tp",
+}}
+
+// String lists the encapsulations, as in "gre|vxlan"; it is "none" for NoEncaps and "default" for the 0
+// of EncapOptions.
+func (e Encap) String() string { return string(encapNames.append(nil, uint32(e))) }
+
+// AppendText appends what String gives.
+func (e Encap) AppendText(b []byte) ([]byte, error) { return encapNames.append(b, uint32(e)), nil }
+
+// MarshalText is what String gives.
+func (e Encap) MarshalText() ([]byte, error) { return e.AppendText(nil) }
+
+// UnmarshalText takes what String gives, the encapsulations in any order.
+func (e *Encap) UnmarshalText(text []byte) error {
+	v, err := encapNames.parse(text)
+	if err == nil {
+		*e = Encap(v)
+	}
+	return err
+}
 
 // EncapOptions say what AutoDetectEncapWith may peel off. The zero value is what
 // AutoDetectEncap does.
@@ -263,7 +290,18 @@ const (
 )
 
 // String is a short name, such as "vxlan".
-func (t Tunnel) String() string { return decode.Tunnel(t).String() }
+func (t Tunnel) String() string { return tunnelNames.string(uint16(t)) }
+
+// AppendText appends what String gives.
+func (t Tunnel) AppendText(b []byte) ([]byte, error) { return tunnelNames.append(b, uint16(t)), nil }
+
+// MarshalText is what String gives.
+func (t Tunnel) MarshalText() ([]byte, error) { return t.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (t *Tunnel) UnmarshalText(text []byte) error { return unmarshal(tunnelNames, t, text) }
+
+var tunnelNames = &names{of: "Tunnel", text: decode.TunnelNames[:]}
 
 // TunnelKey is the key of PerTunnel: another key and the tunnel around it.
 type TunnelKey[K comparable] struct {
@@ -280,22 +318,62 @@ type TunnelKey[K comparable] struct {
 func (k TunnelKey[K]) TunnelString() string { return tunnelString(k.Tunnel, k.ID) }
 
 func tunnelString(kind Tunnel, id uint32) string {
-	switch {
-	case kind == NoTunnel:
+	if kind == NoTunnel {
 		return ""
-	case id == 0:
-		return kind.String()
 	}
-	return fmt.Sprintf("%v:%d", kind, id)
+	return string(appendTunnel(nil, kind, id))
 }
 
-// String is the inner key and the tunnel, as in "tcp 10.0.0.1:1234 <->
-// 10.0.0.2:80 in vxlan:77".
+func appendTunnel(b []byte, kind Tunnel, id uint32) []byte {
+	b, _ = kind.AppendText(b)
+	if id != 0 {
+		b = strconv.AppendUint(append(b, ':'), uint64(id), 10)
+	}
+	return b
+}
+
+// String is the inner key and the tunnel, as in "tcp 10.0.0.1:1234 <-> 10.0.0.2:80 in vxlan:77".
 func (k TunnelKey[K]) String() string {
 	if k.Tunnel == NoTunnel {
 		return fmt.Sprint(k.Inner)
 	}
 	return fmt.Sprint(k.Inner, " in ", k.TunnelString())
+}
+
+// AppendText appends what String gives. The inner key may bring a text of its own with it, by
+// encoding.TextAppender or encoding.TextMarshaler.
+func (k TunnelKey[K]) AppendText(b []byte) ([]byte, error) {
+	start := len(b)
+	b, err := appendKey(b, &k.Inner)
+	// " in none" only where the inner key's text could be taken for one with a tunnel.
+	if k.Tunnel != NoTunnel || k.ID != 0 || bytes.Contains(b[start:], []byte(inTunnel)) {
+		b = appendTunnel(append(b, inTunnel...), k.Tunnel, k.ID)
+	}
+	return b, err
+}
+
+// MarshalText is what AppendText gives, so that the key can be one of a JSON object.
+func (k TunnelKey[K]) MarshalText() ([]byte, error) { return k.AppendText(nil) }
+
+// UnmarshalText takes what MarshalText gives, if the inner key is an encoding.TextUnmarshaler.
+func (k *TunnelKey[K]) UnmarshalText(text []byte) error {
+	return unmarshalKey(k, text, "TunnelKey", parseTunnelKey[K])
+}
+
+// inTunnel stands between the inner key and the tunnel.
+const inTunnel = " in "
+
+func parseTunnelKey[K comparable](s string) (k TunnelKey[K], ok bool) {
+	if i := strings.LastIndex(s, inTunnel); i >= 0 {
+		name, id, _ := strings.Cut(s[i+len(inTunnel):], ":")
+		if k.Tunnel.UnmarshalText([]byte(name)) != nil {
+			return k, false
+		}
+		n, _ := strconv.ParseUint(id, 10, 32)
+		k.ID, s = uint32(n), s[:i]
+	}
+	k.Inner, ok = parseKey[K](s)
+	return k, ok
 }
 
 // PerTunnel puts the tunnel beside the key of another extractor, so that equal
@@ -353,9 +431,37 @@ type FlowLabelKey[K comparable] struct {
 	Label uint32 // 20 bits; 0 for IPv4
 }
 
-// String is the inner key and the label, as in "tcp [::1]:1234 <-> [::2]:80
-// label 74565".
+// String is the inner key and the label, as in "tcp [::1]:1234 <-> [::2]:80 label 74565".
 func (k FlowLabelKey[K]) String() string { return fmt.Sprint(k.Inner, " label ", k.Label) }
+
+// AppendText appends what String gives. The inner key may bring a text of its own with it, by
+// encoding.TextAppender or encoding.TextMarshaler.
+func (k FlowLabelKey[K]) AppendText(b []byte) ([]byte, error) {
+	b, err := appendKey(b, &k.Inner)
+	return strconv.AppendUint(append(b, withLabel...), uint64(k.Label), 10), err
+}
+
+// MarshalText is what AppendText gives, so that the key can be one of a JSON object.
+func (k FlowLabelKey[K]) MarshalText() ([]byte, error) { return k.AppendText(nil) }
+
+// UnmarshalText takes what MarshalText gives, if the inner key is an encoding.TextUnmarshaler.
+func (k *FlowLabelKey[K]) UnmarshalText(text []byte) error {
+	return unmarshalKey(k, text, "FlowLabelKey", parseFlowLabelKey[K])
+}
+
+// withLabel stands between the inner key and the label.
+const withLabel = " label "
+
+func parseFlowLabelKey[K comparable](s string) (k FlowLabelKey[K], ok bool) {
+	i := strings.LastIndex(s, withLabel)
+	if i < 0 {
+		return k, false
+	}
+	n, _ := strconv.ParseUint(s[i+len(withLabel):], 10, 32)
+	k.Label = uint32(n)
+	k.Inner, ok = parseKey[K](s[:i])
+	return k, ok
+}
 
 // FlowLabel puts the flow label (RFC 6437) of the packet that the extractor
 // inside reads beside its key. The two directions of a conversation mostly have

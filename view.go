@@ -60,8 +60,28 @@ func (t Timestamp) Add(d time.Duration) Timestamp {
 	return Timestamp(clock.Add(int64(t), int64(d)))
 }
 
-// String is the time in seconds with nine digits after the dot, as in
-// "1234.000000001".
+// AppendText appends the time as RFC 3339 has it, in UTC with up to nine digits after the dot, as
+// time.Time does: "1970-01-01T00:20:34.000000001Z". Unlike a number of nanoseconds it survives readers
+// of JSON that take every number for a floating-point one. String is another form, that of seconds.
+func (t Timestamp) AppendText(b []byte) ([]byte, error) {
+	return t.Time().AppendFormat(b, time.RFC3339Nano), nil
+}
+
+// MarshalText is what AppendText gives.
+func (t Timestamp) MarshalText() ([]byte, error) { return t.AppendText(nil) }
+
+// UnmarshalText takes any time in the form of RFC 3339, of any offset from UTC. One that lies outside
+// what a Timestamp spans is an error.
+func (t *Timestamp) UnmarshalText(text []byte) error {
+	var at time.Time
+	if at.UnmarshalText(text) != nil || !TimestampOf(at).Time().Equal(at) {
+		return notText("Timestamp", text)
+	}
+	*t = TimestampOf(at)
+	return nil
+}
+
+// String is the time in seconds with nine digits after the dot, as in "1234.000000001".
 func (t Timestamp) String() string {
 	sec, nsec := int64(t)/1e9, int64(t)%1e9
 	minus := ""
@@ -100,6 +120,35 @@ const (
 	LinkTypeLinuxSLL2  LinkType = LinkType(decode.LinkSLL2)
 	LinkTypeNull       LinkType = LinkType(decode.LinkNull)
 )
+
+// linkTypes are in the order of the constants. 0 is Ethernet too, and comes last, as the name leads back
+// to LinkTypeEthernet.
+var linkTypes = &names{
+	of: "LinkType",
+	values: []uint16{
+		uint16(LinkTypeEthernet), uint16(LinkTypePPP), uint16(LinkTypePPPHDLC), uint16(LinkTypePPPoE), uint16(LinkTypeRaw),
+		uint16(LinkTypeCiscoHDLC), uint16(LinkTypeWiFi), uint16(LinkTypeLoop), uint16(LinkTypeLinuxSLL),
+		uint16(LinkTypePFLOG), uint16(LinkTypePrism), uint16(LinkTypeRadiotap), uint16(LinkTypeAVS), uint16(LinkTypeIPv4),
+		uint16(LinkTypeIPv6), uint16(LinkTypeNFLOG), uint16(LinkTypeInfiniBand), uint16(LinkTypeLinuxSLL2),
+		uint16(LinkTypeNull), 0,
+	},
+	text: []string{
+		"ethernet", "ppp", "ppp_hdlc", "pppoe", "raw", "cisco_hdlc", "wifi", "loop", "linux_sll", "pflog", "prism", "radiotap",
+		"avs", "ipv4", "ipv6", "nflog", "infiniband", "linux_sll2", "null", "ethernet",
+	},
+}
+
+// String is a short name, such as "ethernet", or a number, as in "LinkType(147)". 0 is "ethernet" too.
+func (t LinkType) String() string { return linkTypes.string(uint16(t)) }
+
+// AppendText appends what String gives.
+func (t LinkType) AppendText(b []byte) ([]byte, error) { return linkTypes.append(b, uint16(t)), nil }
+
+// MarshalText is what String gives.
+func (t LinkType) MarshalText() ([]byte, error) { return t.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (t *LinkType) UnmarshalText(text []byte) error { return unmarshal(linkTypes, t, text) }
 
 // LinkTypeOf translates a number of the tcpdump link-type registry, as found in
 // capture files and given by gopacket's readers.

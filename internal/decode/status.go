@@ -54,7 +54,8 @@ const (
 	NumStatus
 )
 
-var statusText = [NumStatus]string{
+// StatusNames are the names of the statuses, such as "truncated_tcp".
+var StatusNames = [...]string{
 	OK:                 "ok",
 	FragmentLater:      "fragment_later",
 	UnknownLink:        "unknown_link",
@@ -104,5 +105,5 @@ func (s Status) String() string {
 	if s >= NumStatus {
 		return "unknown_status"
 	}
-	return statusText[s]
+	return StatusNames[s]
 }

@@ -28,7 +28,8 @@ const (
 	NumTunnel
 )
 
-var tunnelText = [NumTunnel]string{
+// TunnelNames are the names of the kinds, such as "vxlan".
+var TunnelNames = [...]string{
 	NoTunnel: "none", MPLS: "mpls", PPPoE: "pppoe", PBB: "pbb", VNTag: "vntag", IPIP: "ipip", GRE: "gre", NVGRE: "nvgre",
 	ERSPAN: "erspan", PPTP: "pptp", EtherIP: "etherip", VXLAN: "vxlan", VXLANGPE: "vxlan_gpe", Geneve: "geneve",
 	GTPU: "gtpu", Teredo: "teredo", AYIYA: "ayiya", L2TP: "l2tp",
@@ -39,7 +40,7 @@ func (t Tunnel) String() string {
 	if t >= NumTunnel {
 		return "unknown_tunnel"
 	}
-	return tunnelText[t]
+	return TunnelNames[t]
 }
 
 // BothWays reports whether the two directions of a conversation carry the same identifier. Those of MPLS, PPTP,
