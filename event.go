@@ -45,13 +45,13 @@ import (
 //  8. Ended.
 //  9. Anomalies that concern no flow.
 //
-// A flow whose hole has timed out, and that itself has to end in the same call, goes through this order
-// twice. ICMPError is about another flow than the packet's own, and is the only event of its packet.
-// Late and Released are the only kinds that may follow the Ended of their flow.
+// A flow whose hole has timed out, and that itself has to end in the same call, goes through this
+// order twice. ICMPError is about another flow than the packet's own, and is the only event of its
+// packet. Late and Released are the only kinds that may follow the Ended of their flow.
 type EventKind uint8
 
 const (
-	// EventStarted: a flow begins with this packet.
+	// EventStarted: the packet begins a flow.
 	EventStarted EventKind = iota + 1
 	// EventPacket: a packet of the flow. Its first one has this event too. One
 	// without Bytes may be a first fragment whose datagram is not complete, or a
@@ -63,15 +63,15 @@ const (
 	EventStateChange
 	// EventData: bytes of a TCP stream, in order.
 	EventData
-	// EventGap: bytes of a TCP stream that will not come.
+	// EventGap: bytes of a TCP stream were given up.
 	EventGap
-	// EventSideClosed: one side of a TCP stream is complete. With a Reassembler of
-	// the caller's it comes at the end of the flow.
+	// EventSideClosed: the stream of one side is complete. With a Reassembler of the caller's it
+	// comes at the end of the flow.
 	EventSideClosed
-	// EventUrgent: the sender pointed out the byte before Offset as urgent. The
-	// byte itself stays in its place in the stream.
+	// EventUrgent: the sender marked the byte before Offset as urgent. The byte itself stays in its
+	// place in the stream.
 	EventUrgent
-	// EventAnomaly: something that should not be. Off by default.
+	// EventAnomaly: a violation of a protocol, or a sign of loss, overload or attack. Off by default.
 	EventAnomaly
 	// EventEnded: the flow is over. Every EventStarted has exactly one.
 	EventEnded
@@ -156,14 +156,13 @@ var maskNames = &sets{of: "EventMask", text: eventNames.text, none: uint32(NoEve
 // Has reports whether the mask contains the kind.
 func (m EventMask) Has(k EventKind) bool { return m&(1<<k) != 0 && k != 0 }
 
-// FlowID numbers the flows of a tracker from 1 in the order of their creation.
-// It is never used again, so it tells two connections of one key apart.
+// FlowID numbers the flows of a tracker from 1 in the order of their creation. It is never used
+// again, so two connections with one key have different numbers. Its text is the number.
 type FlowID uint64
 
-// FlowSide is a role in the conversation: who began it, and who answered. A TCP
-// initiator is the one who sent the SYN, even if the answer was captured first;
-// otherwise it is the sender of the flow's first packet. Sides index the pairs
-// in FlowStats.
+// FlowSide is one of the two ends of a conversation. The initiator of a TCP connection is the
+// sender of the SYN, even if the SYN+ACK was captured first; that of any other flow is the sender
+// of its first packet. Sides index the pairs in FlowStats.
 type FlowSide uint8
 
 const (
@@ -188,9 +187,9 @@ var sideNames = &names{of: "FlowSide", text: []string{Initiator: "initiator", Re
 // Opposite is the other side.
 func (s FlowSide) Opposite() FlowSide { return s ^ 1 }
 
-// FlowState is where a flow stands. Flows without TCP, and TCP flows that were
-// under way when first seen, are Active until they close; a new connection is so
-// before its SYN, which shows in From of its first StateChange.
+// FlowState is the state of a flow. Flows without TCP and midstream TCP flows are StateActive until
+// they close; a new connection is StateActive before its SYN, which shows in From of its first
+// StateChange.
 type FlowState uint8
 
 const (
@@ -224,20 +223,20 @@ func (s *FlowState) UnmarshalText(text []byte) error { return unmarshal(stateNam
 // IsTerminal reports whether a flow in this state has ended.
 func (s FlowState) IsTerminal() bool { return s >= StateClosed }
 
-// EndReason says why a flow ended.
+// EndReason is the reason why a flow ended. 0 is none: the flow has not ended.
 type EndReason uint8
 
 const (
-	// EndFIN: both sides said FIN. If the last ACK was never seen, the flow
-	// ends so after Config.ClosingTimeout.
+	// EndFIN: both sides sent a FIN. If the last ACK is not seen, the flow ends so after
+	// Config.ClosingTimeout.
 	EndFIN EndReason = iota + 1
-	// EndRST: one side cut the connection.
+	// EndRST: one side reset the connection.
 	EndRST
-	// EndIdleTimeout: silent for its whole time-out.
+	// EndIdleTimeout: no packet for the whole timeout of the flow.
 	EndIdleTimeout
-	// EndEvicted: the table was full.
+	// EndEvicted: the flow table was full.
 	EndEvicted
-	// EndBufferOverflow: a reassembler ran full under OverflowDropFlow.
+	// EndBufferOverflow: a stream had no room left under OverflowDropFlow, or its Reassembler failed.
 	EndBufferOverflow
 	// EndReused: a new connection took over its addresses and ports.
 	EndReused
@@ -266,7 +265,7 @@ func (r EndReason) MarshalText() ([]byte, error) { return r.AppendText(nil) }
 // UnmarshalText takes what String gives.
 func (r *EndReason) UnmarshalText(text []byte) error { return unmarshal(reasonNames, r, text) }
 
-// lingers reports whether packets may still come after such an end that must
+// lingers reports whether a flow that ended so lingers: whether late packets are likely that must
 // not look like a new flow.
 func (r EndReason) lingers() bool {
 	return r == EndFIN || r == EndRST || r == EndForceClosed || r == EndBufferOverflow
@@ -296,13 +295,13 @@ type FlowEvent[K comparable] struct {
 
 	// Flow is the flow's number, 0 in events about the tracker as a whole.
 	Flow FlowID
-	// Packet is the PacketView.ID of the packet that caused the event; 0 if time alone did. Of Data it
-	// is the packet that carried the bytes, which may be much older than the one that filled the hole
-	// before them.
+	// Packet is the PacketView.ID of the packet that caused the event; 0 if time alone did. Of Data
+	// it is the packet that carried the bytes, which may be much older than the one that filled the
+	// hole before them.
 	Packet uint64
-	// Timestamp is the time of that packet on the tracker's clock: its own timestamp, unless that ran
-	// backwards or leapt ahead. So the Timestamp of Data may be earlier than those of the events around
-	// it.
+	// Timestamp is the time of that packet on the tracker's clock: its own timestamp, unless that
+	// ran backwards or leapt ahead. So the Timestamp of Data may be earlier than those of the
+	// events around it.
 	Timestamp Timestamp
 	// Key is the flow's key, as the extractor made it.
 	Key K
@@ -331,8 +330,8 @@ func (e *FlowEvent[K]) Clone() FlowEvent[K] {
 	return c
 }
 
-// String is the event in one line: its kind, and the fields that the kind sets as name=value. Of Bytes
-// it has the length alone, as bytes=, and of Stats the packets and bytes of both sides.
+// String is the event in one line: its kind, and the fields that the kind sets as name=value. Of
+// Bytes it has the length alone, as bytes=, and of Stats the packets and bytes of both sides.
 func (e FlowEvent[K]) String() string {
 	b, _ := e.Kind.AppendText(make([]byte, 0, 224))
 	if e.Flow != 0 {
@@ -374,8 +373,8 @@ func (e FlowEvent[K]) String() string {
 	return string(fmt.Appendf(b, " time=%v", e.Timestamp))
 }
 
-// GoString is what %#v shows, as failing tests do: all fields that are not zero, whatever the kind, with
-// up to 32 of the Bytes, and Stats in place of its address.
+// GoString is what %#v shows, as failing tests do: all fields that are not zero, whatever the kind,
+// with up to 32 of the Bytes, and Stats in place of its address.
 func (e FlowEvent[K]) GoString() string {
 	var none FlowEvent[K]
 	b := []byte("flowscope.FlowEvent{Kind: ")
@@ -441,19 +440,18 @@ type FlowStats struct {
 	SYNToSYNACK, SYNACKToACK time.Duration
 	// Midstream is set if a TCP flow was under way when first seen.
 	Midstream bool
-	// Tunnel and TunnelID are what the flow's first packet came through: the
-	// innermost tunnel that has an identifier, or if none has, the innermost.
-	// What TunnelID is depends on the kind; see the constants. Both are 0 if the
-	// extractor peels off nothing.
+	// Tunnel and TunnelID are the tunnel of the flow's first packet: the innermost tunnel that has
+	// an identifier, or if none has, the innermost. The constants of Tunnel say what the identifier
+	// is. Both are 0 if the extractor peels off nothing.
 	Tunnel   Tunnel
 	TunnelID uint32
 }
 
-// TunnelString is the tunnel in words, as in "vxlan:77", or "ipip" if there is no
+// TunnelString is the tunnel as a text, as in "vxlan:77", or "ipip" if there is no
 // identifier, or "" for no tunnel.
 func (s *FlowStats) TunnelString() string { return tunnelString(s.Tunnel, s.TunnelID) }
 
-// StreamStats counts what became of the bytes of one side of a connection.
+// StreamStats counts the bytes of one side of a connection by what happened to them.
 // Delivered + GapBytes is the final offset of the stream, unless the caller
 // stopped it.
 type StreamStats struct {
@@ -482,7 +480,7 @@ func (s *FlowStats) edge(t *[2]Timestamp, sign int) Timestamp {
 	return t[Initiator]
 }
 
-// History tells the life of a TCP flow in letters, those of Zeek's conn.log:
+// History is the life of a TCP flow in letters, those of Zeek's conn.log:
 // upper case for the initiator, lower case for the responder.
 //
 //	S  a SYN without ACK          T  payload sent again, or out of order

@@ -16,35 +16,33 @@ import (
 	"github.com/flowscope-go/flowscope/internal/invariants"
 )
 
-// FlowExtractor says which flow a packet belongs to. K is the flow's key: any
-// comparable type, best one without pointers, so that the garbage collector
-// need not look at the table of flows.
+// FlowExtractor finds the flow that a packet belongs to. K is the flow's key: any comparable type,
+// preferably one without pointers, so that the garbage collector need not scan the flow table.
 //
-// Extract fills x and reports whether the packet belongs to a flow. On entry
-// every field of x but Key is zero; Key holds what the last call left there and
-// must be written whole. Payload is a part of v.Frame. Extract must not keep v
-// or x, must answer the same for the same packet, and must not call the tracker
-// it is used by. If it reports false it may say why in x.Refused. Trackers of
-// several goroutines may share an extractor if its Extract may be called by several
-// at once, as that of every extractor and combinator of this package may.
+// Extract fills x and reports whether the packet belongs to a flow. On entry every field of x but
+// Key is zero; Key holds the value that the last call left there and must be overwritten as a
+// whole. Payload is a part of v.Frame. Extract must not keep v or x, must give the same result for
+// the same packet, and must not call the tracker that it is used by. If it reports false it may
+// give the reason in x.Refused. Trackers of several goroutines may share an extractor if its
+// Extract is safe for concurrent use, as that of every extractor and combinator of this package is.
 //
-// An extractor of one's own may ask a built-in one. Put combinators around it, not
-// inside: what they find out beside the fields of Extracted (tunnels, fragments,
-// checksums) reaches the tracker from the outermost only. ICMP errors are matched to
-// flows where keys are those of FiveTuple, also in PerTunnel.
+// A caller's own extractor may call a built-in one. Put combinators around it, not inside: their
+// findings beside the fields of Extracted (tunnels, fragments, checksums) reach the tracker from the
+// outermost only. ICMP errors are matched to flows if the keys are those of FiveTuple, also in
+// PerTunnel.
 //
-// An extractor may have two more methods, those of KeyHasher and KeyTimer, looked
-// for once, when a tracker is made:
+// An extractor may have two more methods, those of KeyHasher and KeyTimer. A tracker looks for them
+// once, when it is made:
 //
 //	Hash(k K, seed uint64) uint64      // a good hash of the key; else the
 //	                                   // general one of hash/maphash is used
 //	IdleTimeout(k K) time.Duration     // how long a flow of that key may be
 //	                                   // silent; 0 or less: as in Config
 //
-// IdleTimeout must give the same answer for the same key each time. It replaces
-// the established, UDP, ICMP and other time-outs of Config, not those of a TCP
-// connection that is opening or closing. The combinators pass both on from the
-// extractor inside. A Hash that is the same for many keys makes look-ups slow.
+// IdleTimeout must give the same answer for the same key each time. It replaces EstablishedTimeout,
+// UDPTimeout, ICMPTimeout and OtherTimeout of Config, not OpeningTimeout and ClosingTimeout. The
+// combinators pass both methods on from the extractor inside. A Hash that is the same for many keys
+// makes look-ups slow.
 type FlowExtractor[K comparable] interface {
 	Extract(v PacketView, x *Extracted[K]) bool
 }
@@ -90,12 +88,12 @@ type mapHash[K comparable] struct{ seed maphash.Seed }
 
 func (m mapHash[K]) hashKey(k *K, _ uint64) uint64 { return maphash.Comparable(m.seed, *k) }
 
-// KeyTimer is an extractor with time-outs of its own; see FlowExtractor.
+// KeyTimer is an extractor with idle timeouts of its own; see FlowExtractor.
 type KeyTimer[K comparable] interface {
 	IdleTimeout(k K) time.Duration
 }
 
-// timerOf is the extractor's own idle time-out, or that of the extractor inside
+// timerOf is the extractor's own idle timeout, or that of the extractor inside
 // a combinator; nil if there is none.
 func timerOf[K comparable](ex FlowExtractor[K]) func(K) time.Duration {
 	if h, ok := any(ex).(KeyTimer[K]); ok {
@@ -113,51 +111,51 @@ func isHollow[K comparable](ex FlowExtractor[K]) bool {
 	return ex == nil || ok && c.hollow()
 }
 
-// Extracted is what an extractor says of one packet.
+// Extracted is the result of an extractor for one packet.
 type Extracted[K comparable] struct {
-	// Key names the flow.
+	// Key is the key of the flow.
 	Key K
-	// Payload is what the transport carries: a part of the frame, so it is
-	// right under any number of tunnels. It may be empty.
+	// Payload is the transport's payload: a part of the frame, under any number of tunnels. It may be
+	// empty.
 	Payload []byte
-	// Missing is how many bytes of payload follow on the wire that the capture
-	// does not hold.
+	// Missing is the number of payload bytes that follow on the wire and that the capture does not
+	// hold.
 	Missing int
-	// TCP is used if HasTCP is set; otherwise the flow has no TCP state. Set it
-	// only if the key names one connection, and then for all its packets: whether
-	// a flow is one of TCP is decided by its first.
+	// TCP is used if HasTCP is set; otherwise the flow has no TCP state. Set HasTCP only if the key
+	// is that of one connection, and then for all its packets: the first packet of a flow decides
+	// whether the flow is one of TCP.
 	TCP TCPInfo
 	// Orientation is the packet's direction relative to the key's own order.
 	Orientation Orientation
-	// L4 is the transport protocol, which chooses the idle time-out; 0 if there
+	// L4 is the transport protocol, which chooses the idle timeout; 0 if there
 	// is none.
 	L4     L4Proto
 	HasTCP bool
-	// Refused says why the packet belongs to no flow.
+	// Refused is the reason why the packet belongs to no flow.
 	Refused Refusal
 
 	// What the built-in extractors leave for the tracker, and for one another.
-	notes   notes
+	slow    slowReasons
 	status  decode.Status // of packet
 	packet  decode.Packet // what they read into: cleared once, by Decode
-	quote   quote[K]      // with noteQuote
+	quoted  quoted[K]     // with slowICMPError
 	scratch any           // the *Extracted of the extractor inside
 }
 
-// notes say that a packet needs a second look before it goes to its flow: nearly
-// none does. See admission.go.
-type notes uint8
+// slowReasons are the reasons why a packet takes the slow path to its flow. Few packets have one. See
+// fragment.go.
+type slowReasons uint8
 
 const (
-	noteUnread   notes = 1 << iota // packet is not that of the view
-	noteOwn                        // the extractor may read frames by itself
-	noteFragment                   // it is a fragment, and its datagram is wanted whole
-	noteTunnel                     // the datagram may hold a tunnel, and so belong to another flow than the fragment
-	noteQuote                      // an ICMP error, with the key of the flow it is about in quote
+	slowNotDecoded slowReasons = 1 << iota // Extracted.packet does not hold the headers of the view
+	slowOwnReader                          // the extractor may read frames by itself
+	slowFragment                           // it is a fragment, and its datagram is wanted whole
+	slowTunnel                             // the datagram may hold a tunnel, and so belong to another flow than the fragment
+	slowICMPError                          // an ICMP error, with the key of the flow that it is about in Extracted.quoted
 )
 
-// quote is what an ICMP error says about the packet that caused it.
-type quote[K comparable] struct {
+// quoted is the packet that an ICMP error quotes, which caused it.
+type quoted[K comparable] struct {
 	key         K
 	orientation Orientation
 	tcp         bool
@@ -167,40 +165,39 @@ type quote[K comparable] struct {
 // clear makes x what Extract expects on entry.
 func (x *Extracted[K]) clear() {
 	x.Payload, x.Missing, x.TCP, x.Orientation, x.L4, x.HasTCP, x.Refused = nil, 0, TCPInfo{}, 0, 0, false, 0
-	x.notes = noteUnread | noteOwn
+	x.slow = slowNotDecoded | slowOwnReader
 }
 
-// look reads the headers of the view into x.packet.
-func (x *Extracted[K]) look(v *PacketView) {
-	x.status = v.via.read(v, &x.packet)
-	x.notes &^= noteUnread
+// decodeHeaders reads the headers of the view into x.packet.
+func (x *Extracted[K]) decodeHeaders(v *PacketView) {
+	x.status = v.decoder.decode(v, &x.packet)
+	x.slow &^= slowNotDecoded
 	if x.packet.Fragmented {
-		x.notes |= notesOf(v.via, &x.packet)
+		x.slow |= fragmentReasons(v.decoder, &x.packet)
 	}
 }
 
-// notesOf are the notes of a fragment.
-func notesOf(w *via, p *decode.Packet) notes {
-	if w != nil && w.peel != nil && w.peel.May(p) {
-		return noteFragment | noteTunnel
+// fragmentReasons are the reasons of a fragment.
+func fragmentReasons(d *decoder, p *decode.Packet) slowReasons {
+	if d != nil && d.peeler != nil && d.peeler.FragmentMayHoldTunnel(p) {
+		return slowFragment | slowTunnel
 	}
-	return noteFragment
+	return slowFragment
 }
 
-// read is look for an extractor that needs them all, and reports whether they
+// decodeAll is decodeHeaders for an extractor that needs all headers, and reports whether they
 // could be read.
-func (x *Extracted[K]) read(v *PacketView) bool {
-	x.notes = 0
-	x.look(v)
+func (x *Extracted[K]) decodeAll(v *PacketView) bool {
+	x.slow = 0
+	x.decodeHeaders(v)
 	if x.status != decode.OK {
 		x.Refused = Refusal(x.status)
 	}
 	return x.status == decode.OK
 }
 
-// Orientation is the direction of a packet relative to the order that its key
-// imposes on the two ends. It does not depend on who spoke first; that is
-// FlowSide.
+// Orientation is the direction of a packet relative to the order of the two ends in its key. It does
+// not depend on which end began the conversation; FlowSide does.
 type Orientation uint8
 
 const (
@@ -417,19 +414,18 @@ var refusalNames = &names{
 	text: slices.Concat([]string{"by_extractor"}, decode.StatusNames[1:], []string{"bad_checksum"}),
 }
 
-// FiveTuple tells flows apart by protocol, addresses and ports. The zero value
-// puts both directions of a conversation into one flow, and does not look at
-// VLAN tags.
+// FiveTuple is the extractor whose flows are told apart by protocol, addresses and ports. The zero
+// value puts both directions of a conversation into one flow, and does not look at VLAN tags.
 //
-// TCP, UDP and SCTP have ports. ICMP messages with an identifier (echo and the
-// like) are told apart by it; any other packet has ports 0. An IPv6 address
-// that embeds an IPv4 one is another address than that one.
+// TCP, UDP and SCTP have ports. ICMP messages with an identifier (echo and the like) are told apart
+// by the identifier; any other packet has ports 0. An IPv4-mapped IPv6 address (::ffff:10.0.0.1) is
+// another address than the IPv4 address in it.
 type FiveTuple struct {
 	// Directional makes each direction a flow of its own.
 	Directional bool
-	// VLAN makes the outermost VLAN identifier part of the key, in a tunnel that
-	// carries Ethernet that of the innermost Ethernet header. Identifier 0 is none:
-	// such a tag gives a priority only (IEEE 802.1Q).
+	// VLAN makes the outermost VLAN identifier part of the key; in a tunnel that carries Ethernet,
+	// that of the innermost Ethernet header. Identifier 0 is none: such a tag has a priority only
+	// (IEEE 802.1Q).
 	VLAN bool
 }
 
@@ -497,21 +493,20 @@ func (k FiveTupleKey) WithVLAN(id uint16) FiveTupleKey {
 }
 
 // set writes the words of the key in place and gives the packet's orientation.
-func (k *FiveTupleKey) set(p *decode.Packet, how FiveTuple) Orientation {
+func (k *FiveTupleKey) set(p *decode.Packet, ex FiveTuple) Orientation {
 	meta := uint64(p.Proto) << 24
 	if p.Family == 6 {
 		meta |= keyIPv6
 	}
-	if id := uint64(p.VLAN & 0xfff); how.VLAN && p.VLANs > 0 && id != 0 {
+	if id := uint64(p.VLAN & 0xfff); ex.VLAN && p.VLANs > 0 && id != 0 {
 		meta |= keyVLAN | id
 	}
-	return k.setEnds(p.SrcHi, p.SrcLo, p.SrcPort, p.DstHi, p.DstLo, p.DstPort, meta, how.Directional)
+	return k.setEnds(p.SrcHi, p.SrcLo, p.SrcPort, p.DstHi, p.DstLo, p.DstPort, meta, ex.Directional)
 }
 
-// setEnds puts the ends into their order. Nobody can foretell who sends the next
-// packet, so there is no branch.
+// setEnds puts the ends into their order, without a branch: the direction of the next packet cannot
+// be predicted.
 func (k *FiveTupleKey) setEnds(srcHi, srcLo uint64, srcPort uint16, dstHi, dstLo uint64, dstPort uint16, meta uint64,
-
 	directional bool) Orientation {
 	swap := -after(srcHi, srcLo, srcPort, dstHi, dstLo, dstPort) // all ones if they must change places
 	if directional {
@@ -523,15 +518,15 @@ func (k *FiveTupleKey) setEnds(srcHi, srcLo uint64, srcPort uint16, dstHi, dstLo
 	return Orientation(swap & 1)
 }
 
-// setPlain is set for a plain frame.
-func (k *FiveTupleKey) setPlain(frame []byte, h decode.Plain, directional bool) Orientation {
+// setSimple is set for a simple frame.
+func (k *FiveTupleKey) setSimple(frame []byte, h decode.SimpleFrame, directional bool) Orientation {
 	if h.IPv6() {
-		f := (*decode.PlainIPv6)(frame)
+		f := (*decode.SimpleIPv6)(frame)
 		srcHi, srcLo, srcPort := f.Src()
 		dstHi, dstLo, dstPort := f.Dst()
 		return k.setEnds(srcHi, srcLo, srcPort, dstHi, dstLo, dstPort, keyIPv6|uint64(h.Proto)<<24, directional)
 	}
-	f := (*decode.PlainIPv4)(frame)
+	f := (*decode.SimpleIPv4)(frame)
 	src, dst := f.Src(), f.Dst()
 	swap := uint64(int64(dst-src) >> 63) // of 48 bits each, so a borrow shows at the top
 	if directional {
@@ -546,7 +541,7 @@ func (k *FiveTupleKey) setPlain(frame []byte, h decode.Plain, directional bool) 
 
 // after is 1 if a comes after b in the order of ends, else 0: what is borrowed when
 // the one is subtracted from the other. It is the only rule of that order;
-// setPlain has it for ends that fit into a word.
+// setSimple has it for ends that fit into a word.
 func after(aHi, aLo uint64, aPort uint16, bHi, bLo uint64, bPort uint16) uint64 {
 	_, borrow := bits.Sub64(uint64(bPort), uint64(aPort), 0)
 	_, borrow = bits.Sub64(bLo, aLo, borrow)
@@ -732,26 +727,25 @@ func (k *FiveTupleKey) equal(l *FiveTupleKey) bool {
 
 // Extract implements FlowExtractor.
 func (f FiveTuple) Extract(v PacketView, x *Extracted[FiveTupleKey]) bool {
-	return f.extract(&v, v.via, x)
+	return f.extract(&v, v.decoder, x)
 }
 
-// extract reads the view by way of w, and writes every field of x, so it need not
-// be cleared.
-func (f FiveTuple) extract(v *PacketView, w *via, x *Extracted[FiveTupleKey]) bool {
+// extract reads the view with d, and writes every field of x, so that x need not be cleared.
+func (f FiveTuple) extract(v *PacketView, d *decoder, x *Extracted[FiveTupleKey]) bool {
 	p := &x.packet
-	if w == nil {
+	if d == nil {
 		x.status = decode.Decode(p, v.Frame, decode.Link(v.LinkType), v.WireLen)
 	} else {
-		x.status = w.read(v, p)
+		x.status = d.decode(v, p)
 	}
-	x.notes = 0
+	x.slow = 0
 	if p.Fragmented {
-		x.notes = notesOf(w, p)
+		x.slow = fragmentReasons(d, p)
 	}
 	if x.status != decode.OK {
-		notes := x.notes
+		slow := x.slow
 		x.clear()
-		x.notes, x.Refused = notes, Refusal(x.status)
+		x.slow, x.Refused = slow, Refusal(x.status)
 		return false
 	}
 	x.Orientation = x.Key.set(p, f)
@@ -764,32 +758,31 @@ func (f FiveTuple) extract(v *PacketView, w *via, x *Extracted[FiveTupleKey]) bo
 	x.TCP.Flags = TCPFlags(p.Flags)
 	x.TCP.WindowScale, x.TCP.HasWindowScale = p.WindowScale, p.HasWindowScale
 	if !x.HasTCP && decode.ICMPError(p) {
-		f.quote(x)
+		f.readQuoted(x)
 	}
 	return true
 }
 
-// plain is extract for a plain frame, and reports whether it is one. It does not
-// leave the headers in x.packet, except that there was no tunnel, so it is for a
-// tracker that will not ask for more.
-func (f FiveTuple) plain(v *PacketView, w *via, x *Extracted[FiveTupleKey]) bool {
+// readSimple is extract for a simple frame, and reports whether the frame is one. It leaves nothing
+// in x.packet but that there was no tunnel, so it is for a tracker that verifies no checksums.
+func (f FiveTuple) readSimple(v *PacketView, d *decoder, x *Extracted[FiveTupleKey]) bool {
 	if v.LinkType > LinkTypeEthernet {
 		return false
 	}
-	h, ok := decode.AsPlain(v.Frame)
+	h, ok := decode.ParseSimple(v.Frame)
 	if !ok {
 		return false
 	}
 	x.L4 = L4Proto(h.Proto)
-	if w != nil && w.peel != nil && x.L4 == L4UDP && w.peel.MayPlain(h.Ports(v.Frame)) {
+	if d != nil && d.peeler != nil && x.L4 == L4UDP && d.peeler.PortsMayMeanTunnel(h.Ports(v.Frame)) {
 		return false
 	}
-	x.Orientation = x.Key.setPlain(v.Frame, h, f.Directional)
+	x.Orientation = x.Key.setSimple(v.Frame, h, f.Directional)
 	x.Payload, x.Missing = v.Frame[h.From:h.To:h.To], 0
-	x.Refused, x.notes, x.status = 0, 0, decode.OK
+	x.Refused, x.slow, x.status = 0, 0, decode.OK
 	x.packet.Tunnel, x.packet.TunnelID = decode.NoTunnel, 0
 	if x.HasTCP = x.L4 == L4TCP; x.HasTCP {
-		g := (*decode.PlainTCP)(v.Frame[h.Transport:])
+		g := (*decode.SimpleTCP)(v.Frame[h.Transport:])
 		x.TCP.Seq, x.TCP.Ack = g.Seq(), g.Ack()
 		x.TCP.Window, x.TCP.Urgent = g.Window(), g.Urgent()
 		x.TCP.Flags = TCPFlags(g.Flags())
@@ -802,33 +795,34 @@ func (f FiveTuple) plain(v *PacketView, w *via, x *Extracted[FiveTupleKey]) bool
 		x.TCP.Flags = 0
 	}
 	if invariants.Enabled {
-		f.checkPlain(v, w, x)
+		f.checkSimple(v, d, x)
 	}
 	return true
 }
 
-func (f FiveTuple) checkPlain(v *PacketView, w *via, x *Extracted[FiveTupleKey]) {
+// checkSimple panics if readSimple made something else of the frame than extract does.
+func (f FiveTuple) checkSimple(v *PacketView, d *decoder, x *Extracted[FiveTupleKey]) {
 	var y Extracted[FiveTupleKey]
-	ok := f.extract(v, w, &y)
+	ok := f.extract(v, d, &y)
 	if !x.HasTCP {
 		y.TCP = x.TCP // not looked at
 	}
-	if !ok || y.notes != 0 || y.Key != x.Key || y.Orientation != x.Orientation || y.L4 != x.L4 || y.HasTCP != x.HasTCP ||
+	if !ok || y.slow != 0 || y.Key != x.Key || y.Orientation != x.Orientation || y.L4 != x.L4 || y.HasTCP != x.HasTCP ||
 		y.TCP != x.TCP || y.Missing != 0 || len(y.Payload) != len(x.Payload) || y.packet.Tunnel != decode.NoTunnel {
-		panic("flowscope: a plain frame is read otherwise than others")
+		panic("flowscope: the fast path reads a simple frame otherwise than the slow path")
 	}
 }
 
-// quote says which flow an ICMP error is about.
-func (f FiveTuple) quote(x *Extracted[FiveTupleKey]) {
+// readQuoted finds the flow that an ICMP error is about.
+func (f FiveTuple) readQuoted(x *Extracted[FiveTupleKey]) {
 	var q decode.Packet
 	if !decode.Quoted(&x.packet, &q) {
 		return
 	}
 	q.VLAN, q.VLANs = x.packet.VLAN, x.packet.VLANs
-	x.notes |= noteQuote
-	x.quote.orientation = x.quote.key.set(&q, f)
-	x.quote.tcp, x.quote.seq = q.Proto == uint8(L4TCP), q.Seq
+	x.slow |= slowICMPError
+	x.quoted.orientation = x.quoted.key.set(&q, f)
+	x.quoted.tcp, x.quoted.seq = q.Proto == uint8(L4TCP), q.Seq
 }
 
 func (FiveTuple) hashKey(k *FiveTupleKey, seed uint64) uint64 { return k.hash(seed) }
@@ -898,14 +892,14 @@ func parseIPPairKey(s string) (k IPPairKey, ok bool) {
 // peels off tunnels, fragments wait for their datagram as they do for FiveTuple.
 func (IPPair) Extract(v PacketView, x *Extracted[IPPairKey]) bool {
 	p := &x.packet
-	if !x.read(&v) {
+	if !x.decodeAll(&v) {
 		if p.Family == 0 {
 			return false
 		}
 		x.Refused = 0
 	}
-	if v.via == nil {
-		x.notes = 0 // nothing in a datagram could say more about its addresses
+	if v.decoder == nil {
+		x.slow = 0 // nothing in a datagram could say more about its addresses
 	}
 	x.Key = IPPairKey{aHi: p.SrcHi, aLo: p.SrcLo, bHi: p.DstHi, bLo: p.DstLo}
 	if after(p.SrcHi, p.SrcLo, 0, p.DstHi, p.DstLo, 0) != 0 {
@@ -987,13 +981,13 @@ func appendMAC(b []byte, mac uint64) []byte {
 func (MACPair) Extract(v PacketView, x *Extracted[MACPairKey]) bool {
 	x.packet = decode.Packet{}
 	frame, link := v.Frame, decode.Link(v.LinkType)
-	if v.via != nil {
-		x.look(&v)
+	if v.decoder != nil {
+		x.decodeHeaders(&v)
 		if back := int(x.packet.InnerEthernet); back > 0 && back <= len(frame) {
 			frame, link = frame[len(frame)-back:], decode.LinkEthernet
 		}
 	}
-	x.notes = 0 // a fragment has its addresses like any frame
+	x.slow = 0 // a fragment has its addresses like any frame
 	dst, src, st := decode.MACs(frame, link)
 	if st != decode.OK {
 		x.Refused = Refusal(st)

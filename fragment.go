@@ -79,9 +79,9 @@ type fragments struct {
 	told   uint64 // losses that were made anomalies: to limits,
 	late   uint64 // and to time
 
-	via   via    // of the datagram at hand,
-	raw   []byte // and the same as a frame, for extractors that read frames
-	inner []byte // a fragment that was in a datagram
+	decoder decoder // of the datagram at hand,
+	raw     []byte  // and the same as a frame, for extractors that read frames
+	inner   []byte  // a fragment that was in a datagram
 }
 
 // firstFragment is what is kept of the fragment at offset 0.
@@ -121,10 +121,10 @@ func limited(d *defrag.Stats) uint64 {
 // admit is Track for a packet that does not simply go to its flow.
 func (t *FlowTracker[K, S]) admit(v PacketView, ok bool, wire int) []FlowEvent[K] {
 	x := t.x
-	if x.notes&noteUnread != 0 && (t.fragments != nil || t.checksums.mode != ChecksumIgnore) {
-		x.look(&v)
+	if x.slow&slowNotDecoded != 0 && (t.fragments != nil || t.checksums.mode != ChecksumIgnore) {
+		x.decodeHeaders(&v)
 	}
-	if x.notes&noteFragment != 0 && t.fragments != nil {
+	if x.slow&slowFragment != 0 && t.fragments != nil {
 		var next fate
 		if next, wire = t.fragment(&v, ok, wire); next == isDone {
 			t.frames = 1
@@ -136,7 +136,7 @@ func (t *FlowTracker[K, S]) admit(v PacketView, ok bool, wire int) []FlowEvent[K
 	case !ok:
 		t.refuse(x.Refused)
 	case t.checksums.mode != ChecksumIgnore && !t.intact(&v, wire):
-	case x.notes&noteQuote != 0 && t.related(wire):
+	case x.slow&slowICMPError != 0 && t.related(wire):
 	default:
 		t.take(wire)
 	}
@@ -178,10 +178,10 @@ func (t *FlowTracker[K, S]) fragment(v *PacketView, ok bool, wire int) (fate, in
 			return isRefused, wire
 		}
 	}
-	if v.via != nil && v.via.first != nil {
+	if v.decoder != nil && v.decoder.first != nil {
 		t.keepInner(v)
 	}
-	tallied := first && ok && x.notes&(noteTunnel|noteQuote) == 0 && !decode.ICMPError(p) && (!x.HasTCP || t.lives())
+	tallied := first && ok && x.slow&(slowTunnel|slowICMPError) == 0 && !decode.ICMPError(p) && (!x.HasTCP || t.lives())
 	d, out := t.addFragment(wire, tallied)
 	t.lost()
 	switch out {
@@ -216,7 +216,7 @@ func (t *FlowTracker[K, S]) keepInner(v *PacketView) {
 	r.inner = append(r.inner[:0], x.packet.Fragment...)
 	x.packet.Fragment = r.inner
 	x.Missing, x.Payload = x.Missing+len(x.Payload), nil
-	v.Frame, v.via = nil, nil
+	v.Frame, v.decoder = nil, nil
 }
 
 // lives reports whether the packet at hand has a live flow, whose time is not over.
@@ -260,25 +260,25 @@ func (t *FlowTracker[K, S]) addFragment(wire int, tallied bool) (defrag.Datagram
 // was not counted yet.
 func (t *FlowTracker[K, S]) whole(v *PacketView, d defrag.Datagram[firstFragment], lastIsFirst bool) (fate, int) {
 	r, x := t.fragments, t.x
-	own := x.notes&noteOwn != 0
+	own := x.slow&slowOwnReader != 0
 	frames, wire := uint64(d.Frames), int(min(d.Wire, math.MaxInt))
 	if !lastIsFirst {
 		frames, wire = frames-d.First.counted, wire-d.First.wire
 	}
 	r.unused -= frames - t.frames
 	t.frames = frames
-	r.via = via{first: &d.First.packet, data: d.Data}
-	v.Frame, v.WireLen, v.LinkType, v.via = d.Data, len(d.Data), LinkTypeRaw, &r.via
+	r.decoder = decoder{first: &d.First.packet, data: d.Data}
+	v.Frame, v.WireLen, v.LinkType, v.decoder = d.Data, len(d.Data), LinkTypeRaw, &r.decoder
 	if own {
 		r.raw = appendIP(r.raw[:0], &d.First.packet, d.Data)
 		v.Frame, v.WireLen = r.raw, len(r.raw)
 	}
 	x.clear()
 	ok := t.ex.Extract(*v, x)
-	if x.notes&noteUnread != 0 {
-		x.look(v)
+	if x.slow&slowNotDecoded != 0 {
+		x.decodeHeaders(v)
 	}
-	if x.notes&noteFragment != 0 {
+	if x.slow&slowFragment != 0 {
 		// A tunnel's packet that is a fragment itself. The depth of tunnels bounds
 		// how often this happens.
 		return t.fragment(v, ok, wire)
@@ -337,7 +337,7 @@ func (t *FlowTracker[K, S]) clearFragments() {
 		t.fragments.table.Expire(t.clock.Now(), math.MaxInt)
 		t.lost()
 		t.fragments.table.Clear()
-		t.fragments.via, t.fragments.raw, t.fragments.inner = via{}, nil, nil
+		t.fragments.decoder, t.fragments.raw, t.fragments.inner = decoder{}, nil, nil
 	}
 }
 
@@ -442,7 +442,7 @@ const sample = 1000
 // accounted for.
 func (t *FlowTracker[K, S]) intact(v *PacketView, wire int) bool {
 	header, transport := decode.Checksum(&t.x.packet, v.bytes())
-	if v.via != nil && v.via.first != nil && header == decode.SumUnknown {
+	if v.decoder != nil && v.decoder.first != nil && header == decode.SumUnknown {
 		header = decode.SumNone // each fragment had one
 	}
 	bad := header == decode.SumBad || transport == decode.SumBad
@@ -530,7 +530,7 @@ func (t *FlowTracker[K, S]) learn(v *PacketView, bad bool) bool {
 // related brings an ICMP error to the flow that it quotes, and reports whether
 // there is one.
 func (t *FlowTracker[K, S]) related(wire int) bool {
-	q := &t.x.quote
+	q := &t.x.quoted
 	s := t.table.Find(t.hash(&q.key), &q.key)
 	if s == nil || t.overdue(s, t.clock.Now()) {
 		return false

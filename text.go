@@ -141,8 +141,8 @@ func notText(of string, text []byte) error {
 	return fmt.Errorf("flowscope: %.100q is no %s", text, of)
 }
 
-// unmarshalKey sets a key from its text. What parse makes of the text must have that text again, so that two
-// texts are never one key.
+// unmarshalKey sets a key from its text. What parse makes of the text must have that text again, so
+// that two texts are never one key.
 func unmarshalKey[K encoding.TextAppender](to *K, text []byte, of string, parse func(string) (K, bool)) error {
 	k, ok := parse(string(text))
 	if ok {

@@ -79,7 +79,7 @@ func named[T interface {
 		}
 		v := T(1)
 		for _, text := range []string{"", " ", "unknown", "1", typ, typ + "()", typ + "(-1)", typ + "(0250)", typ + "(65536)",
-			typ + "(18446744073709551616)", typ + "(1)x", strings.ToUpper(want[1]), want[1] + " ", "\xff"} {
+			typ + "(18446744073709551616)", typ + "(1)", typ + "(1)x", strings.ToUpper(want[1]), want[1] + " ", "\xff"} {
 			assert.Error(t, P(&v).UnmarshalText([]byte(text)), text)
 		}
 		assert.Equal(t, T(1), v)

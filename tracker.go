@@ -23,8 +23,8 @@ type FlowTracker[K comparable, S any] struct {
 	ex      FlowExtractor[K]
 	five    *Extracted[FiveTupleKey] // x if ex is a FiveTuple, which then is how; or nil
 	how     FiveTuple
-	via     *via // what a combinator around it peels off
-	bare    bool // nothing but x is ever asked of a plain frame
+	via     *decoder // what a combinator around it peels off
+	bare    bool     // nothing but x is ever asked of a plain frame
 	hasher  hasher[K]
 	seed    uint64
 	timeout func(k K) time.Duration // nil if the extractor has none
@@ -112,7 +112,7 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 	}
 	five := any(ex)
 	if p, ok := five.(peeling[FiveTupleKey]); ok && p.want == 0 {
-		five, t.via = p.inner, p.via
+		five, t.via = p.inner, p.decoder
 	}
 	if how, ok := five.(FiveTuple); ok {
 		t.how, t.five = how, any(t.x).(*Extracted[FiveTupleKey])
@@ -406,7 +406,7 @@ func (t *FlowTracker[K, S]) start(hash uint64, from *succession) *slot[K, S] {
 	f.id = t.nextID
 	f.last = [2]int64{t.clock.Now(), t.clock.Now()}
 	f.l4 = x.L4
-	if x.notes&noteUnread == 0 {
+	if x.slow&slowNotDecoded == 0 {
 		f.setTunnel(x.packet.Tunnel, x.packet.TunnelID)
 	}
 	class, sender := classOf(x.L4), Initiator
@@ -902,7 +902,7 @@ func (e *engine) count(f *record, side FlowSide, wire, n int, info *TCPInfo, has
 func (t *FlowTracker[K, S]) extract(v *PacketView) (ok, straight bool) {
 	x := t.x
 	if t.five != nil {
-		if t.bare && t.how.plain(v, t.via, t.five) {
+		if t.bare && t.how.readSimple(v, t.via, t.five) {
 			return true, true
 		}
 		ok = t.how.extract(v, t.via, t.five)
@@ -910,7 +910,7 @@ func (t *FlowTracker[K, S]) extract(v *PacketView) (ok, straight bool) {
 		x.clear()
 		ok = t.ex.Extract(*v, x)
 	}
-	return ok, ok && x.notes == 0 && t.checksums.mode == ChecksumIgnore
+	return ok, ok && x.slow == 0 && t.checksums.mode == ChecksumIgnore
 }
 
 // hashAtHand is the hash of the key at hand.

@@ -11,10 +11,9 @@ import (
 	"github.com/flowscope-go/flowscope/internal/decode"
 )
 
-// Combinators: functions that make an extractor see the packet inside a tunnel,
-// or make the tunnel a part of the key. All of them are masks over one walk
-// through the headers, so they can be nested in any order and read each header
-// once. What is between the Ethernet header and the innermost packet:
+// Combinators are functions that show an extractor the packet inside a tunnel, or make the tunnel a
+// part of the key. They set options of one pass over the headers, so they can be nested in any
+// order and each header is read once.
 //
 //	| Ethernet | VLAN | IP | UDP 4789 | VXLAN 77 | Ethernet | IP | TCP | GET / |
 //	  FiveTuple{}                            the outer UDP flow
@@ -22,10 +21,9 @@ import (
 //	  AutoDetectEncap(FiveTuple{})           the TCP flow; what is in no tunnel is itself
 //	  PerTunnel(AutoDetectEncap(FiveTuple{}))  the TCP flow of network 77
 //
-// They act on what FiveTuple, IPPair and MACPair read. An extractor of the
-// caller's own that asks one of these inside its Extract, with the view that it
-// was given, is led to the innermost packet too. One that reads v.Frame by itself
-// sees the frame as it came.
+// They act on FiveTuple, IPPair and MACPair. A caller's own extractor that calls one of these in
+// its Extract, with the view that it was given, gets the innermost packet too. One that reads
+// v.Frame itself sees the frame as captured.
 
 // Encap is a set of encapsulations.
 type Encap uint32
@@ -59,8 +57,8 @@ var encapNames = &sets{of: "Encap", none: uint32(NoEncaps), text: []string{
 	"ayiya", "l2tp",
 }}
 
-// String lists the encapsulations, as in "gre|vxlan"; it is "none" for NoEncaps and "default" for the 0
-// of EncapOptions.
+// String lists the encapsulations, as in "gre|vxlan"; it is "none" for NoEncaps and "default" for
+// the 0 of EncapOptions.
 func (e Encap) String() string { return string(encapNames.append(nil, uint32(e))) }
 
 // AppendText appends what String gives.
@@ -78,17 +76,16 @@ func (e *Encap) UnmarshalText(text []byte) error {
 	return err
 }
 
-// EncapOptions say what AutoDetectEncapWith may peel off. The zero value is what
-// AutoDetectEncap does.
+// EncapOptions are the tunnels that AutoDetectEncapWith peels off. The zero value stands for the
+// defaults, which are those of AutoDetectEncap.
 type EncapOptions struct {
-	// Encaps may be peeled off; 0 is AllEncaps.
+	// Encaps is the set of encapsulations to peel off; NoEncaps is the empty set. Default AllEncaps.
 	Encaps Encap
-	// Depth is how many tunnel headers may be nested, 1 to 32, an MPLS label
-	// stack being one. What is nested deeper is refused as
-	// RefusedTooManyTunnels. 0 is 4.
+	// Depth is the number of tunnel headers that may be nested, 1 to 32, an MPLS label stack being
+	// one. A packet with more is refused as RefusedTooManyTunnels. Default 4.
 	Depth int
-	// Ports say which UDP ports, of either end, mean which tunnel. nil is
-	// DefaultTunnelPorts(); an empty slice is none.
+	// Ports are the UDP ports, of either end, that mean a tunnel. An empty slice that is not nil is
+	// none. Default DefaultTunnelPorts().
 	Ports []TunnelPort
 }
 
@@ -112,10 +109,9 @@ func DefaultTunnelPorts() []TunnelPort {
 	return out
 }
 
-// AutoDetectEncap shows the extractor inside the innermost packet that can be
-// reached through any nesting of tunnels, four deep. What is in no tunnel is
-// shown as it is. A tunnel is believed if its header is right and an IP header
-// is inside: a UDP flow on port 4789 that is not VXLAN stays a UDP flow.
+// AutoDetectEncap shows the inner extractor the innermost packet of up to four nested tunnels of
+// any kind. A packet in no tunnel is shown as it is. A tunnel is recognised if its header is valid
+// and an IP header is inside: a UDP flow on port 4789 that is not VXLAN stays a UDP flow.
 func AutoDetectEncap[K comparable](inner FlowExtractor[K]) FlowExtractor[K] {
 	return AutoDetectEncapWith(inner, EncapOptions{})
 }
@@ -125,7 +121,7 @@ func AutoDetectEncapWith[K comparable](inner FlowExtractor[K], o EncapOptions) F
 	return peel(inner, o.decode(), 0)
 }
 
-// decode puts the options into the form of that room, with their defaults.
+// decode converts the options to those of package decode, with their defaults.
 func (o EncapOptions) decode() decode.Options {
 	d := decode.Options{Peel: decode.Peel(o.Encaps), Depth: o.Depth, Ports: []decode.Port{}}
 	if o.Encaps == 0 {
@@ -143,35 +139,33 @@ func (o EncapOptions) decode() decode.Options {
 	return d
 }
 
-// StripVLAN shows the extractor inside what is behind VLAN tags. The built-in
-// extractors skip up to four tags anyway, so for them it changes nothing; it is
-// there so that a program can say what it means.
+// StripVLAN shows the inner extractor the packet behind VLAN tags. The built-in extractors skip up
+// to four tags anyway, so it changes nothing for them; it documents the intention.
 func StripVLAN[K comparable](inner FlowExtractor[K]) FlowExtractor[K] {
 	return peel(inner, decode.Options{}, 0)
 }
 
-// StripMPLS shows the extractor inside the packet behind an MPLS label stack of
-// up to 17 labels, also that of an Ethernet pseudo-wire, and refuses what has no
+// StripMPLS shows the inner extractor the packet behind an MPLS label stack of
+// up to 17 labels, also that of an Ethernet pseudo-wire, and refuses a packet without
 // labels.
 func StripMPLS[K comparable](inner FlowExtractor[K]) FlowExtractor[K] {
 	return peel(inner, decode.Options{Peel: decode.PeelMPLS | decode.PeelPseudoWire}, decode.PeelMPLS)
 }
 
-// InnerVXLAN shows the extractor inside the packet in a VXLAN tunnel (RFC 7348),
-// and refuses what is in none. Without ports the port is 4789.
+// InnerVXLAN shows the inner extractor the packet in a VXLAN tunnel (RFC 7348), and refuses a
+// packet that is in none. Without ports the port is 4789.
 func InnerVXLAN[K comparable](inner FlowExtractor[K], ports ...uint16) FlowExtractor[K] {
 	return peel(inner, overUDP(decode.PeelVXLAN, decode.VXLAN, 4789, ports), decode.PeelVXLAN)
 }
 
-// InnerGTPU shows the extractor inside the packet in a GTP-U tunnel (3GPP TS
-// 29.281), and refuses what is in none. Without ports the port is 2152.
+// InnerGTPU shows the inner extractor the packet in a GTP-U tunnel (3GPP TS 29.281), and refuses a
+// packet that is in none. Without ports the port is 2152.
 func InnerGTPU[K comparable](inner FlowExtractor[K], ports ...uint16) FlowExtractor[K] {
 	return peel(inner, overUDP(decode.PeelGTPU, decode.GTPU, 2152, ports), decode.PeelGTPU)
 }
 
-// InnerGRE shows the extractor inside the packet in a GRE tunnel (RFC 2784, RFC
-// 2890), be it IP, MPLS, Ethernet, NVGRE, ERSPAN or PPP, and refuses what is in
-// none.
+// InnerGRE shows the inner extractor the packet in a GRE tunnel (RFC 2784, RFC 2890), be it IP, MPLS,
+// Ethernet, NVGRE, ERSPAN or PPP, and refuses a packet that is in none.
 func InnerGRE[K comparable](inner FlowExtractor[K]) FlowExtractor[K] {
 	return peel(inner, decode.Options{Peel: decode.PeelGRE | decode.PeelMPLS | decode.PeelPseudoWire}, decode.PeelGRE)
 }
@@ -187,13 +181,13 @@ func overUDP(mask decode.Peel, kind decode.Tunnel, standard uint16, ports []uint
 	return o
 }
 
-// combinator is an extractor that another one is in.
+// combinator is an extractor around another one.
 type combinator[K comparable] interface {
 	timer() func(K) time.Duration
 	peels() decode.Options
 }
 
-// peelsOf says what an extractor peels off by itself.
+// peelsOf are the tunnels that an extractor peels off.
 func peelsOf[K comparable](ex FlowExtractor[K]) decode.Options {
 	if c, ok := any(ex).(combinator[K]); ok {
 		return c.peels()
@@ -201,17 +195,17 @@ func peelsOf[K comparable](ex FlowExtractor[K]) decode.Options {
 	return decode.Options{}
 }
 
-// peeling shows the extractor inside the innermost packet.
+// peeling shows the inner extractor the innermost packet.
 type peeling[K comparable] struct {
 	inner   FlowExtractor[K]
 	hash    hasher[K]
 	options decode.Options
-	want    decode.Peel // what is refused without
-	via     *via
+	want    decode.Peel // a packet that was not in all of these is refused
+	decoder *decoder
 }
 
-// peel makes one combinator of several: what any of them may peel off, and as deep
-// as any of them may, they all may. Depth 0 is no opinion.
+// peel makes one combinator of nested ones, with the union of their encapsulations and ports and the
+// greatest of their depths, of which 0 is unset.
 func peel[K comparable](inner FlowExtractor[K], o decode.Options, want decode.Peel) FlowExtractor[K] {
 	also := peelsOf(inner)
 	o.Peel |= also.Peel
@@ -226,25 +220,25 @@ func peel[K comparable](inner FlowExtractor[K], o decode.Options, want decode.Pe
 	if o.Ports == nil {
 		o.Ports = []decode.Port{}
 	}
-	return peeling[K]{inner: inner, hash: hasherOf(inner), options: o, want: want, via: &via{peel: decode.NewPeeler(o)}}
+	return peeling[K]{inner: inner, hash: hasherOf(inner), options: o, want: want, decoder: &decoder{peeler: decode.NewPeeler(o)}}
 }
 
 // Extract implements FlowExtractor.
 func (e peeling[K]) Extract(v PacketView, x *Extracted[K]) bool {
-	shared := v.via
-	lent := shared != nil && shared.peel == nil // of a datagram: it is the tracker's
+	shared := v.decoder
+	lent := shared != nil && shared.peeler == nil // of a datagram, by the tracker
 	switch {
 	case shared == nil:
-		v.via = e.via
+		v.decoder = e.decoder
 	case lent:
-		shared.peel = e.via.peel
+		shared.peeler = e.decoder.peeler
 	}
 	ok := e.inner.Extract(v, x)
-	if x.notes&noteUnread != 0 {
-		x.look(&v)
+	if x.slow&slowNotDecoded != 0 {
+		x.decodeHeaders(&v)
 	}
 	if lent {
-		shared.peel = nil // another combinator may be asked next
+		shared.peeler = nil // another combinator may be next
 	}
 	if e.want == 0 {
 		return ok
@@ -313,7 +307,7 @@ type TunnelKey[K comparable] struct {
 	ID     uint32
 }
 
-// TunnelString is the tunnel in words, as in "vxlan:77", or "gtpu" if there is no
+// TunnelString is the tunnel as a text, as in "vxlan:77", or "gtpu" if there is no
 // identifier, or "" for no tunnel.
 func (k TunnelKey[K]) TunnelString() string { return tunnelString(k.Tunnel, k.ID) }
 
@@ -376,11 +370,10 @@ func parseTunnelKey[K comparable](s string) (k TunnelKey[K], ok bool) {
 	return k, ok
 }
 
-// PerTunnel puts the tunnel beside the key of another extractor, so that equal
-// addresses of different tenants are different flows. It is of use around a
-// combinator that peels tunnels off: PerTunnel(AutoDetectEncap(FiveTuple{})).
-// Where the two directions of a conversation use different networks or keys, as
-// some do, each is a flow of its own; without PerTunnel they are one.
+// PerTunnel adds the tunnel to the key of another extractor, so that equal addresses of different
+// tenants are different flows. It is useful around a combinator that peels off tunnels:
+// PerTunnel(AutoDetectEncap(FiveTuple{})). Where the two directions of a conversation use different
+// networks or keys, as some do, each is a flow of its own; without PerTunnel they are one.
 func PerTunnel[K comparable](inner FlowExtractor[K]) FlowExtractor[TunnelKey[K]] {
 	return perTunnel[K]{inner, hasherOf(inner)}
 }
@@ -392,14 +385,14 @@ type perTunnel[K comparable] struct {
 
 // Extract implements FlowExtractor.
 func (e perTunnel[K]) Extract(v PacketView, x *Extracted[TunnelKey[K]]) bool {
-	in, ok := within(e.inner, v, x)
+	in, ok := extractInner(e.inner, v, x)
 	k := TunnelKey[K]{Tunnel: Tunnel(x.packet.Network), ID: x.packet.NetworkID}
 	if k.Tunnel == NoTunnel {
 		k.Tunnel = Tunnel(x.packet.Tunnel)
 	}
-	if x.notes&noteQuote != 0 {
-		x.quote.key = k
-		x.quote.key.Inner = in.quote.key
+	if x.slow&slowICMPError != 0 {
+		x.quoted.key = k
+		x.quoted.key.Inner = in.quoted.key
 	}
 	k.Inner = in.Key
 	x.Key = k
@@ -463,9 +456,8 @@ func parseFlowLabelKey[K comparable](s string) (k FlowLabelKey[K], ok bool) {
 	return k, ok
 }
 
-// FlowLabel puts the flow label (RFC 6437) of the packet that the extractor
-// inside reads beside its key. The two directions of a conversation mostly have
-// different labels, and are flows of their own then.
+// FlowLabel adds the flow label (RFC 6437) of the packet that the inner extractor reads to its key.
+// The two directions of a conversation mostly have different labels, and are then separate flows.
 func FlowLabel[K comparable](inner FlowExtractor[K]) FlowExtractor[FlowLabelKey[K]] {
 	return flowLabel[K]{inner, hasherOf(inner)}
 }
@@ -477,8 +469,8 @@ type flowLabel[K comparable] struct {
 
 // Extract implements FlowExtractor.
 func (e flowLabel[K]) Extract(v PacketView, x *Extracted[FlowLabelKey[K]]) bool {
-	in, ok := within(e.inner, v, x)
-	x.notes &^= noteQuote // its label need not be that of the flow
+	in, ok := extractInner(e.inner, v, x)
+	x.slow &^= slowICMPError // its label need not be that of the flow
 	x.Key = FlowLabelKey[K]{Inner: in.Key, Label: x.packet.FlowLabel}
 	return ok
 }
@@ -498,9 +490,9 @@ func (e flowLabel[K]) timer() func(FlowLabelKey[K]) time.Duration {
 	return func(k FlowLabelKey[K]) time.Duration { return inner(k.Inner) }
 }
 
-// within asks an extractor of another key, and copies all but the key. What it
-// wrote into is made once and hangs on x.
-func within[K, L comparable](inner FlowExtractor[K], v PacketView, x *Extracted[L]) (*Extracted[K], bool) {
+// extractInner calls an extractor of another key, and copies the result except for the key. The inner
+// Extracted is allocated once and kept in x.
+func extractInner[K, L comparable](inner FlowExtractor[K], v PacketView, x *Extracted[L]) (*Extracted[K], bool) {
 	in, ok := x.scratch.(*Extracted[K])
 	if !ok {
 		in = new(Extracted[K])
@@ -508,13 +500,13 @@ func within[K, L comparable](inner FlowExtractor[K], v PacketView, x *Extracted[
 	}
 	in.clear()
 	ok = inner.Extract(v, in)
-	if in.notes&noteUnread != 0 {
-		in.look(&v)
+	if in.slow&slowNotDecoded != 0 {
+		in.decodeHeaders(&v)
 	}
 	x.Payload, x.Missing, x.TCP, x.Orientation = in.Payload, in.Missing, in.TCP, in.Orientation
 	x.L4, x.HasTCP, x.Refused = in.L4, in.HasTCP, in.Refused
-	x.notes, x.status, x.packet = in.notes, in.status, in.packet
-	x.quote.orientation, x.quote.tcp, x.quote.seq = in.quote.orientation, in.quote.tcp, in.quote.seq
+	x.slow, x.status, x.packet = in.slow, in.status, in.packet
+	x.quoted.orientation, x.quoted.tcp, x.quoted.seq = in.quoted.orientation, in.quoted.tcp, in.quoted.seq
 	return in, ok
 }
 

@@ -1,10 +1,11 @@
 package decode
 
-// Status is the outcome of Decode: OK, or the one reason why a frame was refused. The zero value is OK.
+// Status is the outcome of Decode: OK, or the one reason why a frame was refused. The zero value is
+// OK.
 type Status uint8
 
-// The outcomes. A Truncated one means that the header is longer than what is there, because the capture cut it
-// or because the length before it did.
+// The outcomes. A Truncated one means that the header is longer than what is there, because the
+// capture cut it or because the length before it did.
 const (
 	OK                 Status = iota
 	FragmentLater             // no refusal: a fragment that does not hold the transport header
