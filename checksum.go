@@ -28,18 +28,21 @@ const (
 	ChecksumAuto
 )
 
-var checksumModes = []string{"ignore", "verify", "auto"}
+var checksumModes = &names{of: "ChecksumMode", choice: true, text: []string{"ignore", "verify", "auto"}}
 
 // String is "ignore", "verify" or "auto".
-func (m ChecksumMode) String() string { return nameOf(checksumModes, int(m)) }
+func (m ChecksumMode) String() string { return checksumModes.string(uint16(m)) }
 
-// MarshalText is String, so that a mode can be a flag or a part of a configuration file.
-func (m ChecksumMode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+// AppendText appends what String gives.
+func (m ChecksumMode) AppendText(b []byte) ([]byte, error) {
+	return checksumModes.append(b, uint16(m)), nil
+}
+
+// MarshalText is what String gives.
+func (m ChecksumMode) MarshalText() ([]byte, error) { return m.AppendText(nil) }
 
 // UnmarshalText takes what String gives. The error wraps ErrConfig.
-func (m *ChecksumMode) UnmarshalText(text []byte) error {
-	return byName(m, checksumModes, text, "checksum mode")
-}
+func (m *ChecksumMode) UnmarshalText(text []byte) error { return unmarshal(checksumModes, m, text) }
 
 // checksums is how checksums are verified, and what ChecksumAuto has learned of the groups of senders.
 type checksums struct {
@@ -56,7 +59,7 @@ const checksumSample = 1000
 // verifyChecksums reports whether the current packet may go to its flow. If not, it counts the packet.
 func (t *FlowTracker[K, S]) verifyChecksums(v *PacketView, wire int) bool {
 	header, transport := decode.Checksum(&t.x.packet, v.bytes())
-	if v.via != nil && v.via.first != nil && header == decode.SumUnknown {
+	if v.decoder != nil && v.decoder.first != nil && header == decode.SumUnknown {
 		header = decode.SumNone // each fragment had its own
 	}
 	bad := header == decode.SumBad || transport == decode.SumBad

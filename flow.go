@@ -139,7 +139,7 @@ func (t *FlowTracker[K, S]) createFlow(hash uint64, from *successor) *slot[K, S]
 	f.id = t.nextID
 	f.last = [2]int64{t.clock.Now(), t.clock.Now()}
 	f.l4 = x.L4
-	if x.notes&noteUnread == 0 {
+	if x.slow&slowNotDecoded == 0 {
 		f.setTunnel(x.packet.Tunnel, x.packet.TunnelID)
 	}
 	class, sender := classOf(x.L4), Initiator

@@ -26,17 +26,22 @@ const (
 	FragmentsIgnore
 )
 
-var fragmentPolicies = []string{"reassemble", "ignore"}
+var fragmentPolicies = &names{of: "FragmentPolicy", choice: true, text: []string{"reassemble", "ignore"}}
 
 // String is "reassemble" or "ignore".
-func (p FragmentPolicy) String() string { return nameOf(fragmentPolicies, int(p)) }
+func (p FragmentPolicy) String() string { return fragmentPolicies.string(uint16(p)) }
 
-// MarshalText is String.
-func (p FragmentPolicy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+// AppendText appends what String gives.
+func (p FragmentPolicy) AppendText(b []byte) ([]byte, error) {
+	return fragmentPolicies.append(b, uint16(p)), nil
+}
+
+// MarshalText is what String gives.
+func (p FragmentPolicy) MarshalText() ([]byte, error) { return p.AppendText(nil) }
 
 // UnmarshalText takes what String gives. The error wraps ErrConfig.
 func (p *FragmentPolicy) UnmarshalText(text []byte) error {
-	return byName(p, fragmentPolicies, text, "fragment policy")
+	return unmarshal(fragmentPolicies, p, text)
 }
 
 // FragmentStats counts fragments and their datagrams.
@@ -66,9 +71,9 @@ type fragments struct {
 	// How many datagrams were reported as AnomalyFragmentLimit and AnomalyFragmentTimeout.
 	limitedReported, timedOutReported uint64
 
-	via   via    // of the current packet, if it is a reassembled datagram
-	raw   []byte // the same as a frame, for extractors that read frames
-	inner []byte // copy of a fragment that was inside a datagram
+	decoder decoder // of the current packet, if it is a reassembled datagram
+	raw     []byte  // the same as a frame, for extractors that read frames
+	inner   []byte  // copy of a fragment that was inside a datagram
 }
 
 // firstFragment is what is kept of the fragment at offset 0.
@@ -111,7 +116,7 @@ func limited(d *defrag.Stats) uint64 {
 func (t *FlowTracker[K, S]) reassemble(v *PacketView, ok bool, wire int) (verdict, int) {
 	// A tunnel's packet may be a fragment itself. The depth of tunnels bounds how often the loop
 	// goes on.
-	for t.x.notes&noteFragment != 0 {
+	for t.x.slow&slowFragment != 0 {
 		first := t.x.packet.FragmentOffset == 0
 		d, next := t.addFragment(v, ok, wire)
 		if d.Data == nil {
@@ -141,12 +146,12 @@ func (t *FlowTracker[K, S]) addFragment(v *PacketView, ok bool, wire int) (defra
 			return none, packetRefused
 		}
 	}
-	if v.via != nil && v.via.first != nil {
+	if v.decoder != nil && v.decoder.first != nil {
 		t.keepInner(v)
 	}
 	// The first fragment names the flow, unless that may be another one once the datagram is
 	// complete.
-	counted := p.FragmentOffset == 0 && ok && x.notes&(noteTunnel|noteQuote) == 0 && !decode.ICMPError(p) &&
+	counted := p.FragmentOffset == 0 && ok && x.slow&(slowTunnel|slowICMPError) == 0 && !decode.ICMPError(p) &&
 		(!x.HasTCP || t.hasLiveFlow())
 	d, out := t.storeFragment(wire, counted)
 	t.reportLosses()
@@ -186,7 +191,7 @@ func (t *FlowTracker[K, S]) keepInner(v *PacketView) {
 	r.inner = append(r.inner[:0], x.packet.Fragment...)
 	x.packet.Fragment = r.inner
 	x.Missing, x.Payload = x.Missing+len(x.Payload), nil
-	v.Frame, v.via = nil, nil
+	v.Frame, v.decoder = nil, nil
 }
 
 // storeFragment adds the current packet to the table. counted says whether it will be counted in its
@@ -219,23 +224,23 @@ func (t *FlowTracker[K, S]) storeFragment(wire int, counted bool) (defrag.Datagr
 // frames that are to be counted in the flow now.
 func (t *FlowTracker[K, S]) completed(v *PacketView, d defrag.Datagram[firstFragment], lastIsFirst bool) (ok bool, wire int) {
 	r, x := t.fragments, t.x
-	readsFrames := x.notes&noteOwn != 0
+	readsFrames := x.slow&slowOwnReader != 0
 	frames, wire := uint64(d.Frames), int(min(d.Wire, math.MaxInt))
 	if !lastIsFirst {
 		frames, wire = frames-d.First.counted, wire-d.First.wire
 	}
 	r.unused -= frames - t.frames
 	t.frames = frames
-	r.via = via{first: &d.First.packet, data: d.Data}
-	v.Frame, v.WireLen, v.LinkType, v.via = d.Data, len(d.Data), LinkTypeRaw, &r.via
+	r.decoder = decoder{first: &d.First.packet, data: d.Data}
+	v.Frame, v.WireLen, v.LinkType, v.decoder = d.Data, len(d.Data), LinkTypeRaw, &r.decoder
 	if readsFrames {
 		r.raw = appendIP(r.raw[:0], &d.First.packet, d.Data)
 		v.Frame, v.WireLen = r.raw, len(r.raw)
 	}
 	x.clear()
 	ok = t.ex.Extract(*v, x)
-	if x.notes&noteUnread != 0 {
-		x.look(v)
+	if x.slow&slowNotDecoded != 0 {
+		x.decodeHeaders(v)
 	}
 	return ok, wire
 }
@@ -291,7 +296,7 @@ func (t *FlowTracker[K, S]) clearFragments() {
 		t.fragments.table.Expire(t.clock.Now(), math.MaxInt)
 		t.reportLosses()
 		t.fragments.table.Clear()
-		t.fragments.via, t.fragments.raw, t.fragments.inner = via{}, nil, nil
+		t.fragments.decoder, t.fragments.raw, t.fragments.inner = decoder{}, nil, nil
 	}
 }
 

@@ -161,19 +161,32 @@ type GapCause uint8
 const (
 	// GapAcknowledged: the receiver acknowledged the bytes, so they were sent but not captured, and
 	// will not be sent again.
-	GapAcknowledged = GapCause(stream.Acknowledged)
+	GapAcknowledged GapCause = GapCause(stream.Acknowledged)
 	// GapExpired: the timeout of the hole passed.
-	GapExpired = GapCause(stream.Expired)
+	GapExpired GapCause = GapCause(stream.Expired)
 	// GapBudget: there was no room to hold the bytes behind the hole.
-	GapBudget = GapCause(stream.Budget)
+	GapBudget GapCause = GapCause(stream.Budget)
 	// GapCut: the capture holds only the beginning of the packet.
-	GapCut = GapCause(stream.Cut)
+	GapCut GapCause = GapCause(stream.Cut)
 	// GapEnded: the stream is over.
-	GapEnded = GapCause(stream.Ended)
+	GapEnded GapCause = GapCause(stream.Ended)
 )
 
 // String is a short name, such as "acknowledged".
-func (c GapCause) String() string { return stream.GapCause(c).String() }
+func (c GapCause) String() string { return gapNames.string(uint16(c)) }
+
+// AppendText appends what String gives.
+func (c GapCause) AppendText(b []byte) ([]byte, error) { return gapNames.append(b, uint16(c)), nil }
+
+// MarshalText is what String gives.
+func (c GapCause) MarshalText() ([]byte, error) { return c.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (c *GapCause) UnmarshalText(text []byte) error { return unmarshal(gapNames, c, text) }
+
+var gapNames = &names{of: "GapCause", text: []string{
+	0: "none", GapAcknowledged: "acknowledged", GapExpired: "expired", GapBudget: "budget", GapCut: "cut", GapEnded: "ended",
+}}
 
 // OverlapPolicy says which copy of a byte counts where a segment overlaps bytes that are held and not
 // delivered yet. A byte belongs to the segment it came in; the arriving segment is compared with the
@@ -183,26 +196,29 @@ type OverlapPolicy uint8
 
 const (
 	// OverlapFirst: the bytes that arrived first count.
-	OverlapFirst = OverlapPolicy(stream.First)
+	OverlapFirst OverlapPolicy = OverlapPolicy(stream.First)
 	// OverlapLast: the bytes that arrived last count.
-	OverlapLast = OverlapPolicy(stream.Last)
+	OverlapLast OverlapPolicy = OverlapPolicy(stream.Last)
 	// OverlapLinux: the bytes of the arriving segment count if it begins before the other, or begins
 	// with it and ends after it.
-	OverlapLinux = OverlapPolicy(stream.Linux)
+	OverlapLinux OverlapPolicy = OverlapPolicy(stream.Linux)
 )
 
-var overlapPolicies = []string{"first", "last", "linux"}
+var overlapPolicies = &names{of: "OverlapPolicy", choice: true, text: []string{"first", "last", "linux"}}
 
 // String is "first", "last" or "linux".
-func (p OverlapPolicy) String() string { return nameOf(overlapPolicies, int(p)) }
+func (p OverlapPolicy) String() string { return overlapPolicies.string(uint16(p)) }
 
-// MarshalText is String.
-func (p OverlapPolicy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+// AppendText appends what String gives.
+func (p OverlapPolicy) AppendText(b []byte) ([]byte, error) {
+	return overlapPolicies.append(b, uint16(p)), nil
+}
+
+// MarshalText is what String gives.
+func (p OverlapPolicy) MarshalText() ([]byte, error) { return p.AppendText(nil) }
 
 // UnmarshalText takes what String gives. The error wraps ErrConfig.
-func (p *OverlapPolicy) UnmarshalText(text []byte) error {
-	return byName(p, overlapPolicies, text, "overlap policy")
-}
+func (p *OverlapPolicy) UnmarshalText(text []byte) error { return unmarshal(overlapPolicies, p, text) }
 
 // OverflowPolicy says what happens when a stream has no room left.
 type OverflowPolicy uint8
@@ -215,17 +231,22 @@ const (
 	OverflowDropFlow
 )
 
-var overflowPolicies = []string{"sliding_window", "drop_flow"}
+var overflowPolicies = &names{of: "OverflowPolicy", choice: true, text: []string{"sliding_window", "drop_flow"}}
 
 // String is "sliding_window" or "drop_flow".
-func (p OverflowPolicy) String() string { return nameOf(overflowPolicies, int(p)) }
+func (p OverflowPolicy) String() string { return overflowPolicies.string(uint16(p)) }
 
-// MarshalText is String.
-func (p OverflowPolicy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+// AppendText appends what String gives.
+func (p OverflowPolicy) AppendText(b []byte) ([]byte, error) {
+	return overflowPolicies.append(b, uint16(p)), nil
+}
+
+// MarshalText is what String gives.
+func (p OverflowPolicy) MarshalText() ([]byte, error) { return p.AppendText(nil) }
 
 // UnmarshalText takes what String gives. The error wraps ErrConfig.
 func (p *OverflowPolicy) UnmarshalText(text []byte) error {
-	return byName(p, overflowPolicies, text, "overflow policy")
+	return unmarshal(overflowPolicies, p, text)
 }
 
 // BufferedReassembler collects the bytes of one side, in order, for Take. It holds no early segments: a

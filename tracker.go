@@ -80,8 +80,8 @@ type FlowTracker[K comparable, S any] struct {
 type fastFiveTuple struct {
 	x            *Extracted[FiveTupleKey] // FlowTracker.x; nil if the extractor is another one
 	extractor    FiveTuple
-	via          *via // of the combinator, or nil
-	simpleFrames bool // nobody asks for more of a simple frame than its key, payload and TCP header
+	decoder      *decoder // of the combinator, or nil
+	simpleFrames bool     // nobody asks for more of a simple frame than its key, payload and TCP header
 }
 
 // hook is how a tracker tells its driver about a flow: the only calls from the tracker up to its
@@ -143,7 +143,7 @@ func (t *FlowTracker[K, S]) setFastPaths() {
 	}
 	ex := any(t.ex)
 	if p, ok := ex.(peeling[FiveTupleKey]); ok && p.want == 0 {
-		ex, t.fast.via = p.inner, p.via
+		ex, t.fast.decoder = p.inner, p.decoder
 	}
 	if five, ok := ex.(FiveTuple); ok {
 		t.fast.extractor, t.fast.x = five, any(t.x).(*Extracted[FiveTupleKey])
@@ -199,15 +199,15 @@ func (t *FlowTracker[K, S]) beginPacket(v *PacketView) {
 func (t *FlowTracker[K, S]) extract(v *PacketView) (ok, direct bool) {
 	x := t.x
 	if t.fast.x != nil {
-		if t.fast.simpleFrames && t.fast.extractor.plain(v, t.fast.via, t.fast.x) {
+		if t.fast.simpleFrames && t.fast.extractor.readSimple(v, t.fast.decoder, t.fast.x) {
 			return true, true
 		}
-		ok = t.fast.extractor.extract(v, t.fast.via, t.fast.x)
+		ok = t.fast.extractor.extract(v, t.fast.decoder, t.fast.x)
 	} else {
 		x.clear()
 		ok = t.ex.Extract(*v, x)
 	}
-	return ok, ok && x.notes == 0 && t.checksums.mode == ChecksumIgnore
+	return ok, ok && x.slow == 0 && t.checksums.mode == ChecksumIgnore
 }
 
 // trackSlow is Track for a packet that may have to stop on its way to its flow: a fragment waits for
@@ -217,11 +217,11 @@ func (t *FlowTracker[K, S]) extract(v *PacketView) (ok, direct bool) {
 //	extract --> fragment? --> refused? --> checksum --> ICMP error? --> flow
 func (t *FlowTracker[K, S]) trackSlow(v PacketView, ok bool, wire int) []FlowEvent[K] {
 	x := t.x
-	if x.notes&noteUnread != 0 && (t.fragments != nil || t.checksums.mode != ChecksumIgnore) {
-		x.look(&v)
+	if x.slow&slowNotDecoded != 0 && (t.fragments != nil || t.checksums.mode != ChecksumIgnore) {
+		x.decodeHeaders(&v)
 	}
 	next := verdictOf(ok)
-	if x.notes&noteFragment != 0 && t.fragments != nil {
+	if x.slow&slowFragment != 0 && t.fragments != nil {
 		next, wire = t.reassemble(&v, ok, wire)
 	}
 	switch {
@@ -229,7 +229,7 @@ func (t *FlowTracker[K, S]) trackSlow(v PacketView, ok bool, wire int) []FlowEve
 	case next == packetRefused:
 		t.refuse(x.Refused)
 	case t.checksums.mode != ChecksumIgnore && !t.verifyChecksums(&v, wire):
-	case x.notes&noteQuote != 0 && t.matchICMPError(wire):
+	case x.slow&slowICMPError != 0 && t.matchICMPError(wire):
 	default:
 		hash, s := t.findFlow()
 		t.updateOrCreateFlow(hash, s, wire)
@@ -265,7 +265,7 @@ func (t *FlowTracker[K, S]) refuse(why Refusal) {
 // matchICMPError emits an ICMP error as an event of the flow that it quotes, and reports whether
 // there is one.
 func (t *FlowTracker[K, S]) matchICMPError(wire int) bool {
-	q := &t.x.quote
+	q := &t.x.quoted
 	s := t.table.Find(t.hash(&q.key), &q.key)
 	if s == nil || t.timedOut(s, t.clock.Now()) {
 		return false

@@ -352,7 +352,7 @@ func TestAFlowThatTwoLeapsMeetInARowIsNotSplit(t *testing.T) {
 	} {
 		tr.Track(v)
 	}
-	key := flowscope.NewFiveTupleKey(flowscope.L4UDP, netip.MustParseAddrPort("10.0.0.1:1234"), netip.MustParseAddrPort("10.0.0.2:80"))
+	key, _ := flowscope.NewFiveTupleKey(flowscope.L4UDP, netip.MustParseAddrPort("10.0.0.1:1234"), netip.MustParseAddrPort("10.0.0.2:80"))
 	flow, ok := tr.Get(key)
 	if !ok || flow.Stats.End() != testkit.Seconds(18001) || flow.Stats.Packets[0] < 2 {
 		t.Errorf("%v %+v", ok, flow.Stats)

@@ -204,7 +204,7 @@ func TestA14ChosenKeysCostWhatOthersCost(t *testing.T) {
 	}
 	const flows = 50_000
 	own := func(e attack.Ends) uint64 {
-		k := flowscope.NewFiveTupleKey(flowscope.L4TCP, addrPort(e.Client, e.ClientPort), addrPort(e.Server, e.ServerPort))
+		k, _ := flowscope.NewFiveTupleKey(flowscope.L4TCP, addrPort(e.Client, e.ClientPort), addrPort(e.Server, e.ServerPort))
 		return k.Hash(0) >> (32 + 11) // the upper of the 17 bits that the table looks at first
 	}
 	run := func(frames [][]byte) func() time.Duration {

@@ -144,7 +144,7 @@ func (s *script) config(line int, words []string) {
 }
 
 func (s *script) choose(line int, kind string) {
-	for k := flowscope.EventStarted; k.String() != "unknown"; k++ {
+	for k := flowscope.EventStarted; flowscope.AllEvents.Has(k); k++ {
 		switch kind {
 		case "+" + k.String():
 			s.cfg.Events |= flowscope.Events(k)

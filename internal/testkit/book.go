@@ -97,7 +97,7 @@ func (b *Book) anomalies(events []Event) {
 			if seen[k] {
 				b.fail(ev, "is told twice in one call")
 			}
-			if ev.Anomaly.String() == "unknown" {
+			if ev.Anomaly == 0 || strings.Contains(ev.Anomaly.String(), "(") {
 				b.fail(ev, "has no name")
 			}
 			seen[k] = true
@@ -129,7 +129,7 @@ func (b *Book) enter(ev *Event) {
 		}
 		s.pos += ev.Len
 		if ev.Kind == flowscope.EventGap {
-			if ev.Cause.String() == "unknown" || ev.Bytes != nil {
+			if ev.Cause == 0 || ev.Cause > flowscope.GapEnded || ev.Bytes != nil {
 				b.fail(ev, "cause %v, bytes %q", ev.Cause, ev.Bytes)
 			}
 			s.gaps++

@@ -247,7 +247,7 @@ func (l *Ledger[K]) charge(a *account[K], ev *flowscope.FlowEvent[K], wire int) 
 // balance compares the account with the counters that an event carries.
 func (l *Ledger[K]) balance(a *account[K], ev *flowscope.FlowEvent[K]) {
 	s := ev.Stats
-	if ev.Reason == 0 || ev.Reason.String() == "unknown" {
+	if ev.Reason == 0 || ev.Reason > flowscope.EndFinished {
 		l.fail(ev, "has no reason")
 	}
 	if s.Packets != a.packets || s.Bytes != a.bytes || s.Late != a.late {

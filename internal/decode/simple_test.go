@@ -10,11 +10,11 @@ import (
 	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
-// checkPlain holds AsPlain to what DecodeWith said of the frame: it says the same, or nothing.
-func checkPlain(t testing.TB, frame []byte, w *Peeler, p *Packet, status Status) {
+// checkSimple holds ParseSimple to what DecodeWith said of the frame: it says the same, or nothing.
+func checkSimple(t testing.TB, frame []byte, w *Peeler, p *Packet, status Status) {
 	t.Helper()
-	f, ok := AsPlain(frame)
-	if !ok || w != nil && f.Proto == protoUDP && w.MayPlain(f.Ports(frame)) {
+	f, ok := ParseSimple(frame)
+	if !ok || w != nil && f.Proto == protoUDP && w.PortsMayMeanTunnel(f.Ports(frame)) {
 		return
 	}
 	got := Packet{
@@ -23,7 +23,7 @@ func checkPlain(t testing.TB, frame []byte, w *Peeler, p *Packet, status Status)
 	got.SrcPort, got.DstPort = f.Ports(frame)
 	if f.IPv6() {
 		var src, dst uint16
-		h := (*PlainIPv6)(frame)
+		h := (*SimpleIPv6)(frame)
 		got.Family, got.FlowLabel = 6, p.FlowLabel // not read
 		got.SrcHi, got.SrcLo, src = h.Src()
 		got.DstHi, got.DstLo, dst = h.Dst()
@@ -31,26 +31,26 @@ func checkPlain(t testing.TB, frame []byte, w *Peeler, p *Packet, status Status)
 			t.Fatalf("ports %d %d, %d %d\nframe %x", src, dst, got.SrcPort, got.DstPort, frame)
 		}
 	} else {
-		h := (*PlainIPv4)(frame)
+		h := (*SimpleIPv4)(frame)
 		got.SrcLo, got.DstLo = Mapped|h.Src()>>16, Mapped|h.Dst()>>16
 		if uint16(h.Src()) != got.SrcPort || uint16(h.Dst()) != got.DstPort {
 			t.Fatalf("ports %d %d, %d %d\nframe %x", uint16(h.Src()), uint16(h.Dst()), got.SrcPort, got.DstPort, frame)
 		}
 	}
 	if got.Proto == protoTCP {
-		h := (*PlainTCP)(frame[f.Transport:])
+		h := (*SimpleTCP)(frame[f.Transport:])
 		got.Seq, got.Ack, got.Flags, got.Window, got.Urgent = h.Seq(), h.Ack(), h.Flags(), h.Window(), h.Urgent()
 		if got.Flags&SYN != 0 {
 			got.WindowScale, got.HasWindowScale = WindowScale(frame[f.Transport+len(h) : f.From])
 		}
 	}
 	if status != OK || !samePacket(got, *p) {
-		t.Fatalf("as a plain frame: %+v\nbut %v, %+v\nframe %x", got, status, *p, frame)
+		t.Fatalf("as a simple frame: %+v\nbut %v, %+v\nframe %x", got, status, *p, frame)
 	}
 }
 
-// Frames that are plain, and those that are next to it.
-func TestPlainFramesAreKnown(t *testing.T) {
+// Simple frames, and frames that differ from one by little.
+func TestSimpleFramesAreKnown(t *testing.T) {
 	segment := frames.TCP{Src: "10.0.0.1:1234", Dst: "10.0.0.2:80", Seq: 1, Ack: 2, Flags: "A", Payload: []byte("abcd")}.Ethernet()
 	stamped := frames.TCP{Src: "10.0.0.1:1234", Dst: "10.0.0.2:80", Flags: "FA", Options: []layers.TCPOption{frames.Timestamps(1, 2)}}.Ethernet()
 	opening := frames.TCP{Src: "10.0.0.1:1234", Dst: "10.0.0.2:80", Flags: "S", Options: []layers.TCPOption{frames.MSS(1460), frames.WindowScale(7)}}.Ethernet()
@@ -62,7 +62,7 @@ func TestPlainFramesAreKnown(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		frame    []byte
-		from, to int // 0 for a frame that is not plain
+		from, to int // 0 for a frame that is not simple
 	}{
 		{"TCP", segment, 54, 58},
 		{"TCP with stamps and a FIN", stamped, 66, 66},
@@ -111,7 +111,7 @@ func TestPlainFramesAreKnown(t *testing.T) {
 		{"nothing", nil, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if f, ok := AsPlain(c.frame); ok != (c.to != 0) || ok && (f.From != c.from || f.To != c.to) {
+			if f, ok := ParseSimple(c.frame); ok != (c.to != 0) || ok && (f.From != c.from || f.To != c.to) {
 				t.Errorf("%v, %+v", ok, f)
 			}
 			check(t, c.frame, LinkEthernet, 0)
@@ -120,21 +120,21 @@ func TestPlainFramesAreKnown(t *testing.T) {
 }
 
 // Ports that may mean a tunnel leave it to DecodeWith.
-func TestPortsOfTunnelsAreNotPlain(t *testing.T) {
+func TestPortsOfTunnelsMayMeanTunnels(t *testing.T) {
 	w := NewPeeler(Options{Peel: PeelAll, Ports: DefaultPorts()})
 	for _, frame := range [][]byte{
 		frames.UDP{Src: "10.0.0.1:53", Dst: "10.0.0.2:5353"}.Ethernet(),
 		frames.UDP{Src: "[fd00::1]:53", Dst: "[fd00::2]:5353"}.Ethernet(),
 	} {
-		f, ok := AsPlain(frame)
-		if !ok || w.MayPlain(f.Ports(frame)) {
+		f, ok := ParseSimple(frame)
+		if !ok || w.PortsMayMeanTunnel(f.Ports(frame)) {
 			t.Errorf("%+v", f)
 		}
 		for _, port := range DefaultPorts() {
 			for at := f.Transport; at <= f.Transport+2; at += 2 {
 				g := slices.Clone(frame)
 				binary.BigEndian.PutUint16(g[at:], port.Number)
-				if !w.MayPlain(f.Ports(g)) {
+				if !w.PortsMayMeanTunnel(f.Ports(g)) {
 					t.Errorf("port %d at %d", port.Number, at)
 				}
 			}

@@ -1,4 +1,4 @@
-package flowscope_test
+package lint_test
 
 import (
 	"bufio"
@@ -48,7 +48,7 @@ func TestSmallFunctionsAreInlinedWhereTheGenericTypesAreInstantiated(t *testing.
 		}
 	}
 	program := filepath.Join(t.TempDir(), "program")
-	run(t, "go", "build", "-o", program, module+"/testdata/inline")
+	run(t, "go", "build", "-o", program, module+"/internal/lint/testdata/inline")
 	text := run(t, "go", "tool", "objdump", "-s", `flowscope\.\(\*Flow(Tracker|Driver)\[|flowtable\.\(\*Table\[`, program)
 
 	calls := map[string][]string{} // callee to callers
