@@ -20,6 +20,7 @@ import (
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/testkit"
+	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
 )
 
 // texter is a value with a text.
@@ -462,9 +463,7 @@ func TestTextsAreAppendedWithoutAllocation(t *testing.T) {
 		"History":      func() { buf, _ = flowscope.History{}.AppendText(buf[:0]) },
 		"a name":       func() { _ = flowscope.EventData.String() },
 	} {
-		if n := testing.AllocsPerRun(100, f); n != 0 {
-			t.Errorf("%s: %v allocations", name, n)
-		}
+		t.Run(name, func(t *testing.T) { allocs.None(t, 1, f) })
 	}
 }
 
