@@ -425,6 +425,10 @@ func TestEventsAsStrings(t *testing.T) {
 
 	assert.Equal(t, "anomaly anomaly=clock_jump offset=0 len=1 time=0.000000000",
 		flowscope.Event{Kind: flowscope.EventAnomaly, Anomaly: flowscope.AnomalyClockJump, Len: 1}.String())
+	assert.Equal(t, "anomaly anomaly=memory_cap offset=0 len=1 policy=drop_flow time=0.000000000",
+		flowscope.Event{Kind: flowscope.EventAnomaly, Anomaly: flowscope.AnomalyMemoryCap, Len: 1, Policy: flowscope.OverflowDropFlow}.String())
+	assert.Equal(t, "flowscope.FlowEvent{Kind: anomaly, Policy: drop_flow}",
+		flowscope.Event{Kind: flowscope.EventAnomaly, Policy: flowscope.OverflowDropFlow}.GoString())
 	assert.Equal(t, "none time=0.000000000", flowscope.Event{}.String())
 
 	shown := fmt.Sprintf("%#v", e)

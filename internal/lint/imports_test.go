@@ -72,7 +72,7 @@ func dirFS(dir string) fstest.MapFS {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (slash == "examples" || slash == "testdata" || strings.HasPrefix(d.Name(), ".") && slash != "."):
+		case d.IsDir() && (slash == "examples" || d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && slash != "."):
 			return filepath.SkipDir
 		case d.IsDir() && slash != "." && isModule(name):
 			return filepath.SkipDir
