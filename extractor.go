@@ -563,7 +563,8 @@ func (k FiveTupleKey) B() netip.AddrPort {
 }
 
 // Ends are the two ends in the given orientation: where packets of that
-// orientation come from, and where they go.
+// orientation come from, and where they go. With the orientation of an Ended event, from is the
+// initiator.
 func (k FiveTupleKey) Ends(o Orientation) (from, to netip.AddrPort) {
 	if o == Reverse {
 		return k.B(), k.A()

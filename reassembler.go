@@ -384,7 +384,9 @@ func (f BufferedReassemblerFactory[K]) NewReassembler(K, FlowSide) Reassembler {
 // StreamReassembler does for one side what the driver's built-in streams do, for a Reassembler that
 // wraps it: it holds early bytes, fills holes, decides overlaps, and gives up holes. A wrapper must pass
 // on Acked and OnTimer too, otherwise holes stay open until the end. Make one with
-// NewStreamReassembler.
+// NewStreamReassembler. Each one may hold Config.SideBytes of its own, which the driver's TotalBytes
+// does not count. A parser that has to survive loss is often simpler on EventData and EventGap, with
+// its state in the flow.
 type StreamReassembler struct {
 	arena    *stream.Arena
 	stream   timedStream

@@ -165,7 +165,8 @@ func LinkTypeOf(number uint16) LinkType {
 // must not change until the events that the call returned have been handled, since their Bytes are
 // a part of it.
 type PacketView struct {
-	// Frame is the packet from its link header on, as far as it was captured.
+	// Frame is the packet from its link header on, as far as it was captured. A Linux packet socket
+	// gives the outer VLAN tag beside the frame: put it back for FiveTuple{VLAN: true}.
 	Frame []byte
 	// Timestamp is the time of capture.
 	Timestamp Timestamp
