@@ -303,7 +303,7 @@ type FlowEvent[K comparable] struct {
 	// hole before them.
 	Packet uint64
 	// Timestamp is the time of that packet on the tracker's clock: its own timestamp, unless that
-	// ran backwards or leapt ahead. So the Timestamp of Data may be earlier than those of the
+	// ran backwards or jumped ahead. So the Timestamp of Data may be earlier than those of the
 	// events around it.
 	Timestamp Timestamp
 	// Key is the flow's key, as the extractor made it.

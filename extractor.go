@@ -37,7 +37,7 @@ import (
 //	Hash(k K, seed uint64) uint64      // a good hash of the key; else the
 //	                                   // general one of hash/maphash is used
 //	IdleTimeout(k K) time.Duration     // how long a flow of that key may be
-//	                                   // silent; 0 or less: as in Config
+//	                                   // idle; 0 or less: as in Config
 //
 // IdleTimeout must give the same answer for the same key each time. It replaces EstablishedTimeout,
 // UDPTimeout, ICMPTimeout and OtherTimeout of Config, not OpeningTimeout and ClosingTimeout. The
@@ -919,7 +919,7 @@ func (IPPair) Extract(v PacketView, x *Extracted[IPPairKey]) bool {
 // directions in one flow, whatever the frame carries. It has no TCP state, and
 // refuses frames of other links. Inside a combinator that peels off tunnels, the
 // addresses are those of the innermost Ethernet header; fragments of a tunnel are
-// not put together for it. Without a combinator it reads no more than the Ethernet
+// not reassembled for it. Without a combinator it reads no more than the Ethernet
 // header, so that no checksum is verified.
 type MACPair struct{}
 

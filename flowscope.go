@@ -33,7 +33,7 @@
 // # Time
 //
 // Time is packet time. It advances with the timestamps of the packets given to Track, and with
-// Sweep where no packets come. It does not run backwards, and a timestamp that leaps ahead further
+// Sweep where no packets come. It does not run backwards, and a timestamp that jumps ahead further
 // than Config.ClockJump is accepted when the next one confirms it. Only at the very beginning,
 // while no two timestamps agree, may it be set back.
 //
@@ -101,7 +101,7 @@ type Config struct {
 	// EndBufferOverflow, so that its late packets do not look like a new flow. Default 60 s.
 	LingerTimeout time.Duration
 
-	// ClockJump is the longest leap ahead of packet time that is accepted at once; a longer one
+	// ClockJump is the longest jump ahead of packet time that is accepted at once; a longer one
 	// must be confirmed by the next packet. Never accepts every timestamp. Accepted time does not
 	// go back: if it was wrong, no flow times out until the timestamps have caught up, and
 	// TrackerStats.ClockBackward counts them; Finish begins with a new clock. Default 1 h.

@@ -9,7 +9,7 @@ type Conn struct {
 	// initiator during the handshake, afterwards those of connections that may replace this one.
 	candidates     [3]uint32
 	ncandidates    uint8
-	candidateSides uint8 // bit i: others[i] was sent by the responder
+	candidateSides uint8 // bit i: candidates[i] was sent by the responder
 	state          State
 	bits           connBits
 }
