@@ -34,8 +34,8 @@ var mustInline = []string{
 }
 
 // A generic type is compiled in the user's package, where the compiler knows the body of a small function only if
-// instantiate (tracker.go) made it known. A program that instantiates the generic types is built, and no call of these functions may
-// be left in their methods.
+// instantiate (tracker.go) made it known. A program that instantiates the generic types is built, and no call of
+// these functions may be left in their methods.
 func TestSmallFunctionsAreInlinedWhereTheGenericTypesAreInstantiated(t *testing.T) {
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("no go command")
