@@ -206,7 +206,7 @@ func TestAnEvictionThatPanicsIsCountedOnce(t *testing.T) {
 }
 
 // Behind a path that loses and reorders, most of what comes goes a short way; see JudgeCalls.
-func TestBytesBehindHolesGoTheSameWayShortOrLong(t *testing.T) {
+func TestBytesBehindHolesAreTheSameOnTheFastAndTheSlowPath(t *testing.T) {
 	rounds := uint64(120)
 	if testing.Short() {
 		rounds = 24

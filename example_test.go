@@ -141,22 +141,22 @@ func ExampleStreamReassembler() {
 	// 300 lines
 }
 
-// tally is about the least that a Reassembler can be: it counts, and says nothing.
-type tally struct{ segments, bytes int }
+// counter is a minimal Reassembler: it counts, and delivers nothing.
+type counter struct{ segments, bytes int }
 
-func (c *tally) Segment(s flowscope.Segment, _ *flowscope.Delivery) {
+func (c *counter) Segment(s flowscope.Segment, _ *flowscope.Delivery) {
 	c.segments++
 	c.bytes += len(s.Payload)
 }
 
-func (c *tally) Fin(*flowscope.Delivery) {}
-func (c *tally) Rst(*flowscope.Delivery) {}
+func (c *counter) Fin(*flowscope.Delivery) {}
+func (c *counter) Rst(*flowscope.Delivery) {}
 
-// A Reassembler sees every segment of its side, sent again or not, in the order of arrival. When the flow ends it is
-// still at hand.
+// A Reassembler sees every segment of its side, retransmissions included, in the order of arrival. It is still
+// there when the flow ends.
 func ExampleReassembler() {
 	factory := flowscope.ReassemblerFunc[flowscope.FiveTupleKey](func(flowscope.FiveTupleKey, flowscope.FlowSide) flowscope.Reassembler {
-		return new(tally)
+		return new(counter)
 	})
 	driver, err := flowscope.NewFlowDriver(flowscope.FiveTuple{}, factory, flowscope.Config{})
 	if err != nil {
@@ -168,7 +168,7 @@ func ExampleReassembler() {
 		}
 		for _, ev := range driver.Track(view) {
 			if ev.Kind == flowscope.EventEnded {
-				if c, ok := driver.ReassemblerOf(&ev, flowscope.Initiator).(*tally); ok { // else it said nothing
+				if c, ok := driver.ReassemblerOf(&ev, flowscope.Initiator).(*counter); ok { // else the initiator sent no payload
 					fmt.Println(c.segments, "segments,", c.bytes, "bytes for a text of 18300")
 				}
 			}
@@ -333,7 +333,7 @@ func ExampleReadCapture() {
 	// damaged: capture file, offset 577: file ends early: while reading a record
 }
 
-// Where packets stop coming, time must be told to pass: Sweep ends the flows that have been silent for too long.
+// Where packets stop coming, Sweep advances the time, and ends the flows that have timed out.
 func ExampleFlowTracker_Sweep() {
 	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{UDPTimeout: 10 * time.Second})
 	if err != nil {

@@ -8,5 +8,5 @@
 //   - [Play]: a connection in shorthand, [Talk]: a long one, [Calls] and [DriverCalls]: random ones
 //   - [Captures], [Load], [Path]: files
 //
-// It knows the root, so the tests of the rooms cannot use it; they use the packages below it.
+// It knows the root, so the tests of the internal packages cannot use it; they use the packages below it.
 package testkit
