@@ -48,11 +48,11 @@ func ExampleFlowDriver() {
 	// responder said 1212 bytes
 }
 
-// wholeLines delivers a stream line by line, lines of up to 64 KiB. It takes segments as they come, so it leaves the
-// putting in order to the engine of the built-in streams, and looks at what that delivers. All that the engine says
-// goes through pass, or bytes that wait here would be overtaken.
+// wholeLines delivers a stream line by line, lines of up to 64 KiB. It is a wrapper around a
+// StreamReassembler, which puts the segments in order. All results of that go through pass, so that none of them
+// overtakes the bytes that wait here.
 type wholeLines struct {
-	engine  *flowscope.StreamReassembler
+	inner   *flowscope.StreamReassembler
 	ordered flowscope.Delivery
 	rest    []byte
 }
@@ -80,38 +80,38 @@ func (l *wholeLines) flush(n int, out *flowscope.Delivery) {
 }
 
 func (l *wholeLines) Segment(s flowscope.Segment, out *flowscope.Delivery) {
-	l.engine.Segment(s, &l.ordered)
+	l.inner.Segment(s, &l.ordered)
 	l.pass(out)
 }
 
 func (l *wholeLines) Acked(pos int64, now flowscope.Timestamp, out *flowscope.Delivery) {
-	l.engine.Acked(pos, now, &l.ordered)
+	l.inner.Acked(pos, now, &l.ordered)
 	l.pass(out)
 }
 
 func (l *wholeLines) OnTimer(now flowscope.Timestamp, out *flowscope.Delivery) flowscope.Timestamp {
-	next := l.engine.OnTimer(now, &l.ordered)
+	next := l.inner.OnTimer(now, &l.ordered)
 	l.pass(out)
 	return next
 }
 
 func (l *wholeLines) Fin(out *flowscope.Delivery) {
-	l.engine.Fin(&l.ordered)
+	l.inner.Fin(&l.ordered)
 	l.pass(out)
 	l.flush(len(l.rest), out)
 }
 
 func (l *wholeLines) Rst(out *flowscope.Delivery) { l.Fin(out) }
 
-// A Reassembler of one's own around the engine of the built-in streams. What it puts into out comes back as Data
-// events, here whole lines only, although the capture's segments came in the wrong order and cut lines anywhere.
+// A Reassembler of one's own around a StreamReassembler. The data that it delivers becomes Data events, here of whole
+// lines only, although the capture's segments came in the wrong order and cut lines anywhere.
 func ExampleStreamReassembler() {
 	factory := flowscope.ReassemblerFunc[flowscope.FiveTupleKey](func(flowscope.FiveTupleKey, flowscope.FlowSide) flowscope.Reassembler {
-		engine, err := flowscope.NewStreamReassembler(flowscope.Config{})
+		inner, err := flowscope.NewStreamReassembler(flowscope.Config{})
 		if err != nil {
 			panic(err)
 		}
-		return &wholeLines{engine: engine}
+		return &wholeLines{inner: inner}
 	})
 	driver, err := flowscope.NewFlowDriver(flowscope.FiveTuple{}, factory, flowscope.Config{})
 	if err != nil {

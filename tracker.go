@@ -81,7 +81,7 @@ type fastFiveTuple struct {
 	x            *Extracted[FiveTupleKey] // FlowTracker.x; nil if the extractor is another one
 	extractor    FiveTuple
 	decoder      *decoder // of the combinator, or nil
-	simpleFrames bool     // nobody asks for more of a simple frame than its key, payload and TCP header
+	simpleFrames bool     // of a simple frame only key, payload and TCP header are needed: no checksums
 }
 
 // hook is how a tracker tells its driver about a flow: the only calls from the tracker up to its
