@@ -247,8 +247,8 @@ func (s TrackerStats) Metrics(yield func(Metric) bool) {
 		!one(MetricFlowsCreated, "Flows begun.", s.FlowsCreated) ||
 		!yield(Metric{Name: MetricFlowsActive, Help: "Live flows.", Value: float64(s.FlowsActive), Gauge: true}) ||
 		!yield(Metric{Name: "flowscope_flows_lingering", Help: "Ended flows kept for their late packets.", Value: float64(s.FlowsLingering), Gauge: true}) ||
-		!one("flowscope_clock_backward_total", "Stamps before the time already reached.", s.ClockBackward) ||
-		!one("flowscope_clock_suspects_total", "Stamps far ahead that were not believed at once.", s.ClockSuspects) ||
+		!one("flowscope_clock_backward_total", "Timestamps before the time already reached.", s.ClockBackward) ||
+		!one("flowscope_clock_suspects_total", "Timestamps far ahead that were not accepted at once.", s.ClockSuspects) ||
 		!one("flowscope_clock_jumps_total", "Leaps ahead that were confirmed.", s.ClockJumps) ||
 		!one("flowscope_anomalies_suppressed_total", "Anomalies beyond Config.MaxAnomalies in one call.", s.AnomaliesSuppressed) ||
 		!one("flowscope_icmp_errors_matched_total", "ICMP errors about a known flow.", s.ICMPErrorsMatched) ||
@@ -364,8 +364,10 @@ func LogEvent[K comparable](logger *slog.Logger, ev *FlowEvent[K]) {
 			attrs = append(attrs, slog.String("policy", ev.Policy.String()))
 		}
 	case EventEnded, EventReleased:
-		attrs = append(attrs, slog.String("reason", ev.Reason.String()), slog.String("history", ev.History.String()),
-			slog.Uint64("packets", ev.Stats.Packets[0]+ev.Stats.Packets[1]), slog.Uint64("bytes", ev.Stats.Bytes[0]+ev.Stats.Bytes[1]))
+		attrs = append(attrs, slog.String("reason", ev.Reason.String()), slog.String("history", ev.History.String()))
+		if s := ev.Stats; s != nil { // nil in an event that the caller made
+			attrs = append(attrs, slog.Uint64("packets", s.Packets[0]+s.Packets[1]), slog.Uint64("bytes", s.Bytes[0]+s.Bytes[1]))
+		}
 	}
 	attrs = append(attrs, slog.Time("packet_time", ev.Timestamp.Time()))
 	logger.LogAttrs(ctx, level, ev.Kind.String(), attrs...)
