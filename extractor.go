@@ -265,7 +265,7 @@ func (p *L4Proto) UnmarshalText(text []byte) error {
 	}
 	i := slices.Index(protoNames.text, string(text))
 	if i < 0 {
-		return notText(protoNames.of, text)
+		return protoNames.notText(text)
 	}
 	*p = L4Proto(protoNames.values[i])
 	return nil
@@ -492,6 +492,13 @@ func (k FiveTupleKey) WithVLAN(id uint16) FiveTupleKey {
 	return k
 }
 
+// Ordered is the key with its ends in order: the one that FiveTuple makes of both directions, if it is
+// not Directional.
+func (k FiveTupleKey) Ordered() FiveTupleKey {
+	k.order()
+	return k
+}
+
 // set writes the words of the key in place and gives the packet's orientation.
 func (k *FiveTupleKey) set(p *decode.Packet, ex FiveTuple) Orientation {
 	meta := uint64(p.Proto) << 24
@@ -618,6 +625,9 @@ func (k FiveTupleKey) String() string {
 	return string(b)
 }
 
+// GoString is what %#v shows, as in flowscope.FiveTupleKey("tcp 10.0.0.1:1234 <-> 10.0.0.2:80").
+func (k FiveTupleKey) GoString() string { return goString("FiveTupleKey", k) }
+
 // AppendText appends what String gives.
 func (k FiveTupleKey) AppendText(b []byte) ([]byte, error) {
 	if k == (FiveTupleKey{}) {
@@ -648,8 +658,8 @@ func (k FiveTupleKey) AppendText(b []byte) ([]byte, error) {
 func (k FiveTupleKey) MarshalText() ([]byte, error) { return k.AppendText(nil) }
 
 // UnmarshalText takes what String gives, and only that: every text is another key. The ends stay in
-// the order of the text, which is that of packets if the key is of a Directional FiveTuple; to put
-// ends in order use NewFiveTupleKey.
+// the order of the text, which is that of packets if the key is of a Directional FiveTuple. If the
+// text may have the ends in the other order, as one that a person typed, look up the key's Ordered.
 func (k *FiveTupleKey) UnmarshalText(text []byte) error {
 	return unmarshalKey(k, text, "FiveTupleKey", parseFiveTupleKey)
 }
@@ -703,11 +713,16 @@ func parseUint16(s string) uint16 {
 // directional keys, so it can spread conversations over workers. Trackers use
 // a secret seed; so should a program that hashes packets of strangers.
 func (k FiveTupleKey) Hash(seed uint64) uint64 {
+	k.order()
+	return k.hash(seed)
+}
+
+// order puts the ends into their order.
+func (k *FiveTupleKey) order() {
 	if after(k.aHi, k.aLo, uint16(k.meta>>48), k.bHi, k.bLo, uint16(k.meta>>32)) != 0 {
 		k.aHi, k.aLo, k.bHi, k.bLo = k.bHi, k.bLo, k.aHi, k.aLo
 		k.meta = k.meta&(1<<32-1) | k.meta<<16&(0xffff<<48) | k.meta>>16&(0xffff<<32)
 	}
-	return k.hash(seed)
 }
 
 // hash is the hash of the words as they stand.
@@ -850,6 +865,9 @@ func (k IPPairKey) String() string {
 	return string(b)
 }
 
+// GoString is what %#v shows, as in flowscope.IPPairKey("10.0.0.1 <-> 10.0.0.2").
+func (k IPPairKey) GoString() string { return goString("IPPairKey", k) }
+
 // AppendText appends what String gives.
 func (k IPPairKey) AppendText(b []byte) ([]byte, error) {
 	if k == (IPPairKey{}) {
@@ -945,6 +963,9 @@ func (k MACPairKey) String() string {
 	b, _ := k.AppendText(make([]byte, 0, 64))
 	return string(b)
 }
+
+// GoString is what %#v shows, as in flowscope.MACPairKey("02:00:00:00:00:01 <-> 02:00:00:00:00:02").
+func (k MACPairKey) GoString() string { return goString("MACPairKey", k) }
 
 // AppendText appends what String gives.
 func (k MACPairKey) AppendText(b []byte) ([]byte, error) {

@@ -104,7 +104,9 @@ type Config struct {
 	// ClockJump is the longest jump ahead of packet time that is accepted at once; a longer one
 	// must be confirmed by the next packet. Never accepts every timestamp. Accepted time does not
 	// go back: if it was wrong, no flow times out until the timestamps have caught up, and
-	// TrackerStats.ClockBackward counts them; Finish begins with a new clock. Default 1 h.
+	// TrackerStats.ClockBackward counts them; Finish begins with a new clock. A capture with hours
+	// between all its packets needs Never: with a shorter limit packet time stays one packet behind.
+	// TrackerStats.ClockSuspects counts the timestamps that were not accepted at once. Default 1 h.
 	ClockJump time.Duration
 
 	// SideBytes bounds the memory of early bytes, those behind a hole, that a FlowDriver holds of

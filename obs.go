@@ -364,8 +364,10 @@ func LogEvent[K comparable](logger *slog.Logger, ev *FlowEvent[K]) {
 			attrs = append(attrs, slog.String("policy", ev.Policy.String()))
 		}
 	case EventEnded, EventReleased:
-		attrs = append(attrs, slog.String("reason", ev.Reason.String()), slog.String("history", ev.History.String()),
-			slog.Uint64("packets", ev.Stats.Packets[0]+ev.Stats.Packets[1]), slog.Uint64("bytes", ev.Stats.Bytes[0]+ev.Stats.Bytes[1]))
+		attrs = append(attrs, slog.String("reason", ev.Reason.String()), slog.String("history", ev.History.String()))
+		if s := ev.Stats; s != nil { // nil in an event that the caller made
+			attrs = append(attrs, slog.Uint64("packets", s.Packets[0]+s.Packets[1]), slog.Uint64("bytes", s.Bytes[0]+s.Bytes[1]))
+		}
 	}
 	attrs = append(attrs, slog.Time("packet_time", ev.Timestamp.Time()))
 	logger.LogAttrs(ctx, level, ev.Kind.String(), attrs...)

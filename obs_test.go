@@ -334,6 +334,17 @@ func TestEventsAreLoggedAtTheirLevels(t *testing.T) {
 	}
 }
 
+// Events that a caller's test made have no Stats.
+func TestEventsWithoutStatsAreLogged(t *testing.T) {
+	for _, kind := range []flowscope.EventKind{flowscope.EventEnded, flowscope.EventReleased} {
+		l := newEventLog(slog.LevelDebug)
+		flowscope.LogEvent(slog.New(l), &testkit.Event{Kind: kind, Reason: flowscope.EndFIN})
+		if text := l.text.String(); !strings.Contains(text, "reason=fin") || strings.Contains(text, "packets=") {
+			t.Errorf("%v: %s", kind, text)
+		}
+	}
+}
+
 func TestAnomaliesAreLoggedByTheirSeverity(t *testing.T) {
 	for _, a := range anomalyCases {
 		l := newEventLog(slog.LevelDebug)

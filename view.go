@@ -8,6 +8,7 @@ import (
 	"iter"
 	"math"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/flowscope-go/flowscope/internal/capfile"
@@ -149,8 +150,15 @@ func (t LinkType) AppendText(b []byte) ([]byte, error) { return linkTypes.append
 // MarshalText is what String gives.
 func (t LinkType) MarshalText() ([]byte, error) { return t.AppendText(nil) }
 
-// UnmarshalText takes what String gives.
-func (t *LinkType) UnmarshalText(text []byte) error { return unmarshal(linkTypes, t, text) }
+// UnmarshalText takes what String gives, and a number of the tcpdump link-type registry, as LinkTypeOf
+// does: "1" is Ethernet, "0" is BSD loopback.
+func (t *LinkType) UnmarshalText(text []byte) error {
+	if n, err := strconv.ParseUint(string(text), 10, 16); err == nil {
+		*t = LinkTypeOf(uint16(n))
+		return nil
+	}
+	return unmarshal(linkTypes, t, text)
+}
 
 // LinkTypeOf translates a number of the tcpdump link-type registry, as found in
 // capture files and given by gopacket's readers.
