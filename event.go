@@ -28,6 +28,7 @@ import (
 //	Late          x       x        Bytes, Len (as Packet)
 //	Released              x        Reason, Stats, History
 //	ICMPError     x       x        ICMPType, ICMPCode; Side sent the packet that is quoted
+//	Message       x       x        Message
 //
 // The orientation of Ended and Released is that of the initiator's packets.
 //
@@ -77,6 +78,8 @@ const (
 	// error itself counts in no flow. It may be forged: for a TCP flow the quoted
 	// sequence number was sent, no more is known.
 	EventICMPError
+	// EventMessage: a parser of NewFlowSessionDriver has found something.
+	EventMessage
 
 	numEventKinds
 )
@@ -85,6 +88,7 @@ var eventNames = [numEventKinds]string{
 	EventStarted: "started", EventPacket: "packet", EventEstablished: "established", EventStateChange: "state_change",
 	EventData: "data", EventGap: "gap", EventSideClosed: "side_closed", EventUrgent: "urgent", EventAnomaly: "anomaly",
 	EventEnded: "ended", EventLate: "late", EventReleased: "released", EventICMPError: "icmp_error",
+	EventMessage: "message",
 }
 
 // String is a short name, such as "state_change".
@@ -277,6 +281,8 @@ type FlowEvent[K comparable] struct {
 	Stats *FlowStats
 	// History is the flow in letters.
 	History History
+	// Message is what was said, of EventMessage. Its memory is lent, as that of Bytes is.
+	Message Message
 }
 
 // Clone is a copy that shares no memory with the tracker.
@@ -286,6 +292,9 @@ func (e *FlowEvent[K]) Clone() FlowEvent[K] {
 	if e.Stats != nil {
 		s := *e.Stats
 		c.Stats = &s
+	}
+	if e.Message != nil {
+		c.Message = e.Message.CloneMessage()
 	}
 	return c
 }

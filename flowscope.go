@@ -170,6 +170,11 @@ type Config struct {
 	// Checksums says whether checksums are verified. Default ChecksumIgnore.
 	Checksums ChecksumMode
 
+	// SessionBytes bounds what the parsers of a driver take, together: themselves, what they hold,
+	// and first bytes of flows whose protocol is not known yet. When it is used up, parsers that
+	// hold much or were not called for long lose their flows. Default 64 MiB.
+	SessionBytes int64
+
 	// MaxAnomalies bounds EventAnomaly in one call; what is beyond is counted.
 	// Default 8.
 	MaxAnomalies int
@@ -232,6 +237,7 @@ func (c Config) withDefaults() (Config, error) {
 	}{
 		{"TotalBytes", &c.TotalBytes, 64 << 20},
 		{"FragmentBytes", &c.FragmentBytes, 4 << 20},
+		{"SessionBytes", &c.SessionBytes, 64 << 20},
 	} {
 		if *n.value < 0 {
 			return c, fmt.Errorf("%w: %s %d is negative", ErrConfig, n.name, *n.value)
