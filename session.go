@@ -156,20 +156,19 @@ type Message interface {
 // SessionStats counts what the parsers of a driver do.
 type SessionStats struct {
 	Parsers   uint64 // that read a flow now
-	Undecided uint64 // flows whose first bytes are held now, since their protocol is not known yet
+	Undecided uint64 // flows whose first bytes are held now: it is not known yet who reads them
 
-	Started   uint64 // parsers that began to read a flow
+	Started   uint64 // parsers that began to read a flow, or went on after Park
 	Messages  uint64 // emitted
-	Handovers uint64 // of a flow by a parser to whoever knows the rest
-	Parked    uint64 // parsers taken from a flow until it goes on
+	Handovers uint64 // calls of Messages.Handover
+	Parked    uint64 // calls of Messages.Park
+	Unwanted  uint64 // flows that no factory recognised, on either side
 
-	Unwanted uint64 // flows that no factory recognised
-	Refused  uint64 // flows that are not read, for want of room
-	Evicted  uint64 // parsers, or held first bytes, that lost their room to others
-	// HoldsRefused counts calls of Messages.Hold for which there was no room.
-	HoldsRefused uint64
+	Refused      uint64 // flows that are not read, for want of room
+	Evicted      uint64 // sessions that ended, with what they held, to make room for others
+	HoldsRefused uint64 // calls of Messages.Hold for which there was no room
 
-	// HeldBytes is what counts against Config.SessionBytes now: parsers, what they hold, and first
-	// bytes, which FirstBytes counts alone.
+	// HeldBytes is what counts in Config.SessionBytes now: parsers, what they hold, and first bytes.
+	// FirstBytes is the part of the latter.
 	HeldBytes, FirstBytes int64
 }

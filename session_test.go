@@ -2,7 +2,9 @@ package flowscope_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,146 +14,536 @@ import (
 	"github.com/flowscope-go/flowscope"
 )
 
-// word is the message of the protocols that these tests speak.
-type word struct {
+// note is the message of all protocols that these tests speak.
+type note struct {
 	Protocol string
 	Text     []byte
-	At       int64 // where it began in its side's stream
-	Parts    []uint16
+	At       int64 // where it began in the stream of its side
+	Sizes    []uint16
 }
 
-func (w *word) CloneMessage() flowscope.Message {
-	c := *w
-	c.Text = bytes.Clone(w.Text)
-	c.Parts = append([]uint16(nil), w.Parts...)
-	return &c
+func (m *note) CloneMessage() flowscope.Message {
+	return &note{m.Protocol, bytes.Clone(m.Text), m.At, slices.Clone(m.Sizes)}
 }
 
-// lines is a protocol of lines that begin with a name and a colon, such as "L:hello\n". A line
-// "L:switch\n" hands over what follows on both sides; "L:done\n", "L:park\n" and "L:stop\n" do so too.
-type lines struct {
-	name  string
-	most  int // of a line; 0: 256
-	after map[string]func(*flowscope.Messages)
+func emitNote(out *flowscope.Messages, protocol string, text []byte, at int64) *note {
+	m := flowscope.Emit[note](out)
+	m.Protocol, m.Text, m.At = protocol, text, at
+	m.Sizes = flowscope.Slice[uint16](out, len(text)%3)
+	for i := range m.Sizes {
+		m.Sizes[i] = uint16(len(text))
+	}
+	return m
 }
 
-func (f lines) Probe(p flowscope.Probe) flowscope.Verdict { return startsWith(p.First, f.name+":") }
+// notes are messages as text, in one line each.
+func notes(all []flowscope.Emitted) string {
+	var b strings.Builder
+	for _, e := range all {
+		m := e.Message.(*note)
+		fmt.Fprintf(&b, "%v %v %s %q at %d %v\n", e.Side, int64(e.Timestamp), m.Protocol, m.Text, m.At, m.Sizes)
+	}
+	return b.String()
+}
 
-func startsWith(b []byte, want string) flowscope.Verdict {
-	switch n := min(len(b), len(want)); {
-	case string(b[:n]) != want[:n]:
+// begins is the verdict about bytes of a protocol that begins with a word.
+func begins(b []byte, word string) flowscope.Verdict {
+	switch n := min(len(b), len(word)); {
+	case string(b[:n]) != word[:n]:
 		return flowscope.VerdictNo
-	case n < len(want):
+	case n < len(word):
 		return flowscope.VerdictMaybe
 	}
 	return flowscope.VerdictYes
 }
 
+// lines is a protocol of lines that begin with its name and a colon, as in "A:hello\n". A line that
+// does not belongs to another protocol. Some lines are orders: see Data.
+type lines struct{ name string }
+
+func (f lines) Probe(p flowscope.Probe) flowscope.Verdict { return begins(p.First, f.name+":") }
+
 func (f lines) NewSessionParser() flowscope.SessionParser { return &lineParser{lines: f} }
 
 type lineParser struct {
 	lines
-	carry [2]flowscope.Carry
-	skip  [2]bool
+	carry   [2]flowscope.Carry
+	seen    [2]int // bytes of the carry that hold no end of line
+	aligned [2]bool
+	resumed uint16
 }
+
+const longestLine = 200
 
 func (p *lineParser) Data(c flowscope.Chunk, out *flowscope.Messages) {
 	carry := &p.carry[c.Side]
 	at := c.Offset - int64(carry.Len())
 	b, ok := carry.Join(c.Bytes, out)
 	for ok {
-		n := bytes.IndexByte(b, '\n') + 1
+		n := bytes.IndexByte(b[p.seen[c.Side]:], '\n') + 1
 		if n == 0 {
 			break
 		}
-		line := b[:n-1]
+		n += p.seen[c.Side]
+		p.seen[c.Side] = 0
+		line, whole := b[:n-1], b
 		b = b[n:]
-		if p.skip[c.Side] {
-			p.skip[c.Side] = false
-			at += int64(n)
-			continue
-		}
-		if startsWith(line, p.name+":") != flowscope.VerdictYes {
-			var rest [2][]byte
-			rest[c.Side] = append(append(append(rest[c.Side], line...), '\n'), b...)
-			rest[c.Side^1], _ = p.carry[c.Side^1].Join(nil, out)
-			out.Handover(rest)
+		if begins(line, p.name+":") != flowscope.VerdictYes {
+			p.handover(c.Side, whole, out)
 			return
 		}
-		m := flowscope.Emit[word](out)
-		m.Protocol, m.Text, m.At = p.name, carry.Lend(line[len(p.name)+1:], out), at
-		m.Parts = flowscope.Slice[uint16](out, len(line)%3)
-		for i := range m.Parts {
-			m.Parts[i] = uint16(len(line))
-		}
+		text := line[len(p.name)+1:]
+		emitNote(out, p.name, carry.Lend(text, out), at)
 		at += int64(n)
-		switch string(m.Text) {
-		case "switch":
+		switch string(text) {
+		case "switch": // what follows is of another protocol, on both sides
+			p.handover(c.Side, b, out)
+			return
+		case "done":
+			out.Done()
+			return
+		case "stop":
+			out.Stop(c.Side)
+			return
+		case "stopother":
+			out.Stop(c.Side.Opposite())
+		}
+	}
+	if len(b) > longestLine {
+		emitNote(out, "toolong", nil, at)
+		out.Done()
+		return
+	}
+	if ok = ok && carry.Keep(b, out); !ok {
+		emitNote(out, "noroom", nil, at)
+		out.Done()
+		return
+	}
+	p.seen[c.Side] = len(b)
+}
+
+func (p *lineParser) handover(side flowscope.FlowSide, b []byte, out *flowscope.Messages) {
+	var rest [2][]byte
+	rest[side] = b
+	rest[side.Opposite()], _ = p.carry[side.Opposite()].Join(nil, out)
+	out.Handover(rest)
+}
+
+func (p *lineParser) Gap(side flowscope.FlowSide, n int64, _ flowscope.Timestamp, out *flowscope.Messages) {
+	p.carry[side].Drop(out)
+	p.seen[side] = 0
+	emitNote(out, "gap", out.Copy(fmt.Append(nil, n)), 0)
+}
+
+func (p *lineParser) Closed(side flowscope.FlowSide, reason flowscope.EndReason, _ flowscope.Timestamp, out *flowscope.Messages) {
+	emitNote(out, "closed", nil, int64(p.carry[side].Len()))
+}
+
+func (p *lineParser) Ended(reason flowscope.EndReason, _ flowscope.Timestamp, out *flowscope.Messages) {
+	emitNote(out, "ended", []byte(reason.String()), 0)
+}
+
+func (p *lineParser) Reset() {
+	for i := range p.carry {
+		p.carry[i].Reset()
+	}
+	p.seen = [2]int{}
+}
+
+// blocks is a protocol of blocks with a magic byte and a length of two bytes before them, which parks
+// after each complete block with the number of blocks so far.
+type blocks struct{}
+
+func (blocks) Probe(p flowscope.Probe) flowscope.Verdict {
+	switch {
+	case p.First[0] != 0xB1:
+		return flowscope.VerdictNo
+	case len(p.First) < 3:
+		return flowscope.VerdictMaybe
+	case binary.BigEndian.Uint16(p.First[1:]) > 300:
+		return flowscope.VerdictNo
+	}
+	return flowscope.VerdictYes
+}
+
+func (blocks) NewSessionParser() flowscope.SessionParser { return &blockParser{} }
+
+type blockParser struct {
+	count uint16
+	carry [2]flowscope.Carry
+}
+
+func (p *blockParser) Resume(count uint16) { p.count = count }
+
+func (p *blockParser) Data(c flowscope.Chunk, out *flowscope.Messages) {
+	carry := &p.carry[c.Side]
+	at := c.Offset - int64(carry.Len())
+	b, ok := carry.Join(c.Bytes, out)
+	for ok && len(b) > 0 {
+		if (blocks{}).Probe(flowscope.Probe{First: b}) == flowscope.VerdictNo {
 			var rest [2][]byte
 			rest[c.Side] = b
 			rest[c.Side^1], _ = p.carry[c.Side^1].Join(nil, out)
 			out.Handover(rest)
 			return
-		case "done":
-			out.Done()
-			return
 		}
+		if len(b) < 3 || len(b) < 3+int(binary.BigEndian.Uint16(b[1:])) {
+			break
+		}
+		n := 3 + int(binary.BigEndian.Uint16(b[1:]))
+		p.count++
+		emitNote(out, fmt.Sprint("block", p.count), carry.Lend(b[3:n], out), at)
+		b, at = b[n:], at+int64(n)
 	}
-	if !ok || !carry.Keep(b, out) {
-		flowscope.Emit[word](out).Protocol = "lost"
+	if ok = ok && carry.Keep(b, out); !ok {
+		emitNote(out, "noroom", nil, at)
 		out.Done()
+		return
+	}
+	if p.carry[0].Len()+p.carry[1].Len() == 0 {
+		out.Park(p.count)
 	}
 }
 
-func (p *lineParser) Gap(side flowscope.FlowSide, n int64, _ flowscope.Timestamp, out *flowscope.Messages) {
-	p.carry[side].Drop(out)
-	p.skip[side] = true
-	m := flowscope.Emit[word](out)
-	m.Protocol, m.Text = "gap", out.Copy(fmt.Append(nil, n))
+func (p *blockParser) Gap(side flowscope.FlowSide, n int64, _ flowscope.Timestamp, out *flowscope.Messages) {
+	emitNote(out, "lost", nil, n+int64(p.carry[side].Len()))
+	out.Done()
 }
 
-func (p *lineParser) Closed(side flowscope.FlowSide, reason flowscope.EndReason, _ flowscope.Timestamp, out *flowscope.Messages) {
-	m := flowscope.Emit[word](out)
-	m.Protocol, m.At = "closed", int64(p.carry[side].Len())
+func (p *blockParser) Closed(side flowscope.FlowSide, reason flowscope.EndReason, now flowscope.Timestamp, out *flowscope.Messages) {
+	(&lineParser{carry: p.carry}).Closed(side, reason, now, out)
 }
 
-func (p *lineParser) Ended(reason flowscope.EndReason, _ flowscope.Timestamp, out *flowscope.Messages) {
-	flowscope.Emit[word](out).Protocol = "ended"
+func (p *blockParser) Ended(reason flowscope.EndReason, now flowscope.Timestamp, out *flowscope.Messages) {
+	emitNote(out, "ended", []byte(reason.String()), int64(p.count))
 }
 
-func (p *lineParser) Reset() {
+func (p *blockParser) Reset() {
+	*p = blockParser{carry: p.carry}
 	p.carry[0].Reset()
 	p.carry[1].Reset()
-	p.skip = [2]bool{}
 }
 
-func wordsOf(all []flowscope.Emitted) string {
-	var b strings.Builder
-	for _, e := range all {
-		w := e.Message.(*word)
-		fmt.Fprintf(&b, "%v %s %q %d %v|", e.Side, w.Protocol, w.Text, w.At, w.Parts)
+// guide is a protocol that speaks of nothing itself but knows where others begin, as STARTTLS: the
+// responder greets with "+", either side may say one-byte words, and "!" hands over what follows.
+// Anything else was not for it.
+type guide struct{}
+
+func (guide) Probe(p flowscope.Probe) flowscope.Verdict {
+	if p.First[0] == '+' {
+		return flowscope.VerdictYes
 	}
-	return b.String()
+	return flowscope.VerdictNo
 }
 
-func newPlayer(t *testing.T, parsers ...flowscope.ParserFactory) *flowscope.SessionPlayer {
+func (guide) NewSessionParser() flowscope.SessionParser { return &guideParser{} }
+
+type guideParser struct{ lineParser }
+
+func (p *guideParser) Data(c flowscope.Chunk, out *flowscope.Messages) {
+	for i, b := range c.Bytes {
+		var rest [2][]byte
+		switch {
+		case b == '!':
+			rest[c.Side] = c.Bytes[i+1:]
+		case b == '+' || b >= 'a' && b <= 'z':
+			continue
+		default:
+			rest[c.Side] = c.Bytes[i:]
+		}
+		out.Handover(rest)
+		return
+	}
+}
+
+// asks is a datagram protocol of questions "?x" and answers "=x", which gives up on a question after
+// 100 ns, and is silent about itself on port 9.
+type asks struct{}
+
+func (asks) Probe(p flowscope.Probe) flowscope.Verdict {
+	if p.First[0] != '?' && p.First[0] != '=' || p.Ports[1] == 9 {
+		return flowscope.VerdictNo
+	}
+	return flowscope.VerdictYes
+}
+
+func (asks) NewDatagramParser() flowscope.DatagramParser { return &askParser{} }
+
+type askParser struct {
+	open  [8]byte
+	since [8]flowscope.Timestamp
+	n     int
+}
+
+func (p *askParser) Datagram(c flowscope.Chunk, out *flowscope.Messages) {
+	if len(c.Bytes) < 2 {
+		emitNote(out, "bad", c.Bytes, int64(c.Missing))
+		return
+	}
+	if i := slices.Index(p.open[:p.n], c.Bytes[1]); c.Bytes[0] == '=' && i >= 0 {
+		emitNote(out, "answer", c.Bytes, int64(c.Time-p.since[i]))
+		p.drop(i)
+	} else if c.Bytes[0] == '?' && p.n < len(p.open) {
+		p.open[p.n], p.since[p.n] = c.Bytes[1], c.Time
+		p.n++
+	}
+	if p.n == 0 {
+		out.Park(0)
+	}
+}
+
+func (p *askParser) drop(i int) {
+	p.n--
+	copy(p.open[i:], p.open[i+1:])
+	copy(p.since[i:], p.since[i+1:])
+}
+
+func (p *askParser) OnTimer(now flowscope.Timestamp, out *flowscope.Messages) flowscope.Timestamp {
+	for p.n > 0 && now >= p.since[0]+100 {
+		emitNote(out, "unanswered", out.Copy(p.open[:1]), int64(now))
+		p.drop(0)
+	}
+	if p.n == 0 {
+		out.Park(0)
+		return 0
+	}
+	return p.since[0] + 100
+}
+
+func (p *askParser) Ended(reason flowscope.EndReason, now flowscope.Timestamp, out *flowscope.Messages) {
+	emitNote(out, "open", out.Copy(p.open[:p.n]), int64(now))
+}
+
+func (p *askParser) Reset() { p.n = 0 }
+
+func newPlayer(t testing.TB, cfg flowscope.Config, factories ...flowscope.ParserFactory) *flowscope.SessionPlayer {
 	t.Helper()
-	p, err := flowscope.NewSessionPlayer(flowscope.Config{}, parsers...)
+	p, err := flowscope.NewSessionPlayer(cfg, factories...)
 	require.NoError(t, err)
 	return p
 }
 
+// holdsNothing checks that all flows have gone.
+func holdsNothing(t testing.TB, p *flowscope.SessionPlayer) {
+	t.Helper()
+	s := p.Stats()
+	assert.Zero(t, s.Parsers, "parsers")
+	assert.Zero(t, s.Undecided, "undecided")
+	assert.Zero(t, s.HeldBytes, "held")
+	assert.Zero(t, s.FirstBytes, "first bytes")
+}
+
+const initiator, responder = flowscope.Initiator, flowscope.Responder
+
 func TestAParserIsChosenByTheFirstBytes(t *testing.T) {
-	p := newPlayer(t, lines{name: "A"}, lines{name: "B"})
+	p := newPlayer(t, flowscope.Config{}, lines{"A"}, lines{"B"}, lines{"BB"})
 	f := p.TCP(1000, 80)
-	assert.Equal(t, `initiator B "hello" 0 [7]|`, wordsOf(f.Data(0, []byte("B:hello\nB:wo"), 1)))
-	assert.Equal(t, `initiator B "world" 8 [7]|`, wordsOf(f.Data(0, []byte("rld\n"), 2)))
-	assert.Equal(t, `responder B "switch" 0 [8 8]|responder A "x" 9 []|`, wordsOf(f.Data(1, []byte("B:switch\nA:x\n"), 3)))
-	assert.Equal(t, `initiator A "y" 16 []|`, wordsOf(f.Data(0, []byte("A:y\n"), 3)))
-	assert.Equal(t, `initiator closed "" 0 []|responder closed "" 0 []|initiator ended "" 0 []|`, wordsOf(f.End(flowscope.EndFIN, 3)))
+	assert.Equal(t, "initiator 1 B \"hello\" at 0 [5 5]\n", notes(f.Data(initiator, []byte("B:hello\nB:wo"), 1)))
+	assert.Equal(t, "initiator 2 B \"world\" at 8 [5 5]\n", notes(f.Data(initiator, []byte("rld\n"), 2)))
+	assert.Equal(t, "responder 3 B \"hi\" at 0 [2 2]\n", notes(f.Data(responder, []byte("B:hi\n"), 3)))
+	assert.Equal(t, "initiator 4 closed \"\" at 0 []\n", notes(f.Close(initiator, 4)))
+	assert.Equal(t, "responder 5 closed \"\" at 0 []\ninitiator 5 ended \"fin\" at 0 []\n", notes(f.End(flowscope.EndFIN, 5)))
+	assert.Empty(t, f.Data(responder, []byte("B:late\n"), 6))
 	st := p.Stats()
-	assert.EqualValues(t, 0, st.HeldBytes)
-	assert.EqualValues(t, 0, st.Parsers)
-	assert.EqualValues(t, 2, st.Started)
-	assert.EqualValues(t, 8, st.Messages)
+	assert.EqualValues(t, 1, st.Started)
+	assert.EqualValues(t, 6, st.Messages)
+	holdsNothing(t, p)
+}
+
+// The first bytes are held until it is clear whose they are, and then replayed as they came.
+func TestFirstBytesAreReplayed(t *testing.T) {
+	p := newPlayer(t, flowscope.Config{}, lines{"ABC"}, lines{"AB"})
+	f := p.TCP(1000, 80)
+	assert.Empty(t, f.Data(initiator, []byte("A"), 1))
+	assert.Empty(t, f.Data(responder, []byte("AB"), 2))
+	assert.Empty(t, f.Data(initiator, []byte("B"), 3))
+	assert.EqualValues(t, 1, p.Stats().Undecided)
+	assert.Positive(t, p.Stats().FirstBytes)
+	assert.Equal(t, "responder 4 AB \"\" at 0 []\ninitiator 5 AB \"x\" at 0 [1]\n",
+		notes(f.Data(responder, []byte(":\n"), 4))+notes(f.Data(initiator, []byte(":x\n"), 5)))
+	f.End(flowscope.EndFIN, 6)
+	holdsNothing(t, p)
+}
+
+func TestAMaybeOfAnEarlierFactoryIsWaitedFor(t *testing.T) {
+	p := newPlayer(t, flowscope.Config{}, lines{"A:A"}, lines{"A"})
+	f := p.TCP(1, 2)
+	assert.Empty(t, f.Data(initiator, []byte("A:"), 1))
+	assert.Equal(t, "initiator 2 A:A \"x\" at 0 [1]\n", notes(f.Data(initiator, []byte("A:x\n"), 2)))
+	g := p.TCP(1, 2)
+	assert.Empty(t, g.Data(initiator, []byte("A:"), 1))
+	assert.Equal(t, "initiator 2 A \"x\" at 0 [1]\n", notes(g.Data(initiator, []byte("x\n"), 2)))
+	// Where a side is complete, nothing can come of a Maybe.
+	h := p.TCP(1, 2)
+	assert.Empty(t, h.Data(initiator, []byte("A:"), 1))
+	assert.Equal(t, "initiator 2 closed \"\" at 2 []\n", notes(h.Close(initiator, 2)))
+	// Nor after MaxProbe bytes.
+	i := newPlayer(t, flowscope.Config{}, maybe{}, lines{""}).TCP(1, 2)
+	long := append(bytes.Repeat([]byte("::::::\n"), flowscope.MaxProbe/7), ':')
+	assert.Empty(t, i.Data(initiator, long[:flowscope.MaxProbe-1], 1))
+	assert.Len(t, i.Data(initiator, []byte("::\n"), 2), flowscope.MaxProbe/7+1)
+}
+
+// maybe is a factory that never knows.
+type maybe struct{ lines }
+
+func (maybe) Probe(p flowscope.Probe) flowscope.Verdict {
+	if len(p.First) > flowscope.MaxProbe {
+		panic("too many bytes")
+	}
+	return flowscope.VerdictMaybe
+}
+
+func TestAFlowThatNobodyKnowsIsLeftAlone(t *testing.T) {
+	p := newPlayer(t, flowscope.Config{}, lines{"A"})
+	f := p.TCP(1, 2)
+	assert.Empty(t, f.Data(initiator, []byte("x"), 1))
+	assert.Empty(t, f.Data(initiator, []byte("A:a\n"), 2), "the side begins with an x")
+	assert.EqualValues(t, 0, p.Stats().Unwanted)
+	assert.Len(t, f.Data(responder, []byte("A:a\n"), 3), 1, "the other side is known")
+	assert.Len(t, f.Data(initiator, []byte("A:a\n"), 4), 1, "and then both are read")
+	g := p.TCP(1, 2)
+	assert.Empty(t, g.Data(initiator, []byte("x"), 1))
+	assert.Empty(t, g.Data(responder, []byte("A"), 2))
+	assert.Empty(t, g.Data(responder, []byte("x"), 3))
+	assert.Empty(t, g.Data(responder, []byte("A:a\n"), 4))
+	assert.EqualValues(t, 1, p.Stats().Unwanted)
+	f.End(flowscope.EndRST, 5)
+	g.End(flowscope.EndRST, 5)
+	holdsNothing(t, p)
+}
+
+func TestAGapForgetsTheFirstBytesOfItsSide(t *testing.T) {
+	p := newPlayer(t, flowscope.Config{}, lines{"A"})
+	f := p.TCP(1, 2)
+	f.Data(initiator, []byte("A"), 1)
+	f.Data(responder, []byte("A"), 1)
+	f.Gap(initiator, 10, 2)
+	assert.Empty(t, f.Data(initiator, []byte("A"), 3))
+	assert.Equal(t, "initiator 4 A \"x\" at 11 [1]\nresponder 5 A \"y\" at 0 [1]\n",
+		notes(f.Data(initiator, []byte(":x\n"), 4))+notes(f.Data(responder, []byte(":y\n"), 5)))
+	assert.Equal(t, "initiator 6 gap \"3\" at 0 [1]\n", notes(f.Gap(initiator, 3, 6)))
+	g := p.TCP(1, 2)
+	g.Data(initiator, []byte("A"), 1)
+	g.Gap(initiator, 10, 2)
+	assert.EqualValues(t, 0, p.Stats().Undecided, "nothing is held")
+	assert.Empty(t, g.Data(initiator, []byte(":x\n"), 3))
+}
+
+func TestAParserHandsOver(t *testing.T) {
+	p := newPlayer(t, flowscope.Config{}, lines{"A"}, blocks{}, guide{})
+	f := p.TCP(1, 25)
+	f.Data(responder, []byte("+hello"), 1)
+	f.Data(initiator, []byte("start"), 2)
+	assert.Empty(t, f.Data(responder, []byte("!"), 3))
+	assert.Equal(t, "initiator 4 block1 \"hi\" at 5 [2 2]\n", notes(f.Data(initiator, []byte("\xb1\x00\x02hi"), 4)))
+	// Parked, and handed over again: the bytes of both sides go to the next.
+	assert.Empty(t, f.Data(initiator, []byte("\xb1\x00"), 5))
+	assert.Equal(t, "responder 6 A \"x\" at 7 [1]\n", notes(f.Data(responder, []byte("A:x\n"), 6)))
+	assert.Equal(t, "initiator 7 A \"y\" at 12 [1]\n", notes(f.Data(initiator, []byte("A:y\n"), 7)),
+		"the two bytes that blocks could not read are of no protocol that A knows")
+	assert.EqualValues(t, 2, p.Stats().Handovers)
+	f.End(flowscope.EndFIN, 8)
+	holdsNothing(t, p)
+}
+
+// eager is a factory that knows everything, whose parsers hand all of it over, or all but one byte.
+type eager struct{ read int }
+
+func (eager) Probe(flowscope.Probe) flowscope.Verdict { return flowscope.VerdictYes }
+
+func (f eager) NewSessionParser() flowscope.SessionParser { return &eagerParser{read: f.read} }
+
+type eagerParser struct {
+	lineParser
+	read int
+}
+
+func (p *eagerParser) Data(c flowscope.Chunk, out *flowscope.Messages) {
+	var rest [2][]byte
+	rest[c.Side] = c.Bytes[min(p.read, len(c.Bytes)):]
+	out.Handover(rest)
+}
+
+// Parsers that hand over without reading anything come to an end.
+func TestHandoversDoNotGoRoundInCircles(t *testing.T) {
+	p := newPlayer(t, flowscope.Config{}, eager{}, eager{}, lines{"A"})
+	f := p.TCP(1, 2)
+	assert.Equal(t, "initiator 1 A \"x\" at 0 [1]\n", notes(f.Data(initiator, []byte("A:x\n"), 1)))
+	assert.EqualValues(t, 2, p.Stats().Handovers)
+	g := p.TCP(1, 2)
+	assert.Empty(t, g.Data(initiator, []byte("xxxx"), 1))
+	assert.Empty(t, g.Data(responder, []byte("xxxx"), 1))
+	assert.EqualValues(t, 2+4, p.Stats().Handovers)
+	f.End(flowscope.EndFIN, 1)
+	g.End(flowscope.EndFIN, 1)
+	// One that reads a byte each time gets through.
+	q := newPlayer(t, flowscope.Config{}, eager{}, eager{1}, eager{})
+	h := q.TCP(1, 2)
+	assert.Empty(t, h.Data(initiator, make([]byte, 1000), 1))
+	assert.EqualValues(t, 2000, q.Stats().Handovers)
+	h.End(flowscope.EndFIN, 1)
+	holdsNothing(t, p)
+	holdsNothing(t, q)
+}
+
+func TestAParserLeavesItsFlowAsItAsks(t *testing.T) {
+	p := newPlayer(t, flowscope.Config{}, lines{"A"}, lines{"B"}, blocks{})
+	f := p.TCP(1, 2)
+	assert.Len(t, f.Data(initiator, []byte("A:1\nA:stop\nA:2\n"), 1), 2)
+	assert.Empty(t, f.Data(initiator, []byte("A:3\n"), 1))
+	assert.Len(t, f.Data(responder, []byte("A:4\n"), 1), 1)
+	assert.Empty(t, f.Gap(initiator, 5, 1))
+	assert.Empty(t, f.Close(initiator, 1))
+	assert.Equal(t, "responder 1 closed \"\" at 0 []\ninitiator 1 ended \"fin\" at 0 []\n", notes(f.End(flowscope.EndFIN, 1)))
+
+	f = p.TCP(1, 2)
+	assert.Len(t, f.Data(initiator, []byte("A:done\nA:2\n"), 1), 1)
+	assert.Empty(t, f.Data(responder, []byte("A:3\n"), 1))
+	assert.Empty(t, f.End(flowscope.EndFIN, 1))
+
+	// What a side has left unread, and its end, are for the next parser: A again, which then finds
+	// that the other side is not for it.
+	f = p.TCP(1, 2)
+	f.Data(initiator, []byte("A:1\nA:"), 1)
+	f.Close(initiator, 2)
+	assert.Equal(t, "responder 3 A \"switch\" at 0 []\ninitiator 3 closed \"\" at 2 []\nresponder 3 B \"x\" at 9 [1]\n",
+		notes(f.Data(responder, []byte("A:switch\nB:x\n"), 3)))
+	f.End(flowscope.EndFIN, 4)
+
+	f = p.TCP(1, 2)
+	assert.Equal(t, "initiator 1 block1 \"\" at 0 []\n", notes(f.Data(initiator, []byte{0xb1, 0, 0}, 1)))
+	assert.EqualValues(t, 0, p.Stats().Parsers)
+	assert.Equal(t, "responder 2 block2 \"\" at 0 []\n", notes(f.Data(responder, []byte{0xb1, 0, 0}, 2)))
+	assert.Equal(t, "responder 3 lost \"\" at 7 []\n", notes(f.Gap(responder, 7, 3)), "a gap wakes it up")
+	assert.Empty(t, f.Data(responder, []byte{0xb1, 0, 0}, 4))
+	f.End(flowscope.EndFIN, 5)
+	f = p.TCP(1, 2)
+	f.Data(initiator, []byte{0xb1, 0, 0}, 1)
+	assert.Empty(t, f.Close(initiator, 2))
+	assert.Empty(t, f.End(flowscope.EndFIN, 2), "nor does the end")
+	holdsNothing(t, p)
+}
+
+func TestDatagramsAndTheirTimeouts(t *testing.T) {
+	p := newPlayer(t, flowscope.Config{}, lines{"?"}, asks{})
+	f := p.UDP(1000, 53)
+	assert.Empty(t, f.Data(initiator, nil, 1), "an empty one says nothing about the protocol")
+	assert.Empty(t, f.Data(initiator, []byte("?a"), 10))
+	assert.Empty(t, f.Data(initiator, []byte("?b"), 20))
+	assert.Equal(t, "responder 30 answer \"=b\" at 10 [2 2]\n", notes(f.Data(responder, []byte("=b"), 30)))
+	assert.Equal(t, "initiator 40 bad \"\" at 0 []\n", notes(f.Data(initiator, nil, 40)))
+	assert.Empty(t, p.Sweep(109))
+	assert.Equal(t, "initiator 110 unanswered \"a\" at 110 [1]\n", notes(p.Sweep(110)))
+	assert.EqualValues(t, 0, p.Stats().Parsers, "it is parked")
+	assert.Empty(t, f.Data(initiator, []byte("?c"), 200))
+	assert.Equal(t, "initiator 300 unanswered \"c\" at 300 [1]\n", notes(f.Data(responder, []byte("=c"), 300)),
+		"what is due comes first")
+	f.Data(initiator, []byte("?e"), 300)
+	assert.Equal(t, "initiator 301 open \"e\" at 301 [1]\n", notes(f.End(flowscope.EndIdleTimeout, 301)))
+	g := p.UDP(1000, 9)
+	g.Data(initiator, []byte("?a"), 10)
+	assert.Empty(t, g.Data(responder, []byte("=a"), 10))
+	assert.EqualValues(t, 1, p.Stats().Unwanted)
+	holdsNothing(t, p)
 }
