@@ -71,6 +71,7 @@ type openSession struct {
 	sides    [2]sessionSide
 	factory  uint8
 	before   bool // another parser has read what came before
+	resumed  bool // so has this one, before it was parked
 }
 
 // sessionSide is how far a parser has come on one side.
@@ -326,6 +327,9 @@ func (ps *parsers) obey(e *openSession, it *item) {
 func (ps *parsers) handover(e *openSession, it *item) {
 	ps.stats.Handovers++
 	excluded := e.excluded | 1<<e.factory
+	if e.resumed {
+		excluded = 0
+	}
 	for i := range e.sides {
 		side := it.Side ^ FlowSide(i) // the one at hand lies deeper on the stack, so it comes last
 		sd, rest := &e.sides[side], ps.out.rest[side]
@@ -353,7 +357,7 @@ func (ps *parsers) handover(e *openSession, it *item) {
 	ps.retire(e)
 	ps.budget.Close(ps.flow.ref.Place())
 	ps.budget.Open(ps.flow.ref.Place(), sessionCost)
-	e.kept, e.excluded, e.before = 0, excluded, true
+	e.kept, e.excluded, e.before, e.resumed = 0, excluded, true, false
 	ps.await(e)
 }
 
@@ -483,7 +487,7 @@ func (ps *parsers) resume(number int, state uint16) *openSession {
 	if e == nil || !ps.adopt(e, number) {
 		return nil
 	}
-	e.before = true
+	e.before, e.resumed = true, true
 	var r SessionResumer
 	if e.stream != nil {
 		r, _ = e.stream.(SessionResumer)

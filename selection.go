@@ -26,7 +26,7 @@ func (ps *parsers) decide(e *openSession, it *item) {
 	probe := Probe{L4: ps.flow.l4, Side: it.Side, Ports: ps.flow.ports}
 	var held []byte
 	var excluded uint64
-	complete := ps.flow.l4 == L4UDP
+	complete := ps.flow.l4 == L4UDP || it.kind == itemClosed
 	if e != nil {
 		e.share.Used = true
 		side := &e.sides[it.Side]
@@ -41,7 +41,6 @@ func (ps *parsers) decide(e *openSession, it *item) {
 			return
 		}
 		held, excluded, probe.Handover = e.first.bytes[it.Side], e.excluded, e.before
-		complete = complete || side.bits&sessionComplete != 0
 	} else {
 		var sides uint8
 		if sides, probe.Handover = ps.flow.ref.Asked(); it.kind != itemData || sides>>it.Side&1 != 0 {
@@ -108,6 +107,7 @@ func (ps *parsers) start(e *openSession, number int, it *item) {
 		}
 	}
 	ps.stack = append(ps.stack, *it)
+	e.sides[it.Side].bits &^= sessionComplete // it is yet to be told
 	if f := e.first; f != nil {
 		ps.stack = f.replay(ps.stack)
 		ps.lent = append(ps.lent, f)
