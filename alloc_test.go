@@ -5,16 +5,18 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/flowscope-go/flowscope"
-	"github.com/flowscope-go/flowscope/internal/frames"
 	"github.com/flowscope-go/flowscope/internal/invariants"
+	"github.com/flowscope-go/flowscope/internal/testkit"
+	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 // bench is a tracker and a clock for tests that count allocations. Every way that a packet can take is one line of
 // TestNoAllocs, with the counter that proves that it was taken.
 type bench struct {
-	t   *tracker
+	t   *testkit.Tracker
 	now flowscope.Timestamp
 	id  uint64
 }
@@ -31,22 +33,19 @@ func renumber(frame []byte, seq, ack uint32) {
 	binary.BigEndian.PutUint32(frame[42:], ack)
 }
 
-// readdress writes the source address of an IPv4 frame.
-func readdress(frame []byte, addr uint32) { binary.BigEndian.PutUint32(frame[26:], addr) }
-
 func TestNoAllocs(t *testing.T) {
 	if invariants.Enabled {
 		t.Skip("with -tags invariants lent memory is copied, so that it can be trampled")
 	}
-	there, back := tcp(client, server, "PA", 0, 0, "request"), tcp(server, client, "PA", 0, 0, "response")
-	ack := tcp(client, server, "A", 101, 301, "")
-	syn, question := tcp(client, server, "S", 1, 0, ""), udp(client, server)
+	there, back := testkit.TCP(testkit.Client, testkit.Server, "PA", 0, 0, "request"), testkit.TCP(testkit.Server, testkit.Client, "PA", 0, 0, "response")
+	ack := testkit.TCP(testkit.Client, testkit.Server, "A", 101, 301, "")
+	syn, question := testkit.TCP(testkit.Client, testkit.Server, "S", 1, 0, ""), testkit.UDP(testkit.Client, testkit.Server)
 	echo := frames.ICMPEcho{Src: "10.0.0.1", Dst: "10.0.0.2", ID: 1}.Ethernet()
 	arp := append([]byte("\x02\x00\x00\x00\x00\x02\x02\x00\x00\x00\x00\x01\x08\x06"), make([]byte, 46)...)
 	cut := frames.Cut(there, 40)
 	handshake := func(b *bench) {
-		b.send(tcp(client, server, "S", 100, 0, ""))
-		b.send(tcp(server, client, "SA", 300, 101, ""))
+		b.send(testkit.TCP(testkit.Client, testkit.Server, "S", 100, 0, ""))
+		b.send(testkit.TCP(testkit.Server, testkit.Client, "SA", 300, 101, ""))
 		b.send(ack)
 	}
 	nothing := func(*bench) {}
@@ -77,18 +76,18 @@ func TestNoAllocs(t *testing.T) {
 			func(st flowscope.TrackerStats) uint64 { return st.Refused[flowscope.RefusedNotIP] }},
 		{"malformed", nothing, func(b *bench) { b.send(cut) },
 			func(st flowscope.TrackerStats) uint64 { return st.Refused[flowscope.RefusedTruncatedTCP] }},
-		{"late", func(b *bench) { handshake(b); b.send(tcp(client, server, "R", 101, 0, "")) }, func(b *bench) { b.send(ack) },
+		{"late", func(b *bench) { handshake(b); b.send(testkit.TCP(testkit.Client, testkit.Server, "R", 101, 0, "")) }, func(b *bench) { b.send(ack) },
 			func(st flowscope.TrackerStats) uint64 { return st.PacketsLate }},
 		{"whole connections", nothing, func(b *bench) {
-			readdress(syn, uint32(b.id))
+			testkit.Readdress(syn, uint32(b.id))
 			b.send(syn)
-			readdress(ack, uint32(b.id-1))
+			testkit.Readdress(ack, uint32(b.id-1))
 			ack[47] = 0x04 // a reset
 			renumber(ack, 2, 0)
 			b.send(ack)
 			ack[47] = 0x10
 		}, func(st flowscope.TrackerStats) uint64 { return st.Ended[flowscope.EndRST] }},
-		{"SYN flood", nothing, func(b *bench) { readdress(syn, uint32(b.id)<<8); b.send(syn) },
+		{"SYN flood", nothing, func(b *bench) { testkit.Readdress(syn, uint32(b.id)<<8); b.send(syn) },
 			func(st flowscope.TrackerStats) uint64 { return st.FlowsEvicted }},
 		{"stamps that run back", nothing, func(b *bench) { b.send(question); b.now -= 2e6 },
 			func(st flowscope.TrackerStats) uint64 { return st.ClockBackward }},
@@ -98,10 +97,10 @@ func TestNoAllocs(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for name, events := range map[string]flowscope.EventMask{"default": 0, "all": flowscope.AllEvents, "none": flowscope.NoEvents} {
-				b := &bench{t: newTracker(t, flowscope.Config{MaxFlows: 100, Events: events}), now: 1e18}
+				b := &bench{t: testkit.NewTracker(t, flowscope.Config{MaxFlows: 100, Events: events}), now: 1e18}
 				copy(ack[38:46], []byte{0, 0, 0, 101, 0, 0, 1, 45})
-				readdress(ack, 0x0a000001)
-				readdress(syn, 0x0a000001)
+				testkit.Readdress(ack, 0x0a000001)
+				testkit.Readdress(syn, 0x0a000001)
 				c.start(b)
 				for range 300 { // into steady state: the table is full, slices have grown
 					c.run(b)
@@ -123,11 +122,11 @@ func TestNoAllocsForOwnKeysWithoutPointers(t *testing.T) {
 	if invariants.Enabled {
 		t.Skip("with -tags invariants lent memory is copied, so that it can be trampled")
 	}
-	tr, err := flowscope.NewFlowTracker(portOnly{}, flowscope.Config{})
+	tr, err := flowscope.NewFlowTracker(testkit.PortOnly{}, flowscope.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	frame := udp(client, server)
+	frame := testkit.UDP(testkit.Client, testkit.Server)
 	if n := testing.AllocsPerRun(100, func() { tr.Track(flowscope.PacketView{Frame: frame}) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -135,11 +134,11 @@ func TestNoAllocsForOwnKeysWithoutPointers(t *testing.T) {
 
 // TestMemoryComesBack: neither a crowd of flows nor its long list of events stays in memory.
 func TestMemoryComesBack(t *testing.T) {
-	tr := newTracker(t, flowscope.Config{MaxFlows: 20_000})
-	frame := udp(client, server)
+	tr := testkit.NewTracker(t, flowscope.Config{MaxFlows: 20_000})
+	frame := testkit.UDP(testkit.Client, testkit.Server)
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 20_000 {
-		readdress(frame, r.Uint32())
+		testkit.Readdress(frame, r.Uint32())
 		tr.Track(flowscope.PacketView{Frame: frame})
 	}
 	crowd := tr.Finish()
@@ -149,5 +148,135 @@ func TestMemoryComesBack(t *testing.T) {
 	events := tr.Track(flowscope.PacketView{Frame: frame})
 	if cap(events) > 5000 {
 		t.Errorf("the slice of the next call holds %d events", cap(events))
+	}
+}
+
+// warmConn is a connection under way whose packets are made without allocation.
+type warmConn struct {
+	d     *testkit.Driver
+	frame [2][]byte
+	ack   [2][]byte
+	seq   [2]uint32
+	now   flowscope.Timestamp
+	bytes int64
+	gaps  int
+}
+
+func newWarmConn(tb testing.TB, cfg flowscope.Config) *warmConn {
+	cfg.Events = flowscope.DefaultEvents
+	l := &warmConn{d: testkit.NewDriver(tb, nil, cfg), now: 1e18}
+	for side := range l.frame {
+		l.frame[side] = testkit.Segment{Dir: side, Flags: "PA", Window: 60000, Payload: make([]byte, 1000)}.Frame()
+		l.ack[side] = testkit.Segment{Dir: side, Flags: "A", Window: 60000}.Frame()
+	}
+	for i, flags := range []string{"S", "SA", "A"} {
+		g := testkit.Segment{Dir: i % 2, Flags: flags, Seq: uint32(max(i-1, 0)), Ack: min(uint32(i), 1), Window: 60000}
+		l.track(g.Frame())
+	}
+	l.seq = [2]uint32{1, 1}
+	return l
+}
+
+func (l *warmConn) track(frame []byte) {
+	l.now += 1000
+	events := l.d.Track(flowscope.PacketView{Frame: frame, Timestamp: l.now})
+	for i := range events {
+		switch events[i].Kind {
+		case flowscope.EventData:
+			l.bytes += events[i].Len
+		case flowscope.EventGap:
+			l.gaps++
+		}
+	}
+}
+
+// send sends the n-th segment from where the side stands.
+func (l *warmConn) send(side, n int) {
+	binary.BigEndian.PutUint32(l.frame[side][38:], l.seq[side]+uint32(1000*n))
+	binary.BigEndian.PutUint32(l.frame[side][42:], l.seq[1-side])
+	l.track(l.frame[side])
+}
+
+func (l *warmConn) acks(side int) {
+	binary.BigEndian.PutUint32(l.ack[side][38:], l.seq[side])
+	binary.BigEndian.PutUint32(l.ack[side][42:], l.seq[1-side])
+	l.track(l.ack[side])
+}
+
+func (l *warmConn) moves(side, n int) { l.seq[side] += uint32(1000 * n) }
+
+func TestSteadyTrafficAllocatesNothing(t *testing.T) {
+	if invariants.Enabled {
+		t.Skip("with -tags invariants lent memory is copied, so that it can be trampled")
+	}
+	for _, r := range []struct {
+		name string
+		data int64 // bytes a round
+		cfg  flowscope.Config
+		turn func(l *warmConn)
+	}{
+		{"in order, both ways", 2000, flowscope.Config{}, func(l *warmConn) {
+			l.send(0, 0)
+			l.moves(0, 1)
+			l.send(1, 0)
+			l.moves(1, 1)
+		}},
+		{"ACKs", 1000, flowscope.Config{}, func(l *warmConn) {
+			l.send(0, 0)
+			l.moves(0, 1)
+			l.acks(1)
+			l.acks(1)
+		}},
+		{"sent again", 1000, flowscope.Config{}, func(l *warmConn) {
+			l.send(0, 0)
+			l.send(0, 0)
+			l.moves(0, 1)
+			l.send(0, -1)
+		}},
+		{"two in the wrong order", 2000, flowscope.Config{}, func(l *warmConn) {
+			l.send(0, 1)
+			l.send(0, 0)
+			l.moves(0, 2)
+			l.acks(1)
+		}},
+		{"many held and released", 20000, flowscope.Config{}, func(l *warmConn) {
+			for n := 19; n >= 0; n-- {
+				l.send(0, n)
+			}
+			l.moves(0, 20)
+			l.acks(1)
+		}},
+		{"a hole given up in each round", 1000, flowscope.Config{}, func(l *warmConn) {
+			l.send(0, 1)
+			l.moves(0, 2)
+			l.acks(1)
+			l.now += 11e6
+			l.acks(1)
+		}},
+		{"delivered bytes remembered", 2000, flowscope.Config{KeepDelivered: 4096}, func(l *warmConn) {
+			l.send(0, 1)
+			l.send(0, 0)
+			l.moves(0, 2)
+		}},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			l := newWarmConn(t, r.cfg)
+			for range 200 {
+				r.turn(l)
+			}
+			before := l.bytes
+			if n := testing.AllocsPerRun(200, func() { r.turn(l) }); n != 0 {
+				t.Errorf("%v allocations", n)
+			}
+			if got := l.bytes - before; got != 201*r.data {
+				t.Errorf("%d bytes in 201 rounds, want %d each: this is not what it says", got, r.data)
+			}
+		})
+	}
+}
+
+func TestAnEventIsSmall(t *testing.T) {
+	if n := unsafe.Sizeof(flowscope.FlowEvent[flowscope.FiveTupleKey]{}); n > 160 {
+		t.Errorf("%d bytes, at most 160", n)
 	}
 }

@@ -87,14 +87,21 @@ const (
 	VerdictMaybe
 	// VerdictYes: these bytes are of this protocol, whatever follows.
 	VerdictYes
-
-	numVerdicts
 )
 
-var verdictNames = [numVerdicts]string{"no", "maybe", "yes"}
+var verdictNames = &names{of: "Verdict", text: []string{VerdictNo: "no", VerdictMaybe: "maybe", VerdictYes: "yes"}}
 
 // String is "no", "maybe" or "yes".
-func (v Verdict) String() string { return nameOf(verdictNames[:], int(v)) }
+func (v Verdict) String() string { return verdictNames.string(uint16(v)) }
+
+// AppendText appends what String gives.
+func (v Verdict) AppendText(b []byte) ([]byte, error) { return verdictNames.append(b, uint16(v)), nil }
+
+// MarshalText is what String gives.
+func (v Verdict) MarshalText() ([]byte, error) { return v.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (v *Verdict) UnmarshalText(text []byte) error { return unmarshal(verdictNames, v, text) }
 
 // Probe is what a factory is asked about: the first bytes of one side of a flow.
 type Probe struct {

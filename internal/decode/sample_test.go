@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/gopacket/layers"
 
-	"github.com/flowscope-go/flowscope/internal/frames"
+	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 // sample is a sound frame, one of each kind that Decode reads.

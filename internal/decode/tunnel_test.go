@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/flowscope-go/flowscope/internal/frames"
+	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 func TestTheInnermostPacketIsReadThroughEachEncapsulation(t *testing.T) {
@@ -56,7 +56,8 @@ func TestWhatMayNotBePeeledIsReadAsIfThereWereNoTunnels(t *testing.T) {
 	}
 }
 
-// A cut takes bytes away. What is left says the same of the inner packet, or is read up to a packet further out.
+// A cut takes bytes away. What is left says the same of the inner packet, or is read up to a packet
+// further out.
 func TestEveryPrefixOfATunnelSaysTheSameOrStaysOutside(t *testing.T) {
 	for _, s := range tunnelSamples() {
 		whole, _ := checkWith(t, s.frame, s.link, 0, &everything)
@@ -140,7 +141,7 @@ func TestTagsAreThoseOfTheInnermostEthernetHeader(t *testing.T) {
 	}
 }
 
-func TestThePlainTunnelOfATenantDoesNotHideTheTenant(t *testing.T) {
+func TestATunnelWithoutIdentifierDoesNotHideTheTenant(t *testing.T) {
 	inner := insideTCP4.IP()
 	p, _ := checkWith(t, frames.Ethernet(to4("4789", frames.VXLAN(77, frames.Ethernet(over4(4, inner))))), LinkEthernet, 0, &everything)
 	if p.Tunnel != VXLAN || p.TunnelID != 77 || p.Tunnels != 2 || p.Peeled != PeelVXLAN|PeelIPIP {
@@ -152,7 +153,8 @@ func TestThePlainTunnelOfATenantDoesNotHideTheTenant(t *testing.T) {
 	}
 }
 
-// nestings wraps the packet into one more tunnel over and over, each of another kind than the one before.
+// nestings wraps the packet into one more tunnel over and over, each of another kind than the one
+// before.
 var nestings = []func([]byte) []byte{
 	func(ip []byte) []byte { return to4("4789", frames.VXLAN(1, frames.Ethernet(ip))) },
 	func(ip []byte) []byte { return over6(47, frames.GRE{}.Put(ip)) },
