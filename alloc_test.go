@@ -10,6 +10,7 @@ import (
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/invariants"
 	"github.com/flowscope-go/flowscope/internal/testkit"
+	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
 	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
@@ -41,6 +42,19 @@ func TestNoAllocs(t *testing.T) {
 	ack := testkit.TCP(testkit.Client, testkit.Server, "A", 101, 301, "")
 	syn, question := testkit.TCP(testkit.Client, testkit.Server, "S", 1, 0, ""), testkit.UDP(testkit.Client, testkit.Server)
 	echo := frames.ICMPEcho{Src: "10.0.0.1", Dst: "10.0.0.2", ID: 1}.Ethernet()
+	var pieces, pieces6 [2][]byte
+	for i := range 2 {
+		piece := testkit.Piece{ID: 5, Offset: 24 * i, More: i == 0, Body: testkit.WholeDatagram[24*i : 24+16*i]}
+		pieces[i] = piece.Frame()
+		piece.V6 = true
+		pieces6[i] = piece.Frame()
+	}
+	lone := func(b *bench) {
+		binary.BigEndian.PutUint16(pieces[0][18:], uint16(b.id)) // the identification: a datagram of its own
+		b.send(pieces[0])
+	}
+	unreachable := frames.Ethernet(testkit.ICMPError("10.0.0.2", "10.0.0.1", 3, 3, question[14:]))
+	datagrams := func(st flowscope.TrackerStats) uint64 { return st.Fragments.Datagrams }
 	arp := append([]byte("\x02\x00\x00\x00\x00\x02\x02\x00\x00\x00\x00\x01\x08\x06"), make([]byte, 46)...)
 	cut := frames.Cut(there, 40)
 	handshake := func(b *bench) {
@@ -72,6 +86,15 @@ func TestNoAllocs(t *testing.T) {
 		{"retransmitted SYN", func(b *bench) { b.send(syn) }, func(b *bench) { b.send(syn) }, last},
 		{"UDP", nothing, func(b *bench) { b.send(question) }, func(st flowscope.TrackerStats) uint64 { return last(st) + st.FlowsCreated }},
 		{"ICMP", nothing, func(b *bench) { b.send(echo) }, func(st flowscope.TrackerStats) uint64 { return last(st) + st.FlowsCreated }},
+		{"datagrams in fragments", nothing, func(b *bench) { b.send(pieces[0]); b.send(pieces[1]) }, datagrams},
+		{"datagrams in fragments, IPv6", nothing, func(b *bench) { b.send(pieces6[1]); b.send(pieces6[0]) }, datagrams},
+		{"first fragments alone", func(b *bench) {
+			for range 10_000 {
+				lone(b)
+			}
+		}, lone, func(st flowscope.TrackerStats) uint64 { return st.Fragments.Frames }},
+		{"ICMP errors", func(b *bench) { b.send(question) }, func(b *bench) { b.send(unreachable) },
+			func(st flowscope.TrackerStats) uint64 { return st.ICMPErrorsMatched }},
 		{"refused", nothing, func(b *bench) { b.send(arp) },
 			func(st flowscope.TrackerStats) uint64 { return st.Refused[flowscope.RefusedNotIP] }},
 		{"malformed", nothing, func(b *bench) { b.send(cut) },
@@ -106,11 +129,11 @@ func TestNoAllocs(t *testing.T) {
 					c.run(b)
 				}
 				before := c.moved(b.t.Stats())
-				const runs = 200
-				if n := testing.AllocsPerRun(runs, func() { c.run(b) }); n != 0 {
-					t.Errorf("events %s: %v allocations", name, n)
-				}
-				if grown := c.moved(b.t.Stats()) - before; grown < runs {
+				sent := b.id
+				c.run(b)
+				runs := 1
+				t.Run("events "+name, func(t *testing.T) { runs += allocs.None(t, int(b.id-sent), func() { c.run(b) }) })
+				if grown := c.moved(b.t.Stats()) - before; grown < uint64(runs) {
 					t.Errorf("events %s: not the way that was meant: its counter grew by %d in %d runs", name, grown, runs)
 				}
 			}
@@ -127,9 +150,7 @@ func TestNoAllocsForOwnKeysWithoutPointers(t *testing.T) {
 		t.Fatal(err)
 	}
 	frame := testkit.UDP(testkit.Client, testkit.Server)
-	if n := testing.AllocsPerRun(100, func() { tr.Track(flowscope.PacketView{Frame: frame}) }); n != 0 {
-		t.Errorf("%v allocations", n)
-	}
+	allocs.None(t, 1, func() { tr.Track(flowscope.PacketView{Frame: frame}) })
 }
 
 // TestMemoryComesBack: neither a crowd of flows nor its long list of events stays in memory.
@@ -160,6 +181,8 @@ type warmConn struct {
 	now   flowscope.Timestamp
 	bytes int64
 	gaps  int
+
+	packets int
 }
 
 func newWarmConn(tb testing.TB, cfg flowscope.Config) *warmConn {
@@ -179,6 +202,7 @@ func newWarmConn(tb testing.TB, cfg flowscope.Config) *warmConn {
 
 func (l *warmConn) track(frame []byte) {
 	l.now += 1000
+	l.packets++
 	events := l.d.Track(flowscope.PacketView{Frame: frame, Timestamp: l.now})
 	for i := range events {
 		switch events[i].Kind {
@@ -264,14 +288,61 @@ func TestSteadyTrafficAllocatesNothing(t *testing.T) {
 			for range 200 {
 				r.turn(l)
 			}
-			before := l.bytes
-			if n := testing.AllocsPerRun(200, func() { r.turn(l) }); n != 0 {
-				t.Errorf("%v allocations", n)
-			}
-			if got := l.bytes - before; got != 201*r.data {
-				t.Errorf("%d bytes in 201 rounds, want %d each: this is not what it says", got, r.data)
+			before, sent := l.bytes, l.packets
+			r.turn(l)
+			runs := 1 + allocs.None(t, l.packets-sent, func() { r.turn(l) })
+			if got := l.bytes - before; got != int64(runs)*r.data {
+				t.Errorf("%d bytes in %d rounds, want %d each: this is not what it says", got, runs, r.data)
 			}
 		})
+	}
+}
+
+func TestABatchAllocatesNothing(t *testing.T) {
+	if invariants.Enabled {
+		t.Skip("with -tags invariants lent memory is copied, so that it can be trampled")
+	}
+	const conns, size = 100, 50
+	d := testkit.NewDriver(t, nil, flowscope.Config{Events: flowscope.DefaultEvents})
+	var frame [conns][2][]byte
+	var seq [conns][2]uint32
+	now := flowscope.Timestamp(1e18)
+	for i := range frame {
+		for turn, flags := range []string{"S", "SA", "A"} {
+			g := testkit.Segment{Tuple: i, Dir: turn % 2, Flags: flags, Seq: uint32(max(turn-1, 0)), Ack: min(uint32(turn), 1), Window: 60000}
+			d.Track(flowscope.PacketView{Frame: g.Frame(), Timestamp: now})
+		}
+		for dir := range 2 {
+			frame[i][dir] = testkit.Segment{Tuple: i, Dir: dir, Flags: "PA", Window: 60000, Payload: make([]byte, size)}.Frame()
+			seq[i][dir] = 1
+		}
+	}
+	views := make([]flowscope.PacketView, 64)
+	n, told := 0, 0
+	next := func() {
+		for i := range views {
+			c, dir := n%conns, n/conns%2
+			f := frame[c][dir]
+			renumber(f, seq[c][dir], seq[c][1-dir])
+			seq[c][dir] += size
+			n++
+			now++
+			views[i] = flowscope.PacketView{Frame: f, Timestamp: now}
+		}
+		for _, events := range d.TrackBatch(views) {
+			for i := range events {
+				if events[i].Kind == flowscope.EventData {
+					told++
+				}
+			}
+		}
+	}
+	for range 10 {
+		next()
+	}
+	allocs.None(t, len(views), next)
+	if told != n {
+		t.Errorf("data of %d of %d packets: this is not what it says", told, n)
 	}
 }
 

@@ -371,6 +371,9 @@ func (e FlowEvent[K]) String() string {
 		b = fmt.Appendf(b, " offset=%d", e.Offset)
 	case EventAnomaly:
 		b = fmt.Appendf(b, " anomaly=%v offset=%d len=%d", e.Anomaly, e.Offset, e.Len)
+		if e.Anomaly.hasPolicy() {
+			b = fmt.Appendf(b, " policy=%v", e.Policy)
+		}
 	case EventEnded, EventReleased:
 		b = fmt.Appendf(b, " reason=%v history=%v", e.Reason, e.History)
 		if s := e.Stats; s != nil {
@@ -405,6 +408,7 @@ func (e FlowEvent[K]) GoString() string {
 	field(e.From != 0, "From: %v", e.From)
 	field(e.Reason != 0, "Reason: %v", e.Reason)
 	field(e.Anomaly != 0, "Anomaly: %v", e.Anomaly)
+	field(e.Policy != 0, "Policy: %v", e.Policy)
 	field(e.Cause != 0, "Cause: %v", e.Cause)
 	field(e.ICMPType != 0, "ICMPType: %d", e.ICMPType)
 	field(e.ICMPCode != 0, "ICMPCode: %d", e.ICMPCode)

@@ -198,6 +198,9 @@ func (s *Severity) UnmarshalText(text []byte) error { return unmarshal(severityN
 
 var severityNames = &names{of: "Severity", text: []string{"info", "warning", "error"}}
 
+// hasPolicy reports whether events of the kind have a Policy.
+func (k AnomalyKind) hasPolicy() bool { return k == AnomalyBufferOverflow || k == AnomalyMemoryCap }
+
 // Severity of the kind.
 func (k AnomalyKind) Severity() Severity {
 	switch k {
@@ -357,7 +360,7 @@ func LogEvent[K comparable](logger *slog.Logger, ev *FlowEvent[K]) {
 			attrs = append(attrs, slog.String("side", ev.Side.String()), slog.Int64("offset", ev.Offset))
 		}
 		attrs = append(attrs, slog.Int64("len", ev.Len))
-		if ev.Anomaly == AnomalyBufferOverflow || ev.Anomaly == AnomalyMemoryCap {
+		if ev.Anomaly.hasPolicy() {
 			attrs = append(attrs, slog.String("policy", ev.Policy.String()))
 		}
 	case EventEnded, EventReleased:

@@ -53,7 +53,7 @@ var anomalyCases = []anomalyCase{
 		testkit.Piece{More: true, Offset: 8, Body: testkit.WholeDatagram[:7]}.Frame(),
 	}},
 	{flowscope.AnomalyFragmentLimit, "fragment_limit", flowscope.SeverityWarning, "", flowscope.Config{FragmentDatagrams: 1}, false, [][]byte{
-		testkit.Piece{More: true, Id: 1, Body: testkit.WholeDatagram[:16]}.Frame(), testkit.Piece{More: true, Id: 2, Body: testkit.WholeDatagram[:16]}.Frame(),
+		testkit.Piece{More: true, ID: 1, Body: testkit.WholeDatagram[:16]}.Frame(), testkit.Piece{More: true, ID: 2, Body: testkit.WholeDatagram[:16]}.Frame(),
 	}},
 	{flowscope.AnomalyFragmentTimeout, "fragment_timeout", flowscope.SeverityWarning, "", flowscope.Config{}, false, [][]byte{
 		testkit.Piece{More: true, Body: testkit.WholeDatagram[:16]}.Frame(), nil,
@@ -76,8 +76,8 @@ func (a anomalyCase) after(p *testkit.Play, hear func([]testkit.Event)) {
 			hear(p.Driver.Sweep(p.At()))
 			continue
 		}
-		p.Id++
-		hear(p.Driver.Track(flowscope.PacketView{Frame: f, Timestamp: p.At(), ID: p.Id}))
+		p.ID++
+		hear(p.Driver.Track(flowscope.PacketView{Frame: f, Timestamp: p.At(), ID: p.ID}))
 	}
 }
 
@@ -99,7 +99,7 @@ func TestEachAnomalyIsToldOnceAndCounted(t *testing.T) {
 			cfg := a.cfg
 			cfg.Events = flowscope.DefaultEvents
 			d := testkit.NewDriver(t, f, cfg)
-			quiet := &testkit.Play{Book: &testkit.Book{Tb: t, Driver: d, Flows: map[flowscope.FlowID]*testkit.BookFlow{}}, Isn: p.Isn}
+			quiet := &testkit.Play{Book: &testkit.Book{TB: t, Driver: d, Flows: map[flowscope.FlowID]*testkit.BookFlow{}}, ISN: p.ISN}
 			silent := func(events []testkit.Event) {
 				for i := range events {
 					if events[i].Kind == flowscope.EventAnomaly {

@@ -306,7 +306,7 @@ func TestAnyDroppedKindIsTaken(t *testing.T) {
 		out.Data(nil)
 	})
 	d := testkit.NewDriver(t, f, flowscope.Config{})
-	p := &testkit.Play{Book: testkit.NewBook(t, d), Isn: [2]uint32{999, 7999}}
+	p := &testkit.Play{Book: testkit.NewBook(t, d), ISN: [2]uint32{999, 7999}}
 	for _, step := range []string{">S", "<SA", ">A0", ">0:ab"} {
 		require.NotPanics(t, func() { d.Track(p.View(step)) })
 	}

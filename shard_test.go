@@ -15,6 +15,7 @@ import (
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/testkit"
+	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
 	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
@@ -467,9 +468,7 @@ func TestShardAllocatesNothing(t *testing.T) {
 	views := shardTraffic(rand.New(rand.NewPCG(2, 4)), 40)
 	s := flowscope.NewSharder(8)
 	i := 0
-	if n := testing.AllocsPerRun(len(views), func() { s.Shard(views[i%len(views)]); i++ }); n != 0 {
-		t.Errorf("%v allocations", n)
-	}
+	allocs.None(t, 1, func() { s.Shard(views[i%len(views)]); i++ })
 }
 
 // TestPairsSpreadEvenly also looks at where a flow table would put the flows of one worker. If the two hashes had

@@ -15,6 +15,7 @@ import (
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/invariants"
 	"github.com/flowscope-go/flowscope/internal/testkit"
+	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
 	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
@@ -67,7 +68,7 @@ func TestPairsInsideATunnelAreTheInnermost(t *testing.T) {
 	for _, e := range testkit.Encapsulations() {
 		talk := testkit.Conversation(testkit.TunnelEnds[1])
 		for _, s := range talk[:2] {
-			f := e.Put(s.Dir, s.Ip)
+			f := e.Put(s.Dir, s.IP)
 			v := flowscope.PacketView{Frame: f}
 			var ips flowscope.Extracted[flowscope.IPPairKey]
 			require.True(t, flowscope.AutoDetectEncap(flowscope.IPPair{}).Extract(v, &ips), e.Name)
@@ -80,7 +81,7 @@ func TestPairsInsideATunnelAreTheInnermost(t *testing.T) {
 			}
 			assert.Equal(t, want, macs.Key.String(), e.Name)
 			if e.Ethernet {
-				assert.Equal(t, s.Ip, macs.Payload, e.Name)
+				assert.Equal(t, s.IP, macs.Payload, e.Name)
 			}
 		}
 	}
@@ -106,7 +107,7 @@ func TestCombinatorsRefuseWhatIsNotInTheirTunnel(t *testing.T) {
 			if kind == name || e.Inner != nil && name == "gre" && slices.Contains([]string{"nvgre", "erspan", "pptp"}, kind) || e.V6 {
 				continue
 			}
-			why := testkit.Refuse(t, ex, e.Put(0, testkit.Conversation(testkit.TunnelEnds[0])[0].Ip))
+			why := testkit.Refuse(t, ex, e.Put(0, testkit.Conversation(testkit.TunnelEnds[0])[0].IP))
 			if why != flowscope.RefusedNotTunnel && why != flowscope.RefusedNotIP {
 				t.Errorf("%s shown %s: %v", name, e.Name, why)
 			}
@@ -175,7 +176,7 @@ func TestIdentifiersOfOneDirectionDoNotPartAConversation(t *testing.T) {
 		}
 		l := testkit.NewAudited(t, flowscope.PerTunnel(flowscope.AutoDetectEncap(flowscope.FiveTuple{})), flowscope.Config{})
 		for i, s := range testkit.Conversation(testkit.TunnelEnds[0]) {
-			l.Track(flowscope.PacketView{Frame: e.Put(s.Dir, s.Ip), ID: uint64(i + 1)})
+			l.Track(flowscope.PacketView{Frame: e.Put(s.Dir, s.IP), ID: uint64(i + 1)})
 		}
 		if st := l.Tracker.Stats(); st.FlowsCreated != 1 || st.Ended[flowscope.EndFIN] != 1 {
 			t.Errorf("%s: %d flows, %d closed", e.Name, st.FlowsCreated, st.Ended[flowscope.EndFIN])
@@ -247,7 +248,7 @@ func TestOnlyTheEncapsThatWereAskedForArePeeledOff(t *testing.T) {
 		"vxlan_gpe": flowscope.EncapVXLANGPE, "geneve": flowscope.EncapGeneve, "gtpu": flowscope.EncapGTPU,
 		"teredo": flowscope.EncapTeredo, "ayiya": flowscope.EncapAYIYA, "l2tp": flowscope.EncapL2TP,
 	}
-	inner := testkit.Conversation(testkit.TunnelEnds[1])[0].Ip
+	inner := testkit.Conversation(testkit.TunnelEnds[1])[0].IP
 	key := testkit.Extract(t, flowscope.FiveTuple{}, frames.Ethernet(inner)).Key
 	sees := func(f []byte, encaps flowscope.Encap) bool {
 		var x flowscope.Extracted[testkit.Key]
@@ -404,9 +405,7 @@ func noAllocs[K comparable](t *testing.T, name string, ex flowscope.FlowExtracto
 	for range 50 {
 		run()
 	}
-	if n := testing.AllocsPerRun(100, run); n != 0 {
-		t.Errorf("%s: %v allocations", name, n)
-	}
+	t.Run(name, func(t *testing.T) { allocs.None(t, len(packets), run) })
 }
 
 func TestNoAllocsInTunnels(t *testing.T) {
@@ -443,8 +442,8 @@ func TestTwoTrackersMayShareAnExtractor(t *testing.T) {
 			continue
 		}
 		for k, s := range testkit.Conversation(testkit.TunnelEnds[0]) {
-			one.Track(flowscope.PacketView{Frame: e.Put(s.Dir, s.Ip), ID: uint64(100*i + k + 1)})
-			two.Track(flowscope.PacketView{Frame: testkit.VXLANOf(uint32(i), s.Ip), ID: uint64(100*i + k + 1)})
+			one.Track(flowscope.PacketView{Frame: e.Put(s.Dir, s.IP), ID: uint64(100*i + k + 1)})
+			two.Track(flowscope.PacketView{Frame: testkit.VXLANOf(uint32(i), s.IP), ID: uint64(100*i + k + 1)})
 		}
 		for k, p := range pieces { // each puts together its own
 			one.Track(flowscope.PacketView{Frame: frames.Ethernet(p), ID: uint64(100*i + 50 + k)})

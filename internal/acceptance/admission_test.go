@@ -288,7 +288,7 @@ func ofUDP(src, dst string) []byte {
 func TestEachDatagramIsGivenUpInTimeWhileAnotherFlowGoesOn(t *testing.T) {
 	tr := testkit.NewTracker(t, flowscope.Config{UDPTimeout: flowscope.Never})
 	for i := range 3 {
-		f := testkit.Piece{Id: uint32(i + 1), Offset: 8, More: true, Body: testkit.WholeDatagram[:8]}.Frame()
+		f := testkit.Piece{ID: uint32(i + 1), Offset: 8, More: true, Body: testkit.WholeDatagram[:8]}.Frame()
 		tr.Track(flowscope.PacketView{Frame: f, Timestamp: testkit.Seconds(float64(5 * i))})
 	}
 	for s := 11; s < 100; s++ {
@@ -309,7 +309,7 @@ func TestOneCallGivesUpNoMoreDatagramsThanFlows(t *testing.T) {
 	tr := testkit.NewTracker(t, flowscope.Config{})
 	const n = 1000
 	for i := range n {
-		f := testkit.Piece{Id: uint32(i), Offset: 8, More: true, Body: testkit.WholeDatagram[:8]}.Frame()
+		f := testkit.Piece{ID: uint32(i), Offset: 8, More: true, Body: testkit.WholeDatagram[:8]}.Frame()
 		tr.Track(flowscope.PacketView{Frame: f, Timestamp: flowscope.Timestamp(i)})
 	}
 	before := uint64(0)
@@ -330,7 +330,7 @@ func TestOneCallGivesUpNoMoreDatagramsThanFlows(t *testing.T) {
 // from both.
 func TestAFirstFragmentsDoubtedStampIsTakenBackLikeAnyOther(t *testing.T) {
 	f := ofUDP("10.0.0.1:1234", "10.0.0.2:80")
-	first := testkit.Piece{Id: 1, More: true, Body: testkit.WholeDatagram[:16]}.Frame()
+	first := testkit.Piece{ID: 1, More: true, Body: testkit.WholeDatagram[:16]}.Frame()
 	for name, frame := range map[string][]byte{"datagram": f, "fragment": first} {
 		tr := testkit.NewTracker(t, flowscope.Config{})
 		tr.Track(flowscope.PacketView{Frame: frame, Timestamp: testkit.Seconds(3_600_000)})
@@ -375,7 +375,7 @@ func TestHeaderChecksumsOfFragmentsCountAsThoseOfPackets(t *testing.T) {
 	for _, mode := range []flowscope.ChecksumMode{flowscope.ChecksumAuto, flowscope.ChecksumVerify} {
 		for _, sum := range []uint16{0, 0x1234} {
 			var seen [2][3]uint64
-			for i, f := range [][]byte{ofUDP("10.0.0.1:1234", "10.0.0.2:80"), testkit.Piece{Id: 1, More: true, Body: testkit.WholeDatagram[:16]}.Frame()} {
+			for i, f := range [][]byte{ofUDP("10.0.0.1:1234", "10.0.0.2:80"), testkit.Piece{ID: 1, More: true, Body: testkit.WholeDatagram[:16]}.Frame()} {
 				f = append([]byte(nil), f...)
 				binary.BigEndian.PutUint16(f[24:], sum)
 				tr := testkit.NewTracker(t, flowscope.Config{Checksums: mode})
@@ -479,7 +479,7 @@ func TestTwoCombinatorsSeeADatagramEachInItsWay(t *testing.T) {
 func TestARefusedFragmentSaysWhy(t *testing.T) {
 	tr, err := flowscope.NewFlowTracker(flowscope.AutoDetectEncap(flowscope.IPPair{}), flowscope.Config{})
 	require.NoError(t, err)
-	tr.Track(flowscope.PacketView{Frame: testkit.Piece{V6: true, Proto: 6, Id: 9, More: true, Body: make([]byte, 8)}.Frame()})
+	tr.Track(flowscope.PacketView{Frame: testkit.Piece{V6: true, Proto: 6, ID: 9, More: true, Body: make([]byte, 8)}.Frame()})
 	require.Equal(t, uint64(1), tr.Stats().PacketsUnmatched)
 	require.Zero(t, tr.Stats().Refused[flowscope.RefusedByExtractor])
 }
@@ -505,7 +505,7 @@ func TestClaimedLengthsOfFragmentsStopAtTheEndOfTheCounter(t *testing.T) {
 func TestOneBadFragmentIsOnePacket(t *testing.T) {
 	tr, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{Events: flowscope.AllEvents})
 	require.NoError(t, err)
-	events := tr.Track(flowscope.PacketView{Frame: testkit.Piece{Id: 1, More: true, Body: make([]byte, 4)}.Frame()})
+	events := tr.Track(flowscope.PacketView{Frame: testkit.Piece{ID: 1, More: true, Body: make([]byte, 4)}.Frame()})
 	require.NotEmpty(t, events)
 	for _, ev := range events {
 		require.Equal(t, int64(1), ev.Len, "%v", ev.Anomaly)

@@ -169,10 +169,10 @@ func TestForgeriesWithWrongChecksumsDoNotDisturbAStream(t *testing.T) {
 	for _, s := range talk {
 		for _, flags := range []string{"R", "S", "SA", "PA", "FA"} {
 			from, to := testkit.TunnelEnds[0][s.Dir], testkit.TunnelEnds[0][1-s.Dir]
-			seq, ack := binary.BigEndian.Uint32(s.Ip[24:]), binary.BigEndian.Uint32(s.Ip[28:])
+			seq, ack := binary.BigEndian.Uint32(s.IP[24:]), binary.BigEndian.Uint32(s.IP[28:])
 			all = append(all, bad(frames.TCP{Src: from, Dst: to, Seq: seq, Ack: ack, Flags: flags, Payload: []byte("forged")}))
 		}
-		all = append(all, frames.Ethernet(s.Ip))
+		all = append(all, frames.Ethernet(s.IP))
 	}
 	d, err := flowscope.NewFlowDriver(flowscope.FiveTuple{}, nil, flowscope.Config{Checksums: flowscope.ChecksumVerify})
 	require.NoError(t, err)

@@ -34,7 +34,7 @@ func piecesOf(t testing.TB, v6 bool, id uint32, text string) (out []testkit.Piec
 		if off < len(from) {
 			copy(body, from[off:])
 		}
-		out = append(out, testkit.Piece{V6: v6, Id: id, Offset: off, More: strings.Contains(w, "+"), Body: body})
+		out = append(out, testkit.Piece{V6: v6, ID: id, Offset: off, More: strings.Contains(w, "+"), Body: body})
 	}
 	return out
 }
@@ -131,7 +131,7 @@ func TestFragmentsInAnyOrderAreOneDatagram(t *testing.T) {
 				var wires uint64
 				for i, k := range order {
 					p := all[k]
-					p.Id = n
+					p.ID = n
 					f := how.wrap(p.Packet())
 					wires += uint64(len(f))
 					events := l.Track(flowscope.PacketView{Frame: f, ID: uint64(i + 1)})
@@ -207,7 +207,7 @@ func TestIPv6FragmentHeadersThatMeanLess(t *testing.T) {
 	l := testkit.NewAudited(t, flowscope.FiveTuple{}, flowscope.Config{})
 	set := piecesOf(t, true, 9, "0:8+ 8:32")
 	set[1].Proto = 6 // only the first one's counts
-	atomic := testkit.Piece{V6: true, Id: 9, Body: testkit.WholeDatagram}
+	atomic := testkit.Piece{V6: true, ID: 9, Body: testkit.WholeDatagram}
 	var texts []string
 	for i, p := range []testkit.Piece{set[0], atomic, set[1]} {
 		for _, ev := range l.Track(flowscope.PacketView{Frame: p.Frame(), ID: uint64(i + 1)}) {
@@ -224,10 +224,10 @@ func TestIPv6FragmentHeadersThatMeanLess(t *testing.T) {
 
 // I14: a fragment header in a fragment.
 func TestFragmentHeadersDoNotNest(t *testing.T) {
-	inner := testkit.Piece{V6: true, Id: 8, More: true, Body: testkit.WholeDatagram}.Packet()[40:]
+	inner := testkit.Piece{V6: true, ID: 8, More: true, Body: testkit.WholeDatagram}.Packet()[40:]
 	l := testkit.NewAudited(t, flowscope.FiveTuple{}, flowscope.Config{})
 	for i, p := range []testkit.Piece{
-		{V6: true, Proto: 44, Id: 7, More: true, Body: inner[:24]}, {V6: true, Proto: 44, Id: 7, Offset: 24, Body: inner[24:]},
+		{V6: true, Proto: 44, ID: 7, More: true, Body: inner[:24]}, {V6: true, Proto: 44, ID: 7, Offset: 24, Body: inner[24:]},
 	} {
 		l.Track(flowscope.PacketView{Frame: p.Frame(), ID: uint64(i + 1)})
 	}
@@ -304,7 +304,7 @@ func TestADatagramOfThousandsOfPiecesInReverse(t *testing.T) {
 		body[6], body[7] = 0, 0
 		l := testkit.NewTracker(t, flowscope.Config{})
 		for at := len(body) - 8; at >= 0; at -= 8 {
-			p := testkit.Piece{V6: v6, Id: 1, Offset: at, More: at+8 < len(body), Body: body[at : at+8]}
+			p := testkit.Piece{V6: v6, ID: 1, Offset: at, More: at+8 < len(body), Body: body[at : at+8]}
 			events := l.Track(flowscope.PacketView{Frame: p.Frame()})
 			if at == 0 {
 				require.Equal(t, body[8:], events[len(events)-1].Bytes)
@@ -402,25 +402,25 @@ func TestAStreamInFragmentsIsTheStream(t *testing.T) {
 			split func(n int, s testkit.Message) [][]byte
 		}{
 			"bare": {flowscope.FiveTuple{}, func(n int, s testkit.Message) (out [][]byte) {
-				for _, p := range frames.Fragments(s.Ip, 24, uint32(n)) {
+				for _, p := range frames.Fragments(s.IP, 24, uint32(n)) {
 					out = append(out, frames.Ethernet(p))
 				}
 				return out
 			}},
 			"inside VXLAN": {flowscope.InnerVXLAN(flowscope.FiveTuple{}), func(n int, s testkit.Message) (out [][]byte) {
-				for _, p := range frames.Fragments(s.Ip, 24, uint32(n)) {
+				for _, p := range frames.Fragments(s.IP, 24, uint32(n)) {
 					out = append(out, testkit.OuterUDP(s.Dir, 4789, frames.VXLAN(7, testkit.InnerFrame(s.Dir, p))))
 				}
 				return out
 			}},
 			"around VXLAN": {flowscope.AutoDetectEncap(flowscope.FiveTuple{}), func(n int, s testkit.Message) (out [][]byte) {
-				for _, p := range cutTo(80, testkit.OuterUDP(s.Dir, 4789, frames.VXLAN(7, testkit.InnerFrame(s.Dir, s.Ip)))[14:], uint32(n)) {
+				for _, p := range cutTo(80, testkit.OuterUDP(s.Dir, 4789, frames.VXLAN(7, testkit.InnerFrame(s.Dir, s.IP)))[14:], uint32(n)) {
 					out = append(out, frames.Ethernet(p))
 				}
 				return out
 			}},
 			"both": {flowscope.AutoDetectEncap(flowscope.FiveTuple{}), func(n int, s testkit.Message) (out [][]byte) {
-				for k, p := range frames.Fragments(s.Ip, 24, uint32(n)) {
+				for k, p := range frames.Fragments(s.IP, 24, uint32(n)) {
 					for _, o := range cutTo(80, testkit.OuterUDP(s.Dir, 4789, frames.VXLAN(7, testkit.InnerFrame(s.Dir, p)))[14:], uint32(n*10+k)) {
 						out = append(out, frames.Ethernet(o))
 					}
@@ -561,7 +561,7 @@ func TestOverlapVectors(t *testing.T) {
 				body = append(body, bytes.Repeat([]byte{byte(c)}, 8)...)
 			}
 			drop = drop || old != 0 && old != len(letters)
-			pieces = append(pieces, testkit.Piece{Id: 1, Offset: 8 * off, More: off+len(letters) < units, Body: body})
+			pieces = append(pieces, testkit.Piece{ID: 1, Offset: 8 * off, More: off+len(letters) < units, Body: body})
 		}
 		tr := testkit.NewTracker(t, flowscope.Config{})
 		got := ""

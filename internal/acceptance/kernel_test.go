@@ -182,7 +182,7 @@ func (k *kernel) oracle(t *testing.T, script string, tuple int, cfg flowscope.Co
 	t.Helper()
 	cfg.MaxFlows, cfg.HoleTimeout, cfg.HoleAckedTimeout = 100, flowscope.Never, flowscope.Never
 	p := testkit.NewPlay(t, nil, cfg)
-	p.Isn[0] = testkit.ISNs[tuple%len(testkit.ISNs)]
+	p.ISN[0] = testkit.ISNs[tuple%len(testkit.ISNs)]
 	script = strings.ReplaceAll(" "+script, " hs ", " >S >A0 ")
 	for _, step := range strings.Fields(script) {
 		if step == "finish" || step == "sweep" || step[0] == '+' {
@@ -196,11 +196,11 @@ func (k *kernel) oracle(t *testing.T, script string, tuple int, cfg flowscope.Co
 		}
 		for _, answer := range k.send(t, v.Frame, patience) {
 			if tcp := answer[34:]; tcp[13] == 0x12 {
-				p.Isn[1] = binary.BigEndian.Uint32(tcp[4:])
+				p.ISN[1] = binary.BigEndian.Uint32(tcp[4:])
 			}
 			p.Now += time.Microsecond
-			p.Id++
-			p.Hear(p.Driver.Track(flowscope.PacketView{Frame: answer, Timestamp: p.At(), ID: p.Id}))
+			p.ID++
+			p.Hear(p.Driver.Track(flowscope.PacketView{Frame: answer, Timestamp: p.At(), ID: p.ID}))
 		}
 		p.Now += time.Microsecond
 	}

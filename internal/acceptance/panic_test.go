@@ -92,7 +92,7 @@ func (s *fusedSide) Rst(*flowscope.Delivery) { s.f.burn("Rst", s.key) }
 
 // fusedScript has connections of every fate, interleaved, and steps at which time passes.
 func fusedScript(t *testing.T) (views []flowscope.PacketView) {
-	p := &testkit.Play{Book: &testkit.Book{Tb: t}, Isn: [2]uint32{999, 7999}}
+	p := &testkit.Play{Book: &testkit.Book{TB: t}, ISN: [2]uint32{999, 7999}}
 	add := func(step string, tuples ...int) {
 		for _, tuple := range tuples {
 			p.Now += time.Millisecond

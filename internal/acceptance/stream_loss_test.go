@@ -45,7 +45,7 @@ func TestLossLeavesTheRestInItsPlace(t *testing.T) {
 func markPresent(talk *testkit.Talk, v flowscope.PacketView, present *[2][]bool) {
 	side := int(v.Frame[29] - 1)
 	seq := uint32(v.Frame[38])<<24 | uint32(v.Frame[39])<<16 | uint32(v.Frame[40])<<8 | uint32(v.Frame[41])
-	pos := int(seq - talk.Isn[side] - 1)
+	pos := int(seq - talk.ISN[side] - 1)
 	for i := range v.Frame[54:] {
 		present[side][pos+i] = true
 	}
@@ -94,7 +94,7 @@ func TestHowTheBytesAreCutIntoSegmentsChangesNothing(t *testing.T) {
 		talk := testkit.NewTalk(r, 5_000)
 		said := talk.Said
 		for range 2 {
-			again := &testkit.Talk{Isn: talk.Isn}
+			again := &testkit.Talk{ISN: talk.ISN}
 			again.Add(0, "S", 0, 0, nil)
 			again.Add(1, "SA", 0, 0, nil)
 			for side := range said {

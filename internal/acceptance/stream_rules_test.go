@@ -249,7 +249,7 @@ func TestPublishedVectorsThroughTheWholeDriver(t *testing.T) {
 				script := "hs >" + strings.Join(strings.Fields(v.segments), " >") + " finish"
 				for _, isn := range isns {
 					p := testkit.NewPlay(t, nil, flowscope.Config{Overlap: flowscope.OverlapPolicy(policy)})
-					p.Isn[0] = isn
+					p.ISN[0] = isn
 					p.Play(script)
 					p.Want(fmt.Sprintf("ISN %d", isn), want, p.Text(0))
 					if conflict := p.Seen[flowscope.AnomalyConflictingOverlap] > 0; conflict != (v.name[0] != 'S' || v.name[1] == 'h') {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/testkit"
+	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
 )
 
 // texter is a value with a text.
@@ -425,6 +426,10 @@ func TestEventsAsStrings(t *testing.T) {
 
 	assert.Equal(t, "anomaly anomaly=clock_jump offset=0 len=1 time=0.000000000",
 		flowscope.Event{Kind: flowscope.EventAnomaly, Anomaly: flowscope.AnomalyClockJump, Len: 1}.String())
+	assert.Equal(t, "anomaly anomaly=memory_cap offset=0 len=1 policy=drop_flow time=0.000000000",
+		flowscope.Event{Kind: flowscope.EventAnomaly, Anomaly: flowscope.AnomalyMemoryCap, Len: 1, Policy: flowscope.OverflowDropFlow}.String())
+	assert.Equal(t, "flowscope.FlowEvent{Kind: anomaly, Policy: drop_flow}",
+		flowscope.Event{Kind: flowscope.EventAnomaly, Policy: flowscope.OverflowDropFlow}.GoString())
 	assert.Equal(t, "none time=0.000000000", flowscope.Event{}.String())
 
 	shown := fmt.Sprintf("%#v", e)
@@ -463,9 +468,7 @@ func TestTextsAreAppendedWithoutAllocation(t *testing.T) {
 		"History":      func() { buf, _ = flowscope.History{}.AppendText(buf[:0]) },
 		"a name":       func() { _ = flowscope.EventData.String() },
 	} {
-		if n := testing.AllocsPerRun(100, f); n != 0 {
-			t.Errorf("%s: %v allocations", name, n)
-		}
+		t.Run(name, func(t *testing.T) { allocs.None(t, 1, f) })
 	}
 }
 

@@ -1,12 +1,12 @@
 package acceptance
 
 import (
-	"runtime"
 	"testing"
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/invariants"
 	"github.com/flowscope-go/flowscope/internal/testkit"
+	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
 	"github.com/flowscope-go/flowscope/internal/testkit/traffic"
 )
 
@@ -26,23 +26,22 @@ func newMixFeed(tb testing.TB, c traffic.Config, events flowscope.EventMask) *mi
 }
 
 // next shows a batch, and says how often each allocated.
-func (f *mixFeed) next() (tracker, driver int) {
+func (f *mixFeed) next() (tracker, driver uint64) {
 	packets := f.ring.Next()
-	var stat [3]runtime.MemStats
-	runtime.ReadMemStats(&stat[0])
-	for _, p := range packets {
-		f.tracker.Track(flowscope.PacketView{Frame: p.Frame, Timestamp: flowscope.Timestamp(p.Stamp)})
-	}
-	runtime.ReadMemStats(&stat[1])
-	for _, p := range packets {
-		f.driver.Track(flowscope.PacketView{Frame: p.Frame, Timestamp: flowscope.Timestamp(p.Stamp)})
-	}
-	runtime.ReadMemStats(&stat[2])
-	return int(stat[1].Mallocs - stat[0].Mallocs), int(stat[2].Mallocs - stat[1].Mallocs)
+	tracker = allocs.Count(func() {
+		for _, p := range packets {
+			f.tracker.Track(flowscope.PacketView{Frame: p.Frame, Timestamp: flowscope.Timestamp(p.Stamp)})
+		}
+	})
+	driver = allocs.Count(func() {
+		for _, p := range packets {
+			f.driver.Track(flowscope.PacketView{Frame: p.Frame, Timestamp: flowscope.Timestamp(p.Stamp)})
+		}
+	})
+	return tracker, driver
 }
 
-// TestNoMixAllocates holds what every kind of traffic allocates once tables and pages are as large as they get: nothing,
-// except that a driver which holds more early bytes now than before may take memory for them.
+// TestNoMixAllocates: no kind of traffic allocates once tables and pages are as large as they get.
 func TestNoMixAllocates(t *testing.T) {
 	if invariants.Enabled {
 		t.Skip("with -tags invariants lent memory is copied, so that it can be trampled")
@@ -53,22 +52,15 @@ func TestNoMixAllocates(t *testing.T) {
 			for range 100 {
 				f.next()
 			}
-			const batches = 20
-			tracker, driver := 0, 0
-			for range batches {
+			const packets = allocs.Packets / mixBatch * mixBatch
+			tracker, driver := uint64(0), uint64(0)
+			for range packets / mixBatch {
 				a, b := f.next()
 				tracker, driver = tracker+a, driver+b
 			}
-			// The runtime allocates now and then. Whatever allocates for a flow, or a hundredth of the packets, is
-			// far beyond this.
-			const slack = batches / 4
-			limit := slack
-			if m == traffic.Rough {
-				limit = batches * mixBatch / 200
-			}
-			if tracker > slack || driver > limit {
-				t.Errorf("%v, events %#x: a tracker allocates %d times in %d packets, a driver %d times",
-					m, events, tracker, batches*mixBatch, driver)
+			if most := uint64(allocs.Most * packets); tracker > most || driver > most {
+				t.Errorf("%v, events %v: a tracker allocates %d times in %d packets, a driver %d times",
+					m, events, tracker, packets, driver)
 			}
 		}
 	}

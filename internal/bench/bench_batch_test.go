@@ -6,38 +6,9 @@ import (
 	"testing"
 
 	"github.com/flowscope-go/flowscope"
-	"github.com/flowscope-go/flowscope/internal/invariants"
 	"github.com/flowscope-go/flowscope/internal/testkit"
 	"github.com/flowscope-go/flowscope/internal/testkit/contest"
 )
-
-func TestABatchAllocatesNothing(t *testing.T) {
-	if invariants.Enabled {
-		t.Skip("the invariants build copies what it lends")
-	}
-	talks := newTalks(100, true)
-	d, err := flowscope.NewFlowDriver(flowscope.FiveTuple{}, nil, flowscope.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	views := make([]flowscope.PacketView, 64)
-	now := flowscope.Timestamp(1)
-	next := func() {
-		for i := range views {
-			now++
-			views[i] = flowscope.PacketView{Frame: talks.next(uint32(i)), Timestamp: now}
-		}
-		for _, events := range d.TrackBatch(views) {
-			_ = events
-		}
-	}
-	for range 10 {
-		next()
-	}
-	if n := testing.AllocsPerRun(100, next); n > 0 {
-		t.Errorf("%v allocations for 64 packets", n)
-	}
-}
 
 // BenchmarkBatch compares packets in batches with packets one by one.
 func BenchmarkBatch(b *testing.B) {

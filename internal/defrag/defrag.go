@@ -83,6 +83,8 @@ type Table[V any] struct {
 
 	lent []byte       // of done, or memory.output
 	done *datagram[V] // the datagram that is lent; in no list
+	// whole is lent with a datagram that was one fragment.
+	whole V
 }
 
 // New makes a table. It allocates nothing else before the first fragment. The seed should
@@ -123,7 +125,11 @@ func (t *Table[V]) Add(f *Fragment, v *V) (Datagram[V], Outcome) {
 	case Complete:
 		return Datagram[V]{Data: t.lent, First: &t.done.value, Frames: t.done.frames, Wire: t.done.wire}, out
 	case Whole:
-		return Datagram[V]{Data: f.Bytes, First: v, Frames: max(1, f.Frames), Wire: int64(f.Wire)}, out
+		var first *V
+		if v != nil { // a copy, so that v may stay on the caller's stack
+			t.whole, first = *v, &t.whole
+		}
+		return Datagram[V]{Data: f.Bytes, First: first, Frames: max(1, f.Frames), Wire: int64(f.Wire)}, out
 	}
 	return Datagram[V]{}, out
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/flowscope-go/flowscope/internal/invariants"
+	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
 	"github.com/stretchr/testify/require"
 )
 
@@ -366,7 +367,7 @@ func TestNoAllocs(t *testing.T) {
 					break
 				}
 			}
-			require.Zero(t, testing.AllocsPerRun(100, run))
+			allocs.None(t, len(tt.frags), run)
 			check(t, table)
 		})
 	}

@@ -42,7 +42,7 @@ var (
 	// everybodys are the rooms that every other room may use.
 	everybodys = []string{rooms + "invariants", rooms + "fastpath"}
 	// testAids are for tests alone, and know no more than a room does.
-	testAids = []string{kit + "/frames", kit + "/attack", kit + "/traffic", kit + "/contest"}
+	testAids = []string{kit + "/frames", kit + "/attack", kit + "/traffic", kit + "/contest", kit + "/allocs"}
 	// outsiders have tests that see the library from outside, as those of the root do.
 	outsiders = []string{".", "internal/acceptance", "internal/bench"}
 	// programs are for those who work on the library.
@@ -72,7 +72,7 @@ func dirFS(dir string) fstest.MapFS {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (slash == "examples" || slash == "testdata" || strings.HasPrefix(d.Name(), ".") && slash != "."):
+		case d.IsDir() && (slash == "examples" || d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && slash != "."):
 			return filepath.SkipDir
 		case d.IsDir() && slash != "." && isModule(name):
 			return filepath.SkipDir

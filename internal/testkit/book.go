@@ -15,7 +15,7 @@ import (
 //	SideClosed  once a side that was heard, at that place; nothing follows
 //	Ended       its Stats are the sums
 type Book struct {
-	Tb      testing.TB
+	TB      testing.TB
 	Driver  *Driver
 	Flows   map[flowscope.FlowID]*BookFlow
 	Streams flowscope.StreamStats // of all flows that ended
@@ -50,7 +50,7 @@ func (s *BookSide) Said() string {
 
 // NewBook makes an empty Book of a driver.
 func NewBook(tb testing.TB, d *Driver) *Book {
-	return &Book{Tb: tb, Driver: d, Flows: map[flowscope.FlowID]*BookFlow{}}
+	return &Book{TB: tb, Driver: d, Flows: map[flowscope.FlowID]*BookFlow{}}
 }
 
 // Flow is the flow of a number, which is entered if it is new.
@@ -62,13 +62,13 @@ func (b *Book) Flow(id flowscope.FlowID) *BookFlow {
 }
 
 func (b *Book) fail(ev *Event, format string, args ...any) {
-	b.Tb.Helper()
-	b.Tb.Fatalf("%s: %s", EventText(ev), fmt.Sprintf(format, args...))
+	b.TB.Helper()
+	b.TB.Fatalf("%s: %s", EventText(ev), fmt.Sprintf(format, args...))
 }
 
 // Take enters the events of one call.
 func (b *Book) Take(events []Event) {
-	b.Tb.Helper()
+	b.TB.Helper()
 	for i := range events {
 		if ev := &events[i]; ev.Flow != 0 {
 			b.enter(ev)
@@ -81,7 +81,7 @@ func (b *Book) Take(events []Event) {
 // anomalies holds those of a call to their number, and to one of each kind. A flow that speaks because time has
 // passed, and then again because of the packet, may tell one each time.
 func (b *Book) anomalies(events []Event) {
-	b.Tb.Helper()
+	b.TB.Helper()
 	type told struct {
 		flow  flowscope.FlowID
 		side  flowscope.FlowSide
@@ -109,12 +109,12 @@ func (b *Book) anomalies(events []Event) {
 		}
 	}
 	if limit := b.Driver.Config().MaxAnomalies; all > limit {
-		b.Tb.Fatalf("%d anomalies in one call, the limit is %d", all, limit)
+		b.TB.Fatalf("%d anomalies in one call, the limit is %d", all, limit)
 	}
 }
 
 func (b *Book) enter(ev *Event) {
-	b.Tb.Helper()
+	b.TB.Helper()
 	f := b.Flow(ev.Flow)
 	s := &f.Sides[ev.Side]
 	if f.ended && ev.Kind != flowscope.EventLate && ev.Kind != flowscope.EventReleased {
@@ -163,7 +163,7 @@ func (b *Book) enter(ev *Event) {
 }
 
 func (b *Book) balance(f *BookFlow, ev *Event) {
-	b.Tb.Helper()
+	b.TB.Helper()
 	f.Streams = ev.Stats.Streams
 	for side := range f.Sides {
 		s, got := &f.Sides[side], ev.Stats.Streams[side]
@@ -196,7 +196,7 @@ func driverRank(k flowscope.EventKind) int {
 // order holds a call to the documented order. What other flows, or the packet's own, have to say because time has
 // passed comes first; from its first Started or Packet on everything is about the packet's own flow.
 func (b *Book) order(events []Event) {
-	b.Tb.Helper()
+	b.TB.Helper()
 	own := flowscope.FlowID(0)
 	leaves := map[flowscope.FlowID]bool{}
 	for i := range events {
@@ -251,17 +251,17 @@ func (b *Book) order(events []Event) {
 
 // Finish is for after Finish: nothing is held, and the totals agree.
 func (b *Book) Finish() {
-	b.Tb.Helper()
+	b.TB.Helper()
 	for id, f := range b.Flows {
 		if !f.ended {
-			b.Tb.Fatalf("flow %d did not end", id)
+			b.TB.Fatalf("flow %d did not end", id)
 		}
 	}
 	st := b.Driver.Stats()
 	if st.HeldBytes != 0 {
-		b.Tb.Fatalf("%d bytes are held after Finish", st.HeldBytes)
+		b.TB.Fatalf("%d bytes are held after Finish", st.HeldBytes)
 	}
 	if st.Streams != b.Streams {
-		b.Tb.Fatalf("the driver counts %+v, its flows %+v", st.Streams, b.Streams)
+		b.TB.Fatalf("the driver counts %+v, its flows %+v", st.Streams, b.Streams)
 	}
 }

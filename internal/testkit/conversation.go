@@ -12,7 +12,7 @@ import (
 // Message is one IP packet of a conversation.
 type Message struct {
 	Dir int
-	Ip  []byte
+	IP  []byte
 }
 
 // Conversation is a TCP connection with data both ways, some of it out of order and some twice, that both sides close.
@@ -80,7 +80,7 @@ func RunConversation(t *testing.T, ex Extractor, frames [][]byte) (h Conversatio
 // Carry makes the frames that carry a conversation in an encapsulation.
 func Carry(e Encapsulation, talk []Message) (out [][]byte) {
 	for _, s := range talk {
-		out = append(out, e.Put(s.Dir, s.Ip))
+		out = append(out, e.Put(s.Dir, s.IP))
 	}
 	return out
 }

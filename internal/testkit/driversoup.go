@@ -188,7 +188,7 @@ func RunCalls(tb testing.TB, d *Driver, all []DriverCall, trample bool) string {
 			log.WriteString(EventText(&events[i]))
 			rest := events[i] // every other field
 			rest.Stats, rest.Bytes = nil, nil
-			fmt.Fprintf(&log, " %+v\n", rest)
+			fmt.Fprintf(&log, " %#v\n", rest)
 			if events[i].Flow != 0 {
 				last = events[i]
 				last.Stats, last.Bytes = nil, nil

@@ -12,7 +12,7 @@ type Piece struct {
 	V6       bool
 	Src, Dst string // default those of client and server
 	Proto    uint8  // default UDP
-	Id       uint32
+	ID       uint32
 	Offset   int
 	More     bool
 	Flags    uint16 // IPv4: what else the flag bits say
@@ -36,11 +36,11 @@ func (p Piece) Packet() []byte {
 	}
 	if netip.MustParseAddr(p.Src).Is6() {
 		h := binary.BigEndian.AppendUint16([]byte{p.Proto, 0}, uint16(p.Offset)|more)
-		h = binary.BigEndian.AppendUint32(h, p.Id)
+		h = binary.BigEndian.AppendUint32(h, p.ID)
 		return frames.Over(p.Src, p.Dst, 44, append(h, p.Body...))
 	}
 	b := frames.Over(p.Src, p.Dst, p.Proto, p.Body)
-	binary.BigEndian.PutUint16(b[4:], uint16(p.Id))
+	binary.BigEndian.PutUint16(b[4:], uint16(p.ID))
 	binary.BigEndian.PutUint16(b[6:], uint16(p.Offset/8)|more<<13|p.Flags)
 	Rechecksum(b)
 	return b

@@ -25,10 +25,10 @@ import (
 // /c<captured bytes of payload> /n<sequence number shift> /t<tuple>. "_" in a payload is any byte, "z*9" nine z.
 type Play struct {
 	*Book
-	Isn    [2]uint32 // the number of the SYN
+	ISN    [2]uint32 // the number of the SYN
 	acked  [2]int64  // what each side acknowledges
 	Now    time.Duration
-	Id     uint64
+	ID     uint64
 	Starts int
 	Reason flowscope.EndReason
 	log    []string // all but Packet, Started, Established, StateChange, Late and Released
@@ -38,14 +38,14 @@ type Play struct {
 // NewPlay makes a driver for a Play.
 func NewPlay(tb testing.TB, f flowscope.ReassemblerFactory[Key], cfg flowscope.Config) *Play {
 	p := &Play{
-		Book: NewBook(tb, NewDriver(tb, f, cfg)), Isn: [2]uint32{999, 7999}, Seen: map[flowscope.AnomalyKind]int{},
+		Book: NewBook(tb, NewDriver(tb, f, cfg)), ISN: [2]uint32{999, 7999}, Seen: map[flowscope.AnomalyKind]int{},
 	}
 	return p
 }
 
 // Play takes the steps of a script.
 func (p *Play) Play(script string) *Play {
-	p.Tb.Helper()
+	p.TB.Helper()
 	for _, step := range strings.Fields(script) {
 		p.Step(step)
 	}
@@ -57,7 +57,7 @@ func (p *Play) At() flowscope.Timestamp { return flowscope.Timestamp(1e18).Add(p
 
 // Step takes one step.
 func (p *Play) Step(step string) {
-	p.Tb.Helper()
+	p.TB.Helper()
 	switch {
 	case step == "hs":
 		p.Play(">S <SA >A0")
@@ -69,7 +69,7 @@ func (p *Play) Step(step string) {
 	case step[0] == '+':
 		d, err := time.ParseDuration(step[1:])
 		if err != nil {
-			p.Tb.Fatal(err)
+			p.TB.Fatal(err)
 		}
 		p.Now += d
 	default:
@@ -79,11 +79,11 @@ func (p *Play) Step(step string) {
 
 // View makes the packet of a step.
 func (p *Play) View(step string) flowscope.PacketView {
-	p.Tb.Helper()
+	p.TB.Helper()
 	num := func(s string) int64 {
 		n, err := strconv.ParseInt(s, 10, 64)
 		if err != nil {
-			p.Tb.Fatalf("%q: %v", step, err)
+			p.TB.Fatalf("%q: %v", step, err)
 		}
 		return n
 	}
@@ -136,19 +136,19 @@ func (p *Play) View(step string) flowscope.PacketView {
 		case '0':
 			g.length0 = true
 		default:
-			p.Tb.Fatalf("%q?", w)
+			p.TB.Fatalf("%q?", w)
 		}
 	}
 	if strings.Contains(g.Flags, "S") {
-		g.Seq = p.Isn[g.Dir] + uint32(shift)
+		g.Seq = p.ISN[g.Dir] + uint32(shift)
 	} else {
-		g.Seq = p.Isn[g.Dir] + 1 + uint32(pos) + uint32(shift)
+		g.Seq = p.ISN[g.Dir] + 1 + uint32(pos) + uint32(shift)
 	}
 	if strings.Contains(g.Flags, "A") {
-		g.Ack = p.Isn[1-g.Dir] + 1 + uint32(ack)
+		g.Ack = p.ISN[1-g.Dir] + 1 + uint32(ack)
 	}
-	p.Id++
-	v := flowscope.PacketView{Frame: g.Frame(), Timestamp: p.At(), ID: p.Id}
+	p.ID++
+	v := flowscope.PacketView{Frame: g.Frame(), Timestamp: p.At(), ID: p.ID}
 	if captured >= 0 {
 		v.WireLen = len(v.Frame)
 		v.Frame = v.Frame[:54+captured]
@@ -166,7 +166,7 @@ func (p *Play) end(dir int) int64 {
 
 // Hear enters the events of one call.
 func (p *Play) Hear(events []Event) {
-	p.Tb.Helper()
+	p.TB.Helper()
 	p.Take(events)
 	for i := range events {
 		ev := &events[i]
@@ -234,8 +234,8 @@ func (p *Play) Text(side int) string { return p.Flow(1).Sides[side].Said() }
 
 // Want compares two texts.
 func (p *Play) Want(name, want, got string) {
-	p.Tb.Helper()
+	p.TB.Helper()
 	if want != got {
-		p.Tb.Errorf("%s:\n got %q\nwant %q", name, got, want)
+		p.TB.Errorf("%s:\n got %q\nwant %q", name, got, want)
 	}
 }

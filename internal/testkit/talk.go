@@ -14,12 +14,12 @@ type Talk struct {
 	Said  [2][]byte
 	Views []flowscope.PacketView
 	Data  []bool // which of them carry payload
-	Isn   [2]uint32
+	ISN   [2]uint32
 }
 
 // NewTalk makes a conversation in bursts: up to a few segments of one side, then an ACK of the other.
 func NewTalk(r *rand.Rand, size int) *Talk {
-	t := &Talk{Isn: [2]uint32{ISNs[r.IntN(len(ISNs))], r.Uint32()}}
+	t := &Talk{ISN: [2]uint32{ISNs[r.IntN(len(ISNs))], r.Uint32()}}
 	for side := range t.Said {
 		t.Said[side] = make([]byte, size/2+r.IntN(size))
 		for i := range t.Said[side] {
@@ -51,7 +51,7 @@ func NewTalk(r *rand.Rand, size int) *Talk {
 // Add appends a packet of a side.
 func (t *Talk) Add(side int, flags string, pos, ack int, payload []byte) {
 	g := Segment{Dir: side, Flags: flags, Window: 65535, Payload: payload}
-	g.Seq, g.Ack = t.Isn[side]+1+uint32(pos), t.Isn[1-side]+1+uint32(ack)
+	g.Seq, g.Ack = t.ISN[side]+1+uint32(pos), t.ISN[1-side]+1+uint32(ack)
 	if flags[0] == 'S' {
 		g.Seq--
 	}
