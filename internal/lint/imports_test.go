@@ -19,7 +19,8 @@ import (
 // TestTheHouseStandsAsDrawn reads every file of the library, and holds:
 //
 //   - the direction of imports: the root knows the rooms, the rooms know neither the root nor each other; the
-//     tests of the root, of internal/acceptance and of internal/bench know the root, by testkit too
+//     protocols know the root, and neither rooms nor each other, and nobody but tests from outside knows them;
+//     the tests of the root, of internal/acceptance and of internal/bench know the root, by testkit too
 //   - what library code does without: other modules, unsafe, go:linkname, cgo, goroutines, the machine's clock, logs,
 //     init, recover, and package-level state that changes
 func TestTheHouseStandsAsDrawn(t *testing.T) {
@@ -35,6 +36,8 @@ const (
 	module = "github.com/flowscope-go/flowscope"
 	rooms  = module + "/internal/"
 	kit    = rooms + "testkit" // the test aid that knows the root
+	// protocols are the parsers of application protocols.
+	protocols = module + "/protocol/"
 )
 
 // rules of the house.
@@ -140,6 +143,8 @@ func isTestAid(name string) bool {
 	return own == kit || slices.Contains(testAids, own)
 }
 
+func isProtocol(what string) bool { return strings.HasPrefix(what, protocols) }
+
 // mayImport says why a file may not import a package, or nothing.
 func mayImport(name, what string) string {
 	dir := path.Dir(name)
@@ -154,7 +159,7 @@ func mayImport(name, what string) string {
 	switch {
 	case test && (what == own || slices.Contains(testModules, what) || slices.Contains(testAids, what)):
 		return ""
-	case test && (what == module || what == kit) && slices.Contains(outsiders, dir):
+	case test && (what == module || what == kit || isProtocol(what)) && slices.Contains(outsiders, dir):
 		return ""
 	case own == kit && (what == module || slices.Contains(testAids, what)):
 		return ""
@@ -162,7 +167,7 @@ func mayImport(name, what string) string {
 		return ""
 	case dir == "." && slices.Contains(rootModules, what), slices.Contains(everybodys, what):
 		return ""
-	case slices.Contains(programs, own) && what == module:
+	case slices.Contains(programs, own) && (what == module || isProtocol(what)):
 		return ""
 	case what == kit && test:
 		return "testkit knows the root, which no room knows"
@@ -172,6 +177,10 @@ func mayImport(name, what string) string {
 		return "nobody knows it"
 	case dir == "." && strings.HasPrefix(what, rooms):
 		return ""
+	case what == module && isProtocol(own):
+		return ""
+	case isProtocol(what):
+		return "nobody knows a protocol"
 	case what == module:
 		return "no room knows the root"
 	case strings.HasPrefix(what, rooms):
@@ -331,6 +340,11 @@ func TestEveryFaultOfTheHouseIsSeen(t *testing.T) {
 		{"a room that knows another", "internal/tcp/x.go", `import _ "github.com/flowscope-go/flowscope/internal/clock"`, "no room knows another"},
 		{"a room's test that knows another", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope/internal/clock"`, "no room knows another"},
 		{"a room's test that knows the root", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope"`, "no room knows the root"},
+		{"the root knows a protocol", "x.go", `import _ "github.com/flowscope-go/flowscope/protocol/tls"`, "nobody knows a protocol"},
+		{"a room that knows a protocol", "internal/tcp/x.go", `import _ "github.com/flowscope-go/flowscope/protocol/tls"`, "nobody knows a protocol"},
+		{"a protocol that knows another", "protocol/dns/x.go", `import _ "github.com/flowscope-go/flowscope/protocol/tls"`, "nobody knows a protocol"},
+		{"a protocol that knows a room", "protocol/dns/x.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`, "no room knows another"},
+		{"a protocol that starts goroutines", "protocol/dns/x.go", "func f() { go f() }", "goroutine"},
 		{"a test aid in the library", "x.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit/frames"`, "for tests"},
 		{"the kit in the library", "x.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit"`, "for tests"},
 		{"a room's test with the kit", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit"`, "no room knows"},
@@ -372,6 +386,9 @@ func TestEveryFaultOfTheHouseIsSeen(t *testing.T) {
 		{"the root knows a room", "x.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`},
 		{"the root hashes", "x.go", `import _ "github.com/dgryski/go-wyhash"`},
 		{"a program knows the root", "internal/bench/probe/x.go", `import _ "github.com/flowscope-go/flowscope"`},
+		{"a protocol knows the root", "protocol/dns/x.go", `import _ "github.com/flowscope-go/flowscope"`},
+		{"a protocol's test knows the root", "protocol/dns/x_test.go", `import _ "github.com/flowscope-go/flowscope"`},
+		{"a test from outside knows a protocol", "internal/acceptance/x_test.go", `import _ "github.com/flowscope-go/flowscope/protocol/dns"`},
 		{"rooms check themselves", "internal/tcp/x.go", `import _ "github.com/flowscope-go/flowscope/internal/invariants"`},
 		{"tests build frames", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit/frames"`},
 		{"a room reads the switch", "internal/tcp/x.go", "import \"github.com/flowscope-go/flowscope/internal/fastpath\"\nfunc f() bool { return fastpath.Off }"},
