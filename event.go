@@ -28,6 +28,7 @@ import (
 //	Late          x       x        Bytes, Len (as Packet)
 //	Released              x        Reason, Stats, History
 //	ICMPError     x       x        ICMPType, ICMPCode; Side sent the packet that is quoted
+//	Message       x       x        Message
 //
 // The orientation of Ended and Released is that of the initiator's packets.
 //
@@ -85,6 +86,8 @@ const (
 	// error itself counts in no flow. It may be forged: for a TCP flow the quoted
 	// sequence number was sent, no more is known.
 	EventICMPError
+	// EventMessage: a parser of the driver's read a message, such as an HTTP exchange.
+	EventMessage
 
 	numEventKinds
 )
@@ -93,6 +96,7 @@ var eventNames = &names{of: "EventKind", text: []string{
 	0: "none", EventStarted: "started", EventPacket: "packet", EventEstablished: "established", EventStateChange: "state_change",
 	EventData: "data", EventGap: "gap", EventSideClosed: "side_closed", EventUrgent: "urgent", EventAnomaly: "anomaly",
 	EventEnded: "ended", EventLate: "late", EventReleased: "released", EventICMPError: "icmp_error",
+	EventMessage: "message",
 }}
 
 // String is a short name, such as "state_change".
@@ -277,9 +281,9 @@ type Event = FlowEvent[FiveTupleKey]
 
 // FlowEvent is one thing that happened. Which fields are set depends on Kind; see EventKind.
 //
-// The slice that holds events, and what their Bytes and Stats refer to, are borrowed: they are valid
-// until the next call on the tracker or, for Bytes, until the caller reuses the packet's frame,
-// whichever is first. Clone makes a copy to keep.
+// The slice that holds events, and what their Bytes, Stats and Message refer to, are borrowed: they
+// are valid until the next call on the tracker or, for Bytes and Message, until the caller reuses the
+// packet's frame, whichever is first. Clone makes a copy to keep.
 type FlowEvent[K comparable] struct {
 	Kind        EventKind
 	Side        FlowSide
@@ -321,6 +325,8 @@ type FlowEvent[K comparable] struct {
 	Stats *FlowStats
 	// History is the life of a TCP flow in letters.
 	History History
+	// Message is what a parser read; nil but in EventMessage. It is borrowed as Bytes are.
+	Message Message
 }
 
 // Clone is a copy that shares no memory with the tracker.
@@ -330,6 +336,9 @@ func (e *FlowEvent[K]) Clone() FlowEvent[K] {
 	if e.Stats != nil {
 		s := *e.Stats
 		c.Stats = &s
+	}
+	if e.Message != nil {
+		c.Message = e.Message.CloneMessage()
 	}
 	return c
 }
@@ -373,6 +382,8 @@ func (e FlowEvent[K]) String() string {
 		}
 	case EventICMPError:
 		b = fmt.Appendf(b, " icmp_type=%d icmp_code=%d", e.ICMPType, e.ICMPCode)
+	case EventMessage:
+		b = fmt.Appendf(b, " message=%T", e.Message)
 	}
 	if e.Packet != 0 {
 		b = fmt.Appendf(b, " packet=%d", e.Packet)
@@ -418,6 +429,7 @@ func (e FlowEvent[K]) GoString() string {
 		field(true, "Stats: %+v", *e.Stats)
 	}
 	field(e.History != none.History, "History: %v", e.History)
+	field(e.Message != nil, "Message: %+v", e.Message)
 	return string(append(b, '}'))
 }
 

@@ -158,6 +158,11 @@ type Config struct {
 	// Checksums decides whether checksums are verified. Default ChecksumIgnore.
 	Checksums ChecksumMode
 
+	// SessionBytes bounds the memory of the parsers of a driver: their own, what they hold, and the
+	// first bytes of flows whose protocol is not known yet. When it is used up, the parser that holds
+	// most, or was idle for longest, loses its flow. Default 64 MiB.
+	SessionBytes int64
+
 	// MaxAnomalies bounds the number of EventAnomaly in one call; more are suppressed and counted.
 	// Default 8.
 	MaxAnomalies int
@@ -220,6 +225,7 @@ func (c Config) withDefaults() (Config, error) {
 	}{
 		{"TotalBytes", &c.TotalBytes, 64 << 20},
 		{"FragmentBytes", &c.FragmentBytes, 4 << 20},
+		{"SessionBytes", &c.SessionBytes, 64 << 20},
 	} {
 		if *n.value < 0 {
 			return c, fmt.Errorf("%w: %s %d is negative", ErrConfig, n.name, *n.value)

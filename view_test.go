@@ -306,3 +306,55 @@ func TestAFrameThatIsKeptIsFoundOut(t *testing.T) {
 	}
 	require.NotEmpty(t, kept)
 }
+
+// Events gives what the two loops give that it stands for.
+func TestEventsOfACapture(t *testing.T) {
+	views := testkit.HTTPSession()
+	file := pcapOf(t, views)
+	for name, file := range map[string][]byte{"whole": file, "cut": file[:len(file)-1]} {
+		var want []flowscope.Event
+		var failed error
+		d := testkit.NewDriver(t, nil, flowscope.Config{})
+		for v, err := range flowscope.ReadCapture(bytes.NewReader(file)) {
+			if err != nil {
+				failed = err
+				break
+			}
+			want = append(want, clones(d.Track(v))...)
+		}
+		want = append(want, clones(d.Finish())...)
+		require.Equal(t, name == "cut", failed != nil)
+
+		var got []flowscope.Event
+		var errs []error
+		d = testkit.NewDriver(t, nil, flowscope.Config{})
+		for ev, err := range d.Events(flowscope.ReadCapture(bytes.NewReader(file))) {
+			if err != nil {
+				require.Nil(t, ev)
+				errs = append(errs, err)
+				continue
+			}
+			require.Empty(t, errs, "the error comes last")
+			got = append(got, ev.Clone())
+		}
+		assert.Equal(t, want, got, name)
+		assert.Equal(t, failed != nil, len(errs) == 1)
+
+		tr := testkit.NewTracker(t, flowscope.Config{})
+		n := 0
+		for ev := range tr.Events(flowscope.ReadCapture(bytes.NewReader(file))) {
+			if n++; ev.Kind == flowscope.EventPacket {
+				break // the rest of its call is lost, and the flow lives
+			}
+		}
+		assert.Equal(t, 3, n)
+		assert.Equal(t, 1, tr.Len())
+	}
+}
+
+func clones(events []flowscope.Event) (all []flowscope.Event) {
+	for i := range events {
+		all = append(all, events[i].Clone())
+	}
+	return all
+}

@@ -99,7 +99,8 @@ func by[T ~uint8](names ...string) map[T]string {
 
 func TestNamedValuesHaveOneTextThatLeadsBack(t *testing.T) {
 	named(t, 256, by[flowscope.EventKind]("none", "started", "packet", "established", "state_change", "data", "gap",
-		"side_closed", "urgent", "anomaly", "ended", "late", "released", "icmp_error"))
+		"side_closed", "urgent", "anomaly", "ended", "late", "released", "icmp_error", "message"))
+	named(t, 256, by[flowscope.Verdict]("no", "maybe", "yes"))
 	named(t, 256, by[flowscope.FlowSide]("initiator", "responder"))
 	named(t, 256, by[flowscope.Orientation]("forward", "reverse"))
 	named(t, 256, by[flowscope.FlowState]("active", "syn_sent", "syn_received", "established", "fin_wait", "closing_tcp",

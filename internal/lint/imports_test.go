@@ -19,7 +19,8 @@ import (
 // TestTheTreeKeepsItsRules reads every file of the library, and holds:
 //
 //   - the direction of imports: the root imports the packages of internal/, which import neither the root nor each other;
-//     the tests of the root, of internal/acceptance and of internal/bench import the root, through testkit too
+//     the protocols import the root, and neither internal packages nor each other, and only tests from outside import
+//     them; the tests of the root, of internal/acceptance and of internal/bench import the root, through testkit too
 //   - what library code does without: other modules, unsafe, go:linkname, cgo, goroutines, the machine's clock, logs,
 //     init, recover, and package-level state that changes
 func TestTheTreeKeepsItsRules(t *testing.T) {
@@ -35,6 +36,8 @@ const (
 	module       = "github.com/flowscope-go/flowscope"
 	internalPath = module + "/internal/"
 	kit          = internalPath + "testkit" // the test aid that imports the root
+	// protocols are the parsers of application protocols.
+	protocols = module + "/protocol/"
 )
 
 var (
@@ -139,6 +142,8 @@ func isTestAid(name string) bool {
 	return own == kit || slices.Contains(testAids, own)
 }
 
+func isProtocol(what string) bool { return strings.HasPrefix(what, protocols) }
+
 // mayImport says why a file may not import a package, or nothing.
 func mayImport(name, what string) string {
 	dir := path.Dir(name)
@@ -153,7 +158,7 @@ func mayImport(name, what string) string {
 	switch {
 	case test && (what == own || slices.Contains(testModules, what) || slices.Contains(testAids, what)):
 		return ""
-	case test && (what == module || what == kit) && slices.Contains(outsiders, dir):
+	case test && (what == module || what == kit || isProtocol(what)) && slices.Contains(outsiders, dir):
 		return ""
 	case own == kit && (what == module || slices.Contains(testAids, what)):
 		return ""
@@ -161,7 +166,7 @@ func mayImport(name, what string) string {
 		return ""
 	case dir == "." && slices.Contains(rootModules, what), slices.Contains(shared, what):
 		return ""
-	case slices.Contains(programs, own) && what == module:
+	case slices.Contains(programs, own) && (what == module || isProtocol(what)):
 		return ""
 	case what == kit && test:
 		return "testkit imports the root, which no internal package imports"
@@ -171,6 +176,10 @@ func mayImport(name, what string) string {
 		return "nothing imports it"
 	case dir == "." && strings.HasPrefix(what, internalPath):
 		return ""
+	case what == module && isProtocol(own):
+		return ""
+	case isProtocol(what):
+		return "nothing imports a protocol"
 	case what == module:
 		return "no internal package imports the root"
 	case strings.HasPrefix(what, internalPath):
@@ -330,6 +339,11 @@ func TestEveryBrokenRuleIsFound(t *testing.T) {
 		{"a package that imports another", "internal/tcp/x.go", `import _ "github.com/flowscope-go/flowscope/internal/clock"`, "no internal package imports another"},
 		{"a package's test that imports another", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope/internal/clock"`, "no internal package imports another"},
 		{"a package's test that imports the root", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope"`, "no internal package imports the root"},
+		{"the root imports a protocol", "x.go", `import _ "github.com/flowscope-go/flowscope/protocol/tls"`, "nothing imports a protocol"},
+		{"an internal package imports a protocol", "internal/tcp/x.go", `import _ "github.com/flowscope-go/flowscope/protocol/tls"`, "nothing imports a protocol"},
+		{"a protocol imports another", "protocol/dns/x.go", `import _ "github.com/flowscope-go/flowscope/protocol/tls"`, "nothing imports a protocol"},
+		{"a protocol imports an internal package", "protocol/dns/x.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`, "no internal package imports another"},
+		{"a protocol that starts goroutines", "protocol/dns/x.go", "func f() { go f() }", "goroutine"},
 		{"a test aid in the library", "x.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit/frames"`, "for tests"},
 		{"the kit in the library", "x.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit"`, "for tests"},
 		{"a package's test with the kit", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit"`, "no internal package imports"},
@@ -372,6 +386,9 @@ func TestEveryBrokenRuleIsFound(t *testing.T) {
 		{"the root hashes", "x.go", `import _ "github.com/dgryski/go-wyhash"`},
 		{"a program imports the root", "internal/bench/probe/x.go", `import _ "github.com/flowscope-go/flowscope"`},
 		{"packages check themselves", "internal/tcp/x.go", `import _ "github.com/flowscope-go/flowscope/internal/invariants"`},
+		{"a protocol imports the root", "protocol/dns/x.go", `import _ "github.com/flowscope-go/flowscope"`},
+		{"a protocol's test imports the root", "protocol/dns/x_test.go", `import _ "github.com/flowscope-go/flowscope"`},
+		{"a test from outside imports a protocol", "internal/acceptance/x_test.go", `import _ "github.com/flowscope-go/flowscope/protocol/dns"`},
 		{"tests build frames", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit/frames"`},
 		{"a package reads the switch", "internal/tcp/x.go", "import \"github.com/flowscope-go/flowscope/internal/fastpath\"\nfunc f() bool { return fastpath.Off }"},
 		{"a test sets the switch", "internal/tcp/x_test.go", "import \"github.com/flowscope-go/flowscope/internal/fastpath\"\nfunc f() { fastpath.Off = true }"},

@@ -6,6 +6,7 @@
 //   - [NewTracker], [NewDriver], [WithoutFastPaths]: what takes them
 //   - [Ledger] and [Book]: the promises of a tracker, and of a driver, held to its events
 //   - [Play]: a connection in shorthand, [Talk]: a long one, [Calls] and [DriverCalls]: random ones
+//   - [Lines], [Blocks], [Guide], [Asks]: application protocols for parsers, of which [Note] is the message
 //   - [Captures], [Load], [Path]: files
 //
 // It knows the root, so the tests of the internal packages cannot use it; they use the packages below it.

@@ -1,0 +1,181 @@
+package flowscope
+
+// The session layer: parsers of application protocols on top of the byte streams and datagrams of a
+// FlowDriver. This file is the contract between a driver and the parsers; messages.go is the other
+// half of it, what a parser gives back.
+
+// SessionParser reads both directions of one TCP connection and emits what it finds as messages.
+//
+// The driver makes a parser once a factory has recognised the protocol, calls it in the order in
+// which bytes are delivered, and uses it again for another connection after a Reset. A parser
+// belongs to one driver, so it needs no lock, and must not call the driver.
+//
+// What a parser must be prepared for:
+//
+//   - Bytes come in any cut: one at a time, or a whole stream at once. The messages must be the same.
+//   - It may begin in the middle: at an Offset above 0 if the connection was seen under way, or if a
+//     gap or another protocol came first. A side may never say anything, if it was not captured.
+//   - The bytes of a Chunk are lent until the next call on the driver. Messages may refer to them;
+//     a parser may not keep them: it copies what it needs later, see Carry.
+//   - Nothing that the parser keeps may grow without bound, and what grows is asked for with
+//     Messages.Hold. A parser that is refused emits a message of its own about it and is Done.
+//   - Damaged or missing bytes are a message, never a panic.
+type SessionParser interface {
+	// Data takes the next bytes of one side, at least one.
+	Data(c Chunk, out *Messages)
+	// Gap says that the next n bytes of a side will not come, n at least 1.
+	Gap(side FlowSide, n int64, now Timestamp, out *Messages)
+	// Closed says that a side is complete. The reason is 0 if it sent its FIN; otherwise the flow
+	// ended before that, and Ended follows. It is not called for a side that never said anything.
+	Closed(side FlowSide, reason EndReason, now Timestamp, out *Messages)
+	// Ended says that the flow is over. Nothing follows but Reset.
+	Ended(reason EndReason, now Timestamp, out *Messages)
+	// Reset makes the parser as new, for another connection. It lets go of large buffers: the
+	// driver keeps up to 256 parsers of a factory for reuse, which count in no budget.
+	Reset()
+}
+
+// DatagramParser reads both directions of one UDP flow. What is said of SessionParser holds for it
+// too, but that datagrams come whole and in the order of capture.
+type DatagramParser interface {
+	// Datagram takes the payload of the next datagram, which may be empty. Its Offset is 0.
+	Datagram(c Chunk, out *Messages)
+	// Ended says that the flow is over. Nothing follows but Reset.
+	Ended(reason EndReason, now Timestamp, out *Messages)
+	// Reset makes the parser as new; see SessionParser.Reset.
+	Reset()
+}
+
+// SessionTimer may be implemented by a SessionParser or DatagramParser that has timeouts of its
+// own. OnTimer is called after each other call, and when the time that it last gave has come; it
+// answers with the next one, 0 for none. Time is that of packets and of FlowDriver.Sweep.
+type SessionTimer interface {
+	OnTimer(now Timestamp, out *Messages) (next Timestamp)
+}
+
+// SessionResumer may be implemented by a parser that uses Messages.Park. Resume is called before
+// anything else on the parser that takes the place of the one that was parked, with the state given
+// to Park.
+type SessionResumer interface {
+	Resume(state uint16)
+}
+
+// Chunk is a piece of what one side said: the next bytes of its stream, or one datagram.
+type Chunk struct {
+	Side FlowSide
+	// Bytes are lent until the next call on the driver.
+	Bytes []byte
+	// Offset is the place of the first byte in the side's stream; 0 is the byte after the SYN, or
+	// the first byte seen. It is 0 for a datagram.
+	Offset int64
+	// Missing is how many bytes of a datagram follow Bytes on the wire that the capture does not
+	// hold. It is 0 for a stream, where they are a gap.
+	Missing int
+	// Time and Packet are those of the packet that brought the bytes, which may have waited for
+	// bytes before them.
+	Time   Timestamp
+	Packet uint64
+}
+
+// Verdict is what a factory says of the first bytes of a side.
+type Verdict uint8
+
+const (
+	// VerdictNo: these bytes are not of this protocol, whatever follows.
+	VerdictNo Verdict = iota
+	// VerdictMaybe: more bytes are needed to tell.
+	VerdictMaybe
+	// VerdictYes: these bytes are of this protocol, whatever follows.
+	VerdictYes
+)
+
+var verdictNames = &names{of: "Verdict", text: []string{VerdictNo: "no", VerdictMaybe: "maybe", VerdictYes: "yes"}}
+
+// String is "no", "maybe" or "yes".
+func (v Verdict) String() string { return verdictNames.string(uint16(v)) }
+
+// AppendText appends what String gives.
+func (v Verdict) AppendText(b []byte) ([]byte, error) { return verdictNames.append(b, uint16(v)), nil }
+
+// MarshalText is what String gives.
+func (v Verdict) MarshalText() ([]byte, error) { return v.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (v *Verdict) UnmarshalText(text []byte) error { return unmarshal(verdictNames, v, text) }
+
+// Probe is what a factory is asked about: the first bytes of one side of a flow.
+type Probe struct {
+	// L4 is L4TCP or L4UDP.
+	L4 L4Proto
+	// Side is whose bytes they are.
+	Side FlowSide
+	// First is the first bytes of that side, all that there are so far but at most MaxProbe of a
+	// stream, or the first datagram. There is at least one byte. They are lent for the call.
+	First []byte
+	// Ports are those of the initiator and of the responder, by FlowSide, as a hint; 0 if the key
+	// has none.
+	Ports [2]uint16
+	// Handover is set where another parser has handed over: First begins where that one stopped.
+	Handover bool
+}
+
+// MaxProbe is how many bytes of a stream a factory is shown at most. One that says VerdictMaybe to
+// so many has said VerdictNo.
+const MaxProbe = 4096
+
+// ParserFactory recognises a protocol and makes parsers for it. It is a SessionParserFactory, a
+// DatagramParserFactory or both; NewFlowSessionDriver refuses one that is neither.
+//
+// A factory is a plain value that does not change, so that the drivers of several goroutines can
+// share it.
+type ParserFactory interface {
+	// Probe says whether the first bytes of a side are of this protocol.
+	//
+	// It is asked again as more bytes come, until it does not say VerdictMaybe, so it must not
+	// depend on how the bytes were cut: for longer First a Yes stays a Yes, and a No a No. The
+	// factory named first that says Yes is chosen, but not while one named before it says Maybe.
+	// Of a datagram Maybe counts as No, and of a side that is complete too.
+	Probe(p Probe) Verdict
+}
+
+// SessionParserFactory makes parsers of TCP connections.
+type SessionParserFactory interface {
+	ParserFactory
+	NewSessionParser() SessionParser
+}
+
+// DatagramParserFactory makes parsers of UDP flows.
+type DatagramParserFactory interface {
+	ParserFactory
+	NewDatagramParser() DatagramParser
+}
+
+// Message is what a parser found: a pointer to a type of the protocol's package, such as
+// *http1.Exchange. Message types are structs, made by Emit.
+//
+// A message, and what it refers to, is lent until the next call on the driver. CloneMessage, and
+// FlowEvent.Clone, keep it.
+type Message interface {
+	// CloneMessage is a copy of the same type that shares no memory with the message.
+	CloneMessage() Message
+}
+
+// SessionStats counts what the parsers of a driver do.
+type SessionStats struct {
+	Parsers   uint64 // that read a flow now
+	Undecided uint64 // flows whose first bytes are held now: it is not known yet who reads them
+
+	Started   uint64 // parsers that began to read a flow, or went on after Park
+	Messages  uint64 // emitted
+	Handovers uint64 // calls of Messages.Handover
+	Parked    uint64 // calls of Messages.Park
+	Unwanted  uint64 // flows that no factory recognised, on either side
+
+	Refused      uint64 // flows that are not read, for want of room
+	Evicted      uint64 // sessions that ended, with what they held, to make room for others
+	HoldsRefused uint64 // calls of Messages.Hold for which there was no room
+
+	// HeldBytes is what counts in Config.SessionBytes now: parsers, what they hold, and first bytes.
+	// FirstBytes is the part of the latter.
+	HeldBytes, FirstBytes int64
+}
