@@ -96,10 +96,11 @@ func (p *parser) readChunkSize(i flowscope.FlowSide, b []byte, out *flowscope.Me
 		digit := hexDigit(c)
 		switch {
 		case digit >= 0 && s.inChunk == chunkDigits:
-			if s.size = max(s.size, 0)<<4 | int64(digit); s.size > maxChunk {
+			if s.size > maxChunk>>4 {
 				p.stop(i, LostFraming, s.place(len(b)-n), out)
 				return n
 			}
+			s.size = max(s.size, 0)<<4 | int64(digit)
 			continue
 		case c == ';' && s.size >= 0:
 			s.inChunk = chunkExtension

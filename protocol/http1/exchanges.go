@@ -44,7 +44,7 @@ const (
 )
 
 // entrySize is what an entry takes.
-const entrySize = 248
+const entrySize = 168
 
 // queue is a ring of entries. Its memory is counted by capacity.
 type queue struct {

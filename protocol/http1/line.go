@@ -29,8 +29,12 @@ func startsWith(b []byte, want string) flowscope.Verdict {
 	return yes
 }
 
-// probe says whether b begins an HTTP/1 stream of either side, or one of HTTP/2.
+// probe says whether b begins an HTTP/1 stream of either side, or one of HTTP/2. Empty lines may come
+// first (RFC 9112 section 2.2), as behind a message whose sender counted one line end too few.
 func probe(b []byte) flowscope.Verdict {
+	if b = skipEmpty(b); len(b) == 0 {
+		return maybe
+	}
 	if v := probeStatus(b); v != no {
 		return v
 	}
@@ -38,6 +42,14 @@ func probe(b []byte) flowscope.Verdict {
 		return v
 	}
 	return probeRequest(b)
+}
+
+// skipEmpty takes empty lines from the front.
+func skipEmpty(b []byte) []byte {
+	for len(b) > 0 && (b[0] == '\r' || b[0] == '\n') {
+		b = b[1:]
+	}
+	return b
 }
 
 // probeStatus says whether b begins with a status line of HTTP/1: the version, spaces, three digits.

@@ -28,7 +28,7 @@ func (p *parser) asked(e *entry, out *flowscope.Messages) bool {
 		// The responses to what is given up may still come, so it is as after a gap.
 		if !p.toldPending {
 			p.toldPending = true
-			p.lost(p.client, LostPending, p.sides[p.client].place(0), out)
+			p.lost(p.client, LostPending, e.offset[request], out)
 		}
 		if p.answering == answerFirst {
 			p.emit(p.pending.at(1), out) // the oldest one is just being answered

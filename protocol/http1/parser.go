@@ -24,8 +24,10 @@ type parser struct {
 	ahead       bool               // the client has sent a request before the response to the one before
 	uncertain   bool               // of a client that sends ahead some responses are lost
 	toldPending bool
-	left        bool // the parser has left the flow
-	switched    bool // and hands over
+	nested      bool   // the client is read while the server is, of which
+	outer       []byte // is not read yet
+	left        bool   // the parser has left the flow
+	switched    bool   // and hands over
 }
 
 // Bits of the state of a parked parser.
@@ -41,15 +43,15 @@ const (
 func (p *parser) Data(c flowscope.Chunk, out *flowscope.Messages) {
 	c.Side &= 1
 	s := &p.sides[c.Side]
-	s.at, s.packetAt, s.next = c.Time, c.Packet, c.Offset+int64(len(c.Bytes))
+	s.at, s.packetAt, s.from, s.next = c.Time, c.Packet, c.Offset, c.Offset+int64(len(c.Bytes))
 	b := c.Bytes
 	if !p.known {
 		if !p.learn(c, out) {
 			return
 		}
 		if s.carry.Len() > 0 {
-			b = nil // it is kept already
-			s.fresh = len(c.Bytes)
+			b = nil // it is kept already, but for empty lines
+			s.fresh = min(len(c.Bytes), s.carry.Len())
 		}
 	}
 	p.settle09(c.Side, out)
@@ -68,6 +70,7 @@ func (p *parser) learn(c flowscope.Chunk, out *flowscope.Messages) bool {
 		p.exhausted(out)
 		return false
 	}
+	b = s.advance(b, len(b)-len(skipEmpty(b)))
 	v := probe(b[:min(len(b), flowscope.MaxProbe)])
 	switch {
 	case v == no || v == maybe && len(b) >= flowscope.MaxProbe:
@@ -108,6 +111,11 @@ func (p *parser) read(i flowscope.FlowSide, b []byte, out *flowscope.Messages) {
 			break
 		}
 		b = s.advance(b, n)
+		if i != p.client && p.sides[p.client].state == stateBlocked && !p.left {
+			p.nested, p.outer = true, b
+			p.unblock(out)
+			p.nested, p.outer = false, nil
+		}
 		if p.left || s.state == stateStopped {
 			break
 		}
@@ -127,7 +135,12 @@ func (p *parser) read(i flowscope.FlowSide, b []byte, out *flowscope.Messages) {
 func (p *parser) handover(i flowscope.FlowSide, b []byte, out *flowscope.Messages) {
 	var rest [2][]byte
 	rest[i] = b
-	rest[i^1], _ = p.sides[i^1].carry.Join(nil, out)
+	if p.nested {
+		rest[i^1] = p.outer
+	} else {
+		rest[i^1], _ = p.sides[i^1].carry.Join(nil, out)
+	}
+	p.switched = false
 	out.Handover(rest)
 }
 
@@ -263,6 +276,7 @@ func (p *parser) close(reason flowscope.EndReason, out *flowscope.Messages) {
 	s := &p.sides[i]
 	if (s.state == stateStart || s.state == stateHead) && s.carry.Len() > 0 && p.first09() {
 		b := s.kept(out) // shorter than "HTTP/"
+		s.unit(b)
 		p.begin09(out)
 		p.body(i, b, out)
 	}

@@ -24,14 +24,24 @@ type side struct {
 
 	at       flowscope.Timestamp // of the chunk at hand
 	packetAt uint64
-	old      int                 // how many of the bytes at hand came before that chunk,
-	oldAt    flowscope.Timestamp // and when
-	oldFrom  uint64
-	fresh    int // how many of the bytes kept are of that chunk nevertheless
+	from     int64 // place where it begins
+	old      int   // how many of the bytes at hand came before it
+	fresh    int   // how many of the bytes kept are of it nevertheless
+	marks    [4]mark
+	numMarks int
 
 	of     int64 // place of the head of the message at hand; valid after unit
 	began  flowscope.Timestamp
 	packet uint64
+}
+
+// mark is when and with which packet the bytes from a place on came, of those that are kept. There
+// are a few for the case that a message begins behind bytes that were kept for longer; where there
+// are too few, it seems to have begun earlier.
+type mark struct {
+	place  int64
+	packet uint64
+	at     flowscope.Timestamp
 }
 
 // state is what a side's next bytes are.
@@ -70,12 +80,33 @@ func (s *side) join(b []byte, out *flowscope.Messages) ([]byte, bool) {
 	return s.carry.Join(b, out)
 }
 
-// keep is Carry.Keep. It remembers when the first byte came.
+// keep is Carry.Keep. It remembers when the bytes came.
 func (s *side) keep(rest []byte, out *flowscope.Messages) bool {
-	if s.old <= 0 {
-		s.oldAt, s.oldFrom = s.at, s.packetAt
+	place := s.place(len(rest))
+	switch {
+	case len(rest) == 0:
+	case s.old <= 0:
+		s.numMarks = 1
+		s.marks[0] = mark{place, s.packetAt, s.at}
+	default:
+		if i := s.markOf(place); i > 0 {
+			s.numMarks = copy(s.marks[:], s.marks[i:s.numMarks])
+		}
+		if n := s.numMarks; s.at != s.marks[n-1].at && n < len(s.marks) && s.from > s.marks[n-1].place {
+			s.marks[n] = mark{s.from, s.packetAt, s.at}
+			s.numMarks++
+		}
 	}
 	return s.carry.Keep(rest, out)
+}
+
+// markOf is the last mark at or before a place.
+func (s *side) markOf(place int64) int {
+	i := s.numMarks - 1
+	for i > 0 && s.marks[i].place > place {
+		i--
+	}
+	return i
 }
 
 func (s *side) drop(out *flowscope.Messages) { s.carry.Drop(out) }
@@ -104,7 +135,8 @@ func (s *side) isIdle() bool {
 func (s *side) unit(b []byte) {
 	s.of, s.began, s.packet = s.place(len(b)), s.at, s.packetAt
 	if s.old > 0 {
-		s.began, s.packet = s.oldAt, s.oldFrom
+		m := s.marks[s.markOf(s.of)]
+		s.began, s.packet = m.at, m.packet
 	}
 }
 
@@ -175,11 +207,7 @@ func (p *parser) start(i flowscope.FlowSide, b []byte, out *flowscope.Messages) 
 			return -1
 		}
 	}
-	n := 0
-	for n < len(b) && (b[n] == '\r' || b[n] == '\n') { // section 2.2
-		n++
-	}
-	if n > 0 {
+	if n := len(b) - len(skipEmpty(b)); n > 0 {
 		return n
 	}
 	s.unit(b)
