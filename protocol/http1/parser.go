@@ -196,7 +196,7 @@ func (p *parser) gap(i flowscope.FlowSide, from, n int64, out *flowscope.Message
 		p.hole = true
 	}
 	if s.state = stateSeek; !seeking {
-		s.skipped = from
+		s.skipped, s.gap = from, true
 		p.lost(i, LostGap, from, out)
 	}
 }

@@ -14,6 +14,7 @@ type side struct {
 	inChunk chunkLine
 	synced  bool // a head was read
 	closed  bool // its stream has ended
+	gap     bool // a head is looked for because of a gap
 	version Version
 
 	remain  int64 // of the body, or of the chunk
@@ -322,7 +323,7 @@ func (p *parser) refuse(i flowscope.FlowSide, b []byte, out *flowscope.Messages)
 	default:
 		s.skipped = s.place(len(b))
 		p.lost(i, LostMidstream, s.skipped, out)
-		s.state = stateSeek
+		s.state, s.gap = stateSeek, false
 		s.head.reset(false)
 	}
 	return 0
@@ -348,11 +349,11 @@ func (p *parser) seek(i flowscope.FlowSide, b []byte, out *flowscope.Messages) i
 		v = probeStatus(b)
 	} else if methodLen(b) > 0 {
 		h := &s.head // only to look at each byte once
-		if n := bytes.IndexByte(b[h.looked:], '\n'); n >= 0 {
+		if n := bytes.IndexByte(b[h.looked:min(len(b), p.MaxHead)], '\n'); n >= 0 {
 			if l, ok := parseRequestLine(b[:h.looked+n]); ok && l.version>>8 == 1 {
 				v = yes
 			}
-		} else if h.looked, v = len(b), maybe; len(b) >= p.MaxHead {
+		} else if h.looked, v = min(len(b), p.MaxHead), maybe; len(b) >= p.MaxHead {
 			v = no
 		}
 	}
@@ -366,7 +367,7 @@ func (p *parser) seek(i flowscope.FlowSide, b []byte, out *flowscope.Messages) i
 	}
 	m := flowscope.Emit[Lost](out)
 	m.Why, m.Found, m.IsClient, m.Offset = LostGap, true, i == p.client, s.place(len(b))
-	if !s.synced {
+	if !s.gap {
 		m.Why = LostMidstream
 	}
 	m.Skipped = m.Offset - s.skipped
