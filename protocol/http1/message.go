@@ -166,7 +166,7 @@ func (p *parser) responseHead(b []byte, cut bool, out *flowscope.Messages) {
 		p.endMessage(i, out)
 	case body == codingChunked:
 		s.nextChunk()
-	case body == codingOther, lengths != lengthKnown: // section 6.3, rules 4, 5 and 8
+	case lengths != lengthKnown: // section 6.3, rules 4, 5 and 8
 		s.state = stateClose
 	case length > 0:
 		s.state, s.remain = stateLength, length

@@ -42,7 +42,9 @@ func deliver(f Factory, pieces []delivery) string {
 	}
 	told.flush()
 	told.b.WriteString("end: ")
-	p.Ended(flowscope.EndFinished, 0, &out)
+	if !p.left {
+		p.Ended(flowscope.EndFinished, 0, &out)
+	}
 	told.add(out.All())
 	return strings.TrimSpace(told.String())
 }
@@ -57,7 +59,7 @@ func TestPairingGoesByPackets(t *testing.T) {
 	}{
 		{"a response lost, all behind it delivered at the end",
 			[]delivery{{client(gets("/a")), 1}, {client(gets("/b")), 3}, {client(gets("/c")), 5}, {serverGap(39), 7}, {server(ok("2")), 4}, {server(ok("3")), 6}},
-			"Lost server gap at 0\nLost server gap at 39, found after 39\nGET /a HTTP/1.1 -> ?\nGET /b HTTP/1.1 -> 200 HTTP/1.1 body 1\nGET /c HTTP/1.1 -> 200 HTTP/1.1 body 1\nend:"},
+			"Lost server gap at -1\nLost server gap at 39, found after 39\nGET /a HTTP/1.1 -> ?\nGET /b HTTP/1.1 -> 200 HTTP/1.1 body 1\nGET /c HTTP/1.1 -> 200 HTTP/1.1 body 1\nend:"},
 		{"a request lost, the next one delivered behind its response",
 			[]delivery{{client(gets("/a")), 1}, {server(ok("1")), 2}, {server(ok("2")), 4}, {server(ok("33")), 6}, {clientGap(19), 7}, {client(gets("/c")), 5}},
 			"GET /a HTTP/1.1 -> 200 HTTP/1.1 body 1\nLost client gap at 19\nLost client gap at 38, found after 19\n? -> 200 HTTP/1.1 body 1\nGET /c HTTP/1.1 -> 200 HTTP/1.1 body 2 after_gap\nend:"},
@@ -111,8 +113,10 @@ func TestBounds(t *testing.T) {
 		assert.Equal(t, "? -> 200 HTTP/1.1 body 1\nend: ? -> 200 HTTP/1.1 body 2", got)
 	})
 	t.Run("MaxHead behind CONNECT", func(t *testing.T) {
-		got := everyCut(t, Factory{MaxHead: 256}, []step{client("CONNECT h:1 HTTP/1.1\r\n\r\n" + strings.Repeat("\x16", 256))})
-		assert.Equal(t, "CONNECT h:1 HTTP/1.1 -> ?\nSwitched unanswered \"\" \"h:1\"", got)
+		steps := []step{client("CONNECT h:1 HTTP/1.1\r\n\r\n" + strings.Repeat("\x16", 256))}
+		want := "CONNECT h:1 HTTP/1.1 -> ?\nSwitched unanswered \"\" \"h:1\""
+		assert.Equal(t, want, everyCut(t, Factory{MaxHead: 256}, steps))
+		assert.Equal(t, want+"\nend:", deliver(Factory{MaxHead: 256}, []delivery{{steps[0], 1}}), "at once, not at the end")
 	})
 	t.Run("MaxHead of the line before a chunk", func(t *testing.T) {
 		got := everyCut(t, Factory{MaxHead: 256}, []step{client("PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;" + strings.Repeat("x", 300))})
@@ -131,6 +135,75 @@ func TestBounds(t *testing.T) {
 	})
 }
 
+// TestWordsOfManyPendingRequests keeps some requests pending all the time, so that what they hold has
+// to be reused under them, and is counted once.
+func TestWordsOfManyPendingRequests(t *testing.T) {
+	player, err := flowscope.NewSessionPlayer(flowscope.Config{}, Factory{Want: WantFields})
+	require.NoError(t, err)
+	flow := player.TCP(1, 2)
+	var told telling
+	told.add(flow.Data(0, []byte(gets("/0", "/1", "/2")), 1))
+	held := int64(0)
+	for i := range 500 {
+		told.add(flow.Data(1, []byte(ok("x")), 1))
+		told.add(flow.Data(0, []byte(gets("/"+itoa(i+3))), 1))
+		if i == 20 {
+			held = player.Stats().HeldBytes
+		}
+	}
+	assert.Equal(t, held, player.Stats().HeldBytes)
+	assert.Less(t, held, int64(5000))
+	lines := strings.Split(strings.TrimSpace(told.String()), "\n")
+	require.Len(t, lines, 500)
+	for i, line := range lines {
+		require.Equal(t, "GET /"+itoa(i)+" HTTP/1.1 -> 200 HTTP/1.1 body 1 Content-Length=\"1\"", line)
+	}
+}
+
+// hearer is a factory that takes all that is handed over, and tells what that is.
+type hearer struct{}
+
+func (hearer) Probe(p flowscope.Probe) flowscope.Verdict {
+	if p.Handover {
+		return yes
+	}
+	return no
+}
+
+func (hearer) NewSessionParser() flowscope.SessionParser { return hearing{} }
+
+type hearing struct{ deaf }
+
+func (hearing) Data(c flowscope.Chunk, out *flowscope.Messages) {
+	m := flowscope.Emit[Body](out)
+	m.Of, m.Offset, m.Bytes, m.IsRequest = int64(c.Side), c.Offset, c.Bytes, c.Side == 0
+}
+
+// TestWhatIsHandedOver holds that no byte behind the end of HTTP is lost, also where the client's were
+// waiting for an answer.
+func TestWhatIsHandedOver(t *testing.T) {
+	upgrade := "GET /a HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+	for _, c := range []struct {
+		name  string
+		steps []step
+		want  string
+	}{
+		{"accepted", []step{client("CONNECT h:1 HTTP/1.1\r\n\r\nearly"), server("HTTP/1.1 200 x\r\n\r\nrest"), client("later")},
+			"CONNECT h:1 HTTP/1.1 -> 200 HTTP/1.1 upgraded\nSwitched connect \"\" \"h:1\"\n" +
+				"Body true of 0 at 24 \"early\" missing 0\nBody false of 1 at 18 \"rest\" missing 0\nBody true of 0 at 29 \"later\" missing 0"},
+		{"refused, and HTTP/2 nevertheless", []step{client(upgrade + preface + "x"), server(ok("1") + "\x00\x00")},
+			"GET /a HTTP/1.1 -> 200 HTTP/1.1 body 1\nSwitched preface \"h2\" \"\"\n" +
+				"Body true of 0 at 54 \"PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\nx\" missing 0\nBody false of 1 at 39 \"\\x00\\x00\" missing 0"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, cut := range []func(int) int{whole, single} {
+				got := play(t, Factory{}, c.steps, cut, false, hearer{})
+				assert.ElementsMatch(t, strings.Split(c.want, "\n"), strings.Split(strings.TrimSpace(got), "\n"))
+			}
+		})
+	}
+}
+
 func TestAnIdleConnectionParks(t *testing.T) {
 	player, err := flowscope.NewSessionPlayer(flowscope.Config{}, Factory{ParkAfter: time.Second})
 	require.NoError(t, err)
@@ -147,6 +220,22 @@ func TestAnIdleConnectionParks(t *testing.T) {
 	assert.EqualValues(t, 1, player.Stats().Parsers, "it waits for the response")
 	told.add(flow.Data(0, []byte(ok("22")), flowscope.Timestamp(401*time.Second)))
 	assert.Equal(t, "responder is client: GET /a HTTP/1.1 -> 200 HTTP/1.1 body 1\nresponder is client: GET /b HTTP/1.1 -> 200 HTTP/1.1 body 2\n", told.String())
+}
+
+func TestWhatWasLearntOfAClientOutlivesParking(t *testing.T) {
+	player, err := flowscope.NewSessionPlayer(flowscope.Config{}, Factory{ParkAfter: time.Second})
+	require.NoError(t, err)
+	flow := player.TCP(1, 2)
+	flow.Data(0, []byte(gets("/a", "/b")), 1)
+	flow.Data(1, []byte(ok("1")+ok("2")), 2)
+	player.Sweep(flowscope.Timestamp(3 * time.Second))
+	require.EqualValues(t, 1, player.Stats().Parked)
+	const now = flowscope.Timestamp(4 * time.Second)
+	flow.Data(0, []byte(gets("/c", "/d")), now)
+	flow.Gap(1, 10, now)
+	var told telling
+	told.add(flow.Data(1, []byte(ok("x")), now))
+	assert.Equal(t, "Lost server gap at 88, found after 10\nGET /c HTTP/1.1 -> 200 HTTP/1.1 body 1 uncertain\n", told.String())
 }
 
 func TestWantedMessages(t *testing.T) {

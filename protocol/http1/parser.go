@@ -43,6 +43,10 @@ const (
 func (p *parser) Data(c flowscope.Chunk, out *flowscope.Messages) {
 	c.Side &= 1
 	s := &p.sides[c.Side]
+	if !s.placed {
+		s.placed = true
+		s.skipped += c.Offset - s.next // gaps came before, with no place
+	}
 	s.at, s.packetAt, s.from, s.next = c.Time, c.Packet, c.Offset, c.Offset+int64(len(c.Bytes))
 	b := c.Bytes
 	if !p.known {
@@ -65,6 +69,7 @@ func (p *parser) learn(c flowscope.Chunk, out *flowscope.Messages) bool {
 	if s.state == stateSkip {
 		return false // its first bytes were no first line
 	}
+	own := s.carry.Len() > 0
 	b, ok := s.join(c.Bytes, out)
 	if !ok {
 		p.exhausted(out)
@@ -82,6 +87,10 @@ func (p *parser) learn(c flowscope.Chunk, out *flowscope.Messages) bool {
 		if !s.keep(b, out) {
 			p.exhausted(out)
 		}
+		return false
+	}
+	if own && !s.keep(b, out) {
+		p.exhausted(out)
 		return false
 	}
 	p.known, p.client = true, c.Side
@@ -197,6 +206,9 @@ func (p *parser) gap(i flowscope.FlowSide, from, n int64, out *flowscope.Message
 	}
 	if s.state = stateSeek; !seeking {
 		s.skipped, s.gap = from, true
+		if !s.placed {
+			from = -1
+		}
 		p.lost(i, LostGap, from, out)
 	}
 }

@@ -14,6 +14,7 @@ type side struct {
 	inChunk chunkLine
 	synced  bool // a head was read
 	closed  bool // its stream has ended
+	placed  bool // next is right; before the first bytes it counts gaps only
 	gap     bool // a head is looked for because of a gap
 	version Version
 

@@ -254,3 +254,25 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	}
 	assert.LessOrEqual(t, after.Mallocs-before.Mallocs, uint64(5))
 }
+
+// BenchmarkExchange reads a request and its response, in one chunk each.
+func BenchmarkExchange(b *testing.B) {
+	fields := strings.Repeat("X-Some-Field: and its value\r\n", 4)
+	request := []byte("GET /index.html HTTP/1.1\r\nHost: example.com\r\n" + fields + "\r\n")
+	response := []byte("HTTP/1.1 200 OK\r\n" + fields + "Content-Length: 100\r\n\r\n" + strings.Repeat("x", 100))
+	for _, c := range []struct {
+		name string
+		want Want
+	}{{"none", 0}, {"fields", WantFields}, {"all", WantRequests | WantResponses | WantBodies | WantTrailers | WantFields}} {
+		b.Run("want="+c.name, func(b *testing.B) {
+			var out flowscope.Messages
+			p := Factory{Want: c.want}.NewSessionParser()
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				p.Data(flowscope.Chunk{Bytes: request, Offset: int64(i * len(request)), Packet: uint64(2*i + 1)}, &out)
+				p.Data(flowscope.Chunk{Side: 1, Bytes: response, Offset: int64(i * len(response)), Packet: uint64(2*i + 2)}, &out)
+				out.Reset()
+			}
+		})
+	}
+}
