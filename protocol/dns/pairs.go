@@ -1,0 +1,318 @@
+package dns
+
+import (
+	"time"
+
+	"github.com/flowscope-go/flowscope"
+)
+
+// Which response belongs to which query of a flow.
+
+// Bounds of what is kept of the queries of a flow.
+const (
+	maxKept  = 4096    // bytes of one query; of a longer one, such as an UPDATE, the question
+	maxStore = 1 << 18 // bytes of all of them
+	recents  = 8       // answered transactions, whose further responses are known as such
+
+	keepStore   = 3072 // bytes that a parser without a flow keeps
+	keepPending = 16   // and entries
+)
+
+// pairs are the open queries of a flow, in the order in which they were sent last.
+type pairs struct {
+	ids   []uint16  // of each query: what is searched
+	open  []pending // and the rest of it
+	first int       // all before it are over
+	live  int       // that are not over
+	store []byte    // their bytes, in the same order
+	held  int       // what Messages.Hold has granted
+
+	recent [recents]answered
+	at     uint8 // in recent
+}
+
+// pending is a query that waits for its response, or one that is over.
+type pending struct {
+	queried, requeried Timestamp
+	packet             uint64
+	hash               uint64 // of the question
+	from               uint32 // where its bytes lie
+	size               uint32
+	queries            uint32
+	client             FlowSide
+	over               bool
+	reused             bool // its number has come again, with another question
+	asks               bool // has a question
+	layout
+}
+
+// pendingSize is what an entry counts for in the budget.
+const pendingSize = 112
+
+// answered is a transaction that is over.
+type answered struct {
+	hash   uint64
+	id     uint16
+	client FlowSide
+	valid  bool
+}
+
+// reset makes room for another flow. What is kept is small, and is not counted.
+func (p *pairs) reset() {
+	ids, open, store := p.ids[:0], p.open[:0], p.store[:0]
+	if cap(store) > keepStore {
+		store = nil
+	}
+	if cap(open) > keepPending {
+		ids, open = nil, nil
+	}
+	*p = pairs{ids: ids, open: open, store: store}
+}
+
+// questionHash is the same for the same question, whatever the case of its name.
+func questionHash(m *Message) (h uint64, asks bool) {
+	q, asks := m.Question()
+	if !asks {
+		return 0, false
+	}
+	h = q.Name.hash(mixStart)
+	for _, c := range [4]byte{byte(q.Type >> 8), byte(q.Type), byte(q.Class >> 8), byte(q.Class)} {
+		h = mix(h, c)
+	}
+	return h, true
+}
+
+// find gives the place of the newest open query of a client that a message with this number and
+// question answers or repeats, or -1. A query or a message whose question cannot be read matches by
+// its number alone. other reports whether there is one with another question.
+func (p *pairs) find(client FlowSide, m *Message, hash uint64, asks bool) (at int, other bool) {
+	id := m.ID()
+	for i := len(p.ids) - 1; i >= p.first; i-- {
+		if p.ids[i] != id {
+			continue
+		}
+		e := &p.open[i]
+		switch {
+		case e.over || e.client != client:
+		case e.asks && asks && (e.hash != hash || !p.sameName(e, m)):
+			other = true
+		default:
+			return i, other
+		}
+	}
+	return -1, other
+}
+
+func (p *pairs) sameName(e *pending, m *Message) bool {
+	a, _ := p.query(e).Question()
+	b, _ := m.Question()
+	return a.Name.Equal(b.Name)
+}
+
+// query is the kept query, in the memory of p.
+func (p *pairs) query(e *pending) Message {
+	return Message{wire: p.store[e.from : e.from+e.size], layout: e.layout}
+}
+
+// add takes a query. It reports false if there is no room.
+func (p *pairs) add(m *Message, client FlowSide, at Timestamp, packet uint64, most int, out *flowscope.Messages) bool {
+	hash, asks := questionHash(m)
+	e := pending{queried: at, packet: packet, queries: 1}
+	same, other := p.find(client, m, hash, asks)
+	if same >= 0 && p.open[same].asks == asks {
+		was := &p.open[same] // sent again: the same transaction, that waits anew
+		e.queried, e.packet, e.queries, e.reused = was.queried, was.packet, was.queries+1, was.reused
+		p.close(same)
+	} else if same >= 0 || other {
+		p.markReused(client, m.ID())
+	}
+	kept := m.wire
+	e.layout = m.layout
+	if len(kept) > maxKept {
+		kept = kept[:maxKept] // the first question is in it, if there is one: a name is short
+		if end := int(e.starts[answers]); end > 0 {
+			kept = kept[:min(end, maxKept)]
+		}
+		e.layout = layout{starts: e.starts, counts: [numSections]uint16{min(e.counts[questions], 1)}, damaged: true,
+			end: uint16(len(kept)), missing: m.missing + uint32(len(m.wire)-len(kept))}
+	}
+	for p.live >= most || p.live > 0 && len(p.store)+len(kept) > maxStore && !p.compact(len(kept)) {
+		p.emit(p.oldest(), Crowded, at, out)
+	}
+	if p.live == 0 {
+		p.ids, p.open, p.store, p.first = p.ids[:0], p.open[:0], p.store[:0], 0
+	}
+	if !p.grow(len(kept), out) {
+		return false
+	}
+	e.requeried, e.hash, e.asks, e.client = at, hash, asks, client
+	e.from, e.size = uint32(len(p.store)), uint32(len(kept))
+	p.store = append(p.store, kept...)
+	p.ids, p.open = append(p.ids, m.ID()), append(p.open, e)
+	p.live++
+	return true
+}
+
+// markReused notes that a number stands for another question from now on. The old one may still be
+// answered: there are clients that ask for A and AAAA under one number.
+func (p *pairs) markReused(client FlowSide, id uint16) {
+	for i := p.first; i < len(p.ids); i++ {
+		if e := &p.open[i]; p.ids[i] == id && e.client == client && !e.over {
+			e.reused = true
+		}
+	}
+}
+
+// grow makes room for one more query of n bytes, and reports false if it is not granted.
+func (p *pairs) grow(n int, out *flowscope.Messages) bool {
+	entries, bytes := cap(p.open), cap(p.store)
+	if len(p.open) == entries || len(p.store)+n > bytes {
+		p.compact(n)
+	}
+	if len(p.open) == entries {
+		entries = max(2*entries, 4)
+	}
+	if len(p.store)+n > bytes {
+		bytes = max(2*bytes, len(p.store)+n, 128)
+	}
+	if need := entries*pendingSize + bytes; need > p.held {
+		if !out.Hold(need - p.held) {
+			return false
+		}
+		p.held = need
+	}
+	if entries > cap(p.open) {
+		p.open = append(make([]pending, 0, entries), p.open...)
+		p.ids = append(make([]uint16, 0, entries), p.ids...)
+	}
+	if bytes > cap(p.store) {
+		p.store = append(make([]byte, 0, bytes), p.store...)
+	}
+	return true
+}
+
+// compact lets go of the queries that are over, if they are at least half of the entries or of the
+// bytes, so that it costs little for each of them. It reports whether there is room for n bytes now.
+func (p *pairs) compact(n int) bool {
+	bytes := 0
+	for i := p.first; i < len(p.open); i++ {
+		if !p.open[i].over {
+			bytes += int(p.open[i].size)
+		}
+	}
+	if p.live <= len(p.open)/2 || bytes <= len(p.store)/2 {
+		to, end := 0, 0
+		for i := p.first; i < len(p.open); i++ {
+			e := p.open[i]
+			if e.over {
+				continue
+			}
+			copy(p.store[end:], p.store[e.from:e.from+e.size])
+			e.from = uint32(end)
+			end += int(e.size)
+			p.ids[to], p.open[to] = p.ids[i], e
+			to++
+		}
+		p.ids, p.open, p.store, p.first = p.ids[:to], p.open[:to], p.store[:end], 0
+	}
+	return len(p.store)+n <= maxStore
+}
+
+// oldest is the place of the query that has waited longest since it was sent last. There is one.
+func (p *pairs) oldest() int {
+	for p.open[p.first].over {
+		p.first++
+	}
+	return p.first
+}
+
+// close notes that a query is over.
+func (p *pairs) close(at int) {
+	p.open[at].over = true
+	if p.live--; p.live == 0 {
+		p.first = len(p.open)
+	} else if at == p.first {
+		p.oldest()
+	}
+}
+
+// emit emits an unanswered query.
+func (p *pairs) emit(at int, why Outcome, now Timestamp, out *flowscope.Messages) {
+	e := &p.open[at]
+	if e.reused && (why == TimedOut || why == Ended) {
+		why = Reused
+	}
+	out.From(e.client, now, e.packet)
+	t := flowscope.Emit[Transaction](out)
+	p.fill(t, e, out)
+	t.ID, t.Outcome = p.ids[at], why
+	t.setQuestion()
+	p.close(at)
+}
+
+// fill says what is known of a query. Its bytes are copied: the store is written to again.
+func (p *pairs) fill(t *Transaction, e *pending, out *flowscope.Messages) {
+	t.Client, t.Queries = e.client, e.queries
+	t.Queried, t.Requeried, t.QueryPacket = e.queried, e.requeried, e.packet
+	t.Query = p.query(e)
+	t.Query.wire = out.Copy(t.Query.wire)
+}
+
+// answer emits a response, which is lent, and the query that it answers, if one waits.
+func (p *pairs) answer(m Message, client FlowSide, at Timestamp, packet uint64, out *flowscope.Messages) {
+	t := flowscope.Emit[Transaction](out)
+	t.ID, t.Client, t.Response, t.Rcode, t.Replied, t.ResponsePacket = m.ID(), client, m, m.Rcode(), at, packet
+	hash, asks := questionHash(&m)
+	switch i, other := p.find(client, &m, hash, asks); {
+	case i >= 0:
+		e := &p.open[i]
+		t.Outcome = Answered
+		p.fill(t, e, out)
+		if e.asks {
+			hash = e.hash
+		}
+		p.remember(answered{hash: hash, id: t.ID, client: client, valid: true})
+		p.close(i)
+	case p.wasAnswered(client, t.ID, hash, asks):
+		t.Outcome = Again
+	case other:
+		t.Outcome = Mismatched
+	default:
+		t.Outcome = Unasked
+	}
+	t.setQuestion()
+}
+
+func (p *pairs) remember(a answered) {
+	p.recent[p.at%recents] = a
+	p.at++
+}
+
+func (p *pairs) wasAnswered(client FlowSide, id uint16, hash uint64, asks bool) bool {
+	for _, a := range p.recent {
+		if a.valid && a.id == id && a.client == client && (!asks || a.hash == hash) {
+			return true
+		}
+	}
+	return false
+}
+
+// expire emits the queries that have waited for too long, and says when the next one has.
+func (p *pairs) expire(now Timestamp, timeout time.Duration, out *flowscope.Messages) (next Timestamp) {
+	for p.live > 0 {
+		i := p.oldest()
+		due := p.open[i].requeried.Add(timeout)
+		if now < due {
+			return due
+		}
+		p.emit(i, TimedOut, now, out)
+	}
+	return 0
+}
+
+// end emits all that wait.
+func (p *pairs) end(why Outcome, now Timestamp, out *flowscope.Messages) {
+	for p.live > 0 {
+		p.emit(p.oldest(), why, now, out)
+	}
+}
