@@ -25,6 +25,7 @@ type pairs struct {
 	first int       // all before it are over
 	live  int       // that are not over
 	store []byte    // their bytes, in the same order
+	bytes int       // of those that are not over: at least half of store, before it grows
 	held  int       // what Messages.Hold has granted
 
 	recent [recents]answered
@@ -47,7 +48,7 @@ type pending struct {
 }
 
 // pendingSize is what an entry counts for in the budget.
-const pendingSize = 112
+const pendingSize = 88
 
 // answered is a transaction that is over.
 type answered struct {
@@ -136,7 +137,7 @@ func (p *pairs) add(m *Message, client FlowSide, at Timestamp, packet uint64, mo
 		e.layout = layout{starts: e.starts, counts: [numSections]uint16{min(e.counts[questions], 1)}, damaged: true,
 			end: uint16(len(kept)), missing: m.missing + uint32(len(m.wire)-len(kept))}
 	}
-	for p.live >= most || p.live > 0 && len(p.store)+len(kept) > maxStore && !p.compact(len(kept)) {
+	for p.live >= most || p.live > 0 && p.bytes+len(kept) > maxStore {
 		p.emit(p.oldest(), Crowded, at, out)
 	}
 	if p.live == 0 {
@@ -150,6 +151,7 @@ func (p *pairs) add(m *Message, client FlowSide, at Timestamp, packet uint64, mo
 	p.store = append(p.store, kept...)
 	p.ids, p.open = append(p.ids, m.ID()), append(p.open, e)
 	p.live++
+	p.bytes += len(kept)
 	return true
 }
 
@@ -167,7 +169,7 @@ func (p *pairs) markReused(client FlowSide, id uint16) {
 func (p *pairs) grow(n int, out *flowscope.Messages) bool {
 	entries, bytes := cap(p.open), cap(p.store)
 	if len(p.open) == entries || len(p.store)+n > bytes {
-		p.compact(n)
+		p.compact()
 	}
 	if len(p.open) == entries {
 		entries = max(2*entries, 4)
@@ -192,30 +194,24 @@ func (p *pairs) grow(n int, out *flowscope.Messages) bool {
 }
 
 // compact lets go of the queries that are over, if they are at least half of the entries or of the
-// bytes, so that it costs little for each of them. It reports whether there is room for n bytes now.
-func (p *pairs) compact(n int) bool {
-	bytes := 0
+// bytes, so that it costs little for each of them.
+func (p *pairs) compact() {
+	if p.live > len(p.open)/2 && p.bytes > len(p.store)/2 {
+		return
+	}
+	to, end := 0, 0
 	for i := p.first; i < len(p.open); i++ {
-		if !p.open[i].over {
-			bytes += int(p.open[i].size)
+		e := p.open[i]
+		if e.over {
+			continue
 		}
+		copy(p.store[end:], p.store[e.from:e.from+e.size])
+		e.from = uint32(end)
+		end += int(e.size)
+		p.ids[to], p.open[to] = p.ids[i], e
+		to++
 	}
-	if p.live <= len(p.open)/2 || bytes <= len(p.store)/2 {
-		to, end := 0, 0
-		for i := p.first; i < len(p.open); i++ {
-			e := p.open[i]
-			if e.over {
-				continue
-			}
-			copy(p.store[end:], p.store[e.from:e.from+e.size])
-			e.from = uint32(end)
-			end += int(e.size)
-			p.ids[to], p.open[to] = p.ids[i], e
-			to++
-		}
-		p.ids, p.open, p.store, p.first = p.ids[:to], p.open[:to], p.store[:end], 0
-	}
-	return len(p.store)+n <= maxStore
+	p.ids, p.open, p.store, p.first = p.ids[:to], p.open[:to], p.store[:end], 0
 }
 
 // oldest is the place of the query that has waited longest since it was sent last. There is one.
@@ -229,6 +225,7 @@ func (p *pairs) oldest() int {
 // close notes that a query is over.
 func (p *pairs) close(at int) {
 	p.open[at].over = true
+	p.bytes -= int(p.open[at].size)
 	if p.live--; p.live == 0 {
 		p.first = len(p.open)
 	} else if at == p.first {

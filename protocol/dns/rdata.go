@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"iter"
 	"net/netip"
+	"slices"
 )
 
 // data reads the data of a record from the left. The first part that is not there makes it fail.
@@ -13,8 +14,9 @@ type data struct {
 	failed  bool
 }
 
-func (r Record) data() data {
-	return data{r.Name.msg, r.at, r.end, r.end > len(r.Name.msg) || r.at > r.end}
+// data begins to read the data of a record, which fails if it is of none of these types.
+func (r Record) data(types ...Type) data {
+	return data{r.Name.msg, r.at, r.end, r.end > len(r.Name.msg) || r.at > r.end || !slices.Contains(types, r.Type)}
 }
 
 func (d *data) bytes(n int) []byte {
@@ -66,21 +68,6 @@ func (d *data) name() Name {
 // done reports whether all parts were there, and nothing else.
 func (d *data) done() bool { return !d.failed && d.at == d.end }
 
-// read reads the data of a record of one of these types with f, all of it.
-func read[T any](r Record, f func(d *data) T, types ...Type) (v T, ok bool) {
-	for _, t := range types {
-		if r.Type == t {
-			d := r.data()
-			if v = f(&d); d.done() {
-				return v, true
-			}
-			var zero T
-			return zero, false
-		}
-	}
-	return v, false
-}
-
 // Addr is the address of an A or AAAA record.
 func (r Record) Addr() (a netip.Addr, ok bool) {
 	b := r.Data()
@@ -95,8 +82,10 @@ func (r Record) Addr() (a netip.Addr, ok bool) {
 
 // Target is the name in a record that is nothing but a name: CNAME, NS, PTR, DNAME, and the old MB,
 // MD, MF, MG and MR.
-func (r Record) Target() (Name, bool) {
-	return read(r, (*data).name, TypeCNAME, TypeNS, TypePTR, TypeDNAME, TypeMB, TypeMD, TypeMF, TypeMG, TypeMR)
+func (r Record) Target() (n Name, ok bool) {
+	d := r.data(TypeCNAME, TypeNS, TypePTR, TypeDNAME, TypeMB, TypeMD, TypeMF, TypeMG, TypeMR)
+	n = d.name()
+	return n, d.done()
 }
 
 // MX is a mail exchange, or one of the like: AFSDB, RT, KX, LP.
@@ -106,8 +95,10 @@ type MX struct {
 }
 
 // MX is what an MX, AFSDB, RT, KX or LP record says.
-func (r Record) MX() (MX, bool) {
-	return read(r, func(d *data) MX { return MX{d.u16(), d.name()} }, TypeMX, TypeAFSDB, TypeRT, TypeKX, TypeLP)
+func (r Record) MX() (v MX, ok bool) {
+	d := r.data(TypeMX, TypeAFSDB, TypeRT, TypeKX, TypeLP)
+	v = MX{d.u16(), d.name()}
+	return v, d.done()
 }
 
 // SRV is where a service is, RFC 2782.
@@ -117,8 +108,10 @@ type SRV struct {
 }
 
 // SRV is what an SRV record says.
-func (r Record) SRV() (SRV, bool) {
-	return read(r, func(d *data) SRV { return SRV{d.u16(), d.u16(), d.u16(), d.name()} }, TypeSRV)
+func (r Record) SRV() (v SRV, ok bool) {
+	d := r.data(TypeSRV)
+	v = SRV{d.u16(), d.u16(), d.u16(), d.name()}
+	return v, d.done()
 }
 
 // SOA is the start of a zone of authority, RFC 1035 section 3.3.13.
@@ -128,16 +121,20 @@ type SOA struct {
 }
 
 // SOA is what a SOA record says.
-func (r Record) SOA() (SOA, bool) {
-	return read(r, func(d *data) SOA { return SOA{d.name(), d.name(), d.u32(), d.u32(), d.u32(), d.u32(), d.u32()} }, TypeSOA)
+func (r Record) SOA() (v SOA, ok bool) {
+	d := r.data(TypeSOA)
+	v = SOA{d.name(), d.name(), d.u32(), d.u32(), d.u32(), d.u32(), d.u32()}
+	return v, d.done()
 }
 
 // TwoNames are two mailboxes, or a mailbox and where there is more about it.
 type TwoNames struct{ First, Second Name }
 
 // TwoNames is what an RP or MINFO record says.
-func (r Record) TwoNames() (TwoNames, bool) {
-	return read(r, func(d *data) TwoNames { return TwoNames{d.name(), d.name()} }, TypeRP, TypeMINFO)
+func (r Record) TwoNames() (v TwoNames, ok bool) {
+	d := r.data(TypeRP, TypeMINFO)
+	v = TwoNames{d.name(), d.name()}
+	return v, d.done()
 }
 
 // Strings gives the strings of a TXT, SPF, HINFO, X25, ISDN or GPOS record, up to one that does not
@@ -147,12 +144,9 @@ func (r Record) Strings() iter.Seq[[]byte] {
 }
 
 func (r Record) eachString(yield func([]byte) bool) {
-	switch r.Type {
-	case TypeTXT, TypeSPF, TypeHINFO, TypeX25, TypeISDN, TypeGPOS:
-		for d := r.data(); !d.failed && d.at < d.end; {
-			if s := d.str(); d.failed || !yield(s) {
-				return
-			}
+	for d := r.data(TypeTXT, TypeSPF, TypeHINFO, TypeX25, TypeISDN, TypeGPOS); !d.failed && d.at < d.end; {
+		if s := d.str(); d.failed || !yield(s) {
+			return
 		}
 	}
 }
@@ -164,8 +158,10 @@ type CAA struct {
 }
 
 // CAA is what a CAA record says.
-func (r Record) CAA() (CAA, bool) {
-	return read(r, func(d *data) CAA { return CAA{d.u8(), d.str(), d.rest()} }, TypeCAA)
+func (r Record) CAA() (v CAA, ok bool) {
+	d := r.data(TypeCAA)
+	v = CAA{d.u8(), d.str(), d.rest()}
+	return v, d.done()
 }
 
 // SVCB says how to reach a service, RFC 9460.
@@ -176,8 +172,10 @@ type SVCB struct {
 }
 
 // SVCB is what an SVCB or HTTPS record says.
-func (r Record) SVCB() (SVCB, bool) {
-	return read(r, func(d *data) SVCB { return SVCB{d.u16(), d.name(), d.rest()} }, TypeSVCB, TypeHTTPS)
+func (r Record) SVCB() (v SVCB, ok bool) {
+	d := r.data(TypeSVCB, TypeHTTPS)
+	v = SVCB{d.u16(), d.name(), d.rest()}
+	return v, d.done()
 }
 
 // Param is a parameter of a service.
@@ -222,8 +220,10 @@ type DS struct {
 }
 
 // DS is what a DS, CDS or DLV record says.
-func (r Record) DS() (DS, bool) {
-	return read(r, func(d *data) DS { return DS{d.u16(), d.u8(), d.u8(), d.rest()} }, TypeDS, TypeCDS, TypeDLV)
+func (r Record) DS() (v DS, ok bool) {
+	d := r.data(TypeDS, TypeCDS, TypeDLV)
+	v = DS{d.u16(), d.u8(), d.u8(), d.rest()}
+	return v, d.done()
 }
 
 // DNSKEY is a key of a zone, RFC 4034 section 2.1.
@@ -234,8 +234,10 @@ type DNSKEY struct {
 }
 
 // DNSKEY is what a DNSKEY, CDNSKEY or KEY record says.
-func (r Record) DNSKEY() (DNSKEY, bool) {
-	return read(r, func(d *data) DNSKEY { return DNSKEY{d.u16(), d.u8(), d.u8(), d.rest()} }, TypeDNSKEY, TypeCDNSKEY, TypeKEY)
+func (r Record) DNSKEY() (v DNSKEY, ok bool) {
+	d := r.data(TypeDNSKEY, TypeCDNSKEY, TypeKEY)
+	v = DNSKEY{d.u16(), d.u8(), d.u8(), d.rest()}
+	return v, d.done()
 }
 
 // RRSIG is a signature over records, RFC 4034 section 3.1. Expiration and Inception are seconds
@@ -251,10 +253,10 @@ type RRSIG struct {
 }
 
 // RRSIG is what an RRSIG or SIG record says.
-func (r Record) RRSIG() (RRSIG, bool) {
-	return read(r, func(d *data) RRSIG {
-		return RRSIG{Type(d.u16()), d.u8(), d.u8(), d.u32(), d.u32(), d.u32(), d.u16(), d.name(), d.rest()}
-	}, TypeRRSIG, TypeSIG)
+func (r Record) RRSIG() (v RRSIG, ok bool) {
+	d := r.data(TypeRRSIG, TypeSIG)
+	v = RRSIG{Type(d.u16()), d.u8(), d.u8(), d.u32(), d.u32(), d.u32(), d.u16(), d.name(), d.rest()}
+	return v, d.done()
 }
 
 // NSEC says what the next name of a zone is, and which types there are of this one (RFC 4034
@@ -265,8 +267,10 @@ type NSEC struct {
 }
 
 // NSEC is what an NSEC record says.
-func (r Record) NSEC() (NSEC, bool) {
-	return read(r, func(d *data) NSEC { return NSEC{d.name(), d.rest()} }, TypeNSEC)
+func (r Record) NSEC() (v NSEC, ok bool) {
+	d := r.data(TypeNSEC)
+	v = NSEC{d.name(), d.rest()}
+	return v, d.done()
 }
 
 // Types gives the types, up to the first damage.
@@ -283,8 +287,10 @@ type NSEC3 struct {
 }
 
 // NSEC3 is what an NSEC3 record says.
-func (r Record) NSEC3() (NSEC3, bool) {
-	return read(r, func(d *data) NSEC3 { return NSEC3{d.u8(), d.u8(), d.u16(), d.str(), d.str(), d.rest()} }, TypeNSEC3)
+func (r Record) NSEC3() (v NSEC3, ok bool) {
+	d := r.data(TypeNSEC3)
+	v = NSEC3{d.u8(), d.u8(), d.u16(), d.str(), d.str(), d.rest()}
+	return v, d.done()
 }
 
 // Types gives the types, up to the first damage.
@@ -300,8 +306,10 @@ type NSEC3Param struct {
 }
 
 // NSEC3Param is what an NSEC3PARAM record says.
-func (r Record) NSEC3Param() (NSEC3Param, bool) {
-	return read(r, func(d *data) NSEC3Param { return NSEC3Param{d.u8(), d.u8(), d.u16(), d.str()} }, TypeNSEC3PARAM)
+func (r Record) NSEC3Param() (v NSEC3Param, ok bool) {
+	d := r.data(TypeNSEC3PARAM)
+	v = NSEC3Param{d.u8(), d.u8(), d.u16(), d.str()}
+	return v, d.done()
 }
 
 // eachType reads a bitmap of types, RFC 4034 section 4.1.2.
@@ -329,8 +337,10 @@ type TLSA struct {
 }
 
 // TLSA is what a TLSA or SMIMEA record says.
-func (r Record) TLSA() (TLSA, bool) {
-	return read(r, func(d *data) TLSA { return TLSA{d.u8(), d.u8(), d.u8(), d.rest()} }, TypeTLSA, TypeSMIMEA)
+func (r Record) TLSA() (v TLSA, ok bool) {
+	d := r.data(TypeTLSA, TypeSMIMEA)
+	v = TLSA{d.u8(), d.u8(), d.u8(), d.rest()}
+	return v, d.done()
 }
 
 // SSHFP is the fingerprint of a host's key, RFC 4255.
@@ -340,8 +350,10 @@ type SSHFP struct {
 }
 
 // SSHFP is what an SSHFP record says.
-func (r Record) SSHFP() (SSHFP, bool) {
-	return read(r, func(d *data) SSHFP { return SSHFP{d.u8(), d.u8(), d.rest()} }, TypeSSHFP)
+func (r Record) SSHFP() (v SSHFP, ok bool) {
+	d := r.data(TypeSSHFP)
+	v = SSHFP{d.u8(), d.u8(), d.rest()}
+	return v, d.done()
 }
 
 // CERT is a certificate, RFC 4398.
@@ -352,8 +364,10 @@ type CERT struct {
 }
 
 // CERT is what a CERT record says.
-func (r Record) CERT() (CERT, bool) {
-	return read(r, func(d *data) CERT { return CERT{d.u16(), d.u16(), d.u8(), d.rest()} }, TypeCERT)
+func (r Record) CERT() (v CERT, ok bool) {
+	d := r.data(TypeCERT)
+	v = CERT{d.u16(), d.u16(), d.u8(), d.rest()}
+	return v, d.done()
 }
 
 // NAPTR is a rule to rewrite a name, RFC 3403 section 4.1.
@@ -364,8 +378,10 @@ type NAPTR struct {
 }
 
 // NAPTR is what a NAPTR record says.
-func (r Record) NAPTR() (NAPTR, bool) {
-	return read(r, func(d *data) NAPTR { return NAPTR{d.u16(), d.u16(), d.str(), d.str(), d.str(), d.name()} }, TypeNAPTR)
+func (r Record) NAPTR() (v NAPTR, ok bool) {
+	d := r.data(TypeNAPTR)
+	v = NAPTR{d.u16(), d.u16(), d.str(), d.str(), d.str(), d.name()}
+	return v, d.done()
 }
 
 // URI is where a service is, RFC 7553.
@@ -375,8 +391,10 @@ type URI struct {
 }
 
 // URI is what a URI record says.
-func (r Record) URI() (URI, bool) {
-	return read(r, func(d *data) URI { return URI{d.u16(), d.u16(), d.rest()} }, TypeURI)
+func (r Record) URI() (v URI, ok bool) {
+	d := r.data(TypeURI)
+	v = URI{d.u16(), d.u16(), d.rest()}
+	return v, d.done()
 }
 
 // ZONEMD is the digest of a zone, RFC 8976.
@@ -387,6 +405,8 @@ type ZONEMD struct {
 }
 
 // ZONEMD is what a ZONEMD record says.
-func (r Record) ZONEMD() (ZONEMD, bool) {
-	return read(r, func(d *data) ZONEMD { return ZONEMD{d.u32(), d.u8(), d.u8(), d.rest()} }, TypeZONEMD)
+func (r Record) ZONEMD() (v ZONEMD, ok bool) {
+	d := r.data(TypeZONEMD)
+	v = ZONEMD{d.u32(), d.u8(), d.u8(), d.rest()}
+	return v, d.done()
 }
