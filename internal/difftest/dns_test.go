@@ -126,7 +126,7 @@ func TestDNSMutatedMessages(t *testing.T) {
 		}
 		require.Len(t, got, len(want), "seed %d: %x", seed, b)
 		for i := range got {
-			if strings.Contains(got[i], `\# `) && !strings.Contains(want[i], `\# `) {
+			if got[i] != want[i] && strings.Contains(got[i], `\# `) {
 				bytes++
 				continue
 			}
