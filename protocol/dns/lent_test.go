@@ -2,6 +2,7 @@ package dns_test
 
 import (
 	"bytes"
+	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -38,6 +39,30 @@ func TestClonesStay(t *testing.T) {
 	l := &dns.Lost{Why: dns.Gap, Bytes: 3}
 	assert.Equal(t, l, l.CloneMessage())
 	assert.NotSame(t, l, l.CloneMessage())
+}
+
+// Messages of one call of the driver live side by side, however often the parser is called in it.
+func TestMessagesOfOneCallStayTogether(t *testing.T) {
+	var out flowscope.Messages
+	p := dns.Factory{}.NewSessionParser()
+	chunk := func(side flowscope.FlowSide, b []byte) {
+		p.Data(flowscope.Chunk{Side: side, Bytes: b, Time: at(1)}, &out)
+	}
+	want := ""
+	for id, name := range []string{"a.example", "bb.example", "ccc.example"} {
+		chunk(0, query(uint16(id), name, 1).framed())
+		b := response(uint16(id), name).framed()
+		chunk(1, b[:20])
+		chunk(1, b[20:])
+		want += fmt.Sprintf("initiator answered %d %s A asked=1..1 NOERROR replied=1 A=192.0.2.1\n", id, name)
+	}
+	assert.Equal(t, want, show(out.All()))
+	for i, e := range out.All() {
+		m := e.Message.(*dns.Transaction)
+		assert.EqualValues(t, i, m.Query.ID())
+		q, ok := m.Query.Question()
+		assert.True(t, ok && q.Name.Equal(m.Name))
+	}
 }
 
 // Bytes that are kept too long may be anything: no panic, and an end.

@@ -189,10 +189,10 @@ func checkName(msg []byte, at int) (next int, ok bool) {
 			if hops == 0 {
 				next = at + 1
 			}
-			return next, size < maxName
+			return next, true
 		case c < 0x40:
 			at += 1 + c
-			if size += 1 + c; size >= maxName {
+			if size += 1 + c; size >= maxName { // and the byte of the root
 				return 0, false
 			}
 		case c >= 0xc0 && at+1 < len(msg):

@@ -63,6 +63,7 @@ func TestRecordsAsText(t *testing.T) {
 		{dns.TypeNS, n("a") + "x", `\# 4 01610078`},
 		{dns.TypeNS, "\x05a", `\# 2 0561`},
 		{dns.TypeMX, "\x00", `\# 1 00`},
+		{dns.TypeNSEC, "\x01a\x03b", `\# 4 01610362`}, // the name would end in the next record
 		{dns.TypeTXT, "\x05a", `\# 2 0561`},
 		{dns.TypeTXT, "", `\# 0`},
 		{dns.TypeHTTPS, "\x00\x01\x00\x00\x01\x00\x06", `\# 7 00010000010006`},

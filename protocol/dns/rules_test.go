@@ -250,6 +250,8 @@ func TestPairing(t *testing.T) {
 			"responder unasked 1 a A NOERROR replied=2 A=192.0.2.1\n"},
 		{"a second response", []step{{0, query(1, "a", 1), 1}, {1, response(1, "a"), 2}, {1, response(1, "a"), 3}}, 4,
 			"responder answered 1 a A asked=1..1 NOERROR replied=2 A=192.0.2.1\nresponder again 1 a A NOERROR replied=3 A=192.0.2.1\n"},
+		{"a second response, to another question", []step{{0, query(1, "a", 1), 1}, {1, response(1, "a"), 2}, {1, response(1, "b"), 3}}, 4,
+			"responder answered 1 a A asked=1..1 NOERROR replied=2 A=192.0.2.1\nresponder unasked 1 b A NOERROR replied=3 A=192.0.2.1\n"},
 		{"two queries, each sent and answered twice", []step{{0, query(1, "a", 1), 1}, {0, query(2, "b", 1), 1}, {0, query(1, "a", 1), 2}, {0, query(2, "b", 1), 2},
 			{1, response(1, "a"), 3}, {1, response(2, "b"), 3}, {1, response(1, "a"), 4}, {1, response(2, "b"), 4}}, 5,
 			"responder answered 1 a A asked=1..2 times=2 NOERROR replied=3 A=192.0.2.1\nresponder answered 2 b A asked=1..2 times=2 NOERROR replied=3 A=192.0.2.1\n" +
@@ -369,6 +371,7 @@ func TestRecognition(t *testing.T) {
 		{"another port, cut", flowscope.L4UDP, [2]uint16{40000, 5300}, q[:len(q)-1], flowscope.VerdictNo},
 		{"another port, more than a message", flowscope.L4UDP, [2]uint16{40000, 5300}, append(first, 0), flowscope.VerdictNo},
 		{"another port, a class that is not in use", flowscope.L4UDP, [2]uint16{40000, 5300}, append(first[:len(q)-1:len(q)-1], 7), flowscope.VerdictNo},
+		{"another port, two questions", flowscope.L4UDP, [2]uint16{40000, 5300}, query(1, "a", 1).ask("b", 1), flowscope.VerdictNo},
 		{"another port, a header alone", flowscope.L4UDP, [2]uint16{40000, 5300}, header(1, answer|4), flowscope.VerdictNo},
 		{"NetBIOS", flowscope.L4UDP, [2]uint16{137, 137}, q, flowscope.VerdictNo},
 		{"mDNS", flowscope.L4UDP, [2]uint16{5353, 5353}, q, flowscope.VerdictNo},
@@ -447,6 +450,10 @@ func TestFraming(t *testing.T) {
 			fmt.Sprintf("responder answered 1 example.com A asked=1..1 NOERROR replied=2 damaged! missing!%d\nlost gap responder 3\n"+
 				"responder answered 2 example.org A asked=1..1 NOERROR replied=2 A=192.0.2.1\n", len(reply)-40)},
 		{"a gap over several messages", []part{{b: ask}, {b: next}}, []part{{b: reply}, {gap: 1000}, {b: []byte("rest of one")}, {b: response(2, "example.org").framed()}},
+			"responder answered 1 example.com A asked=1..1 NOERROR replied=2 A=192.0.2.1\nlost gap responder 1000\n" +
+				"responder answered 2 example.org A asked=1..1 NOERROR replied=2 A=192.0.2.1\n"},
+		{"a gap, and what only begins like a message behind it", []part{{b: ask}, {b: next}},
+			[]part{{b: reply}, {gap: 1000}, {b: append(append(reply[:14:14], 63), reply[15:]...)}, {b: response(2, "example.org").framed()}},
 			"responder answered 1 example.com A asked=1..1 NOERROR replied=2 A=192.0.2.1\nlost gap responder 1000\n" +
 				"responder answered 2 example.org A asked=1..1 NOERROR replied=2 A=192.0.2.1\n"},
 		{"a gap, and nothing like DNS behind it", []part{{b: ask}}, []part{{gap: 7}, {b: make([]byte, 70000)}, {b: reply}},

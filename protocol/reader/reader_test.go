@@ -160,6 +160,28 @@ func TestPlaceAndTime(t *testing.T) {
 	}, got)
 }
 
+func TestOffsetsBeginWhereTheBytesDo(t *testing.T) {
+	offset := int64(0)
+	p := newPlayer(t, reader.Factory{Read: func(_ flowscope.FlowSide, s *reader.Stream) { offset = s.Offset() }})
+	f := p.TCP(1, 2)
+	f.Gap(0, 100, 1) // before anything was recognised: nobody is told
+	f.Data(0, []byte("abc"), 1)
+	assert.EqualValues(t, 100, offset)
+}
+
+func TestASideThatIsOverCountsNoMore(t *testing.T) {
+	p := newPlayer(t, reader.Factory{Read: func(side flowscope.FlowSide, s *reader.Stream) {
+		if side == flowscope.Initiator {
+			_, _ = io.Copy(io.Discard, s)
+		}
+	}})
+	f := p.TCP(1, 2)
+	f.Data(0, []byte("abc"), 1)
+	held := p.Stats().HeldBytes
+	f.Data(1, []byte("abc"), 1)
+	assert.Equal(t, held, p.Stats().HeldBytes)
+}
+
 // found is a message of the program's own.
 type found struct{ Text string }
 
