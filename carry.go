@@ -1,61 +1,62 @@
 package flowscope
 
-// Carry keeps the end of one side's bytes, which a parser could not read yet, until more come. It
+// Carry keeps the end of one side's bytes, which a parser cannot read yet, until more come. It
 // counts its memory with Messages.Hold. The zero value is empty and ready.
 //
-// A parser has one for each side and uses it in every call of Data:
+// A parser has one for each side and goes through it in every call of Data:
 //
+//	at := c.Offset - int64(p.carry.Len())
 //	b, ok := p.carry.Join(c.Bytes, out)  // what was kept, followed by the new bytes
 //	for ok && len(b) > 0 {
 //		n := ...                         // read one unit of b; 0: it is not complete
 //		m.Name = p.carry.Lend(name, out) // a part of b, for a message
 //		b = b[n:]
 //	}
-//	ok = ok && p.carry.Keep(b, out)      // the rest, for the next call
-//	if !ok {
-//		...                              // SessionBytes is used up: say so and be Done
+//	if !ok || !p.carry.Keep(b, out) {    // the rest, for the next call
+//		...                              // SessionBytes is used up: say so, and Done
 //	}
 //
-// Nothing is copied where nothing was kept.
+// Where everything was read, nothing is copied. Where a unit comes in many pieces, each byte is
+// copied a few times; a parser that remembers how far it has looked need not look again.
 type Carry struct {
-	buf  []byte // buf[from:] is kept
-	from int
+	buf  []byte
+	from int  // buf[from:] was kept, or joined
+	n    int  // bytes kept; 0 between Join and Keep
 	held int  // of the capacity of buf, what Hold has granted
-	own  bool // what Join gave last lies in buf
+	own  bool // what Join gave lies in buf
 }
 
 // carryKeeps is how much memory an empty Carry keeps for the next bytes.
 const carryKeeps = 4096
 
-// Len is the number of bytes kept.
-func (c *Carry) Len() int { return len(c.buf) - c.from }
+// Len is the number of bytes kept; ask before Join.
+func (c *Carry) Len() int { return c.n }
 
-// Join gives the bytes that were kept followed by b. If nothing was kept that is b itself. It is
-// good until the next Join or Keep. It reports false if there is no room; then b is not added.
+// Join gives the bytes that were kept, followed by b, and keeps none of them. If nothing was kept it
+// gives b itself. What it gives is good until the next Join or Keep. It reports false if there is no
+// room; then b is left out.
 func (c *Carry) Join(b []byte, out *Messages) ([]byte, bool) {
-	if c.own = c.Len() > 0; !c.own {
+	if c.own = c.n > 0; !c.own {
 		return b, true
 	}
 	ok := c.add(b, out)
+	c.n = 0
 	return c.buf[c.from:], ok
 }
 
 // Keep keeps rest, which must be the end of what Join gave, until the next Join. It reports false
 // if there is no room; then nothing is kept.
 func (c *Carry) Keep(rest []byte, out *Messages) bool {
-	if c.own {
-		c.from = len(c.buf) - len(rest)
-	} else {
-		c.buf, c.from = c.buf[:0], 0
-		if len(rest) == 0 {
-			return true // the usual case: all was read, and nothing is kept
+	if !c.own {
+		if c.buf, c.from = c.buf[:0], 0; len(rest) == 0 {
+			return true // as nearly always
 		}
-		if !c.add(rest, out) {
-			return false
-		}
+		return c.add(rest, out)
 	}
-	if c.own = false; c.Len() == 0 {
-		c.release(out)
+	c.own = false
+	c.from, c.n = len(c.buf)-len(rest), len(rest)
+	if c.n == 0 {
+		c.Drop(out)
 	}
 	return true
 }
@@ -71,8 +72,11 @@ func (c *Carry) Lend(b []byte, out *Messages) []byte {
 
 // Drop forgets what is kept, as after a gap.
 func (c *Carry) Drop(out *Messages) {
-	c.own = false
-	c.release(out)
+	c.buf, c.from, c.n, c.own = c.buf[:0], 0, 0, false
+	if cap(c.buf) > carryKeeps {
+		out.Hold(-c.held)
+		c.buf, c.held = nil, 0
+	}
 }
 
 // Reset forgets what is kept, for SessionParser.Reset.
@@ -84,11 +88,11 @@ func (c *Carry) Reset() {
 	*c = Carry{buf: buf}
 }
 
-// add appends b, in more memory if need be and granted.
+// add appends b to what is kept, in more memory if need be and granted.
 func (c *Carry) add(b []byte, out *Messages) bool {
-	n := c.Len()
-	if c.from > 0 && (c.from >= n || len(c.buf)+len(b) > cap(c.buf) && c.from >= cap(c.buf)/4) {
-		c.buf, c.from = c.buf[:copy(c.buf, c.buf[c.from:])], 0 // amortised: it moves at most 3 times what was read
+	if c.from > 0 && len(c.buf)+len(b) > cap(c.buf) && c.from >= c.n {
+		// No more bytes are moved than were read, so it is a constant price a byte.
+		c.buf, c.from = c.buf[:copy(c.buf, c.buf[c.from:])], 0
 	}
 	size := cap(c.buf)
 	if len(c.buf)+len(b) > size {
@@ -104,13 +108,6 @@ func (c *Carry) add(b []byte, out *Messages) bool {
 		c.buf = append(make([]byte, 0, size), c.buf...)
 	}
 	c.buf = append(c.buf, b...)
+	c.n += len(b)
 	return true
-}
-
-// release lets go of a large buffer that is empty.
-func (c *Carry) release(out *Messages) {
-	if c.buf, c.from = c.buf[:0], 0; cap(c.buf) > carryKeeps {
-		out.Hold(-c.held)
-		c.buf, c.held = nil, 0
-	}
 }

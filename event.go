@@ -2,17 +2,17 @@ package flowscope
 
 import (
 	"bytes"
-	"strings"
+	"fmt"
 	"time"
 
 	"github.com/flowscope-go/flowscope/internal/flowtable"
 	"github.com/flowscope-go/flowscope/internal/tcp"
 )
 
-// EventKind says what an event is about, and which of its fields are set.
+// EventKind says what an event is about, and which of its fields are set. 0 is no kind.
 //
-// All events carry Kind, Timestamp and, unless they concern the tracker as a
-// whole, Flow, Key, L4, State and Packet. Beyond these:
+// All events carry Kind, Timestamp and, unless they concern the tracker as a whole, Flow, Key, L4,
+// State and Packet. Beyond these:
 //
 //	Kind         Side Orientation  further fields
 //	Started       x       x
@@ -23,7 +23,7 @@ import (
 //	Gap           x       x        Offset, Len, Cause
 //	SideClosed    x       x        Offset (where the stream ended), Reason if the flow's end closed it
 //	Urgent        x       x        Offset
-//	Anomaly       x       x        Anomaly, Offset, Len; see AnomalyKind
+//	Anomaly       x       x        Anomaly, Offset, Len, Policy; see AnomalyKind
 //	Ended                 x        Reason, Stats, History
 //	Late          x       x        Bytes, Len (as Packet)
 //	Released              x        Reason, Stats, History
@@ -32,19 +32,27 @@ import (
 //
 // The orientation of Ended and Released is that of the initiator's packets.
 //
-// In one call of Track the order is: what time brings about (holes whose time is
-// up: Gap, Data, SideClosed, Anomaly) and flows that had to leave (their last
-// bytes, Ended, Released), then for the packet's own flow Started,
-// Established or StateChange (after Established if both), Packet, then for each
-// side Urgent, Data and Gap by offset, SideClosed, then Anomaly, Ended. Anomalies
-// that concern no flow come last. A flow whose hole was given up and that then had
-// to leave in the same call goes through this order twice. ICMPError is about another flow
-// than the packet's own, and stands alone. Late and Released are the only kinds
-// that may follow the Ended of their flow.
+// # Order
+//
+// The events of one call of Track come in this order:
+//
+//  1. Streams whose holes have timed out: Gap, Data, SideClosed and Anomaly.
+//  2. Flows that have timed out or are evicted: the rest of their streams, Ended, Released.
+//  3. The packet's own flow: Started.
+//  4. Established, then StateChange.
+//  5. Packet.
+//  6. For each side Urgent, then Data and Gap by offset, then SideClosed.
+//  7. Anomalies of the flow.
+//  8. Ended.
+//  9. Anomalies that concern no flow.
+//
+// A flow whose hole has timed out, and that itself has to end in the same call, goes through this
+// order twice. ICMPError is about another flow than the packet's own, and is the only event of its
+// packet. Late and Released are the only kinds that may follow the Ended of their flow.
 type EventKind uint8
 
 const (
-	// EventStarted: a flow begins with this packet.
+	// EventStarted: the packet begins a flow.
 	EventStarted EventKind = iota + 1
 	// EventPacket: a packet of the flow. Its first one has this event too. One
 	// without Bytes may be a first fragment whose datagram is not complete, or a
@@ -56,15 +64,15 @@ const (
 	EventStateChange
 	// EventData: bytes of a TCP stream, in order.
 	EventData
-	// EventGap: bytes of a TCP stream that will not come.
+	// EventGap: bytes of a TCP stream were given up.
 	EventGap
-	// EventSideClosed: one side of a TCP stream is complete. With a Reassembler of
-	// the caller's it comes at the end of the flow.
+	// EventSideClosed: the stream of one side is complete. With a Reassembler of the caller's it
+	// comes at the end of the flow.
 	EventSideClosed
-	// EventUrgent: the sender pointed out the byte before Offset as urgent. The
-	// byte itself stays in its place in the stream.
+	// EventUrgent: the sender marked the byte before Offset as urgent. The byte itself stays in its
+	// place in the stream.
 	EventUrgent
-	// EventAnomaly: something that should not be. Off by default.
+	// EventAnomaly: a violation of a protocol, or a sign of loss, overload or attack. Off by default.
 	EventAnomaly
 	// EventEnded: the flow is over. Every EventStarted has exactly one.
 	EventEnded
@@ -78,28 +86,30 @@ const (
 	// error itself counts in no flow. It may be forged: for a TCP flow the quoted
 	// sequence number was sent, no more is known.
 	EventICMPError
-	// EventMessage: a parser of NewFlowSessionDriver has found something.
+	// EventMessage: a parser of the driver's read a message, such as an HTTP exchange.
 	EventMessage
 
 	numEventKinds
 )
 
-var eventNames = [numEventKinds]string{
-	EventStarted: "started", EventPacket: "packet", EventEstablished: "established", EventStateChange: "state_change",
+var eventNames = &names{of: "EventKind", text: []string{
+	0: "none", EventStarted: "started", EventPacket: "packet", EventEstablished: "established", EventStateChange: "state_change",
 	EventData: "data", EventGap: "gap", EventSideClosed: "side_closed", EventUrgent: "urgent", EventAnomaly: "anomaly",
 	EventEnded: "ended", EventLate: "late", EventReleased: "released", EventICMPError: "icmp_error",
 	EventMessage: "message",
-}
+}}
 
 // String is a short name, such as "state_change".
-func (k EventKind) String() string { return nameOf(eventNames[:], int(k)) }
+func (k EventKind) String() string { return eventNames.string(uint16(k)) }
 
-func nameOf(names []string, i int) string {
-	if i < len(names) && names[i] != "" {
-		return names[i]
-	}
-	return "unknown"
-}
+// AppendText appends what String gives.
+func (k EventKind) AppendText(b []byte) ([]byte, error) { return eventNames.append(b, uint16(k)), nil }
+
+// MarshalText is what String gives.
+func (k EventKind) MarshalText() ([]byte, error) { return k.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (k *EventKind) UnmarshalText(text []byte) error { return unmarshal(eventNames, k, text) }
 
 // EventMask is a set of event kinds.
 type EventMask uint32
@@ -120,41 +130,43 @@ const (
 	// AllEvents asks for every kind.
 	AllEvents EventMask = 1<<numEventKinds - 1
 	// DefaultEvents asks for every kind but Anomaly, Late and Released.
-	DefaultEvents = AllEvents &^ (1<<EventAnomaly | 1<<EventLate | 1<<EventReleased)
+	DefaultEvents EventMask = AllEvents &^ (1<<EventAnomaly | 1<<EventLate | 1<<EventReleased)
 )
 
 // String lists the kinds, such as "started|ended"; it is "none" for NoEvents and
 // "default" for the 0 of Config.
-func (m EventMask) String() string {
-	if m == 0 {
-		return "default"
+func (m EventMask) String() string { return string(maskNames.append(nil, uint32(m))) }
+
+// AppendText appends what String gives.
+func (m EventMask) AppendText(b []byte) ([]byte, error) { return maskNames.append(b, uint32(m)), nil }
+
+// MarshalText is what String gives.
+func (m EventMask) MarshalText() ([]byte, error) { return m.AppendText(nil) }
+
+// UnmarshalText takes what String gives, the kinds in any order.
+func (m *EventMask) UnmarshalText(text []byte) error {
+	v, err := maskNames.parse(text)
+	if err != nil {
+		return err
 	}
-	var kinds []string
-	for k := EventKind(1); k < numEventKinds; k++ {
-		if m.Has(k) {
-			kinds = append(kinds, k.String())
-		}
+	if *m = EventMask(v); v != 0 {
+		*m |= NoEvents // as Events does
 	}
-	if m&^AllEvents != 0 {
-		kinds = append(kinds, "unknown")
-	}
-	if kinds == nil {
-		return "none"
-	}
-	return strings.Join(kinds, "|")
+	return nil
 }
+
+var maskNames = &sets{of: "EventMask", text: eventNames.text, none: uint32(NoEvents)}
 
 // Has reports whether the mask contains the kind.
 func (m EventMask) Has(k EventKind) bool { return m&(1<<k) != 0 && k != 0 }
 
-// FlowID numbers the flows of a tracker from 1 in the order of their creation.
-// It is never used again, so it tells two connections of one key apart.
+// FlowID numbers the flows of a tracker from 1 in the order of their creation. It is never used
+// again, so two connections with one key have different numbers. Its text is the number.
 type FlowID uint64
 
-// FlowSide is a role in the conversation: who began it, and who answered. A TCP
-// initiator is the one who sent the SYN, even if the answer was captured first;
-// otherwise it is the sender of the flow's first packet. Sides index the pairs
-// in FlowStats.
+// FlowSide is one of the two ends of a conversation. The initiator of a TCP connection is the
+// sender of the SYN, even if the SYN+ACK was captured first; that of any other flow is the sender
+// of its first packet. Sides index the pairs in FlowStats.
 type FlowSide uint8
 
 const (
@@ -163,57 +175,72 @@ const (
 )
 
 // String is "initiator" or "responder".
-func (s FlowSide) String() string {
-	if s == Initiator {
-		return "initiator"
-	}
-	return "responder"
-}
+func (s FlowSide) String() string { return sideNames.string(uint16(s)) }
+
+// AppendText appends what String gives.
+func (s FlowSide) AppendText(b []byte) ([]byte, error) { return sideNames.append(b, uint16(s)), nil }
+
+// MarshalText is what String gives.
+func (s FlowSide) MarshalText() ([]byte, error) { return s.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (s *FlowSide) UnmarshalText(text []byte) error { return unmarshal(sideNames, s, text) }
+
+var sideNames = &names{of: "FlowSide", text: []string{Initiator: "initiator", Responder: "responder"}}
 
 // Opposite is the other side.
 func (s FlowSide) Opposite() FlowSide { return s ^ 1 }
 
-// FlowState is where a flow stands. Flows without TCP, and TCP flows that were
-// under way when first seen, are Active until they close; a new connection is so
-// before its SYN, which shows in From of its first StateChange.
+// FlowState is the state of a flow. Flows without TCP and midstream TCP flows are StateActive until
+// they close; a new connection is StateActive before its SYN, which shows in From of its first
+// StateChange.
 type FlowState uint8
 
 const (
-	StateActive      = FlowState(tcp.Active)
-	StateSynSent     = FlowState(tcp.SynSent)     // the initiator has sent a SYN
-	StateSynReceived = FlowState(tcp.SynReceived) // the responder has sent one too
-	StateEstablished = FlowState(tcp.Established) // both SYNs are acknowledged
-	StateFinWait     = FlowState(tcp.FinWait)     // one side has sent a FIN
-	StateClosingTCP  = FlowState(tcp.ClosingTCP)  // both have; an ACK is outstanding
-	StateClosed      = FlowState(tcp.Closed)      // both FINs are acknowledged
-	StateReset       = FlowState(tcp.Reset)       // cut by a RST
-	StateAborted     = FlowState(tcp.Aborted)     // ended from outside
+	StateActive      FlowState = FlowState(tcp.Active)
+	StateSynSent     FlowState = FlowState(tcp.SynSent)     // the initiator has sent a SYN
+	StateSynReceived FlowState = FlowState(tcp.SynReceived) // the responder has sent one too
+	StateEstablished FlowState = FlowState(tcp.Established) // both SYNs are acknowledged
+	StateFinWait     FlowState = FlowState(tcp.FinWait)     // one side has sent a FIN
+	StateClosingTCP  FlowState = FlowState(tcp.ClosingTCP)  // both have; an ACK is outstanding
+	StateClosed      FlowState = FlowState(tcp.Closed)      // both FINs are acknowledged
+	StateReset       FlowState = FlowState(tcp.Reset)       // cut by a RST
+	StateAborted     FlowState = FlowState(tcp.Aborted)     // ended from outside
 )
 
-var stateNames = []string{
+var stateNames = &names{of: "FlowState", text: []string{
 	"active", "syn_sent", "syn_received", "established", "fin_wait", "closing_tcp", "closed", "reset", "aborted",
-}
+}}
 
 // String is a short name, such as "syn_sent".
-func (s FlowState) String() string { return nameOf(stateNames, int(s)) }
+func (s FlowState) String() string { return stateNames.string(uint16(s)) }
+
+// AppendText appends what String gives.
+func (s FlowState) AppendText(b []byte) ([]byte, error) { return stateNames.append(b, uint16(s)), nil }
+
+// MarshalText is what String gives.
+func (s FlowState) MarshalText() ([]byte, error) { return s.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (s *FlowState) UnmarshalText(text []byte) error { return unmarshal(stateNames, s, text) }
 
 // IsTerminal reports whether a flow in this state has ended.
 func (s FlowState) IsTerminal() bool { return s >= StateClosed }
 
-// EndReason says why a flow ended.
+// EndReason is the reason why a flow ended. 0 is none: the flow has not ended.
 type EndReason uint8
 
 const (
-	// EndFIN: both sides said FIN. If the last ACK was never seen, the flow
-	// ends so after Config.ClosingTimeout.
+	// EndFIN: both sides sent a FIN. If the last ACK is not seen, the flow ends so after
+	// Config.ClosingTimeout.
 	EndFIN EndReason = iota + 1
-	// EndRST: one side cut the connection.
+	// EndRST: one side reset the connection.
 	EndRST
-	// EndIdleTimeout: silent for its whole time-out.
+	// EndIdleTimeout: no packet for the whole timeout of the flow.
 	EndIdleTimeout
-	// EndEvicted: the table was full.
+	// EndEvicted: the flow table was full.
 	EndEvicted
-	// EndBufferOverflow: a reassembler ran full under OverflowDropFlow.
+	// EndBufferOverflow: a stream had no room left under OverflowDropFlow, or its Reassembler failed.
 	EndBufferOverflow
 	// EndReused: a new connection took over its addresses and ports.
 	EndReused
@@ -225,26 +252,37 @@ const (
 	numEndReasons
 )
 
-var reasonNames = [numEndReasons]string{
-	EndFIN: "fin", EndRST: "rst", EndIdleTimeout: "idle", EndEvicted: "evicted", EndBufferOverflow: "buffer_overflow",
+var reasonNames = &names{of: "EndReason", text: []string{
+	0: "none", EndFIN: "fin", EndRST: "rst", EndIdleTimeout: "idle", EndEvicted: "evicted", EndBufferOverflow: "buffer_overflow",
 	EndReused: "reused", EndForceClosed: "force_closed", EndFinished: "finished",
-}
+}}
 
 // String is a short name, such as "fin".
-func (r EndReason) String() string { return nameOf(reasonNames[:], int(r)) }
+func (r EndReason) String() string { return reasonNames.string(uint16(r)) }
 
-// lingers reports whether packets may still come after such an end that must
+// AppendText appends what String gives.
+func (r EndReason) AppendText(b []byte) ([]byte, error) { return reasonNames.append(b, uint16(r)), nil }
+
+// MarshalText is what String gives.
+func (r EndReason) MarshalText() ([]byte, error) { return r.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (r *EndReason) UnmarshalText(text []byte) error { return unmarshal(reasonNames, r, text) }
+
+// lingers reports whether a flow that ended so lingers: whether late packets are likely that must
 // not look like a new flow.
 func (r EndReason) lingers() bool {
 	return r == EndFIN || r == EndRST || r == EndForceClosed || r == EndBufferOverflow
 }
 
-// FlowEvent is one thing that happened. Which fields are set depends on Kind;
-// see EventKind.
+// Event is an event of a tracker or driver whose extractor is FiveTuple.
+type Event = FlowEvent[FiveTupleKey]
+
+// FlowEvent is one thing that happened. Which fields are set depends on Kind; see EventKind.
 //
-// The slice that holds events, and what their Bytes and Stats refer to, are
-// lent: they are good until the next call on the tracker or, for Bytes, until
-// the caller reuses the packet's frame, whichever is first. Clone keeps one.
+// The slice that holds events, and what their Bytes, Stats and Message refer to, are borrowed: they
+// are valid until the next call on the tracker or, for Bytes and Message, until the caller reuses the
+// packet's frame, whichever is first. Clone makes a copy to keep.
 type FlowEvent[K comparable] struct {
 	Kind        EventKind
 	Side        FlowSide
@@ -254,34 +292,39 @@ type FlowEvent[K comparable] struct {
 	Reason      EndReason
 	Anomaly     AnomalyKind
 	Cause       GapCause
-	// ICMPType and ICMPCode are those of the message, of ICMP if the flow is one
-	// of IPv4 and of ICMPv6 otherwise.
+	// ICMPType and ICMPCode are those of the message: of ICMP if the flow is one of IPv4, of ICMPv6
+	// otherwise.
 	ICMPType, ICMPCode uint8
-	slot               flowtable.ID
+	// Policy is what follows from a want of room; of AnomalyBufferOverflow and AnomalyMemoryCap. In
+	// all other events it is 0, which is also OverflowSlidingWindow.
+	Policy OverflowPolicy
+	slot   flowtable.ID
 
 	// Flow is the flow's number, 0 in events about the tracker as a whole.
 	Flow FlowID
-	// Packet is the PacketView.ID of the packet that caused the event; 0 if
-	// time alone did. Of Data it is the packet that brought the bytes, which may have
-	// come long before that which let go of them.
+	// Packet is the PacketView.ID of the packet that caused the event; 0 if time alone did. Of Data
+	// it is the packet that carried the bytes, which may be much older than the one that filled the
+	// hole before them.
 	Packet uint64
-	// Timestamp is the time of that packet on the tracker's clock: its own
-	// stamp, unless that ran backwards or leapt ahead. So within a call that of Data
-	// may lie before those of the events around it.
+	// Timestamp is the time of that packet on the tracker's clock: its own timestamp, unless that
+	// ran backwards or leapt ahead. So the Timestamp of Data may be earlier than those of the
+	// events around it.
 	Timestamp Timestamp
-	Key       K
-	Bytes     []byte
-	// Offset counts the bytes of the side's stream; 0 is the byte after the
-	// SYN or the first byte seen.
+	// Key is the flow's key, as the extractor made it.
+	Key K
+	// Bytes are borrowed, as said above; Len and EventKind say what they are.
+	Bytes []byte
+	// Offset counts the bytes of the side's stream; 0 is the byte after the SYN or, midstream, the
+	// first byte seen.
 	Offset int64
-	// Len is the length of what the event is about: bytes on the wire of a Packet or
-	// Late, bytes of the stream of Data and Gap, see AnomalyKind for an Anomaly.
+	// Len is a number of bytes: on the wire for Packet and Late, of the stream for Data and Gap. For
+	// Anomaly see AnomalyKind.
 	Len int64
-	// Stats are the flow's final counters.
+	// Stats are the flow's final counters, borrowed as Bytes are; nil where they are not set.
 	Stats *FlowStats
-	// History is the flow in letters.
+	// History is the life of a TCP flow in letters.
 	History History
-	// Message is what was said, of EventMessage. Its memory is lent, as that of Bytes is.
+	// Message is what a parser read; nil but in EventMessage. It is borrowed as Bytes are.
 	Message Message
 }
 
@@ -297,6 +340,96 @@ func (e *FlowEvent[K]) Clone() FlowEvent[K] {
 		c.Message = e.Message.CloneMessage()
 	}
 	return c
+}
+
+// String is the event in one line: its kind, and the fields that the kind sets as name=value. Of
+// Bytes it has the length alone, as bytes=, and of Stats the packets and bytes of both sides.
+func (e FlowEvent[K]) String() string {
+	b, _ := e.Kind.AppendText(make([]byte, 0, 224))
+	if e.Flow != 0 {
+		b = fmt.Appendf(b, " flow=%d key=%q state=%v", e.Flow, fmt.Sprint(e.Key), e.State)
+		if e.Kind != EventEnded && e.Kind != EventReleased {
+			b = fmt.Appendf(b, " side=%v", e.Side)
+		}
+		b = fmt.Appendf(b, " orientation=%v", e.Orientation)
+	}
+	switch e.Kind {
+	case EventPacket, EventLate:
+		b = fmt.Appendf(b, " len=%d bytes=%d", e.Len, len(e.Bytes))
+	case EventStateChange:
+		b = fmt.Appendf(b, " from=%v", e.From)
+	case EventData:
+		b = fmt.Appendf(b, " offset=%d len=%d", e.Offset, e.Len)
+	case EventGap:
+		b = fmt.Appendf(b, " offset=%d len=%d cause=%v", e.Offset, e.Len, e.Cause)
+	case EventSideClosed:
+		b = fmt.Appendf(b, " offset=%d", e.Offset)
+		if e.Reason != 0 {
+			b = fmt.Appendf(b, " reason=%v", e.Reason)
+		}
+	case EventUrgent:
+		b = fmt.Appendf(b, " offset=%d", e.Offset)
+	case EventAnomaly:
+		b = fmt.Appendf(b, " anomaly=%v offset=%d len=%d", e.Anomaly, e.Offset, e.Len)
+		if e.Anomaly.hasPolicy() {
+			b = fmt.Appendf(b, " policy=%v", e.Policy)
+		}
+	case EventEnded, EventReleased:
+		b = fmt.Appendf(b, " reason=%v history=%v", e.Reason, e.History)
+		if s := e.Stats; s != nil {
+			b = fmt.Appendf(b, " packets=%d/%d bytes=%d/%d", s.Packets[0], s.Packets[1], s.Bytes[0], s.Bytes[1])
+		}
+	case EventICMPError:
+		b = fmt.Appendf(b, " icmp_type=%d icmp_code=%d", e.ICMPType, e.ICMPCode)
+	case EventMessage:
+		b = fmt.Appendf(b, " message=%T", e.Message)
+	}
+	if e.Packet != 0 {
+		b = fmt.Appendf(b, " packet=%d", e.Packet)
+	}
+	return string(fmt.Appendf(b, " time=%v", e.Timestamp))
+}
+
+// GoString is what %#v shows, as failing tests do: all fields that are not zero, whatever the kind,
+// with up to 32 of the Bytes, and Stats in place of its address.
+func (e FlowEvent[K]) GoString() string {
+	var none FlowEvent[K]
+	b := []byte("flowscope.FlowEvent{Kind: ")
+	b, _ = e.Kind.AppendText(b)
+	field := func(set bool, format string, value any) {
+		if set {
+			b = fmt.Appendf(append(b, ", "...), format, value)
+		}
+	}
+	field(e.Side != 0, "Side: %v", e.Side)
+	field(e.Orientation != 0, "Orientation: %v", e.Orientation)
+	field(e.L4 != 0, "L4: %v", e.L4)
+	field(e.State != 0, "State: %v", e.State)
+	field(e.From != 0, "From: %v", e.From)
+	field(e.Reason != 0, "Reason: %v", e.Reason)
+	field(e.Anomaly != 0, "Anomaly: %v", e.Anomaly)
+	field(e.Policy != 0, "Policy: %v", e.Policy)
+	field(e.Cause != 0, "Cause: %v", e.Cause)
+	field(e.ICMPType != 0, "ICMPType: %d", e.ICMPType)
+	field(e.ICMPCode != 0, "ICMPCode: %d", e.ICMPCode)
+	field(e.Flow != 0, "Flow: %d", e.Flow)
+	field(e.Packet != 0, "Packet: %d", e.Packet)
+	field(e.Timestamp != 0, "Timestamp: %v", e.Timestamp)
+	field(e.Key != none.Key, "Key: %q", fmt.Sprint(e.Key))
+	if shown := e.Bytes[:min(len(e.Bytes), 32)]; len(shown) < len(e.Bytes) {
+		field(true, "Bytes: %q...", shown)
+		b = fmt.Appendf(b, " (%d)", len(e.Bytes))
+	} else {
+		field(e.Bytes != nil, "Bytes: %q", shown)
+	}
+	field(e.Offset != 0, "Offset: %d", e.Offset)
+	field(e.Len != 0, "Len: %d", e.Len)
+	if e.Stats != nil {
+		field(true, "Stats: %+v", *e.Stats)
+	}
+	field(e.History != none.History, "History: %v", e.History)
+	field(e.Message != nil, "Message: %+v", e.Message)
+	return string(append(b, '}'))
 }
 
 // FlowStats are the counters of one flow. Pairs are indexed by FlowSide. The
@@ -326,19 +459,18 @@ type FlowStats struct {
 	SYNToSYNACK, SYNACKToACK time.Duration
 	// Midstream is set if a TCP flow was under way when first seen.
 	Midstream bool
-	// Tunnel and TunnelID are what the flow's first packet came through: the
-	// innermost tunnel that has an identifier, or if none has, the innermost.
-	// What TunnelID is depends on the kind; see the constants. Both are 0 if the
-	// extractor peels off nothing.
+	// Tunnel and TunnelID are the tunnel of the flow's first packet: the innermost tunnel that has
+	// an identifier, or if none has, the innermost. The constants of Tunnel say what the identifier
+	// is. Both are 0 if the extractor peels off nothing.
 	Tunnel   Tunnel
 	TunnelID uint32
 }
 
-// TunnelString is the tunnel in words, as in "vxlan:77", or "ipip" if there is no
+// TunnelString is the tunnel as a text, as in "vxlan:77", or "ipip" if there is no
 // identifier, or "" for no tunnel.
 func (s *FlowStats) TunnelString() string { return tunnelString(s.Tunnel, s.TunnelID) }
 
-// StreamStats counts what became of the bytes of one side of a connection.
+// StreamStats counts the bytes of one side of a connection by what happened to them.
 // Delivered + GapBytes is the final offset of the stream, unless the caller
 // stopped it.
 type StreamStats struct {
@@ -367,7 +499,7 @@ func (s *FlowStats) edge(t *[2]Timestamp, sign int) Timestamp {
 	return t[Initiator]
 }
 
-// History tells the life of a TCP flow in letters, those of Zeek's conn.log:
+// History is the life of a TCP flow in letters, those of Zeek's conn.log:
 // upper case for the initiator, lower case for the responder.
 //
 //	S  a SYN without ACK          T  payload sent again, or out of order
@@ -384,6 +516,23 @@ type History struct{ letters [16]byte }
 
 // String is the letters, as in "ShADadFf".
 func (h History) String() string { return string(h.letters[:h.len()]) }
+
+// AppendText appends what String gives.
+func (h History) AppendText(b []byte) ([]byte, error) { return append(b, h.letters[:h.len()]...), nil }
+
+// MarshalText is what String gives.
+func (h History) MarshalText() ([]byte, error) { return h.AppendText(nil) }
+
+// UnmarshalText takes what String gives: up to 16 of the letters.
+func (h *History) UnmarshalText(text []byte) error {
+	var letters [len(h.letters)]byte
+	if len(text) > len(letters) || len(bytes.Trim(text, "SsHhAaDdFfRrTtWwGgIiCc^")) > 0 {
+		return notText("History", text)
+	}
+	copy(letters[:], text)
+	h.letters = letters
+	return nil
+}
 
 func (h *History) len() int {
 	if n := bytes.IndexByte(h.letters[:], 0); n >= 0 {

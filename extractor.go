@@ -6,7 +6,9 @@ import (
 	"hash/maphash"
 	"math/bits"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dgryski/go-wyhash"
@@ -14,35 +16,33 @@ import (
 	"github.com/flowscope-go/flowscope/internal/invariants"
 )
 
-// FlowExtractor says which flow a packet belongs to. K is the flow's key: any
-// comparable type, best one without pointers, so that the garbage collector
-// need not look at the table of flows.
+// FlowExtractor finds the flow that a packet belongs to. K is the flow's key: any comparable type,
+// preferably one without pointers, so that the garbage collector need not scan the flow table.
 //
-// Extract fills x and reports whether the packet belongs to a flow. On entry
-// every field of x but Key is zero; Key holds what the last call left there and
-// must be written whole. Payload is a part of v.Frame. Extract must not keep v
-// or x, must answer the same for the same packet, and must not call the tracker
-// it is used by. If it reports false it may say why in x.Refused. Trackers of
-// several goroutines may share an extractor if its Extract may be called by several
-// at once, as that of every extractor and combinator of this package may.
+// Extract fills x and reports whether the packet belongs to a flow. On entry every field of x but
+// Key is zero; Key holds the value that the last call left there and must be overwritten as a
+// whole. Payload is a part of v.Frame. Extract must not keep v or x, must give the same result for
+// the same packet, and must not call the tracker that it is used by. If it reports false it may
+// give the reason in x.Refused. Trackers of several goroutines may share an extractor if its
+// Extract is safe for concurrent use, as that of every extractor and combinator of this package is.
 //
-// An extractor of one's own may ask a built-in one. Put combinators around it, not
-// inside: what they find out beside the fields of Extracted (tunnels, fragments,
-// checksums) reaches the tracker from the outermost only. ICMP errors are matched to
-// flows where keys are those of FiveTuple, also in PerTunnel.
+// A caller's own extractor may call a built-in one. Put combinators around it, not inside: their
+// findings beside the fields of Extracted (tunnels, fragments, checksums) reach the tracker from the
+// outermost only. ICMP errors are matched to flows if the keys are those of FiveTuple, also in
+// PerTunnel.
 //
-// An extractor may have two more methods, those of KeyHasher and KeyTimer, looked
-// for once, when a tracker is made:
+// An extractor may have two more methods, those of KeyHasher and KeyTimer. A tracker looks for them
+// once, when it is made:
 //
 //	Hash(k K, seed uint64) uint64      // a good hash of the key; else the
 //	                                   // general one of hash/maphash is used
 //	IdleTimeout(k K) time.Duration     // how long a flow of that key may be
 //	                                   // silent; 0 or less: as in Config
 //
-// IdleTimeout must give the same answer for the same key each time. It replaces
-// the established, UDP, ICMP and other time-outs of Config, not those of a TCP
-// connection that is opening or closing. The combinators pass both on from the
-// extractor inside. A Hash that is the same for many keys makes look-ups slow.
+// IdleTimeout must give the same answer for the same key each time. It replaces EstablishedTimeout,
+// UDPTimeout, ICMPTimeout and OtherTimeout of Config, not OpeningTimeout and ClosingTimeout. The
+// combinators pass both methods on from the extractor inside. A Hash that is the same for many keys
+// makes look-ups slow.
 type FlowExtractor[K comparable] interface {
 	Extract(v PacketView, x *Extracted[K]) bool
 }
@@ -88,12 +88,12 @@ type mapHash[K comparable] struct{ seed maphash.Seed }
 
 func (m mapHash[K]) hashKey(k *K, _ uint64) uint64 { return maphash.Comparable(m.seed, *k) }
 
-// KeyTimer is an extractor with time-outs of its own; see FlowExtractor.
+// KeyTimer is an extractor with idle timeouts of its own; see FlowExtractor.
 type KeyTimer[K comparable] interface {
 	IdleTimeout(k K) time.Duration
 }
 
-// timerOf is the extractor's own idle time-out, or that of the extractor inside
+// timerOf is the extractor's own idle timeout, or that of the extractor inside
 // a combinator; nil if there is none.
 func timerOf[K comparable](ex FlowExtractor[K]) func(K) time.Duration {
 	if h, ok := any(ex).(KeyTimer[K]); ok {
@@ -111,51 +111,51 @@ func isHollow[K comparable](ex FlowExtractor[K]) bool {
 	return ex == nil || ok && c.hollow()
 }
 
-// Extracted is what an extractor says of one packet.
+// Extracted is the result of an extractor for one packet.
 type Extracted[K comparable] struct {
-	// Key names the flow.
+	// Key is the key of the flow.
 	Key K
-	// Payload is what the transport carries: a part of the frame, so it is
-	// right under any number of tunnels. It may be empty.
+	// Payload is the transport's payload: a part of the frame, under any number of tunnels. It may be
+	// empty.
 	Payload []byte
-	// Missing is how many bytes of payload follow on the wire that the capture
-	// does not hold.
+	// Missing is the number of payload bytes that follow on the wire and that the capture does not
+	// hold.
 	Missing int
-	// TCP is used if HasTCP is set; otherwise the flow has no TCP state. Set it
-	// only if the key names one connection, and then for all its packets: whether
-	// a flow is one of TCP is decided by its first.
+	// TCP is used if HasTCP is set; otherwise the flow has no TCP state. Set HasTCP only if the key
+	// is that of one connection, and then for all its packets: the first packet of a flow decides
+	// whether the flow is one of TCP.
 	TCP TCPInfo
 	// Orientation is the packet's direction relative to the key's own order.
 	Orientation Orientation
-	// L4 is the transport protocol, which chooses the idle time-out; 0 if there
+	// L4 is the transport protocol, which chooses the idle timeout; 0 if there
 	// is none.
 	L4     L4Proto
 	HasTCP bool
-	// Refused says why the packet belongs to no flow.
+	// Refused is the reason why the packet belongs to no flow.
 	Refused Refusal
 
 	// What the built-in extractors leave for the tracker, and for one another.
-	notes   notes
+	slow    slowReasons
 	status  decode.Status // of packet
 	packet  decode.Packet // what they read into: cleared once, by Decode
-	quote   quote[K]      // with noteQuote
+	quoted  quoted[K]     // with slowICMPError
 	scratch any           // the *Extracted of the extractor inside
 }
 
-// notes say that a packet needs a second look before it goes to its flow: nearly
-// none does. See admission.go.
-type notes uint8
+// slowReasons are the reasons why a packet takes the slow path to its flow. Few packets have one. See
+// fragment.go.
+type slowReasons uint8
 
 const (
-	noteUnread   notes = 1 << iota // packet is not that of the view
-	noteOwn                        // the extractor may read frames by itself
-	noteFragment                   // it is a fragment, and its datagram is wanted whole
-	noteTunnel                     // the datagram may hold a tunnel, and so belong to another flow than the fragment
-	noteQuote                      // an ICMP error, with the key of the flow it is about in quote
+	slowNotDecoded slowReasons = 1 << iota // Extracted.packet does not hold the headers of the view
+	slowOwnReader                          // the extractor may read frames by itself
+	slowFragment                           // it is a fragment, and its datagram is wanted whole
+	slowTunnel                             // the datagram may hold a tunnel, and so belong to another flow than the fragment
+	slowICMPError                          // an ICMP error, with the key of the flow that it is about in Extracted.quoted
 )
 
-// quote is what an ICMP error says about the packet that caused it.
-type quote[K comparable] struct {
+// quoted is the packet that an ICMP error quotes, which caused it.
+type quoted[K comparable] struct {
 	key         K
 	orientation Orientation
 	tcp         bool
@@ -165,40 +165,39 @@ type quote[K comparable] struct {
 // clear makes x what Extract expects on entry.
 func (x *Extracted[K]) clear() {
 	x.Payload, x.Missing, x.TCP, x.Orientation, x.L4, x.HasTCP, x.Refused = nil, 0, TCPInfo{}, 0, 0, false, 0
-	x.notes = noteUnread | noteOwn
+	x.slow = slowNotDecoded | slowOwnReader
 }
 
-// look reads the headers of the view into x.packet.
-func (x *Extracted[K]) look(v *PacketView) {
-	x.status = v.via.read(v, &x.packet)
-	x.notes &^= noteUnread
+// decodeHeaders reads the headers of the view into x.packet.
+func (x *Extracted[K]) decodeHeaders(v *PacketView) {
+	x.status = v.decoder.decode(v, &x.packet)
+	x.slow &^= slowNotDecoded
 	if x.packet.Fragmented {
-		x.notes |= notesOf(v.via, &x.packet)
+		x.slow |= fragmentReasons(v.decoder, &x.packet)
 	}
 }
 
-// notesOf are the notes of a fragment.
-func notesOf(w *via, p *decode.Packet) notes {
-	if w != nil && w.peel != nil && w.peel.May(p) {
-		return noteFragment | noteTunnel
+// fragmentReasons are the reasons of a fragment.
+func fragmentReasons(d *decoder, p *decode.Packet) slowReasons {
+	if d != nil && d.peeler != nil && d.peeler.FragmentMayHoldTunnel(p) {
+		return slowFragment | slowTunnel
 	}
-	return noteFragment
+	return slowFragment
 }
 
-// read is look for an extractor that needs them all, and reports whether they
+// decodeAll is decodeHeaders for an extractor that needs all headers, and reports whether they
 // could be read.
-func (x *Extracted[K]) read(v *PacketView) bool {
-	x.notes = 0
-	x.look(v)
+func (x *Extracted[K]) decodeAll(v *PacketView) bool {
+	x.slow = 0
+	x.decodeHeaders(v)
 	if x.status != decode.OK {
 		x.Refused = Refusal(x.status)
 	}
 	return x.status == decode.OK
 }
 
-// Orientation is the direction of a packet relative to the order that its key
-// imposes on the two ends. It does not depend on who spoke first; that is
-// FlowSide.
+// Orientation is the direction of a packet relative to the order of the two ends in its key. It does
+// not depend on which end began the conversation; FlowSide does.
 type Orientation uint8
 
 const (
@@ -207,12 +206,23 @@ const (
 )
 
 // String is "forward" or "reverse".
-func (o Orientation) String() string {
-	if o == Forward {
-		return "forward"
-	}
-	return "reverse"
+func (o Orientation) String() string { return orientationNames.string(uint16(o)) }
+
+// AppendText appends what String gives.
+func (o Orientation) AppendText(b []byte) ([]byte, error) {
+	return orientationNames.append(b, uint16(o)), nil
 }
+
+// MarshalText is what String gives.
+func (o Orientation) MarshalText() ([]byte, error) { return o.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (o *Orientation) UnmarshalText(text []byte) error { return unmarshal(orientationNames, o, text) }
+
+var orientationNames = &names{of: "Orientation", text: []string{Forward: "forward", Reverse: "reverse"}}
+
+// Opposite is the other orientation.
+func (o Orientation) Opposite() Orientation { return o ^ 1 }
 
 // L4Proto is a transport protocol by its IP protocol number. 0 stands for none.
 type L4Proto uint8
@@ -228,21 +238,43 @@ const (
 
 // String is "tcp", "udp", "icmp", "icmpv6", "sctp", "none" or "ip-47".
 func (p L4Proto) String() string {
-	switch p {
-	case 0:
-		return "none"
-	case L4ICMP:
-		return "icmp"
-	case L4TCP:
-		return "tcp"
-	case L4UDP:
-		return "udp"
-	case L4ICMPv6:
-		return "icmpv6"
-	case L4SCTP:
-		return "sctp"
+	if name := protoNames.name(uint16(p)); name != "" {
+		return name
 	}
 	return "ip-" + strconv.Itoa(int(p))
+}
+
+// AppendText appends what String gives.
+func (p L4Proto) AppendText(b []byte) ([]byte, error) {
+	if name := protoNames.name(uint16(p)); name != "" {
+		return append(b, name...), nil
+	}
+	return strconv.AppendUint(append(b, "ip-"...), uint64(p), 10), nil
+}
+
+// MarshalText is what String gives.
+func (p L4Proto) MarshalText() ([]byte, error) { return p.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (p *L4Proto) UnmarshalText(text []byte) error {
+	if number, ok := strings.CutPrefix(string(text), "ip-"); ok {
+		if n, err := strconv.ParseUint(number, 10, 8); err == nil && L4Proto(n).String() == string(text) {
+			*p = L4Proto(n)
+			return nil
+		}
+	}
+	i := slices.Index(protoNames.text, string(text))
+	if i < 0 {
+		return notText(protoNames.of, text)
+	}
+	*p = L4Proto(protoNames.values[i])
+	return nil
+}
+
+var protoNames = &names{
+	of:     "L4Proto",
+	text:   []string{"none", "icmp", "tcp", "udp", "icmpv6", "sctp"},
+	values: []uint16{0, uint16(L4ICMP), uint16(L4TCP), uint16(L4UDP), uint16(L4ICMPv6), uint16(L4SCTP)},
 }
 
 // TCPFlags are the flag bits of a TCP header.
@@ -265,19 +297,42 @@ func (f TCPFlags) Has(all TCPFlags) bool { return f&all == all }
 // String is one letter for each flag that is set, in the order "FSRPAUEC", or
 // "." for none.
 func (f TCPFlags) String() string {
+	b, _ := f.AppendText(make([]byte, 0, len(flagLetters)))
+	return string(b)
+}
+
+// AppendText appends what String gives.
+func (f TCPFlags) AppendText(b []byte) ([]byte, error) {
 	if f == 0 {
-		return "."
+		return append(b, '.'), nil
 	}
-	var s [8]byte
-	n := 0
-	for i := range 8 {
+	for i := range len(flagLetters) {
 		if f&(1<<i) != 0 {
-			s[n] = "FSRPAUEC"[i]
-			n++
+			b = append(b, flagLetters[i])
 		}
 	}
-	return string(s[:n])
+	return b, nil
 }
+
+// MarshalText is what String gives.
+func (f TCPFlags) MarshalText() ([]byte, error) { return f.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (f *TCPFlags) UnmarshalText(text []byte) error {
+	var flags TCPFlags
+	for _, letter := range text {
+		if i := strings.IndexByte(flagLetters, letter); i >= 0 {
+			flags |= 1 << i
+		}
+	}
+	if flags.String() != string(text) {
+		return notText("TCPFlags", text)
+	}
+	*f = flags
+	return nil
+}
+
+const flagLetters = "FSRPAUEC"
 
 // TCPInfo is what the tracker needs of a TCP header, in host byte order.
 type TCPInfo struct {
@@ -294,78 +349,83 @@ type Refusal uint8
 // Refusals of the built-in extractors. RefusedByExtractor, the zero value,
 // is an extractor that gave no reason.
 const (
-	RefusedByExtractor        = Refusal(decode.OK)
-	RefusedFragment           = Refusal(decode.FragmentLater)      // a fragment without the transport header
-	RefusedUnknownLink        = Refusal(decode.UnknownLink)        // a link type that is not read
-	RefusedNotIP              = Refusal(decode.NotIP)              // ARP, LLDP, spanning tree, ...
-	RefusedNoMACs             = Refusal(decode.NoMACs)             // MACPair on a link without MAC addresses
-	RefusedTruncatedEthernet  = Refusal(decode.TruncatedEthernet)  // fewer than 14 bytes
-	RefusedTruncatedVLAN      = Refusal(decode.TruncatedVLAN)      // a VLAN tag cut short
-	RefusedTooManyVLANs       = Refusal(decode.TooManyVLANs)       // more than 4 tags
-	RefusedTruncatedLLC       = Refusal(decode.TruncatedLLC)       // an LLC or SNAP header cut short
-	RefusedTruncatedNull      = Refusal(decode.TruncatedNull)      // a BSD loopback header cut short
-	RefusedTruncatedPPP       = Refusal(decode.TruncatedPPP)       // a PPP header cut short
-	RefusedTruncatedSLL       = Refusal(decode.TruncatedSLL)       // a Linux cooked header cut short
-	RefusedTruncatedRaw       = Refusal(decode.TruncatedRaw)       // an empty raw IP frame
-	RefusedBadIPVersion       = Refusal(decode.BadIPVersion)       // not the version that was announced
-	RefusedTruncatedIPv4      = Refusal(decode.TruncatedIPv4)      // no whole header
-	RefusedBadIPv4Header      = Refusal(decode.BadIPv4Header)      // header length below 20
-	RefusedBadIPv4Length      = Refusal(decode.BadIPv4Length)      // total length below the header length
-	RefusedTruncatedIPv6      = Refusal(decode.TruncatedIPv6)      // fewer than 40 bytes
-	RefusedTruncatedExtension = Refusal(decode.TruncatedExtension) // an extension header cut short
-	RefusedBadAuthHeader      = Refusal(decode.BadAuthHeader)      // authentication header shorter than its fixed part
-	RefusedTooManyExtensions  = Refusal(decode.TooManyExtensions)  // more than 16 extension headers
-	RefusedNestedFragment     = Refusal(decode.NestedFragment)     // a fragment inside a fragment
-	RefusedTruncatedTCP       = Refusal(decode.TruncatedTCP)       // fewer than 20 bytes
-	RefusedBadTCPOffset       = Refusal(decode.BadTCPOffset)       // header length impossible
-	RefusedTruncatedUDP       = Refusal(decode.TruncatedUDP)       // fewer than 8 bytes
-	RefusedBadUDPLength       = Refusal(decode.BadUDPLength)       // length 1 to 7
-	RefusedTruncatedICMP      = Refusal(decode.TruncatedICMP)      // fewer than 4 bytes
-	RefusedTruncatedSCTP      = Refusal(decode.TruncatedSCTP)      // fewer than 12 bytes
-	RefusedTruncatedMPLS      = Refusal(decode.TruncatedMPLS)      // an MPLS label cut short
-	RefusedTooManyLabels      = Refusal(decode.TooManyLabels)      // more than 17 MPLS labels
-	RefusedTruncatedPPPoE     = Refusal(decode.TruncatedPPPoE)     // a PPPoE header cut short
-	RefusedTruncatedPBB       = Refusal(decode.TruncatedPBB)       // an 802.1ah header cut short
-	RefusedTruncatedVNTag     = Refusal(decode.TruncatedVNTag)     // a VN-Tag cut short
-	RefusedTooManyTunnels     = Refusal(decode.TooManyTunnels)     // tunnels nested too deeply
-	RefusedNotTunnel          = Refusal(decode.NotTunnel)          // not the tunnel that was asked for
-	RefusedTruncatedHDLC      = Refusal(decode.TruncatedHDLC)      // a Cisco HDLC header cut short
-	RefusedTruncatedWiFi      = Refusal(decode.TruncatedWiFi)      // an 802.11 header cut short
-	RefusedTruncatedMonitor   = Refusal(decode.TruncatedMonitor)   // a radiotap, Prism or AVS header cut short
-	RefusedEncrypted          = Refusal(decode.Encrypted)          // 802.11 with encrypted contents
-	RefusedTruncatedNFLOG     = Refusal(decode.TruncatedNFLOG)     // an NFLOG header cut short
-	RefusedTruncatedPFLOG     = Refusal(decode.TruncatedPFLOG)     // a PFLOG header cut short
-	RefusedTruncatedIPoIB     = Refusal(decode.TruncatedIPoIB)     // an IP over InfiniBand header cut short
+	RefusedByExtractor        Refusal = Refusal(decode.OK)
+	RefusedFragment           Refusal = Refusal(decode.FragmentLater)      // a fragment without the transport header
+	RefusedUnknownLink        Refusal = Refusal(decode.UnknownLink)        // a link type that is not read
+	RefusedNotIP              Refusal = Refusal(decode.NotIP)              // ARP, LLDP, spanning tree, ...
+	RefusedNoMACs             Refusal = Refusal(decode.NoMACs)             // MACPair on a link without MAC addresses
+	RefusedTruncatedEthernet  Refusal = Refusal(decode.TruncatedEthernet)  // fewer than 14 bytes
+	RefusedTruncatedVLAN      Refusal = Refusal(decode.TruncatedVLAN)      // a VLAN tag cut short
+	RefusedTooManyVLANs       Refusal = Refusal(decode.TooManyVLANs)       // more than 4 tags
+	RefusedTruncatedLLC       Refusal = Refusal(decode.TruncatedLLC)       // an LLC or SNAP header cut short
+	RefusedTruncatedNull      Refusal = Refusal(decode.TruncatedNull)      // a BSD loopback header cut short
+	RefusedTruncatedPPP       Refusal = Refusal(decode.TruncatedPPP)       // a PPP header cut short
+	RefusedTruncatedSLL       Refusal = Refusal(decode.TruncatedSLL)       // a Linux cooked header cut short
+	RefusedTruncatedRaw       Refusal = Refusal(decode.TruncatedRaw)       // an empty raw IP frame
+	RefusedBadIPVersion       Refusal = Refusal(decode.BadIPVersion)       // not the version that was announced
+	RefusedTruncatedIPv4      Refusal = Refusal(decode.TruncatedIPv4)      // no whole header
+	RefusedBadIPv4Header      Refusal = Refusal(decode.BadIPv4Header)      // header length below 20
+	RefusedBadIPv4Length      Refusal = Refusal(decode.BadIPv4Length)      // total length below the header length
+	RefusedTruncatedIPv6      Refusal = Refusal(decode.TruncatedIPv6)      // fewer than 40 bytes
+	RefusedTruncatedExtension Refusal = Refusal(decode.TruncatedExtension) // an extension header cut short
+	RefusedBadAuthHeader      Refusal = Refusal(decode.BadAuthHeader)      // authentication header shorter than its fixed part
+	RefusedTooManyExtensions  Refusal = Refusal(decode.TooManyExtensions)  // more than 16 extension headers
+	RefusedNestedFragment     Refusal = Refusal(decode.NestedFragment)     // a fragment inside a fragment
+	RefusedTruncatedTCP       Refusal = Refusal(decode.TruncatedTCP)       // fewer than 20 bytes
+	RefusedBadTCPOffset       Refusal = Refusal(decode.BadTCPOffset)       // header length impossible
+	RefusedTruncatedUDP       Refusal = Refusal(decode.TruncatedUDP)       // fewer than 8 bytes
+	RefusedBadUDPLength       Refusal = Refusal(decode.BadUDPLength)       // length 1 to 7
+	RefusedTruncatedICMP      Refusal = Refusal(decode.TruncatedICMP)      // fewer than 4 bytes
+	RefusedTruncatedSCTP      Refusal = Refusal(decode.TruncatedSCTP)      // fewer than 12 bytes
+	RefusedTruncatedMPLS      Refusal = Refusal(decode.TruncatedMPLS)      // an MPLS label cut short
+	RefusedTooManyLabels      Refusal = Refusal(decode.TooManyLabels)      // more than 17 MPLS labels
+	RefusedTruncatedPPPoE     Refusal = Refusal(decode.TruncatedPPPoE)     // a PPPoE header cut short
+	RefusedTruncatedPBB       Refusal = Refusal(decode.TruncatedPBB)       // an 802.1ah header cut short
+	RefusedTruncatedVNTag     Refusal = Refusal(decode.TruncatedVNTag)     // a VN-Tag cut short
+	RefusedTooManyTunnels     Refusal = Refusal(decode.TooManyTunnels)     // tunnels nested too deeply
+	RefusedNotTunnel          Refusal = Refusal(decode.NotTunnel)          // not the tunnel that was asked for
+	RefusedTruncatedHDLC      Refusal = Refusal(decode.TruncatedHDLC)      // a Cisco HDLC header cut short
+	RefusedTruncatedWiFi      Refusal = Refusal(decode.TruncatedWiFi)      // an 802.11 header cut short
+	RefusedTruncatedMonitor   Refusal = Refusal(decode.TruncatedMonitor)   // a radiotap, Prism or AVS header cut short
+	RefusedEncrypted          Refusal = Refusal(decode.Encrypted)          // 802.11 with encrypted contents
+	RefusedTruncatedNFLOG     Refusal = Refusal(decode.TruncatedNFLOG)     // an NFLOG header cut short
+	RefusedTruncatedPFLOG     Refusal = Refusal(decode.TruncatedPFLOG)     // a PFLOG header cut short
+	RefusedTruncatedIPoIB     Refusal = Refusal(decode.TruncatedIPoIB)     // an IP over InfiniBand header cut short
 
-	RefusedBadChecksum = Refusal(decode.NumStatus) // with ChecksumVerify or ChecksumAuto, and no flow to count it in
+	RefusedBadChecksum Refusal = Refusal(decode.NumStatus) // with ChecksumVerify or ChecksumAuto, and no flow to count it in
 
 	numRefusals = int(decode.NumStatus) + 1
 )
 
 // String is a short name, such as "truncated_tcp".
-func (r Refusal) String() string {
-	switch r {
-	case RefusedByExtractor:
-		return "by_extractor"
-	case RefusedBadChecksum:
-		return "bad_checksum"
-	}
-	return decode.Status(r).String()
+func (r Refusal) String() string { return refusalNames.string(uint16(r)) }
+
+// AppendText appends what String gives.
+func (r Refusal) AppendText(b []byte) ([]byte, error) { return refusalNames.append(b, uint16(r)), nil }
+
+// MarshalText is what String gives.
+func (r Refusal) MarshalText() ([]byte, error) { return r.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (r *Refusal) UnmarshalText(text []byte) error { return unmarshal(refusalNames, r, text) }
+
+var refusalNames = &names{
+	of:   "Refusal",
+	text: slices.Concat([]string{"by_extractor"}, decode.StatusNames[1:], []string{"bad_checksum"}),
 }
 
-// FiveTuple tells flows apart by protocol, addresses and ports. The zero value
-// puts both directions of a conversation into one flow, and does not look at
-// VLAN tags.
+// FiveTuple is the extractor whose flows are told apart by protocol, addresses and ports. The zero
+// value puts both directions of a conversation into one flow, and does not look at VLAN tags.
 //
-// TCP, UDP and SCTP have ports. ICMP messages with an identifier (echo and the
-// like) are told apart by it; any other packet has ports 0. An IPv6 address
-// that embeds an IPv4 one is another address than that one.
+// TCP, UDP and SCTP have ports. ICMP messages with an identifier (echo and the like) are told apart
+// by the identifier; any other packet has ports 0. An IPv4-mapped IPv6 address (::ffff:10.0.0.1) is
+// another address than the IPv4 address in it.
 type FiveTuple struct {
 	// Directional makes each direction a flow of its own.
 	Directional bool
-	// VLAN makes the outermost VLAN identifier part of the key, in a tunnel that
-	// carries Ethernet that of the innermost Ethernet header. Identifier 0 is none:
-	// such a tag gives a priority only (IEEE 802.1Q).
+	// VLAN makes the outermost VLAN identifier part of the key; in a tunnel that carries Ethernet,
+	// that of the innermost Ethernet header. Identifier 0 is none: such a tag has a priority only
+	// (IEEE 802.1Q).
 	VLAN bool
 }
 
@@ -388,20 +448,33 @@ const (
 )
 
 // NewFiveTupleKey makes the key of a conversation between two ends. They are
-// put in order. Both addresses must be of one family; zones are ignored. For
-// ICMP, put the identifier in both ports.
-func NewFiveTupleKey(proto L4Proto, a, b netip.AddrPort) FiveTupleKey {
-	var p decode.Packet
-	p.Family = 6
+// put in order; zones are ignored. For ICMP, put the identifier in both ports.
+//
+// It is an error if no packet can have such a key: if the addresses are of two families, one of
+// them is the zero Addr, or the ports of ICMP differ. An IPv4-mapped IPv6 address is an IPv6 address
+// and is not unmapped.
+func NewFiveTupleKey(proto L4Proto, a, b netip.AddrPort) (FiveTupleKey, error) {
+	k, ok := fiveTupleKey(FiveTuple{}, proto, a, b)
+	if !ok {
+		return k, fmt.Errorf("flowscope: no packet of %v goes between %v and %v", proto, a, b)
+	}
+	return k, nil
+}
+
+// fiveTupleKey makes the key of packets from a to b, if there can be any.
+func fiveTupleKey(f FiveTuple, proto L4Proto, a, b netip.AddrPort) (k FiveTupleKey, ok bool) {
+	p := decode.Packet{Family: 6, SrcPort: a.Port(), DstPort: b.Port(), Proto: uint8(proto)}
 	if a.Addr().Is4() {
 		p.Family = 4
 	}
+	if !a.IsValid() || a.Addr().BitLen() != b.Addr().BitLen() ||
+		(proto == L4ICMP || proto == L4ICMPv6) && a.Port() != b.Port() {
+		return FiveTupleKey{}, false
+	}
 	p.SrcHi, p.SrcLo = words(a.Addr())
 	p.DstHi, p.DstLo = words(b.Addr())
-	p.SrcPort, p.DstPort, p.Proto = a.Port(), b.Port(), uint8(proto)
-	var k FiveTupleKey
-	k.set(&p, FiveTuple{})
-	return k
+	k.set(&p, f)
+	return k, true
 }
 
 func words(a netip.Addr) (hi, lo uint64) {
@@ -420,21 +493,20 @@ func (k FiveTupleKey) WithVLAN(id uint16) FiveTupleKey {
 }
 
 // set writes the words of the key in place and gives the packet's orientation.
-func (k *FiveTupleKey) set(p *decode.Packet, how FiveTuple) Orientation {
+func (k *FiveTupleKey) set(p *decode.Packet, ex FiveTuple) Orientation {
 	meta := uint64(p.Proto) << 24
 	if p.Family == 6 {
 		meta |= keyIPv6
 	}
-	if id := uint64(p.VLAN & 0xfff); how.VLAN && p.VLANs > 0 && id != 0 {
+	if id := uint64(p.VLAN & 0xfff); ex.VLAN && p.VLANs > 0 && id != 0 {
 		meta |= keyVLAN | id
 	}
-	return k.setEnds(p.SrcHi, p.SrcLo, p.SrcPort, p.DstHi, p.DstLo, p.DstPort, meta, how.Directional)
+	return k.setEnds(p.SrcHi, p.SrcLo, p.SrcPort, p.DstHi, p.DstLo, p.DstPort, meta, ex.Directional)
 }
 
-// setEnds puts the ends into their order. Nobody can foretell who sends the next
-// packet, so there is no branch.
+// setEnds puts the ends into their order, without a branch: the direction of the next packet cannot
+// be predicted.
 func (k *FiveTupleKey) setEnds(srcHi, srcLo uint64, srcPort uint16, dstHi, dstLo uint64, dstPort uint16, meta uint64,
-
 	directional bool) Orientation {
 	swap := -after(srcHi, srcLo, srcPort, dstHi, dstLo, dstPort) // all ones if they must change places
 	if directional {
@@ -446,15 +518,15 @@ func (k *FiveTupleKey) setEnds(srcHi, srcLo uint64, srcPort uint16, dstHi, dstLo
 	return Orientation(swap & 1)
 }
 
-// setPlain is set for a plain frame.
-func (k *FiveTupleKey) setPlain(frame []byte, h decode.Plain, directional bool) Orientation {
+// setSimple is set for a simple frame.
+func (k *FiveTupleKey) setSimple(frame []byte, h decode.SimpleFrame, directional bool) Orientation {
 	if h.IPv6() {
-		f := (*decode.PlainIPv6)(frame)
+		f := (*decode.SimpleIPv6)(frame)
 		srcHi, srcLo, srcPort := f.Src()
 		dstHi, dstLo, dstPort := f.Dst()
 		return k.setEnds(srcHi, srcLo, srcPort, dstHi, dstLo, dstPort, keyIPv6|uint64(h.Proto)<<24, directional)
 	}
-	f := (*decode.PlainIPv4)(frame)
+	f := (*decode.SimpleIPv4)(frame)
 	src, dst := f.Src(), f.Dst()
 	swap := uint64(int64(dst-src) >> 63) // of 48 bits each, so a borrow shows at the top
 	if directional {
@@ -469,7 +541,7 @@ func (k *FiveTupleKey) setPlain(frame []byte, h decode.Plain, directional bool) 
 
 // after is 1 if a comes after b in the order of ends, else 0: what is borrowed when
 // the one is subtracted from the other. It is the only rule of that order;
-// setPlain has it for ends that fit into a word.
+// setSimple has it for ends that fit into a word.
 func after(aHi, aLo uint64, aPort uint16, bHi, bLo uint64, bPort uint16) uint64 {
 	_, borrow := bits.Sub64(uint64(bPort), uint64(aPort), 0)
 	_, borrow = bits.Sub64(bLo, aLo, borrow)
@@ -537,22 +609,93 @@ func addrOf(hi, lo uint64, v6 bool) netip.Addr {
 	return netip.AddrFrom16(b)
 }
 
-// String is as in "tcp 10.0.0.1:1234 <-> 10.0.0.2:80", without ports where both are
-// 0, and with the ICMP identifier and the VLAN identifier behind where there are any.
-// The order of the ends is the key's own; see Ends.
+// String is as in "tcp 10.0.0.1:1234 <-> 10.0.0.2:80", without ports where both are 0, and with the
+// ICMP identifier (" id 7") and the VLAN identifier (" vlan 7") behind where there are any. The order
+// of the ends is the key's own; see Ends. The zero key is "none".
 func (k FiveTupleKey) String() string {
-	a, b := k.A(), k.B()
-	s := fmt.Sprintf("%v %v <-> %v", k.Proto(), a, b)
-	if a.Port()|b.Port() == 0 {
-		s = fmt.Sprintf("%v %v <-> %v", k.Proto(), a.Addr(), b.Addr())
+	b, _ := k.AppendText(make([]byte, 0, 64))
+	return string(b)
+}
+
+// AppendText appends what String gives.
+func (k FiveTupleKey) AppendText(b []byte) ([]byte, error) {
+	if k == (FiveTupleKey{}) {
+		return append(b, noKey...), nil
+	}
+	from, to := k.A(), k.B()
+	b, _ = k.Proto().AppendText(b)
+	b = append(b, ' ')
+	if from.Port()|to.Port() == 0 {
+		b = from.Addr().AppendTo(b)
+		b = append(b, between...)
+		b = to.Addr().AppendTo(b)
+	} else {
+		b = from.AppendTo(b)
+		b = append(b, between...)
+		b = to.AppendTo(b)
 	}
 	if id := k.ICMPID(); id != 0 {
-		s += fmt.Sprintf(" id %d", id)
+		b = strconv.AppendUint(append(b, " id "...), uint64(id), 10)
 	}
 	if id, ok := k.VLAN(); ok {
-		s += fmt.Sprintf(" vlan %d", id)
+		b = strconv.AppendUint(append(b, " vlan "...), uint64(id), 10)
 	}
-	return s
+	return b, nil
+}
+
+// MarshalText is what String gives, so that the key can be one of a JSON object.
+func (k FiveTupleKey) MarshalText() ([]byte, error) { return k.AppendText(nil) }
+
+// UnmarshalText takes what String gives, and only that: every text is another key. The ends stay in
+// the order of the text, which is that of packets if the key is of a Directional FiveTuple; to put
+// ends in order use NewFiveTupleKey.
+func (k *FiveTupleKey) UnmarshalText(text []byte) error {
+	return unmarshalKey(k, text, "FiveTupleKey", parseFiveTupleKey)
+}
+
+// between stands between the ends of a key.
+const between = " <-> "
+
+func parseFiveTupleKey(s string) (k FiveTupleKey, ok bool) {
+	if s == noKey {
+		return FiveTupleKey{}, true
+	}
+	name, s, _ := strings.Cut(s, " ")
+	from, s, _ := strings.Cut(s, between)
+	to, s, _ := strings.Cut(s, " ")
+	var proto L4Proto
+	if proto.UnmarshalText([]byte(name)) != nil {
+		return FiveTupleKey{}, false
+	}
+	a, b := parseEnd(from), parseEnd(to)
+	fields := strings.Split(s, " ")
+	if len(fields) >= 2 && fields[0] == "id" {
+		id := parseUint16(fields[1])
+		a, b = netip.AddrPortFrom(a.Addr(), id), netip.AddrPortFrom(b.Addr(), id)
+		fields = fields[2:]
+	}
+	if k, ok = fiveTupleKey(FiveTuple{Directional: true}, proto, a, b); ok && len(fields) == 2 {
+		k = k.WithVLAN(parseUint16(fields[1]))
+	}
+	return k, ok // unmarshalKey finds out what was wrong or too much in the text
+}
+
+// parseEnd is an address with or without a port; the zero AddrPort if it is neither.
+func parseEnd(s string) netip.AddrPort {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.AddrPortFrom(a, 0)
+	}
+	a, _ := netip.ParseAddrPort(s)
+	return a
+}
+
+// parseUint16 is 0 for what is no number of 16 bits.
+func parseUint16(s string) uint16 {
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err != nil {
+		return 0
+	}
+	return uint16(n)
 }
 
 // Hash is a hash of the key that is the same for both directions, also of
@@ -584,26 +727,25 @@ func (k *FiveTupleKey) equal(l *FiveTupleKey) bool {
 
 // Extract implements FlowExtractor.
 func (f FiveTuple) Extract(v PacketView, x *Extracted[FiveTupleKey]) bool {
-	return f.extract(&v, v.via, x)
+	return f.extract(&v, v.decoder, x)
 }
 
-// extract reads the view by way of w, and writes every field of x, so it need not
-// be cleared.
-func (f FiveTuple) extract(v *PacketView, w *via, x *Extracted[FiveTupleKey]) bool {
+// extract reads the view with d, and writes every field of x, so that x need not be cleared.
+func (f FiveTuple) extract(v *PacketView, d *decoder, x *Extracted[FiveTupleKey]) bool {
 	p := &x.packet
-	if w == nil {
+	if d == nil {
 		x.status = decode.Decode(p, v.Frame, decode.Link(v.LinkType), v.WireLen)
 	} else {
-		x.status = w.read(v, p)
+		x.status = d.decode(v, p)
 	}
-	x.notes = 0
+	x.slow = 0
 	if p.Fragmented {
-		x.notes = notesOf(w, p)
+		x.slow = fragmentReasons(d, p)
 	}
 	if x.status != decode.OK {
-		notes := x.notes
+		slow := x.slow
 		x.clear()
-		x.notes, x.Refused = notes, Refusal(x.status)
+		x.slow, x.Refused = slow, Refusal(x.status)
 		return false
 	}
 	x.Orientation = x.Key.set(p, f)
@@ -616,32 +758,31 @@ func (f FiveTuple) extract(v *PacketView, w *via, x *Extracted[FiveTupleKey]) bo
 	x.TCP.Flags = TCPFlags(p.Flags)
 	x.TCP.WindowScale, x.TCP.HasWindowScale = p.WindowScale, p.HasWindowScale
 	if !x.HasTCP && decode.ICMPError(p) {
-		f.quote(x)
+		f.readQuoted(x)
 	}
 	return true
 }
 
-// plain is extract for a plain frame, and reports whether it is one. It does not
-// leave the headers in x.packet, except that there was no tunnel, so it is for a
-// tracker that will not ask for more.
-func (f FiveTuple) plain(v *PacketView, w *via, x *Extracted[FiveTupleKey]) bool {
+// readSimple is extract for a simple frame, and reports whether the frame is one. It leaves nothing
+// in x.packet but that there was no tunnel, so it is for a tracker that verifies no checksums.
+func (f FiveTuple) readSimple(v *PacketView, d *decoder, x *Extracted[FiveTupleKey]) bool {
 	if v.LinkType > LinkTypeEthernet {
 		return false
 	}
-	h, ok := decode.AsPlain(v.Frame)
+	h, ok := decode.ParseSimple(v.Frame)
 	if !ok {
 		return false
 	}
 	x.L4 = L4Proto(h.Proto)
-	if w != nil && w.peel != nil && x.L4 == L4UDP && w.peel.MayPlain(h.Ports(v.Frame)) {
+	if d != nil && d.peeler != nil && x.L4 == L4UDP && d.peeler.PortsMayMeanTunnel(h.Ports(v.Frame)) {
 		return false
 	}
-	x.Orientation = x.Key.setPlain(v.Frame, h, f.Directional)
+	x.Orientation = x.Key.setSimple(v.Frame, h, f.Directional)
 	x.Payload, x.Missing = v.Frame[h.From:h.To:h.To], 0
-	x.Refused, x.notes, x.status = 0, 0, decode.OK
+	x.Refused, x.slow, x.status = 0, 0, decode.OK
 	x.packet.Tunnel, x.packet.TunnelID = decode.NoTunnel, 0
 	if x.HasTCP = x.L4 == L4TCP; x.HasTCP {
-		g := (*decode.PlainTCP)(v.Frame[h.Transport:])
+		g := (*decode.SimpleTCP)(v.Frame[h.Transport:])
 		x.TCP.Seq, x.TCP.Ack = g.Seq(), g.Ack()
 		x.TCP.Window, x.TCP.Urgent = g.Window(), g.Urgent()
 		x.TCP.Flags = TCPFlags(g.Flags())
@@ -654,33 +795,34 @@ func (f FiveTuple) plain(v *PacketView, w *via, x *Extracted[FiveTupleKey]) bool
 		x.TCP.Flags = 0
 	}
 	if invariants.Enabled {
-		f.checkPlain(v, w, x)
+		f.checkSimple(v, d, x)
 	}
 	return true
 }
 
-func (f FiveTuple) checkPlain(v *PacketView, w *via, x *Extracted[FiveTupleKey]) {
+// checkSimple panics if readSimple made something else of the frame than extract does.
+func (f FiveTuple) checkSimple(v *PacketView, d *decoder, x *Extracted[FiveTupleKey]) {
 	var y Extracted[FiveTupleKey]
-	ok := f.extract(v, w, &y)
+	ok := f.extract(v, d, &y)
 	if !x.HasTCP {
 		y.TCP = x.TCP // not looked at
 	}
-	if !ok || y.notes != 0 || y.Key != x.Key || y.Orientation != x.Orientation || y.L4 != x.L4 || y.HasTCP != x.HasTCP ||
+	if !ok || y.slow != 0 || y.Key != x.Key || y.Orientation != x.Orientation || y.L4 != x.L4 || y.HasTCP != x.HasTCP ||
 		y.TCP != x.TCP || y.Missing != 0 || len(y.Payload) != len(x.Payload) || y.packet.Tunnel != decode.NoTunnel {
-		panic("flowscope: a plain frame is read otherwise than others")
+		panic("flowscope: the fast path reads a simple frame otherwise than the slow path")
 	}
 }
 
-// quote says which flow an ICMP error is about.
-func (f FiveTuple) quote(x *Extracted[FiveTupleKey]) {
+// readQuoted finds the flow that an ICMP error is about.
+func (f FiveTuple) readQuoted(x *Extracted[FiveTupleKey]) {
 	var q decode.Packet
 	if !decode.Quoted(&x.packet, &q) {
 		return
 	}
 	q.VLAN, q.VLANs = x.packet.VLAN, x.packet.VLANs
-	x.notes |= noteQuote
-	x.quote.orientation = x.quote.key.set(&q, f)
-	x.quote.tcp, x.quote.seq = q.Proto == uint8(L4TCP), q.Seq
+	x.slow |= slowICMPError
+	x.quoted.orientation = x.quoted.key.set(&q, f)
+	x.quoted.tcp, x.quoted.seq = q.Proto == uint8(L4TCP), q.Seq
 }
 
 func (FiveTuple) hashKey(k *FiveTupleKey, seed uint64) uint64 { return k.hash(seed) }
@@ -701,8 +843,48 @@ func (k IPPairKey) A() netip.Addr { return addrOf(k.aHi, k.aLo, k.v6 != 0) }
 // B is the second address.
 func (k IPPairKey) B() netip.Addr { return addrOf(k.bHi, k.bLo, k.v6 != 0) }
 
-// String is as in "10.0.0.1 <-> 10.0.0.2".
-func (k IPPairKey) String() string { return fmt.Sprintf("%v <-> %v", k.A(), k.B()) }
+// String is as in "10.0.0.1 <-> 10.0.0.2". The zero key, which is no key of any packet, is "none".
+func (k IPPairKey) String() string {
+	b, _ := k.AppendText(make([]byte, 0, 64))
+	return string(b)
+}
+
+// AppendText appends what String gives.
+func (k IPPairKey) AppendText(b []byte) ([]byte, error) {
+	if k == (IPPairKey{}) {
+		return append(b, noKey...), nil
+	}
+	b = k.A().AppendTo(b)
+	b = append(b, between...)
+	return k.B().AppendTo(b), nil
+}
+
+// MarshalText is what String gives, so that the key can be one of a JSON object.
+func (k IPPairKey) MarshalText() ([]byte, error) { return k.AppendText(nil) }
+
+// UnmarshalText takes what String gives, and only that. The addresses stay in the order of the text;
+// those of packets have the lower one first.
+func (k *IPPairKey) UnmarshalText(text []byte) error {
+	return unmarshalKey(k, text, "IPPairKey", parseIPPairKey)
+}
+
+func parseIPPairKey(s string) (k IPPairKey, ok bool) {
+	if s == noKey {
+		return IPPairKey{}, true
+	}
+	first, second, _ := strings.Cut(s, between)
+	a, _ := netip.ParseAddr(first)
+	b, _ := netip.ParseAddr(second)
+	if !a.IsValid() || a.BitLen() != b.BitLen() {
+		return IPPairKey{}, false
+	}
+	k.aHi, k.aLo = words(a)
+	k.bHi, k.bLo = words(b)
+	if a.Is6() {
+		k.v6 = 1
+	}
+	return k, true
+}
 
 // Extract implements FlowExtractor. L4 is the protocol of this packet; a flow
 // keeps that of its first. Fragments, and packets whose transport header cannot
@@ -710,14 +892,14 @@ func (k IPPairKey) String() string { return fmt.Sprintf("%v <-> %v", k.A(), k.B(
 // peels off tunnels, fragments wait for their datagram as they do for FiveTuple.
 func (IPPair) Extract(v PacketView, x *Extracted[IPPairKey]) bool {
 	p := &x.packet
-	if !x.read(&v) {
+	if !x.decodeAll(&v) {
 		if p.Family == 0 {
 			return false
 		}
 		x.Refused = 0
 	}
-	if v.via == nil {
-		x.notes = 0 // nothing in a datagram could say more about its addresses
+	if v.decoder == nil {
+		x.slow = 0 // nothing in a datagram could say more about its addresses
 	}
 	x.Key = IPPairKey{aHi: p.SrcHi, aLo: p.SrcLo, bHi: p.DstHi, bLo: p.DstLo}
 	if after(p.SrcHi, p.SrcLo, 0, p.DstHi, p.DstLo, 0) != 0 {
@@ -756,12 +938,42 @@ func macOf(n uint64) (m [6]byte) {
 	return m
 }
 
-// String is as in "02:00:00:00:00:01 <-> 02:00:00:00:00:02".
+// String is as in "02:00:00:00:00:01 <-> 02:00:00:00:00:02". The zero key is that of two addresses of
+// zeros, which frames of a loopback interface have.
 func (k MACPairKey) String() string {
-	text := func(m [6]byte) string {
-		return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
+	b, _ := k.AppendText(make([]byte, 0, 64))
+	return string(b)
+}
+
+// AppendText appends what String gives.
+func (k MACPairKey) AppendText(b []byte) ([]byte, error) {
+	b = appendMAC(b, k.a)
+	b = append(b, between...)
+	return appendMAC(b, k.b), nil
+}
+
+// MarshalText is what String gives, so that the key can be one of a JSON object.
+func (k MACPairKey) MarshalText() ([]byte, error) { return k.AppendText(nil) }
+
+// UnmarshalText takes what String gives, and only that. The addresses stay in the order of the text;
+// those of packets have the lower one first.
+func (k *MACPairKey) UnmarshalText(text []byte) error {
+	return unmarshalKey(k, text, "MACPairKey", parseMACPairKey)
+}
+
+func parseMACPairKey(s string) (k MACPairKey, ok bool) {
+	first, second, _ := strings.Cut(s, between)
+	a, errA := strconv.ParseUint(strings.ReplaceAll(first, ":", ""), 16, 48)
+	b, errB := strconv.ParseUint(strings.ReplaceAll(second, ":", ""), 16, 48)
+	return MACPairKey{a, b}, errA == nil && errB == nil
+}
+
+func appendMAC(b []byte, mac uint64) []byte {
+	const digits = "0123456789abcdef"
+	for shift := 40; shift >= 0; shift -= 8 {
+		b = append(b, digits[mac>>(shift+4)&0xf], digits[mac>>shift&0xf], ':')
 	}
-	return text(k.A()) + " <-> " + text(k.B())
+	return b[:len(b)-1]
 }
 
 // Extract implements FlowExtractor. Payload is what follows the Ethernet
@@ -769,13 +981,13 @@ func (k MACPairKey) String() string {
 func (MACPair) Extract(v PacketView, x *Extracted[MACPairKey]) bool {
 	x.packet = decode.Packet{}
 	frame, link := v.Frame, decode.Link(v.LinkType)
-	if v.via != nil {
-		x.look(&v)
+	if v.decoder != nil {
+		x.decodeHeaders(&v)
 		if back := int(x.packet.InnerEthernet); back > 0 && back <= len(frame) {
 			frame, link = frame[len(frame)-back:], decode.LinkEthernet
 		}
 	}
-	x.notes = 0 // a fragment has its addresses like any frame
+	x.slow = 0 // a fragment has its addresses like any frame
 	dst, src, st := decode.MACs(frame, link)
 	if st != decode.OK {
 		x.Refused = Refusal(st)

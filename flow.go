@@ -3,13 +3,12 @@ package flowscope
 import (
 	"iter"
 	"math"
-	"math/bits"
-	"strings"
 	"time"
 
 	"github.com/flowscope-go/flowscope/internal/clock"
 	"github.com/flowscope-go/flowscope/internal/decode"
 	"github.com/flowscope-go/flowscope/internal/flowtable"
+	"github.com/flowscope-go/flowscope/internal/history"
 	"github.com/flowscope-go/flowscope/internal/tcp"
 )
 
@@ -29,12 +28,13 @@ type Flow[K comparable, S any] struct {
 	User *S
 }
 
+// view is the flow of a slot as it stands.
 func (t *FlowTracker[K, S]) view(s *slot[K, S]) Flow[K, S] {
 	f := &s.Value
 	v := Flow[K, S]{
-		ID: f.id, Key: s.Key, Orientation: Orientation(f.forward()), L4: f.l4, State: f.state(), User: &f.user,
+		ID: f.id, Key: s.Key, Orientation: Orientation(f.forward()), L4: f.l4, State: f.state(),
+		History: f.history(), User: &f.user,
 	}
-	f.history(&v.History)
 	t.statsOf(s, &v.Stats)
 	return v
 }
@@ -42,7 +42,7 @@ func (t *FlowTracker[K, S]) view(s *slot[K, S]) Flow[K, S] {
 // find gives the slot of a live flow.
 func (t *FlowTracker[K, S]) find(key *K) *slot[K, S] {
 	s := t.table.Find(t.hash(key), key)
-	if s == nil || s.Value.bits&(lingering|spent) != 0 {
+	if s == nil || s.Value.bits&(lingering|released) != 0 {
 		return nil
 	}
 	return s
@@ -57,7 +57,7 @@ func (t *FlowTracker[K, S]) State(ev *FlowEvent[K]) *S {
 		return nil
 	}
 	f := &t.table.At(ev.slot).Value
-	if f.id != ev.Flow || f.bits&(lingering|fresh) == lingering {
+	if f.id != ev.Flow || f.bits&(lingering|justEnded) == lingering {
 		return nil
 	}
 	return &f.user
@@ -101,42 +101,122 @@ func (t *FlowTracker[K, S]) statsOf(s *slot[K, S], to *FlowStats) {
 	}
 }
 
-// flow is one slot's value. The caller's state stands first, where its size may
-// be zero without padding the slot.
+// replaceFlow ends s, if it has not ended, and creates the flow of the connection that takes its
+// place.
+func (t *FlowTracker[K, S]) replaceFlow(hash uint64, s *slot[K, S], g *tcp.Segment, reason EndReason) *slot[K, S] {
+	f := &s.Value
+	side := t.sender(f)
+	next := f.conn
+	opener := FlowSide(next.Succeed(tcp.Side(side), g))
+	t.endAndRelease(hash, s, reason)
+	return t.createFlow(hash, &successor{conn: next, sender: side ^ opener})
+}
+
+// successor is what a flow takes over from the one it replaces.
+type successor struct {
+	conn   tcp.Conn
+	sender FlowSide // the new side of the packet's sender
+}
+
+// createFlow creates the flow of the current packet, in a full table in place of another one.
+func (t *FlowTracker[K, S]) createFlow(hash uint64, from *successor) *slot[K, S] {
+	for t.table.Len() >= t.maxFlows {
+		t.evict()
+	}
+	x := t.x
+	var s *slot[K, S]
+	if t.init == nil {
+		s = t.table.Insert(hash, &x.Key)
+	} else {
+		user := t.init(x.Key) // first: it is the caller's, and may panic
+		s = t.table.Insert(hash, &x.Key)
+		s.Value.user = user
+	}
+	f := &s.Value
+	t.nextID++
+	t.live++
+	t.stats.FlowsCreated++
+	f.id = t.nextID
+	f.last = [2]int64{t.clock.Now(), t.clock.Now()}
+	f.l4 = x.L4
+	if x.slow&slowNotDecoded == 0 {
+		f.setTunnel(x.packet.Tunnel, x.packet.TunnelID)
+	}
+	class, sender := classOf(x.L4), Initiator
+	if x.HasTCP {
+		f.bits |= isTCP
+		class = classEstablished
+		if x.TCP.Flags.Has(FlagSYN) {
+			class = classOpening // where Step will put it
+		}
+		if from != nil {
+			f.conn, sender = from.conn, from.sender
+		} else {
+			sender = FlowSide(tcp.Opener(uint8(x.TCP.Flags)))
+			if sender == Responder {
+				h := f.letters()
+				h.Add(history.AnswerFirst, uint8(Initiator))
+				f.setLetters(h)
+			}
+		}
+		if !t.fastPaths {
+			f.conn.DisableFastPath()
+		}
+	}
+	f.classAndDirection = uint8(class) | uint8(sender^FlowSide(x.Orientation))*responderForward
+	t.table.Join(s, queueOneWay)
+	t.setTimer(s, t.clock.Now())
+	if t.cfg.Events.Has(EventStarted) {
+		t.emit(EventStarted, s)
+	}
+	return s
+}
+
+// flow is the value of a slot. The caller's state stands first, where its size may be zero without
+// padding the slot.
 type flow[S any] struct {
 	user S
 	record
 }
 
-// record is what is kept of a flow besides the caller's state. With a key of 40
-// bytes before it and the links of the table behind it, a slot is 256 bytes, four
-// lines of the cache. To that end numbers are cut in two, and stand in for each
-// other where only one of them means something:
+// record is what is kept of a flow besides the caller's state. With a key of 40 bytes before it and
+// the links of the table behind it, a slot is 256 bytes, four cache lines:
 //
 //	0    key, last, bits         every packet
 //	64   counters \              every packet
 //	128  conn     /              every packet of TCP
-//	192  the rest, links         a flow's beginning and end, and the wheel
+//	192  the rest, links         a flow's beginning and end, and its timer
+//
+// To fit, numbers are cut in two, and some words mean one thing while the flow is alive and another
+// while it lingers:
+//
+//	word                  while the flow is alive                        while it lingers
+//	conn.OwnerWord(side)  low half: retransmissions, high half: times    late packets
+//	                      the window was zero (for the history)
+//	conn.EndedAt          (the largest windows; internal/tcp)            when the flow ended
+//	handshake[i]          when the SYN or SYN+ACK was sent, or how long  how long the answer took
+//	                      its answer took; see flowBits
+//	bytes, payload        the sum in 48 bits; above it the tunnel        the same
 type record struct {
-	last      [2]int64 // of each side; of a side that has not spoken, when the flow began
-	bits      flowBits
-	stance    uint8 // the idleClass, and at the top the side whose packets are Forward
-	l4        L4Proto
-	reason    EndReason
-	letters   [2]uint8
-	historyHi uint16
+	last              [2]int64 // of each side; of a side that sent nothing, when the flow began
+	bits              flowBits
+	classAndDirection uint8 // the timeoutClass, and at the top the side whose packets are Forward
+	l4                L4Proto
+	reason            EndReason
+	seen              [2]history.Set // letters that stand once, of each side
+	historyHi         uint16         // history.Letters.Hi
 
-	bytes   [2]uint64 // and the tunnel; see setTunnel
-	payload [2]uint64
-	packLo  [2]uint32 // packets: 48 bits
-	packHi  [2]uint16
-	tookHi  [2]int16
-	conn    tcp.Conn // its Owner words: see note and late; what it keeps is when the flow ended
+	bytes       [2]uint64 // and the tunnel; see setTunnel
+	payload     [2]uint64
+	packetsLo   [2]uint32 // packets: 48 bits
+	packetsHi   [2]uint16
+	handshakeHi [2]int16 // see handshake
+	conn        tcp.Conn
 
-	first     [2]int64
-	tookLo    [2]uint32 // see took
-	historyLo uint64
-	id        FlowID
+	first       [2]int64
+	handshakeLo [2]uint32
+	historyLo   uint64 // history.Letters.Lo
+	id          FlowID
 }
 
 type flowBits uint8
@@ -144,195 +224,248 @@ type flowBits uint8
 const (
 	isTCP flowBits = 1 << iota
 	lingering
-	marked     // ForceClose was called
-	fresh      // ended in the last call: its state still answers
-	spent      // as fresh, and to be forgotten at the next call
-	timedSYN   // handshake[0] is the moment of a SYN
-	timedBoth  // handshake[0] is final, handshake[1] the moment of a SYN+ACK
-	timedFinal // both are final
+	closeRequested // by ForceClose
+	justEnded      // in the last call: its state still answers
+	released       // as justEnded, and to be freed at the next call
+	synTimed       // handshake(Initiator) is when a SYN was sent
+	synAckTimed    // handshake(Initiator) is final, handshake(Responder) when a SYN+ACK was sent
+	handshakeTimed // both are final
 )
 
 type slot[K comparable, S any] = flowtable.Slot[K, flow[S]]
 
-// idleClass chooses a time-out. There are at most 8.
-type idleClass uint8
+// timeoutClass chooses the idle timeout of a flow. There are at most 8.
+type timeoutClass uint8
 
 const (
-	idleOpening idleClass = iota
-	idleEstablished
-	idleClosing
-	idleUDP
-	idleICMP
-	idleOther
-	idleLinger
+	classOpening timeoutClass = iota
+	classEstablished
+	classClosing
+	classUDP
+	classICMP
+	classOther
+	classLinger
 )
 
-func classOf(p L4Proto) idleClass {
+func classOf(p L4Proto) timeoutClass {
 	switch p {
 	case L4TCP:
-		return idleEstablished
+		return classEstablished
 	case L4UDP:
-		return idleUDP
+		return classUDP
 	case L4ICMP, L4ICMPv6:
-		return idleICMP
+		return classICMP
 	}
-	return idleOther
+	return classOther
 }
 
-func (f *record) class() idleClass  { return idleClass(f.stance &^ turned) }
-func (f *record) forward() FlowSide { return FlowSide(f.stance / turned) }
+func (f *record) class() timeoutClass {
+	return timeoutClass(f.classAndDirection &^ responderForward)
+}
 
-// state is that of its connection. (It saves a call: see engine.)
+// forward is the side whose packets are Forward.
+func (f *record) forward() FlowSide { return FlowSide(f.classAndDirection / responderForward) }
+
+func (f *record) setClass(c timeoutClass) {
+	f.classAndDirection = f.classAndDirection&responderForward | uint8(c)
+}
+
+const responderForward = 1 << 7 // in classAndDirection
+
+// state is that of its connection.
 func (f *record) state() FlowState { return FlowState(f.conn.State()) }
 
-// finishing reports whether a side of its connection has said FIN.
-func (f *record) finishing() bool { return f.conn.Finishing() }
+// finishing reports whether a side of its connection has sent a FIN.
+func (f *record) finishing() bool { return f.conn.AnyFIN() }
 
-func (f *record) setClass(c idleClass) { f.stance = f.stance&turned | uint8(c) }
-
-const turned = 1 << 7 // in stance: Forward are the responder's packets
-
-// since is the moment from which the flow's time-out counts.
-func (f *record) since() int64 {
+// idleFrom is the time from which the flow's idle timeout counts.
+func (f *record) idleFrom() int64 {
 	if f.bits&lingering != 0 {
-		return f.conn.Kept()
+		return f.conn.EndedAt()
 	}
 	return max(f.last[0], f.last[1])
 }
 
+// continues reports whether a packet of these flags, found in this flow, simply belongs to it: the
+// flow is alive and has not timed out, and no new connection is in sight. It is resolveFlow's answer
+// for nearly every packet, at the price of a few comparisons; false says nothing.
+func (f *record) continues(now int64, timeouts *[8]uint64, flags TCPFlags) bool {
+	silent := uint64(now) - uint64(max(f.last[0], f.last[1]))
+	return f.bits&lingering == 0 && silent < timeouts[f.class()&7] && flags&FlagSYN == 0 && !f.conn.Waiting()
+}
+
+// countResult is what is left to do for a packet after countPacket.
+type countResult uint8
+
+const (
+	firstAnswer countResult = 1 << iota // it is the first of the second side
+	inOrder                             // it is TCP, and Conn.Follow took it
+	needsStep                           // it is TCP, and Conn.Step has to take it
+)
+
+// countPacket counts a packet, of n payload bytes, that came in so many frames. info is nil if it is
+// not TCP. If follow is set, it tries Conn.Follow, and pos is the position that gives.
+func (f *record) countPacket(side FlowSide, now int64, frames uint64, wire, n int, info *TCPInfo, follow bool) (pos int64, next countResult) {
+	side &= 1
+	if f.packetsLo[side] == 0 && f.packetsHi[side] == 0 {
+		f.first[side] = now
+		if f.packets(side^1) != 0 {
+			next = firstAnswer
+		}
+	}
+	f.last[side] = now
+	if f.packetsLo[side] += uint32(frames); f.packetsLo[side] < uint32(frames) {
+		f.packetsHi[side]++
+	}
+	f.bytes[side] = addBytes(f.bytes[side], wire)
+	f.payload[side] = addBytes(f.payload[side], n)
+	if info == nil || f.bits&isTCP == 0 {
+		return 0, next
+	}
+	if !follow {
+		return 0, next | needsStep
+	}
+	pos, ok := f.conn.Follow(tcp.Side(side), info.Seq, info.Ack, uint32(n), info.Window, uint8(info.Flags))
+	if !ok {
+		return 0, next | needsStep
+	}
+	set := history.ACK
+	if n > 0 {
+		set = history.Data
+	}
+	if set&^f.seen[side] != 0 {
+		f.addLetters(set, side)
+	}
+	return pos, next | inOrder
+}
+
 func (f *record) packets(side FlowSide) uint64 {
-	return uint64(f.packHi[side&1])<<32 | uint64(f.packLo[side&1])
+	return uint64(f.packetsHi[side&1])<<32 | uint64(f.packetsLo[side&1])
 }
 
-// spell adds the letters of a packet that stand once a side.
-func (f *record) spell(set uint8, side FlowSide) {
-	if set &^= f.letters[side&1]; set != 0 {
-		f.letters[side&1] |= set
-		f.once(set, side)
+// moveLastPacket gives the last packet counted, of that side, another time. If it ended the flow,
+// that is when the flow ended.
+func (f *record) moveLastPacket(side FlowSide, now int64) {
+	if f.bits&lingering != 0 {
+		f.conn.SetEndedAt(now)
+		return
 	}
+	if f.packets(side) == 1 {
+		f.first[side] = now
+	}
+	f.last[side] = max(now, f.first[side])
+	if f.packets(side^1) == 0 {
+		f.last[side^1] = min(f.last[side^1], now) // when the flow began
+	}
+	f.moveHandshake(side, now)
 }
 
-// note counts what is remarkable and stands in the history more than once: while
-// the flow is alive, an Owner word holds how often payload was sent again, and in
-// its upper half how often the window was zero.
-func (f *record) note(n tcp.Note, side FlowSide) {
-	word := f.conn.Owner(tcp.Side(side))
-	resent, zeroes := uint16(*word), uint16(*word>>16)
-	if n&(tcp.Retransmission|tcp.OutOfOrder) != 0 && resent < 1<<16-1 {
-		resent++
-		f.again('T', resent, side)
-	}
-	if n&tcp.ZeroWindow != 0 && zeroes < 1<<16-1 {
-		zeroes++
-		f.again('W', zeroes, side)
-	}
-	*word = uint32(zeroes)<<16 | uint32(resent)
-}
-
-// retire turns the record into that of a flow that has ended and lingers. From
-// here on an Owner word holds how many packets came late.
-func (f *record) retire(now int64) {
+// startLingering turns the record into that of a flow that has ended and lingers; see record.
+func (f *record) startLingering(now int64) {
 	f.bits |= lingering
-	f.setClass(idleLinger)
-	f.conn.Keep(now)
-	*f.conn.Owner(tcp.Initiator), *f.conn.Owner(tcp.Responder) = 0, 0
+	f.setClass(classLinger)
+	f.conn.SetEndedAt(now)
+	*f.conn.OwnerWord(tcp.Initiator), *f.conn.OwnerWord(tcp.Responder) = 0, 0
 }
 
-// late counts late packets.
-func (f *record) late(side FlowSide, n uint64) {
-	word := f.conn.Owner(tcp.Side(side))
-	*word += uint32(min(n, uint64(math.MaxUint32-*word)))
+// addLate counts late packets.
+func (f *record) addLate(side FlowSide, n uint64) {
+	late := f.conn.OwnerWord(tcp.Side(side))
+	*late += uint32(min(n, uint64(math.MaxUint32-*late)))
 }
 
-// setTunnel keeps what the first packet came through.
+// setTunnel keeps the tunnel of the first packet, above the sums of bytes: the kind in bytes[0], the
+// identifier in payload.
 func (f *record) setTunnel(kind decode.Tunnel, id uint32) {
-	f.bytes[0] |= uint64(kind) << countBits
-	f.payload[0] |= uint64(id>>16) << countBits
-	f.payload[1] |= uint64(id&0xffff) << countBits
+	f.bytes[0] |= uint64(kind) << sumBits
+	f.payload[0] |= uint64(id>>16) << sumBits
+	f.payload[1] |= uint64(id&0xffff) << sumBits
 }
 
 func (f *record) tunnel() (Tunnel, uint32) {
-	return Tunnel(f.bytes[0] >> countBits), uint32(f.payload[0]>>countBits)<<16 | uint32(f.payload[1]>>countBits)
+	return Tunnel(f.bytes[0] >> sumBits), uint32(f.payload[0]>>sumBits)<<16 | uint32(f.payload[1]>>sumBits)
 }
 
-// addCount adds to a sum of bytes, which stops at its end: a frame may claim any
-// length.
-func addCount(word uint64, n int) uint64 {
-	if sum := word&counts + uint64(n); sum <= counts {
+// addBytes adds to a sum of bytes, which stops at its largest value: a frame may claim any length.
+func addBytes(word uint64, n int) uint64 {
+	if sum := word&maxSum + uint64(n); sum <= maxSum {
 		return word + uint64(n)
 	}
-	return word | counts
+	return word | maxSum
 }
 
-// countBits is what of a sum of bytes is the sum: 256 TiB. Above it the tunnel
-// stands, in the order bytes[0], payload[0], payload[1].
+// A sum of bytes has 48 bits, 256 TiB.
 const (
-	countBits = 48
-	counts    = 1<<countBits - 1
+	sumBits = 48
+	maxSum  = 1<<sumBits - 1
 )
 
-// took is what the handshake took: SYN to SYN+ACK, and SYN+ACK to ACK. Until that
-// is final it is when the SYN, or the SYN+ACK, was sent last, counted from its
-// side's first packet. It holds 48 bits, which is 39 hours to either side.
-func (f *record) took(i FlowSide) int64 { return int64(f.tookHi[i])<<32 | int64(f.tookLo[i]) }
-
-func (f *record) setTook(i FlowSide, d int64) {
-	d = min(max(d, -1<<47), 1<<47-1)
-	f.tookHi[i], f.tookLo[i] = int16(d>>32), uint32(d)
+// handshake is how long the answer to a part of the handshake took: SYN to SYN+ACK for the
+// initiator, SYN+ACK to ACK for the responder. Until that is final it is when the SYN, or the
+// SYN+ACK, was last sent, counted from its side's first packet. It has 48 bits: 39 hours either way.
+func (f *record) handshake(i FlowSide) int64 {
+	return int64(f.handshakeHi[i])<<32 | int64(f.handshakeLo[i])
 }
 
-// timeHandshake measures SYN to SYN+ACK and SYN+ACK to ACK, each from the last
-// transmission of the one to the first of the other.
+func (f *record) setHandshake(i FlowSide, d int64) {
+	d = min(max(d, -1<<47), 1<<47-1)
+	f.handshakeHi[i], f.handshakeLo[i] = int16(d>>32), uint32(d)
+}
+
+// timeHandshake measures SYN to SYN+ACK and SYN+ACK to ACK, each from the last transmission of the
+// one to the first of the other.
 func (f *record) timeHandshake(g *tcp.Segment, o *tcp.Outcome, side FlowSide, now int64) {
 	switch g.Flags & (tcp.SYN | tcp.ACK | tcp.RST) {
 	case tcp.SYN:
-		if side == Initiator && f.bits&timedBoth == 0 {
-			f.sent(side, now)
-			f.bits |= timedSYN
+		if side == Initiator && f.bits&synAckTimed == 0 {
+			f.handshakeSent(side, now)
+			f.bits |= synTimed
 		}
 	case tcp.SYN | tcp.ACK:
 		if side == Responder && o.Notes&(tcp.BadSYNACK|tcp.StraySYN) == 0 {
-			if f.bits&(timedSYN|timedBoth) == timedSYN {
-				f.waited(Initiator, now)
+			if f.bits&(synTimed|synAckTimed) == synTimed {
+				f.handshakeAnswered(Initiator, now)
 			}
-			f.sent(side, now)
-			f.bits |= timedBoth
+			f.handshakeSent(side, now)
+			f.bits |= synAckTimed
 		}
 	}
-	if o.Established && f.bits&timedBoth != 0 {
-		f.waited(Responder, now)
-		f.bits |= timedFinal
+	if o.Established && f.bits&synAckTimed != 0 {
+		f.handshakeAnswered(Responder, now)
+		f.bits |= handshakeTimed
 	}
 }
 
-// sent remembers when side sent its part of the handshake, and waited how long
-// it waited for the answer.
-func (f *record) sent(side FlowSide, now int64) { f.setTook(side, clock.Sub(now, f.first[side])) }
-
-func (f *record) waited(side FlowSide, now int64) {
-	f.setTook(side, clock.Sub(now, clock.Add(f.first[side], f.took(side))))
+// handshakeSent keeps when side sent its part of the handshake, handshakeAnswered how long the
+// answer took.
+func (f *record) handshakeSent(side FlowSide, now int64) {
+	f.setHandshake(side, clock.Sub(now, f.first[side]))
 }
 
-// redateHandshake moves the moment of side's SYN, if it was its last packet.
-func (f *record) redateHandshake(side FlowSide, now int64) {
+func (f *record) handshakeAnswered(side FlowSide, now int64) {
+	f.setHandshake(side, clock.Sub(now, clock.Add(f.first[side], f.handshake(side))))
+}
+
+// moveHandshake gives side's SYN or SYN+ACK another time, if it is the side's only packet.
+func (f *record) moveHandshake(side FlowSide, now int64) {
 	switch {
-	case side == Initiator && f.packets(side) == 1 && f.bits&(timedSYN|timedBoth) == timedSYN,
-		side == Responder && f.packets(side) == 1 && f.bits&(timedBoth|timedFinal) == timedBoth:
-		f.sent(side, now)
+	case side == Initiator && f.packets(side) == 1 && f.bits&(synTimed|synAckTimed) == synTimed,
+		side == Responder && f.packets(side) == 1 && f.bits&(synAckTimed|handshakeTimed) == synAckTimed:
+		f.handshakeSent(side, now)
 	}
 }
 
-// stats is the flow's counters as they stand.
+// stats gives the flow's counters as they stand.
 func (f *record) stats(s *FlowStats) {
 	*s = FlowStats{}
 	for i := range s.Packets {
 		if s.Packets[i] = f.packets(FlowSide(i)); s.Packets[i] != 0 {
 			s.Last[i] = Timestamp(f.last[i])
 		}
-		s.Bytes[i], s.Payload[i] = f.bytes[i]&counts, f.payload[i]&counts
+		s.Bytes[i], s.Payload[i] = f.bytes[i]&maxSum, f.payload[i]&maxSum
 		s.First[i] = Timestamp(f.first[i])
 		if f.bits&lingering != 0 {
-			s.Late[i] = uint64(*f.conn.Owner(tcp.Side(i)))
+			s.Late[i] = uint64(*f.conn.OwnerWord(tcp.Side(i)))
 		}
 	}
 	s.Tunnel, s.TunnelID = f.tunnel()
@@ -341,136 +474,58 @@ func (f *record) stats(s *FlowStats) {
 	}
 	s.Flags = [2]TCPFlags{TCPFlags(f.conn.Flags(tcp.Initiator)), TCPFlags(f.conn.Flags(tcp.Responder))}
 	s.Midstream = f.conn.Midstream()
-	if f.bits&(timedSYN|timedBoth) == timedSYN|timedBoth {
-		s.SYNToSYNACK = time.Duration(f.took(Initiator))
+	if f.bits&(synTimed|synAckTimed) == synTimed|synAckTimed {
+		s.SYNToSYNACK = time.Duration(f.handshake(Initiator))
 	}
-	if f.bits&timedFinal != 0 {
-		s.SYNACKToACK = time.Duration(f.took(Responder))
-	}
-}
-
-// Letters that stand once a side, as bits in the order of their place in a
-// packet's share of the history.
-const (
-	letterS = 1 << iota
-	letterH
-	letterA
-	letterD
-	letterF
-	letterR
-	letterI
-	letterC
-	onceLetters = "SHADFRIC"
-)
-
-// A record keeps its history in five bits a letter, the first one lowest, 16 of
-// them in 80 bits: the letter's place in the alphabet, and 16 for the responder.
-const alphabet = "." + onceLetters + "TWG^"
-
-// once adds the letters of a set.
-func (f *record) once(set uint8, side FlowSide) {
-	for ; set != 0; set &= set - 1 {
-		f.append(uint64(bits.TrailingZeros8(set)+1) | uint64(side&1)<<4)
+	if f.bits&handshakeTimed != 0 {
+		s.SYNACKToACK = time.Duration(f.handshake(Responder))
 	}
 }
 
-// again adds a letter if its count, which includes the present occurrence, is
-// a power of ten.
-func (f *record) again(letter byte, count uint16, side FlowSide) {
-	switch count {
-	case 1, 10, 100, 1000, 10000:
-		f.add(letter, side)
+// letters puts the two words of the history together; setLetters writes them back.
+func (f *record) letters() history.Letters {
+	return history.Letters{Lo: f.historyLo, Hi: f.historyHi}
+}
+
+func (f *record) setLetters(l history.Letters) { f.historyLo, f.historyHi = l.Lo, l.Hi }
+
+// history is the history as it stands.
+func (f *record) history() (h History) {
+	l := f.letters()
+	l.Unpack(&h.letters)
+	return h
+}
+
+// addLetters adds those of a packet's letters to the history that stand once a side and have not
+// occurred yet.
+func (f *record) addLetters(set history.Set, side FlowSide) {
+	if set &^= f.seen[side&1]; set != 0 {
+		f.seen[side&1] |= set
+		l := f.letters()
+		l.AddSet(set, uint8(side&1))
+		f.setLetters(l)
 	}
 }
 
-func (f *record) add(letter byte, side FlowSide) {
-	code := uint64(strings.IndexByte(alphabet, letter))
-	if side == Responder && letter != '^' {
-		code |= 16
-	}
-	f.append(code)
+// addRepeated adds a letter to the history if its count, which includes the present occurrence, is a
+// power of ten.
+func (f *record) addRepeated(letter byte, count uint16, side FlowSide) {
+	l := f.letters()
+	l.AddRepeated(letter, count, uint8(side&1))
+	f.setLetters(l)
 }
 
-// append puts a code behind the last, which is where the highest bit says, since no
-// code is 0.
-func (f *record) append(code uint64) {
-	used := bits.Len64(f.historyLo)
-	if f.historyHi != 0 {
-		used = 64 + bits.Len16(f.historyHi)
+// countNotes counts retransmissions and zero windows, which stand in the history more than once.
+func (f *record) countNotes(n tcp.Note, side FlowSide) {
+	word := f.conn.OwnerWord(tcp.Side(side)) // see record
+	retransmissions, zeroWindows := uint16(*word), uint16(*word>>16)
+	if n&(tcp.Retransmission|tcp.OutOfOrder) != 0 && retransmissions < math.MaxUint16 {
+		retransmissions++
+		f.addRepeated(history.Retransmission, retransmissions, side)
 	}
-	at := (used + 4) / 5 * 5
-	f.historyLo |= code << at // what is shifted out of the word is nothing or in the other
-	if at >= 60 {
-		f.historyHi |= uint16(code << (at - 60) >> 4)
+	if n&tcp.ZeroWindow != 0 && zeroWindows < math.MaxUint16 {
+		zeroWindows++
+		f.addRepeated(history.ZeroWindow, zeroWindows, side)
 	}
-}
-
-// letter is the code at a place in bits, 0 behind the last.
-func (f *record) letter(at int) uint64 {
-	if at < 60 {
-		return f.historyLo >> at & 31
-	}
-	return (f.historyLo>>60 | uint64(f.historyHi)<<4) >> (at - 60) & 31
-}
-
-// history puts the letters into h, which is empty.
-func (f *record) history(h *History) {
-	for i := range h.letters {
-		code := f.letter(5 * i)
-		if code == 0 {
-			break
-		}
-		h.letters[i] = alphabet[code&15] | byte(code>>4)*('a'-'A')
-	}
-}
-
-// lettersOf gives the letters of a segment that stand once a side. Nobody can foretell
-// which they are, so they are looked up.
-func lettersOf(flags uint8, payload bool) uint8 {
-	i := flags & (tcp.FIN | tcp.SYN | tcp.RST | tcp.ACK)
-	if payload {
-		i |= tcp.PSH // which has no say
-	}
-	return letterSets[i]
-}
-
-var letterSets = func() (sets [tcp.ACK * 2]uint8) {
-	for i := range sets {
-		sets[i] = spellOut(uint8(i)&^tcp.PSH, i&tcp.PSH != 0)
-	}
-	return sets
-}()
-
-// spellOut is the rule of lettersOf.
-func spellOut(flags uint8, payload bool) uint8 {
-	const kinds = tcp.SYN | tcp.FIN | tcp.RST
-	switch flags & kinds {
-	case 0:
-		if payload {
-			return letterD
-		}
-		if flags&tcp.ACK != 0 {
-			return letterA
-		}
-		return 0
-	case tcp.SYN, tcp.FIN, tcp.RST:
-	default:
-		return letterI
-	}
-	if flags&tcp.RST != 0 {
-		return letterR // its payload, if any, is no data
-	}
-	set := uint8(0)
-	if payload {
-		set = letterD
-	}
-	switch {
-	case flags&tcp.FIN != 0:
-		set |= letterF
-	case flags&tcp.ACK != 0:
-		set |= letterH
-	default:
-		set |= letterS
-	}
-	return set
+	*word = uint32(zeroWindows)<<16 | uint32(retransmissions)
 }

@@ -2,16 +2,17 @@ package flowscope
 
 import (
 	"github.com/flowscope-go/flowscope/internal/invariants"
+	"github.com/flowscope-go/flowscope/internal/session"
 )
 
 // Messages takes what a parser has to say in one call: its messages, made by Emit, and what the
 // driver should do with the flow. The zero value is ready, so a parser can be tested without a
 // driver; it then has no limit.
 type Messages struct {
-	list   []Emitted
-	pools  []reclaimer // a *pool of each type of message
-	slices []reclaimer // a *slab of each type of Slice
-	bytes  slab[byte]  // of Copy
+	list  []Emitted
+	pools []reclaimer        // one for each type of message
+	slabs []reclaimer        // one for each type of Slice
+	bytes session.Slab[byte] // of Copy
 
 	side   FlowSide
 	time   Timestamp
@@ -21,10 +22,8 @@ type Messages struct {
 	state uint16    // of Park
 	rest  [2][]byte // of Handover
 
-	// owner is the driver's part, which knows the budget; nil without a driver.
-	owner *sessions
-	// at is the place in owner.live of the parser at hand.
-	at uint32
+	owner *parsers // whose parser is at hand; nil without a driver
+	place uint32   // of its session; 0 if it has left its flow
 }
 
 // ask is what a parser asks the driver to do with the flow.
@@ -59,21 +58,21 @@ func Emit[T any, P interface {
 	*T
 	Message
 }](out *Messages) *T {
-	m := poolOf[T](out).next()
+	m := poolOf[T](out).Next()
 	out.list = append(out.list, Emitted{Message: P(m), Side: out.side, Timestamp: out.time, Packet: out.packet})
 	return m
 }
 
 // Slice gives n zero values, lent as messages are, for a message to refer to. Appending to it
 // allocates.
-func Slice[T any](out *Messages, n int) []T { return slabOf[T](out).take(n) }
+func Slice[T any](out *Messages, n int) []T { return slabOf[T](out).Take(n) }
 
 // Copy gives a copy of b, lent as messages are, for a message to refer to. It is nil if b is empty.
 func (m *Messages) Copy(b []byte) []byte {
 	if len(b) == 0 {
 		return nil
 	}
-	c := m.bytes.take(len(b))
+	c := m.bytes.Take(len(b))
 	copy(c, b)
 	return c
 }
@@ -94,7 +93,7 @@ func (m *Messages) All() []Emitted { return m.list }
 // What a parser holds is forgotten when it leaves its flow. A driver counts the parser's own struct
 // by itself, and Carry counts what it keeps.
 func (m *Messages) Hold(n int) bool {
-	return m.owner == nil || m.owner.hold(m.at, int64(n))
+	return m.owner == nil || m.owner.hold(m.place, int64(n))
 }
 
 // Stop says that the parser wants no more of a side: no Data, Gap or Closed. Where both sides are
@@ -107,10 +106,9 @@ func (m *Messages) Stop(side FlowSide) { m.ask |= askStop << (side & 1) }
 func (m *Messages) Done() { m.ask |= askDone }
 
 // Park says that the parser holds nothing that matters until the flow goes on, so that an idle flow
-// costs no parser. The next chunk goes to a new parser of the same factory, without a Probe, after
-// Resume(state) if it is a SessionResumer. There is no OnTimer meanwhile. At the end of the flow a
-// parked parser is not called. A Gap or Closed does not wake a parser up unless its factory's
-// parsers are SessionResumers.
+// costs no parser. The next bytes, datagram or gap goes to a new parser of the same factory, without
+// a Probe, and after Resume(state) if it is a SessionResumer. Meanwhile nothing is called: no OnTimer,
+// no Closed, no Ended.
 func (m *Messages) Park(state uint16) { m.ask, m.state = m.ask|askPark, state }
 
 // Handover says that another protocol begins here, as after the answer to CONNECT or STARTTLS. rest
@@ -130,121 +128,43 @@ func (m *Messages) Reset() {
 	}
 	m.list = m.list[:0]
 	for _, p := range m.pools {
-		p.reclaim()
+		p.Reclaim(keepOfType)
 	}
-	for _, s := range m.slices {
-		s.reclaim()
+	for _, s := range m.slabs {
+		s.Reclaim(keepElements)
 	}
-	m.bytes.reclaimTo(keepBytes)
+	m.bytes.Reclaim(keepBytes)
 }
 
 // What is kept for the next call; a peak is not.
 const (
-	chunkLen     = 32      // messages of a type in one piece of memory
-	keepChunks   = 8       // pieces of each type
 	keepMessages = 4096    // entries of the list
-	keepBytes    = 1 << 20 // of Copy
+	keepOfType   = 256     // messages of each type
 	keepElements = 4096    // of each type of Slice
+	keepBytes    = 1 << 20 // of Copy
 )
 
-// reclaimer takes back what it lent.
-type reclaimer interface{ reclaim() }
+// reclaimer is a session.Pool or session.Slab.
+type reclaimer interface{ Reclaim(keep int) }
 
-// pool lends messages of one type. They lie in chunks that never move, so that a message stays in
-// its place however many follow it in the same call.
-type pool[T any] struct {
-	chunks [][]T
-	used   int
-}
-
-func poolOf[T any](m *Messages) *pool[T] {
+func poolOf[T any](m *Messages) *session.Pool[T] {
 	for _, r := range m.pools {
-		if p, ok := r.(*pool[T]); ok {
+		if p, ok := r.(*session.Pool[T]); ok {
 			return p
 		}
 	}
-	p := new(pool[T])
+	p := new(session.Pool[T])
 	m.pools = append(m.pools, p)
 	return p
 }
 
-func (p *pool[T]) next() *T {
-	chunk, i := p.used/chunkLen, p.used%chunkLen
-	if chunk == len(p.chunks) {
-		p.chunks = append(p.chunks, make([]T, chunkLen))
-	}
-	p.used++
-	return &p.chunks[chunk][i]
-}
-
-// reclaim zeroes what was lent, so that no message keeps a frame alive.
-func (p *pool[T]) reclaim() {
-	for i := range p.chunks {
-		clear(p.chunks[i][:min(max(p.used-i*chunkLen, 0), chunkLen)])
-	}
-	if p.used = 0; invariants.Enabled {
-		p.chunks = nil // who still looks at a message finds it zero
-	}
-	if len(p.chunks) > keepChunks {
-		clear(p.chunks[keepChunks:])
-		p.chunks = p.chunks[:keepChunks]
-	}
-}
-
-// slab lends slices of one type, cut from a buffer that is replaced when it is full.
-type slab[T any] struct {
-	buf []T
-	old [][]T // replaced in this call; only in builds that check invariants
-}
-
-func slabOf[T any](m *Messages) *slab[T] {
-	for _, r := range m.slices {
-		if s, ok := r.(*slab[T]); ok {
+func slabOf[T any](m *Messages) *session.Slab[T] {
+	for _, r := range m.slabs {
+		if s, ok := r.(*session.Slab[T]); ok {
 			return s
 		}
 	}
-	s := new(slab[T])
-	m.slices = append(m.slices, s)
+	s := new(session.Slab[T])
+	m.slabs = append(m.slabs, s)
 	return s
-}
-
-// take gives n zero values.
-func (s *slab[T]) take(n int) []T {
-	if n <= 0 {
-		return nil
-	}
-	at := len(s.buf)
-	if n > cap(s.buf)-at {
-		if invariants.Enabled {
-			s.old = append(s.old, s.buf)
-		}
-		s.buf, at = make([]T, 0, max(2*cap(s.buf), n, 64)), 0 // messages still refer to the old one
-	}
-	s.buf = s.buf[:at+n]
-	return s.buf[at : at+n : at+n]
-}
-
-func (s *slab[T]) reclaim() { s.reclaimTo(keepElements) }
-
-// reclaimTo zeroes what was lent, and keeps memory for that many elements.
-func (s *slab[T]) reclaimTo(keep int) {
-	clear(s.buf)
-	if invariants.Enabled {
-		s.trample()
-	}
-	if cap(s.buf) > keep {
-		s.buf = nil
-	}
-	s.buf = s.buf[:0]
-}
-
-// trample makes sure that who still looks at what was lent sees that its time is over.
-func (s *slab[T]) trample() {
-	for _, buf := range append(s.old, s.buf) {
-		clear(buf)
-		if b, ok := any(buf).([]byte); ok {
-			invariants.Trample(b)
-		}
-	}
-	s.old, s.buf = nil, nil
 }

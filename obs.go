@@ -5,66 +5,71 @@ import (
 	"log/slog"
 )
 
-// TrackerStats counts what a tracker has seen since it was made.
-// FlowsCreated is always FlowsEnded + FlowsActive.
+// TrackerStats are the counters of a tracker since it was made. FlowsCreated is always FlowsEnded +
+// FlowsActive.
 type TrackerStats struct {
-	Packets uint64 // given to Track
-	// PacketsUnmatched counts packets that belong to no flow, and Refused the
-	// same by Refusal.
-	PacketsUnmatched  uint64
-	Refused           [numRefusals]uint64
-	PacketsLate       uint64 // of connections that had ended
-	ICMPErrorsMatched uint64 // ICMP errors about a known flow
+	Packets           uint64              // packets given to Track
+	PacketsUnmatched  uint64              // packets that belong to no flow
+	Refused           [numRefusals]uint64 // PacketsUnmatched by Refusal
+	PacketsLate       uint64              // packets of connections that had ended
+	ICMPErrorsMatched uint64              // ICMP errors about a known flow
 	Fragments         FragmentStats
 
-	// With ChecksumVerify and ChecksumAuto: packets whose checksums are wrong,
-	// whether or not that was held against them; are left to a network card (none,
-	// or the part over the addresses only); cannot be verified, since not all of
-	// the packet is there. The sum of an IPv4 header counts too.
-	ChecksumsBad, ChecksumsPartial, ChecksumsUnknown uint64
+	// ChecksumsBad counts packets with a wrong checksum, that of an IPv4 header included, whether
+	// or not they were kept out of their flow for it. 0 under ChecksumIgnore.
+	ChecksumsBad uint64
+	// ChecksumsPartial counts packets whose checksum is left to a network card: none, or the part
+	// over the addresses only. 0 under ChecksumIgnore.
+	ChecksumsPartial uint64
+	// ChecksumsUnknown counts packets whose checksum cannot be verified, as the frame does not hold
+	// all of the packet. 0 under ChecksumIgnore.
+	ChecksumsUnknown uint64
 
 	FlowsCreated   uint64
 	FlowsEnded     uint64
 	Ended          [numEndReasons]uint64 // FlowsEnded by EndReason
 	FlowsEvicted   uint64                // Ended[EndEvicted]
 	FlowsActive    uint64                // live now
-	FlowsLingering uint64                // ended, remembered for their late packets
+	FlowsLingering uint64                // ended, kept for their late packets
 
-	ClockBackward uint64 // stamps before the time already reached
-	ClockSuspects uint64 // stamps far ahead that were not believed at once
-	ClockJumps    uint64 // leaps that two stamps agreed on
+	ClockBackward uint64 // timestamps before the time already reached
+	ClockSuspects uint64 // timestamps far ahead that were not accepted at once
+	ClockJumps    uint64 // leaps that two timestamps agreed on
 
-	// Anomalies counts by AnomalyKind, whether or not EventAnomaly is wanted;
-	// AnomaliesSuppressed those that had no place in their call's events.
-	Anomalies           [numAnomalyKinds]uint64
+	// Anomalies counts anomalies by AnomalyKind, whether or not EventAnomaly is in Config.Events.
+	Anomalies [numAnomalyKinds]uint64
+	// AnomaliesSuppressed counts the anomalies beyond Config.MaxAnomalies in their call.
 	AnomaliesSuppressed uint64
 }
 
-// DriverStats are the counters of a FlowDriver: those of its tracker and, over
-// all sides of all connections, what became of their bytes.
+// DriverStats are the counters of a FlowDriver: those of its tracker, and those of the streams over
+// all sides of all connections.
 type DriverStats struct {
 	TrackerStats
 	Streams StreamStats
-	// Late counts segments that arrived after their bytes were given up, and
-	// Duplicates those that brought nothing new.
-	Late, Duplicates uint64
-	// BudgetGaps counts how often there was no room: for early bytes, so that a
-	// hole was given up, or for the payload of a SYN.
+	// Late counts segments that arrived after their bytes were given up.
+	Late uint64
+	// Duplicates counts segments without a new byte.
+	Duplicates uint64
+	// BudgetGaps counts how often there was no room: for early bytes, so that a hole was given up,
+	// or for the payload of a SYN.
 	BudgetGaps uint64
-	// HeldBytes is what early and remembered bytes occupy now, and MemoryBytes the same with
-	// the memory kept for the next, an eighth of TotalBytes at most. Finish lets go of it,
-	// and the call after it of what its events lent; small tables stay. Built-in streams only.
-	HeldBytes, MemoryBytes int64
+	// HeldBytes is the memory of early and kept bytes now, of the built-in streams.
+	HeldBytes int64
+	// MemoryBytes is HeldBytes and the pooled buffers, which are an eighth of TotalBytes at most.
+	// Finish frees the pooled buffers, and the call after it those that its events lent; small
+	// tables stay.
+	MemoryBytes int64
 }
 
-// AnomalyKind names something that should not be, or need not be well; Severity says
-// how bad it is. Beside
-// each stands what Offset and Len of its event mean; Len is summed up where one
-// call has several of a kind for one side of a flow.
+// AnomalyKind is a violation of a protocol, or a sign of loss, overload or attack. 0 is none. The
+// comment of each kind says what Offset and Len of its event are; where one call has several of a
+// kind for one side of a flow there is one event, with the sum of their Len.
 type AnomalyKind uint8
 
 const (
-	// AnomalyBufferOverflow: a Reassembler lost bytes to its limit. Len: bytes.
+	// AnomalyBufferOverflow: a Reassembler lost bytes to its limit. Len: bytes. Policy:
+	// OverflowDropFlow if it called Delivery.Fail in the same call, so that the flow ends.
 	AnomalyBufferOverflow AnomalyKind = iota + 1
 	// AnomalyOutOfOrderSegment: segments came early. Len: segments.
 	AnomalyOutOfOrderSegment
@@ -72,14 +77,15 @@ const (
 	// flows evicted since the tracker was made, when the first one in this call
 	// was; Len: in this call.
 	AnomalyFlowTableEvictionPressure
-	// AnomalyConflictingOverlap: two copies of the same bytes differ; somebody
-	// may be evading. Offset, Len: where.
+	// AnomalyConflictingOverlap: two copies of the same bytes differ; this may be an
+	// attempt at evasion. Offset, Len: where.
 	AnomalyConflictingOverlap
 	// AnomalyGap: bytes were given up. Offset: of the first; Len: bytes.
 	AnomalyGap
-	// AnomalyMemoryCap: a stream had no room and gave up a hole. Len: bytes.
+	// AnomalyMemoryCap: a stream had no room and gave up a hole, or the payload of a SYN. Len: bytes.
+	// Policy: OverflowDropFlow if the flow ends because of it.
 	AnomalyMemoryCap
-	// AnomalyImplausibleRST: a reset that no receiver would believe. Len: packets.
+	// AnomalyImplausibleRST: a reset that no receiver would accept. Len: packets.
 	AnomalyImplausibleRST
 	// AnomalyImplausibleSYN: a SYN that fits no connection. Len: packets.
 	AnomalyImplausibleSYN
@@ -104,13 +110,13 @@ const (
 	// AnomalyLateData: bytes that arrived after they were given up. Offset,
 	// Len: where.
 	AnomalyLateData
-	// AnomalyClockBackward: a stamp before the time already reached. No flow.
+	// AnomalyClockBackward: a timestamp before the time already reached. No flow.
 	AnomalyClockBackward
-	// AnomalyClockJump: a stamp far ahead; not believed until confirmed. No flow.
+	// AnomalyClockJump: a timestamp far ahead; not accepted until confirmed. No flow.
 	AnomalyClockJump
 	// AnomalyFragmentOverlap: fragments of a datagram contradict each other; it is
 	// dropped, as RFC 5722 has it, unless one is a mere copy of other bytes, which
-	// is ignored. Somebody may be evading. No flow. Len: packets.
+	// is ignored. This may be an attempt at evasion. No flow. Len: packets.
 	AnomalyFragmentOverlap
 	// AnomalyBadFragment: a fragment that is wrong in itself: empty, too long, not
 	// a multiple of 8 bytes, or the first without its transport header, which of
@@ -126,7 +132,7 @@ const (
 	// others are refused as RefusedBadChecksum. Len: packets.
 	AnomalyBadChecksum
 	// AnomalyChecksumOffload: so many checksums of one source are wrong that they
-	// are believed to be left to its network card; they are ignored from now on.
+	// are taken to be left to its network card; they are ignored from now on.
 	// No flow. Len: packets that were wrong.
 	AnomalyChecksumOffload
 	// AnomalyImplausibleICMP: an ICMP error quotes of a TCP flow what was never
@@ -136,8 +142,8 @@ const (
 	numAnomalyKinds
 )
 
-var anomalyNames = [numAnomalyKinds]string{
-	AnomalyBufferOverflow: "buffer_overflow", AnomalyOutOfOrderSegment: "ooo_segment",
+var anomalyNames = &names{of: "AnomalyKind", text: []string{
+	0: "none", AnomalyBufferOverflow: "buffer_overflow", AnomalyOutOfOrderSegment: "ooo_segment",
 	AnomalyFlowTableEvictionPressure: "flow_table_eviction", AnomalyConflictingOverlap: "conflicting_overlap",
 	AnomalyGap: "gap", AnomalyMemoryCap: "memory_cap", AnomalyImplausibleRST: "implausible_rst",
 	AnomalyImplausibleSYN: "implausible_syn", AnomalyImplausibleACK: "implausible_ack",
@@ -150,23 +156,50 @@ var anomalyNames = [numAnomalyKinds]string{
 	AnomalyFragmentLimit: "fragment_limit", AnomalyFragmentTimeout: "fragment_timeout",
 	AnomalyBadChecksum: "bad_checksum", AnomalyChecksumOffload: "checksum_offload",
 	AnomalyImplausibleICMP: "implausible_icmp",
-}
+}}
 
 // String is a short name, such as "buffer_overflow": the label of metrics and
 // logs.
-func (k AnomalyKind) String() string { return nameOf(anomalyNames[:], int(k)) }
+func (k AnomalyKind) String() string { return anomalyNames.string(uint16(k)) }
+
+// AppendText appends what String gives.
+func (k AnomalyKind) AppendText(b []byte) ([]byte, error) {
+	return anomalyNames.append(b, uint16(k)), nil
+}
+
+// MarshalText is what String gives.
+func (k AnomalyKind) MarshalText() ([]byte, error) { return k.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (k *AnomalyKind) UnmarshalText(text []byte) error { return unmarshal(anomalyNames, k, text) }
 
 // Severity says how much an anomaly matters.
 type Severity uint8
 
 const (
 	SeverityInfo    Severity = iota // happens in every network
-	SeverityWarning                 // something was lost, or is odd
-	SeverityError                   // what was seen may not be what was received
+	SeverityWarning                 // data was lost, or a packet is implausible
+	SeverityError                   // the receiver may have got other data than was captured
 )
 
 // String is "info", "warning" or "error".
-func (s Severity) String() string { return nameOf([]string{"info", "warning", "error"}, int(s)) }
+func (s Severity) String() string { return severityNames.string(uint16(s)) }
+
+// AppendText appends what String gives.
+func (s Severity) AppendText(b []byte) ([]byte, error) {
+	return severityNames.append(b, uint16(s)), nil
+}
+
+// MarshalText is what String gives.
+func (s Severity) MarshalText() ([]byte, error) { return s.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (s *Severity) UnmarshalText(text []byte) error { return unmarshal(severityNames, s, text) }
+
+var severityNames = &names{of: "Severity", text: []string{"info", "warning", "error"}}
+
+// hasPolicy reports whether events of the kind have a Policy.
+func (k AnomalyKind) hasPolicy() bool { return k == AnomalyBufferOverflow || k == AnomalyMemoryCap }
 
 // Severity of the kind.
 func (k AnomalyKind) Severity() Severity {
@@ -180,7 +213,7 @@ func (k AnomalyKind) Severity() Severity {
 	return SeverityWarning
 }
 
-// Metric is one counter with its name, for whatever collects them.
+// Metric is one counter with its name, for any metrics library.
 type Metric struct {
 	Name, Help        string
 	Label, LabelValue string // none if Label is empty
@@ -327,6 +360,9 @@ func LogEvent[K comparable](logger *slog.Logger, ev *FlowEvent[K]) {
 			attrs = append(attrs, slog.String("side", ev.Side.String()), slog.Int64("offset", ev.Offset))
 		}
 		attrs = append(attrs, slog.Int64("len", ev.Len))
+		if ev.Anomaly.hasPolicy() {
+			attrs = append(attrs, slog.String("policy", ev.Policy.String()))
+		}
 	case EventEnded, EventReleased:
 		attrs = append(attrs, slog.String("reason", ev.Reason.String()), slog.String("history", ev.History.String()),
 			slog.Uint64("packets", ev.Stats.Packets[0]+ev.Stats.Packets[1]), slog.Uint64("bytes", ev.Stats.Bytes[0]+ev.Stats.Bytes[1]))

@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"github.com/flowscope-go/flowscope"
-	"github.com/flowscope-go/flowscope/internal/frames"
+	"github.com/flowscope-go/flowscope/internal/testkit"
+	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
-// drvAnomaly is a minimal way to a kind.
-type drvAnomaly struct {
+// anomalyCase is a minimal way to a kind.
+type anomalyCase struct {
 	kind     flowscope.AnomalyKind
 	name     string
 	severity flowscope.Severity
@@ -25,7 +26,7 @@ type drvAnomaly struct {
 	frames [][]byte // after the script; nil lets a minute pass
 }
 
-var drvAnomalies = []drvAnomaly{
+var anomalyCases = []anomalyCase{
 	{flowscope.AnomalyBufferOverflow, "buffer_overflow", flowscope.SeverityError, "hs >0:abcdefg", flowscope.Config{}, true, nil},
 	{flowscope.AnomalyOutOfOrderSegment, "ooo_segment", flowscope.SeverityInfo, "hs >3:x", flowscope.Config{}, false, nil},
 	{flowscope.AnomalyFlowTableEvictionPressure, "flow_table_eviction", flowscope.SeverityWarning, ">S >S/t1", flowscope.Config{MaxFlows: 1}, false, nil},
@@ -46,60 +47,60 @@ var drvAnomalies = []drvAnomaly{
 	{flowscope.AnomalyClockBackward, "clock_backward", flowscope.SeverityInfo, "hs +-1s >0:x", flowscope.Config{}, false, nil},
 	{flowscope.AnomalyClockJump, "clock_jump", flowscope.SeverityWarning, "hs +2h >0:x", flowscope.Config{}, false, nil},
 	{flowscope.AnomalyFragmentOverlap, "fragment_overlap", flowscope.SeverityError, "", flowscope.Config{}, false, [][]byte{
-		piece{more: true, body: whole[:16]}.frame(), piece{more: true, offset: 8, body: whole[8:24]}.frame(),
+		testkit.Piece{More: true, Body: testkit.WholeDatagram[:16]}.Frame(), testkit.Piece{More: true, Offset: 8, Body: testkit.WholeDatagram[8:24]}.Frame(),
 	}},
 	{flowscope.AnomalyBadFragment, "bad_fragment", flowscope.SeverityWarning, "", flowscope.Config{}, false, [][]byte{
-		piece{more: true, offset: 8, body: whole[:7]}.frame(),
+		testkit.Piece{More: true, Offset: 8, Body: testkit.WholeDatagram[:7]}.Frame(),
 	}},
 	{flowscope.AnomalyFragmentLimit, "fragment_limit", flowscope.SeverityWarning, "", flowscope.Config{FragmentDatagrams: 1}, false, [][]byte{
-		piece{more: true, id: 1, body: whole[:16]}.frame(), piece{more: true, id: 2, body: whole[:16]}.frame(),
+		testkit.Piece{More: true, ID: 1, Body: testkit.WholeDatagram[:16]}.Frame(), testkit.Piece{More: true, ID: 2, Body: testkit.WholeDatagram[:16]}.Frame(),
 	}},
 	{flowscope.AnomalyFragmentTimeout, "fragment_timeout", flowscope.SeverityWarning, "", flowscope.Config{}, false, [][]byte{
-		piece{more: true, body: whole[:16]}.frame(), nil,
+		testkit.Piece{More: true, Body: testkit.WholeDatagram[:16]}.Frame(), nil,
 	}},
 	{flowscope.AnomalyBadChecksum, "bad_checksum", flowscope.SeverityWarning, "", flowscope.Config{Checksums: flowscope.ChecksumVerify}, false, [][]byte{
-		udp(client, server), changed(udp(client, server), sumUDP4, 1),
+		testkit.UDP(testkit.Client, testkit.Server), testkit.Changed(testkit.UDP(testkit.Client, testkit.Server), testkit.SumUDP4, 1),
 	}},
 	{flowscope.AnomalyChecksumOffload, "checksum_offload", flowscope.SeverityInfo, "", flowscope.Config{Checksums: flowscope.ChecksumAuto}, false,
-		slices.Repeat([][]byte{changed(udp(client, server), sumUDP4, 1)}, 1001)},
+		slices.Repeat([][]byte{testkit.Changed(testkit.UDP(testkit.Client, testkit.Server), testkit.SumUDP4, 1)}, 1001)},
 	{flowscope.AnomalyImplausibleICMP, "implausible_icmp", flowscope.SeverityWarning, "", flowscope.Config{}, false, [][]byte{
-		tcp(client, server, "S", 1, 0, ""), frames.Ethernet(icmpError("10.0.0.9", "10.0.0.1", 3, 1, tcp(client, server, "S", 9, 0, "")[14:])),
+		testkit.TCP(testkit.Client, testkit.Server, "S", 1, 0, ""), frames.Ethernet(testkit.ICMPError("10.0.0.9", "10.0.0.1", 3, 1, testkit.TCP(testkit.Client, testkit.Server, "S", 9, 0, "")[14:])),
 	}},
 }
 
 // after plays the frames that come after the script.
-func (a drvAnomaly) after(p *drvPlay, hear func([]drvEvent)) {
+func (a anomalyCase) after(p *testkit.Play, hear func([]testkit.Event)) {
 	for _, f := range a.frames {
 		if f == nil {
-			p.now += time.Minute
-			hear(p.d.Sweep(p.at()))
+			p.Now += time.Minute
+			hear(p.Driver.Sweep(p.At()))
 			continue
 		}
-		p.id++
-		hear(p.d.Track(flowscope.PacketView{Frame: f, Timestamp: p.at(), ID: p.id}))
+		p.ID++
+		hear(p.Driver.Track(flowscope.PacketView{Frame: f, Timestamp: p.At(), ID: p.ID}))
 	}
 }
 
 func TestEachAnomalyIsToldOnceAndCounted(t *testing.T) {
-	for _, a := range drvAnomalies {
+	for _, a := range anomalyCases {
 		t.Run(a.name, func(t *testing.T) {
 			if a.kind.String() != a.name || a.kind.Severity() != a.severity {
 				t.Errorf("is called %v, %v", a.kind, a.kind.Severity())
 			}
-			var f flowscope.ReassemblerFactory[drvKey]
+			var f flowscope.ReassemblerFactory[testkit.Key]
 			if a.buffered {
-				f = flowscope.BufferedReassemblerFactory[drvKey]{MaxBuffer: 4}
+				f = flowscope.BufferedReassemblerFactory[testkit.Key]{MaxBuffer: 4}
 			}
-			p := newDrvPlay(t, f, a.cfg).play(a.script)
-			a.after(p, p.hear)
-			if st := p.d.Stats(); p.seen[a.kind] != 1 || st.Anomalies[a.kind] != 1 || st.AnomaliesSuppressed != 0 {
-				t.Errorf("told %d, counted %d, untold %d; all: %s", p.seen[a.kind], st.Anomalies[a.kind], st.AnomaliesSuppressed, p.anomalies())
+			p := testkit.NewPlay(t, f, a.cfg).Play(a.script)
+			a.after(p, p.Hear)
+			if st := p.Driver.Stats(); p.Seen[a.kind] != 1 || st.Anomalies[a.kind] != 1 || st.AnomaliesSuppressed != 0 {
+				t.Errorf("told %d, counted %d, untold %d; all: %s", p.Seen[a.kind], st.Anomalies[a.kind], st.AnomaliesSuppressed, p.Anomalies())
 			}
 			cfg := a.cfg
 			cfg.Events = flowscope.DefaultEvents
-			d := drvNew(t, f, cfg)
-			quiet := &drvPlay{drvBook: &drvBook{tb: t, d: d, flows: map[flowscope.FlowID]*drvFlow{}}, isn: p.isn}
-			silent := func(events []drvEvent) {
+			d := testkit.NewDriver(t, f, cfg)
+			quiet := &testkit.Play{Book: &testkit.Book{TB: t, Driver: d, Flows: map[flowscope.FlowID]*testkit.BookFlow{}}, ISN: p.ISN}
+			silent := func(events []testkit.Event) {
 				for i := range events {
 					if events[i].Kind == flowscope.EventAnomaly {
 						t.Error("told although nobody asked")
@@ -107,14 +108,14 @@ func TestEachAnomalyIsToldOnceAndCounted(t *testing.T) {
 				}
 			}
 			for _, step := range strings.Fields(strings.Replace(a.script, "hs", ">S <SA >A0", 1)) {
-				var events []drvEvent
+				var events []testkit.Event
 				switch {
 				case step[0] == '+':
-					quiet.step(step)
+					quiet.Step(step)
 				case step == "sweep":
-					events = d.Sweep(quiet.at())
+					events = d.Sweep(quiet.At())
 				default:
-					events = d.Track(quiet.view(step))
+					events = d.Track(quiet.View(step))
 				}
 				silent(events)
 			}
@@ -128,63 +129,63 @@ func TestEachAnomalyIsToldOnceAndCounted(t *testing.T) {
 
 func TestTheTableOfAnomaliesIsComplete(t *testing.T) {
 	names := map[string]bool{}
-	for k := flowscope.AnomalyKind(1); k.String() != "unknown"; k++ {
+	for k := flowscope.AnomalyKind(1); !strings.HasPrefix(k.String(), "AnomalyKind("); k++ {
 		if names[k.String()] {
 			t.Errorf("two are called %v", k)
 		}
 		names[k.String()] = true
-		if !slices.ContainsFunc(drvAnomalies, func(a drvAnomaly) bool { return a.kind == k }) {
+		if !slices.ContainsFunc(anomalyCases, func(a anomalyCase) bool { return a.kind == k }) {
 			t.Errorf("%v is not tried", k)
 		}
 	}
-	if len(names) != len(drvAnomalies) {
-		t.Errorf("%d kinds, %d tried", len(names), len(drvAnomalies))
+	if len(names) != len(anomalyCases) {
+		t.Errorf("%d kinds, %d tried", len(names), len(anomalyCases))
 	}
 }
 
 func TestAnomaliesOfOneKindInOneCallAreOne(t *testing.T) {
-	p := newDrvPlay(t, nil, flowscope.Config{}).play("hs >1:b >3:d")
-	events := p.d.Finish()
+	p := testkit.NewPlay(t, nil, flowscope.Config{}).Play("hs >1:b >3:d")
+	events := p.Driver.Finish()
 	n := 0
 	for i := range events {
 		if ev := &events[i]; ev.Kind == flowscope.EventAnomaly {
 			n++
 			if ev.Anomaly != flowscope.AnomalyGap || ev.Offset != 0 || ev.Len != 2 {
-				t.Error(drvText(ev))
+				t.Error(testkit.EventText(ev))
 			}
 		}
 	}
-	if st := p.d.Stats(); n != 1 || st.Anomalies[flowscope.AnomalyGap] != 2 {
+	if st := p.Driver.Stats(); n != 1 || st.Anomalies[flowscope.AnomalyGap] != 2 {
 		t.Errorf("told %d, counted %d", n, st.Anomalies[flowscope.AnomalyGap])
 	}
 }
 
 func TestEvictionsInOneCallAreOneAnomaly(t *testing.T) {
-	p := newDrvPlay(t, nil, flowscope.Config{MaxFlows: 10}).play(">S/t1 >S/t2 >S/t3 >S/t4")
-	p.d.SetMaxFlows(1)
-	p.play("sweep")
-	if n := p.seen[flowscope.AnomalyFlowTableEvictionPressure]; n != 1 {
+	p := testkit.NewPlay(t, nil, flowscope.Config{MaxFlows: 10}).Play(">S/t1 >S/t2 >S/t3 >S/t4")
+	p.Driver.SetMaxFlows(1)
+	p.Play("sweep")
+	if n := p.Seen[flowscope.AnomalyFlowTableEvictionPressure]; n != 1 {
 		t.Errorf("told %d times", n)
 	}
-	if st := p.d.Stats(); st.FlowsEvicted != 3 {
+	if st := p.Driver.Stats(); st.FlowsEvicted != 3 {
 		t.Errorf("%d evicted", st.FlowsEvicted)
 	}
 }
 
 func TestAnomaliesBeyondTheLimitAreCountedNotTold(t *testing.T) {
-	p := newDrvPlay(t, nil, flowscope.Config{MaxAnomalies: 1}).play("hs >R@5/dxyz")
-	st := p.d.Stats()
-	if len(p.seen) != 1 || st.AnomaliesSuppressed != 1 || st.Anomalies[flowscope.AnomalyImplausibleRST] != 1 || st.Anomalies[flowscope.AnomalyDataOnRST] != 1 {
-		t.Errorf("told %s, untold %d", p.anomalies(), st.AnomaliesSuppressed)
+	p := testkit.NewPlay(t, nil, flowscope.Config{MaxAnomalies: 1}).Play("hs >R@5/dxyz")
+	st := p.Driver.Stats()
+	if len(p.Seen) != 1 || st.AnomaliesSuppressed != 1 || st.Anomalies[flowscope.AnomalyImplausibleRST] != 1 || st.Anomalies[flowscope.AnomalyDataOnRST] != 1 {
+		t.Errorf("told %s, untold %d", p.Anomalies(), st.AnomaliesSuppressed)
 	}
-	p.play(">R@5/dxyz")
-	if st := p.d.Stats(); st.AnomaliesSuppressed != 2 {
+	p.Play(">R@5/dxyz")
+	if st := p.Driver.Stats(); st.AnomaliesSuppressed != 2 {
 		t.Errorf("untold %d after another", st.AnomaliesSuppressed)
 	}
 }
 
 func TestSeveritiesHaveNames(t *testing.T) {
-	for s, want := range []string{"info", "warning", "error", "unknown"} {
+	for s, want := range []string{"info", "warning", "error", "Severity(3)"} {
 		if got := flowscope.Severity(s).String(); got != want {
 			t.Errorf("%d is called %q", s, got)
 		}
@@ -193,13 +194,13 @@ func TestSeveritiesHaveNames(t *testing.T) {
 
 func TestMetricsAgreeWithTheCountersAndEachOther(t *testing.T) {
 	cfg := flowscope.Config{MaxFlows: 4, SidePieces: 3}
-	d := drvNew(t, nil, cfg)
-	for _, c := range drvCalls(randomBytes(5, 4000)) {
-		switch c.kind {
-		case callTrack:
-			d.Track(c.view)
-		case callSweep:
-			d.Sweep(c.at)
+	d := testkit.NewDriver(t, nil, cfg)
+	for _, c := range testkit.DriverCalls(testkit.RandomBytes(5, 4000)) {
+		switch c.Kind {
+		case testkit.CallTrack:
+			d.Track(c.View)
+		case testkit.CallSweep:
+			d.Sweep(c.At)
 		}
 	}
 	d.Track(flowscope.PacketView{Frame: []byte("nothing")})
@@ -218,7 +219,7 @@ func TestMetricsAgreeWithTheCountersAndEachOther(t *testing.T) {
 		if strings.HasSuffix(m.Name, "_total") == m.Gauge {
 			t.Errorf("%s: gauge %v", m.Name, m.Gauge)
 		}
-		if m.LabelValue == "unknown" {
+		if strings.Contains(m.LabelValue, "(") {
 			t.Errorf("%+v has no name", m)
 		}
 		seen[id], help[m.Name] = true, m.Help
@@ -256,7 +257,7 @@ func TestMetricsAgreeWithTheCountersAndEachOther(t *testing.T) {
 }
 
 func TestAnEmptyDriverHasAllItsMetrics(t *testing.T) {
-	d := drvNew(t, nil, flowscope.Config{})
+	d := testkit.NewDriver(t, nil, flowscope.Config{})
 	names := func() (all []string) {
 		st := d.Stats()
 		for m := range st.Metrics {
@@ -267,46 +268,47 @@ func TestAnEmptyDriverHasAllItsMetrics(t *testing.T) {
 		return all
 	}
 	before := names()
-	d.Track(flowscope.PacketView{Frame: drvSegment{flags: "PA", payload: []byte("x")}.frame(), Timestamp: 1})
+	d.Track(flowscope.PacketView{Frame: testkit.Segment{Flags: "PA", Payload: []byte("x")}.Frame(), Timestamp: 1})
 	d.Finish()
 	if after := names(); !slices.Equal(before, after) {
 		t.Errorf("%v, before %v", after, before)
 	}
 }
 
-// drvLog keeps the levels of records by message.
-type drvLog struct {
+// eventLog keeps the levels of records by message.
+type eventLog struct {
 	least  slog.Level
 	levels map[string]slog.Level
 	text   *bytes.Buffer
 	slog.Handler
 }
 
-func (l *drvLog) Enabled(_ context.Context, level slog.Level) bool { return level >= l.least }
-func (l *drvLog) Handle(ctx context.Context, r slog.Record) error {
+func (l *eventLog) Enabled(_ context.Context, level slog.Level) bool { return level >= l.least }
+
+func (l *eventLog) Handle(ctx context.Context, r slog.Record) error {
 	l.levels[r.Message] = r.Level
 	return l.Handler.Handle(ctx, r)
 }
 
-func newDrvLog(least slog.Level) *drvLog {
+func newEventLog(least slog.Level) *eventLog {
 	var b bytes.Buffer
-	return &drvLog{least: least, levels: map[string]slog.Level{}, text: &b, Handler: slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})}
+	return &eventLog{least: least, levels: map[string]slog.Level{}, text: &b, Handler: slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})}
 }
 
 func TestEventsAreLoggedAtTheirLevels(t *testing.T) {
 	const script = "hs >0:SECRET/u3 >20:SECRET >3:SECRET <0:x >20:secret +31s sweep >F@40 <F@1 >A2 <A41 <A41 +100s sweep"
 	for _, least := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
-		l := newDrvLog(least)
-		p := newDrvPlay(t, nil, flowscope.Config{})
+		l := newEventLog(least)
+		p := testkit.NewPlay(t, nil, flowscope.Config{})
 		for _, step := range strings.Fields(strings.Replace(script, "hs", ">S <SA >A0", 1)) {
-			var events []drvEvent
+			var events []testkit.Event
 			switch {
 			case step[0] == '+':
-				p.step(step)
+				p.Step(step)
 			case step == "sweep":
-				events = p.d.Sweep(p.at())
+				events = p.Driver.Sweep(p.At())
 			default:
-				events = p.d.Track(p.view(step))
+				events = p.Driver.Track(p.View(step))
 			}
 			for i := range events {
 				flowscope.LogEvent(slog.New(l), &events[i])
@@ -333,9 +335,9 @@ func TestEventsAreLoggedAtTheirLevels(t *testing.T) {
 }
 
 func TestAnomaliesAreLoggedByTheirSeverity(t *testing.T) {
-	for _, a := range drvAnomalies {
-		l := newDrvLog(slog.LevelDebug)
-		ev := drvEvent{Kind: flowscope.EventAnomaly, Anomaly: a.kind}
+	for _, a := range anomalyCases {
+		l := newEventLog(slog.LevelDebug)
+		ev := testkit.Event{Kind: flowscope.EventAnomaly, Anomaly: a.kind}
 		flowscope.LogEvent(slog.New(l), &ev)
 		want := []slog.Level{slog.LevelInfo, slog.LevelWarn, slog.LevelError}[a.severity]
 		if strings.Contains(l.text.String(), "side=") || strings.Contains(l.text.String(), "flow=") {

@@ -2,6 +2,8 @@ package flowscope
 
 import (
 	"slices"
+
+	"github.com/flowscope-go/flowscope/internal/session"
 )
 
 // SessionPlayer plays streams and datagrams to parsers without packets, the same way as a driver
@@ -17,24 +19,25 @@ import (
 // Each method returns the messages of that call, which are lent until the next call on the player.
 // A player belongs to one goroutine.
 type SessionPlayer struct {
-	s      *sessions
-	flows  []*PlayedFlow
-	call   uint64
+	ps     *parsers
+	flows  []*PlayedFlow // that have not ended
+	calls  uint64
+	id     FlowID // of the latest flow
 	packet uint64
 }
 
-// NewSessionPlayer makes a player for the parsers of these factories. Of cfg it takes SessionBytes.
+// NewSessionPlayer makes a player for parsers of these factories, the first asked first. Of cfg it takes SessionBytes.
 // The error wraps ErrConfig.
-func NewSessionPlayer(cfg Config, parsers ...ParserFactory) (*SessionPlayer, error) {
+func NewSessionPlayer(cfg Config, factories ...ParserFactory) (*SessionPlayer, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	s, err := newSessions(cfg.SessionBytes, parsers)
+	ps, err := newParsers(cfg.SessionBytes, factories)
 	if err != nil {
 		return nil, err
 	}
-	return &SessionPlayer{s: s}, nil
+	return &SessionPlayer{ps: ps}, nil
 }
 
 // TCP begins a connection between these ports.
@@ -48,95 +51,109 @@ func (p *SessionPlayer) UDP(initiator, responder uint16) *PlayedFlow {
 }
 
 func (p *SessionPlayer) begin(l4 L4Proto, initiator, responder uint16) *PlayedFlow {
-	f := &PlayedFlow{p: p, l4: l4, ports: [2]uint16{initiator, responder}}
+	p.id++
+	f := &PlayedFlow{p: p, id: p.id, l4: l4, ports: [2]uint16{initiator, responder}}
 	p.flows = append(p.flows, f)
 	return f
 }
 
-// Sweep says that it is now that time: timeouts of parsers are up.
+// Sweep says that it is now that time: the timers of parsers that are due by then are called.
 func (p *SessionPlayer) Sweep(now Timestamp) []Emitted {
-	p.next()
+	p.call()
 	for _, f := range p.flows {
-		p.s.timer(&f.ref, now, 0)
+		f.use(now, 0)
 	}
-	return p.s.out.All()
+	return p.ps.out.All()
 }
 
 // Stats are the counters of the parsers.
-func (p *SessionPlayer) Stats() SessionStats { return p.s.counters() }
+func (p *SessionPlayer) Stats() SessionStats { return p.ps.counters() }
 
-// next begins a call.
-func (p *SessionPlayer) next() {
-	p.call++
-	p.s.begin(p.call)
+func (p *SessionPlayer) call() {
+	p.calls++
+	p.ps.begin(p.calls)
 }
 
-// PlayedFlow is a flow of a SessionPlayer.
+// PlayedFlow is a flow of a SessionPlayer. Its packets are numbered from 1 over all flows of the
+// player.
 type PlayedFlow struct {
 	p       *SessionPlayer
-	ref     sessionRef
+	ref     session.Ref
+	id      FlowID
 	l4      L4Proto
 	ports   [2]uint16
 	offsets [2]int64
 	said    [2]bool
 	closed  [2]bool
+	ended   bool
 }
 
-// Data plays the next bytes of a side, or a datagram of it. Packets are numbered from 1.
+// Data plays the next bytes of a side, or a datagram.
 func (f *PlayedFlow) Data(side FlowSide, b []byte, at Timestamp) []Emitted {
-	f.next(at)
-	c := Chunk{Side: side & 1, Bytes: b, Offset: f.offsets[side&1], Time: at, Packet: f.p.packet}
-	f.said[side&1] = true
-	if f.l4 == L4UDP {
-		f.p.s.gram(&f.ref, f.ports, c, at)
-	} else if len(b) > 0 {
-		f.offsets[side&1] += int64(len(b))
-		f.p.s.data(&f.ref, f.ports, c, at)
+	if side &= 1; f.next(at) && (len(b) > 0 || f.l4 == L4UDP) && !f.closed[side] {
+		f.said[side] = true
+		f.p.ps.data(Chunk{Side: side, Bytes: b, Offset: f.offsets[side], Time: at, Packet: f.p.packet})
+		if f.l4 == L4TCP {
+			f.offsets[side] += int64(len(b))
+		}
 	}
-	return f.p.s.out.All()
+	return f.p.ps.out.All()
 }
 
-// Gap plays n bytes of a side that do not come.
+// Gap plays n bytes of a side of a connection that do not come.
 func (f *PlayedFlow) Gap(side FlowSide, n int64, at Timestamp) []Emitted {
-	f.next(at)
-	if n > 0 && f.l4 == L4TCP {
-		f.said[side&1] = true
-		f.offsets[side&1] += n
-		f.p.s.gap(&f.ref, side&1, n, at, f.p.packet)
+	if side &= 1; f.next(at) && n > 0 && f.l4 == L4TCP && !f.closed[side] {
+		f.said[side] = true
+		f.offsets[side] += n
+		f.p.ps.gap(side, n)
 	}
-	return f.p.s.out.All()
+	return f.p.ps.out.All()
 }
 
 // Close plays the FIN of a side.
 func (f *PlayedFlow) Close(side FlowSide, at Timestamp) []Emitted {
-	f.next(at)
-	f.close(side&1, 0, at)
-	return f.p.s.out.All()
-}
-
-// End plays the end of the flow, before which the sides are closed that are not yet.
-func (f *PlayedFlow) End(reason EndReason, at Timestamp) []Emitted {
-	f.next(at)
-	for side := range f.said {
-		if f.said[side] {
-			f.close(FlowSide(side), reason, at)
-		}
+	if f.next(at) {
+		f.close(side&1, 0)
 	}
-	f.p.s.ended(&f.ref, reason, at, f.p.packet)
-	f.p.flows = slices.DeleteFunc(f.p.flows, func(g *PlayedFlow) bool { return g == f })
-	return f.p.s.out.All()
+	return f.p.ps.out.All()
 }
 
-func (f *PlayedFlow) close(side FlowSide, reason EndReason, at Timestamp) {
+// End plays the end of the flow: sides that have said something and are not closed are closed
+// first. Nothing can be played after it.
+func (f *PlayedFlow) End(reason EndReason, at Timestamp) []Emitted {
+	if f.next(at) {
+		for side, said := range f.said {
+			if said {
+				f.close(FlowSide(side), reason)
+			}
+		}
+		f.p.ps.ended(reason)
+		f.ended = true
+		f.p.flows = slices.DeleteFunc(f.p.flows, func(g *PlayedFlow) bool { return g == f })
+	}
+	return f.p.ps.out.All()
+}
+
+func (f *PlayedFlow) close(side FlowSide, reason EndReason) {
 	if f.l4 == L4TCP && !f.closed[side] {
 		f.closed[side] = true
-		f.p.s.closed(&f.ref, side, reason, at, f.p.packet)
+		f.p.ps.closed(side, reason)
 	}
 }
 
-// next begins a call, with a packet of the flow. What is due by its time comes first.
-func (f *PlayedFlow) next(at Timestamp) {
-	f.p.next()
+// next begins a call with a packet of the flow, unless the flow has ended.
+func (f *PlayedFlow) next(at Timestamp) bool {
+	f.p.call()
+	if f.ended {
+		return false
+	}
 	f.p.packet++
-	f.p.s.timer(&f.ref, at, f.p.packet)
+	f.use(at, f.p.packet)
+	return true
+}
+
+// use makes it the flow at hand, and calls its parser if that is due.
+func (f *PlayedFlow) use(now Timestamp, packet uint64) {
+	f.p.ps.flow = sessionFlow{ref: &f.ref, id: f.id, l4: f.l4, ports: f.ports, now: now, packet: packet}
+	f.p.ps.onTimer()
 }

@@ -4,32 +4,33 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/flowscope-go/flowscope"
 )
 
-// These are the programs of README.md; TestREADMEShowsTheExamples holds them
-// together.
-
+// The program of README.md; the other examples of this file are among its recipes.
 func Example() {
 	driver, err := flowscope.NewFlowDriver(flowscope.FiveTuple{}, nil, flowscope.Config{})
 	if err != nil {
 		log.Fatal(err) // a wrong Config; packets never cause an error
 	}
 	show := func(events []flowscope.FlowEvent[flowscope.FiveTupleKey]) {
-		for i := range events {
-			switch ev := &events[i]; ev.Kind {
+		for _, ev := range events {
+			switch ev.Kind {
 			case flowscope.EventData:
-				fmt.Printf("%v says %d bytes at %d: %.20q\n", ev.Side, ev.Len, ev.Offset, ev.Bytes)
+				fmt.Printf("%v sent %d bytes at %d: %.20q\n", ev.Side, ev.Len, ev.Offset, ev.Bytes)
 			case flowscope.EventGap:
-				fmt.Printf("%v: %d bytes at %d were never seen\n", ev.Side, ev.Len, ev.Offset)
+				fmt.Printf("%v: %d bytes at %d were not captured\n", ev.Side, ev.Len, ev.Offset)
 			case flowscope.EventEnded:
 				fmt.Println(ev.Key, "ended:", ev.Reason, ev.History, ev.Stats.Packets)
 			}
@@ -37,16 +38,16 @@ func Example() {
 	}
 	for view, err := range flowscope.OpenCapture("testdata/captures/http.pcap") {
 		if err != nil {
-			log.Fatal(err) // says at which offset the file is damaged
+			log.Fatal(err) // a damaged file; the error names the offset
 		}
 		show(driver.Track(view))
 	}
 	show(driver.Finish())
 	// Output:
-	// initiator says 73 bytes at 0: "GET / HTTP/1.1\r\nHost"
-	// responder says 918 bytes at 0: "HTTP/1.1 200 OK\r\nSer"
-	// initiator says 77 bytes at 73: "GET /none HTTP/1.1\r\n"
-	// responder says 294 bytes at 918: "HTTP/1.1 404 Not Fou"
+	// initiator sent 73 bytes at 0: "GET / HTTP/1.1\r\nHost"
+	// responder sent 918 bytes at 0: "HTTP/1.1 200 OK\r\nSer"
+	// initiator sent 77 bytes at 73: "GET /none HTTP/1.1\r\n"
+	// responder sent 294 bytes at 918: "HTTP/1.1 404 Not Fou"
 	// tcp 192.0.2.10:33678 <-> 198.51.100.20:80 ended: fin ShADadFf [7 5]
 	// udp 192.0.2.10:40764 <-> 198.51.100.20:53 ended: finished  [1 1]
 }
@@ -212,11 +213,9 @@ func Example_batch() {
 	// packet 11 brings 294 bytes of the responder
 }
 
+// TestREADMEShowsTheExamples: every Go program in README.md is a part of an Example here, which is run.
 func TestREADMEShowsTheExamples(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	source, err := os.ReadFile("readme_test.go")
-	require.NoError(t, err)
+	source := readText(t, "readme_test.go")
 	flat := func(s string) string {
 		var all []string
 		for line := range strings.Lines(s) {
@@ -224,10 +223,74 @@ func TestREADMEShowsTheExamples(t *testing.T) {
 		}
 		return strings.Join(all, "\n")
 	}
-	blocks := strings.Split(string(readme), "```go\n")[1:]
+	blocks := strings.Split(readText(t, "README.md"), "```go\n")[1:]
 	require.NotEmpty(t, blocks)
 	for _, b := range blocks {
 		code, _, _ := strings.Cut(b, "```")
-		require.Contains(t, flat(string(source)), strings.TrimSpace(flat(code)))
+		require.Contains(t, flat(source), strings.TrimSpace(flat(code)))
 	}
+	_, output, ok := strings.Cut(readText(t, "README.md"), "\nIt prints\n\n")
+	require.True(t, ok)
+	output, _, _ = strings.Cut(output, "\n\n")
+	for line := range strings.Lines(output) {
+		require.Contains(t, source, "\n\t// "+strings.TrimSpace(line)+"\n")
+	}
+}
+
+// TestREADMELinksToExamplesThatExist: the recipes name Examples and the files that they are in.
+func TestREADMELinksToExamplesThatExist(t *testing.T) {
+	links := regexp.MustCompile("\\[`(Example\\w*)`\\]\\((\\S+)\\)").FindAllStringSubmatch(readText(t, "README.md"), -1)
+	require.NotEmpty(t, links)
+	for _, link := range links {
+		require.True(t, strings.Contains(readText(t, link[2]), "\nfunc "+link[1]+"() {\n"), "%s is not in %s", link[1], link[2])
+	}
+}
+
+// TestREADMEHasTheDefaults: the table of limits has the defaults that a tracker uses.
+func TestREADMEHasTheDefaults(t *testing.T) {
+	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{})
+	require.NoError(t, err)
+	config := reflect.ValueOf(tracker.Config())
+	_, limits, _ := strings.Cut(readText(t, "README.md"), "\n## Limits and defaults\n")
+	limits, _, _ = strings.Cut(limits, "\n## ")
+	compared := 0
+	for line := range strings.Lines(limits) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 4 || !strings.Contains(cells[1], "`") {
+			continue
+		}
+		var want []string
+		for _, m := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(cells[1], -1) {
+			want = append(want, defaultInWords(m[1], config.FieldByName(m[1])))
+		}
+		require.Equal(t, strings.Join(want, ", "), strings.TrimSpace(cells[2]), cells[1])
+		compared += len(want)
+	}
+	require.Greater(t, compared, 10)
+}
+
+func defaultInWords(field string, v reflect.Value) string {
+	n := v.Int()
+	switch {
+	case v.Type() == reflect.TypeFor[time.Duration]():
+		for _, unit := range []struct {
+			of   time.Duration
+			name string
+		}{{time.Hour, "h"}, {time.Second, "s"}, {time.Millisecond, "ms"}} {
+			if n >= int64(unit.of) {
+				return fmt.Sprint(n/int64(unit.of), " ", unit.name)
+			}
+		}
+	case strings.HasSuffix(field, "Bytes"):
+		return fmt.Sprint(n>>20, " MiB")
+	case n >= 1000:
+		return fmt.Sprintf("%d,%03d", n/1000, n%1000)
+	}
+	return fmt.Sprint(n)
+}
+
+func readText(t *testing.T, name string) string {
+	text, err := os.ReadFile(name)
+	require.NoError(t, err)
+	return string(text)
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/flowscope-go/flowscope/internal/stream"
 )
 
-// Segment is the payload of one TCP segment, as a Reassembler gets it: in the
-// order of arrival, which need not be that of the stream.
+// Segment is the payload of one TCP segment, as a Reassembler gets it: in the order of arrival, which
+// need not be the order of the stream.
 type Segment struct {
 	// Seq is the number of the first payload byte as on the wire, and Pos the
 	// same as a position in the stream that never wraps: 0 is the byte after
@@ -29,47 +29,42 @@ type Segment struct {
 	Urgent uint16
 }
 
-// Reassembler makes a stream of the segments of one side of one TCP connection.
-// What it has to say goes into out: data, gaps, what it dropped. The driver makes
-// events and counters of that.
+// Reassembler makes a stream of the segments of one side of one TCP connection. It puts its results
+// into out: data, gaps, and what it dropped. The driver makes events and counters of them.
 //
-// Its methods must not call the driver's Track, Sweep or Finish, and out is theirs
-// only until they return. ForceClose, Stop (with an event that was kept) and what merely
-// looks may be called.
+// Its methods must not call the driver's Track, TrackBatch, Sweep or Finish, and must not use out after
+// they return. They may call ForceClose, Stop (with a clone of an event) and methods that change
+// nothing.
 //
-// It is made at the first payload of its side. Payload that no receiver would
-// take (of a RST, of a SYN before it is acknowledged, outside the window) is not
-// given to it.
+// It is made at the first payload of its side. It does not get payload that no receiver would accept:
+// of a RST, of a SYN before it is acknowledged, outside the window.
 type Reassembler interface {
-	// Segment takes the next segment, whose Payload is not empty.
+	// Segment handles the next segment, whose Payload is not empty.
 	Segment(s Segment, out *Delivery)
-	// Fin says that the flow ended in order, fell idle, or outlived the
-	// capture. Nothing follows. It comes at the end of the flow, not at this side's
-	// FIN: of a half-closed connection both sides have theirs at once.
+	// Fin is called at the end of the flow if both sides sent a FIN, the flow timed out, or the
+	// capture ended first. No call follows. It is not called at this side's FIN: in a half-closed
+	// connection it is called for both sides at once.
 	Fin(out *Delivery)
-	// Rst says that the flow was cut: reset, evicted, overflowing, replaced,
-	// or closed from outside. Nothing follows.
+	// Rst is called at any other end of the flow: reset, evicted, overflowing, replaced, or closed by
+	// ForceClose. No call follows.
 	Rst(out *Delivery)
 }
 
-// Acker may be implemented by a Reassembler that wants to know what the other
-// side acknowledged: everything below pos. Whether a Reassembler is one is looked
-// at once, when it is made.
+// Acker may be implemented by a Reassembler that needs the other side's ACKs: all bytes below pos are
+// acknowledged. Whether a Reassembler implements it is checked once, when it is made.
 type Acker interface {
 	Acked(pos int64, now Timestamp, out *Delivery)
 }
 
-// Timer may be implemented by a Reassembler that gives up on what does not
-// come. OnTimer is called after each segment and each Acked, and when the time that it last
-// gave has come; it answers with the next one, 0 for none. Whether a Reassembler is one
-// is looked at once, when it is made.
+// Timer may be implemented by a Reassembler that gives up holes after a time. OnTimer is called after
+// each Segment and each Acked, and at the time that it returned last; it returns the next one, 0 for
+// none. Whether a Reassembler implements it is checked once, when it is made.
 type Timer interface {
 	OnTimer(now Timestamp, out *Delivery) (next Timestamp)
 }
 
-// ReassemblerFactory makes the Reassembler of one side of a flow. A nil
-// Reassembler leaves that side without one: nothing is said of its bytes, and its
-// SideClosed has offset 0.
+// ReassemblerFactory makes the Reassembler of one side of a flow. A nil Reassembler leaves that side
+// without one: it has no Data and no Gap events, and its SideClosed has offset 0.
 type ReassemblerFactory[K comparable] interface {
 	NewReassembler(key K, side FlowSide) Reassembler
 }
@@ -80,8 +75,8 @@ type ReassemblerFunc[K comparable] func(key K, side FlowSide) Reassembler
 // NewReassembler calls f.
 func (f ReassemblerFunc[K]) NewReassembler(key K, side FlowSide) Reassembler { return f(key, side) }
 
-// Delivery takes what a Reassembler has to say in one call. The zero value is
-// ready, so a Reassembler can be tested without a driver.
+// Delivery collects the results of one call on a Reassembler. The zero value is ready, so a Reassembler
+// can be tested without a driver.
 type Delivery struct {
 	items  []stream.Item
 	drops  []drop
@@ -98,9 +93,9 @@ type drop struct {
 	bytes    int64
 }
 
-// Data delivers the next bytes of the stream. They must stay as they are until
-// the next call on the driver: bytes of the segment's own payload may be given
-// on, and so may memory of the Reassembler that it does not use again before.
+// Data delivers the next bytes of the stream. They must not change until the next call on the driver:
+// they may be bytes of the segment's own payload, or memory that the Reassembler does not write to
+// before that call.
 func (d *Delivery) Data(b []byte) {
 	if len(b) == 0 {
 		return
@@ -111,7 +106,7 @@ func (d *Delivery) Data(b []byte) {
 	d.offset += int64(len(b))
 }
 
-// Gap says that the next n bytes of the stream will not come.
+// Gap reports that the next n bytes of the stream are missing and given up.
 func (d *Delivery) Gap(n int64, cause GapCause) {
 	if n <= 0 || n > 1<<62-d.offset {
 		return
@@ -120,34 +115,23 @@ func (d *Delivery) Gap(n int64, cause GapCause) {
 	d.offset += n
 }
 
-// Dropped says that segments, or bytes of one, were thrown away: counted in
-// FlowStats.Streams and reported as an anomaly of that kind.
+// Dropped reports that segments, or bytes of one, were dropped. They are counted in FlowStats.Streams
+// and reported as an anomaly of that kind.
 func (d *Delivery) Dropped(kind AnomalyKind, segments int, bytes int64) {
 	d.drops = append(d.drops, drop{kind, segments, bytes})
 }
 
-// Fail says that this stream cannot go on: the driver ends the flow with
-// EndBufferOverflow.
+// Fail reports that this stream cannot go on: the driver ends the flow with EndBufferOverflow.
 func (d *Delivery) Fail() { d.failed = true }
 
-// Bytes is the data delivered so far, gaps left out: a help for tests of a
-// Reassembler.
-func (d *Delivery) Bytes() []byte {
-	var all []byte
-	for i := range d.items {
-		all = append(all, d.items[i].Bytes...)
-	}
-	return all
-}
-
-// Piece is something delivered: bytes, or a gap.
+// Piece is one part of a stream: bytes, or a gap.
 type Piece struct {
-	Bytes []byte   // as long as Delivery.Data says
+	Bytes []byte   // unchanged for as long as Delivery.Data demands
 	Gap   int64    // how many bytes will not come; 0 if there are Bytes
 	Cause GapCause // of the gap
 }
 
-// Pieces are what was delivered so far, in order, for a Reassembler around another.
+// Pieces are the data and gaps so far, in order, for a Reassembler around another.
 func (d *Delivery) Pieces() iter.Seq[Piece] {
 	return func(yield func(Piece) bool) {
 		for i := range d.items {
@@ -166,7 +150,7 @@ func (d *Delivery) Pieces() iter.Seq[Piece] {
 func (d *Delivery) Failed() bool { return d.failed }
 
 func (d *Delivery) reset(offset int64, now Timestamp, packet uint64) {
-	clear(d.items) // do not keep frames alive
+	clear(d.items) // keep no frames
 	d.items, d.drops = d.items[:0], d.drops[:0]
 	d.failed, d.offset, d.time, d.packet = false, offset, now, packet
 }
@@ -175,91 +159,108 @@ func (d *Delivery) reset(offset int64, now Timestamp, packet uint64) {
 type GapCause uint8
 
 const (
-	// GapAcknowledged: the receiver confirmed the bytes, so they were sent but
-	// not captured, and will not be sent again.
-	GapAcknowledged = GapCause(stream.Acknowledged)
-	// GapExpired: they were waited for long enough.
-	GapExpired = GapCause(stream.Expired)
-	// GapBudget: there was no room to hold what lies behind them.
-	GapBudget = GapCause(stream.Budget)
+	// GapAcknowledged: the receiver acknowledged the bytes, so they were sent but not captured, and
+	// will not be sent again.
+	GapAcknowledged GapCause = GapCause(stream.Acknowledged)
+	// GapExpired: the timeout of the hole passed.
+	GapExpired GapCause = GapCause(stream.Expired)
+	// GapBudget: there was no room to hold the bytes behind the hole.
+	GapBudget GapCause = GapCause(stream.Budget)
 	// GapCut: the capture holds only the beginning of the packet.
-	GapCut = GapCause(stream.Cut)
+	GapCut GapCause = GapCause(stream.Cut)
 	// GapEnded: the stream is over.
-	GapEnded = GapCause(stream.Ended)
+	GapEnded GapCause = GapCause(stream.Ended)
 )
 
 // String is a short name, such as "acknowledged".
-func (c GapCause) String() string { return stream.GapCause(c).String() }
+func (c GapCause) String() string { return gapNames.string(uint16(c)) }
 
-// OverlapPolicy says who wins where a segment overlaps bytes that are held and
-// not delivered yet. A byte belongs to the segment it came in; the arriving
-// segment is compared with the whole of that segment as it was sent, also where
-// part of it has been overwritten since. No such rule behaves like a real stack
-// in every case; conflicting copies are always reported.
+// AppendText appends what String gives.
+func (c GapCause) AppendText(b []byte) ([]byte, error) { return gapNames.append(b, uint16(c)), nil }
+
+// MarshalText is what String gives.
+func (c GapCause) MarshalText() ([]byte, error) { return c.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (c *GapCause) UnmarshalText(text []byte) error { return unmarshal(gapNames, c, text) }
+
+var gapNames = &names{of: "GapCause", text: []string{
+	0: "none", GapAcknowledged: "acknowledged", GapExpired: "expired", GapBudget: "budget", GapCut: "cut", GapEnded: "ended",
+}}
+
+// OverlapPolicy says which copy of a byte counts where a segment overlaps bytes that are held and not
+// delivered yet. A byte belongs to the segment it came in; the arriving segment is compared with the
+// whole of that segment as it was sent, also where part of it has been overwritten since. No such rule
+// behaves like a real TCP stack in every case; conflicting copies are always reported.
 type OverlapPolicy uint8
 
 const (
-	// OverlapFirst: the bytes that came first stay.
-	OverlapFirst = OverlapPolicy(stream.First)
-	// OverlapLast: the bytes that came last win.
-	OverlapLast = OverlapPolicy(stream.Last)
-	// OverlapLinux: the arriving segment wins if it begins before the other,
-	// or begins with it and ends after it.
-	OverlapLinux = OverlapPolicy(stream.Linux)
+	// OverlapFirst: the bytes that arrived first count.
+	OverlapFirst OverlapPolicy = OverlapPolicy(stream.First)
+	// OverlapLast: the bytes that arrived last count.
+	OverlapLast OverlapPolicy = OverlapPolicy(stream.Last)
+	// OverlapLinux: the bytes of the arriving segment count if it begins before the other, or begins
+	// with it and ends after it.
+	OverlapLinux OverlapPolicy = OverlapPolicy(stream.Linux)
 )
 
-var overlapPolicies = []string{"first", "last", "linux"}
+var overlapPolicies = &names{of: "OverlapPolicy", choice: true, text: []string{"first", "last", "linux"}}
 
 // String is "first", "last" or "linux".
-func (p OverlapPolicy) String() string { return nameOf(overlapPolicies, int(p)) }
+func (p OverlapPolicy) String() string { return overlapPolicies.string(uint16(p)) }
 
-// MarshalText is String.
-func (p OverlapPolicy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
-
-// UnmarshalText takes what String gives. The error wraps ErrConfig.
-func (p *OverlapPolicy) UnmarshalText(text []byte) error {
-	return byName(p, overlapPolicies, text, "overlap policy")
+// AppendText appends what String gives.
+func (p OverlapPolicy) AppendText(b []byte) ([]byte, error) {
+	return overlapPolicies.append(b, uint16(p)), nil
 }
 
-// OverflowPolicy says what happens when a side has no room left.
+// MarshalText is what String gives.
+func (p OverlapPolicy) MarshalText() ([]byte, error) { return p.AppendText(nil) }
+
+// UnmarshalText takes what String gives. The error wraps ErrConfig.
+func (p *OverlapPolicy) UnmarshalText(text []byte) error { return unmarshal(overlapPolicies, p, text) }
+
+// OverflowPolicy says what happens when a stream has no room left.
 type OverflowPolicy uint8
 
 const (
-	// OverflowSlidingWindow loses bytes and goes on: BufferedReassembler
-	// throws away its oldest bytes, the built-in streams give up their first
-	// hole and deliver what lies behind it.
+	// OverflowSlidingWindow loses bytes and goes on: BufferedReassembler drops its oldest bytes, the
+	// built-in streams give up their first hole and deliver the bytes behind it.
 	OverflowSlidingWindow OverflowPolicy = iota
 	// OverflowDropFlow ends the flow with EndBufferOverflow.
 	OverflowDropFlow
 )
 
-var overflowPolicies = []string{"sliding_window", "drop_flow"}
+var overflowPolicies = &names{of: "OverflowPolicy", choice: true, text: []string{"sliding_window", "drop_flow"}}
 
 // String is "sliding_window" or "drop_flow".
-func (p OverflowPolicy) String() string { return nameOf(overflowPolicies, int(p)) }
+func (p OverflowPolicy) String() string { return overflowPolicies.string(uint16(p)) }
 
-// MarshalText is String.
-func (p OverflowPolicy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+// AppendText appends what String gives.
+func (p OverflowPolicy) AppendText(b []byte) ([]byte, error) {
+	return overflowPolicies.append(b, uint16(p)), nil
+}
+
+// MarshalText is what String gives.
+func (p OverflowPolicy) MarshalText() ([]byte, error) { return p.AppendText(nil) }
 
 // UnmarshalText takes what String gives. The error wraps ErrConfig.
 func (p *OverflowPolicy) UnmarshalText(text []byte) error {
-	return byName(p, overflowPolicies, text, "overflow policy")
+	return unmarshal(overflowPolicies, p, text)
 }
 
-// BufferedReassembler collects the bytes of one side, in order, for Take. It
-// holds nothing back: a segment that does not continue the stream is dropped and
-// counted, and so is everything behind it. For streams with holes and reordering
-// use the driver's built-in streams.
+// BufferedReassembler collects the bytes of one side, in order, for Take. It holds no early segments: a
+// segment that does not continue the stream is dropped and counted, and so are all segments behind it.
+// For streams with holes and reordering use the driver's built-in streams.
 //
-// The stream begins with the first payload seen. What was seen before is cut off
-// a segment and the rest is taken; a segment that brings nothing new is a
-// retransmission, not out of order. It delivers no Data: Take is the way to the
-// bytes. The zero value has no limit and is ready.
+// The stream begins with the first payload seen. Of a segment that was seen in part, the rest is added;
+// a segment without new bytes is a retransmission, not out of order. It delivers no Data: get the bytes
+// with Take. The zero value has no limit and is ready.
 type BufferedReassembler struct {
 	max      int // 0: none
 	policy   OverflowPolicy
 	buf      []byte
-	from     int // buf[from:] is held; what is before it was pushed out
+	from     int // buf[from:] is held; the bytes before it were dropped
 	expected uint32
 	started  bool
 	failed   bool
@@ -268,9 +269,9 @@ type BufferedReassembler struct {
 	oversize uint64
 }
 
-// NewBufferedReassembler makes a reassembler that holds at most max bytes, and
-// does as the policy says when more come; 0 is no limit. Its memory may be twice
-// that, so that a byte that pushes out another does not move all the rest.
+// NewBufferedReassembler makes a reassembler that holds at most max bytes, and applies the policy when
+// more arrive; 0 is no limit. Its memory may be twice that, so that a byte that displaces another does
+// not move all the others.
 func NewBufferedReassembler(max int, policy OverflowPolicy) *BufferedReassembler {
 	return &BufferedReassembler{max: max, policy: policy}
 }
@@ -307,7 +308,7 @@ func (r *BufferedReassembler) add(p []byte, out *Delivery) {
 	}
 	lost := excess
 	if r.policy == OverflowDropFlow {
-		lost = len(p) // what was held counts as received
+		lost = len(p) // the held bytes count as received
 		r.buf, r.from, r.failed = nil, 0, true
 		out.Fail()
 	} else {
@@ -330,26 +331,26 @@ func (r *BufferedReassembler) Fin(*Delivery) {}
 // Rst implements Reassembler.
 func (r *BufferedReassembler) Rst(*Delivery) {}
 
-// Take gives the bytes collected since the last Take. They are the caller's.
+// Take returns the bytes collected since the last Take. They belong to the caller.
 func (r *BufferedReassembler) Take() []byte {
 	b := r.buf[r.from:]
 	r.buf, r.from = nil, 0
 	return b
 }
 
-// Buffered is how many bytes Take would give.
+// Buffered is how many bytes Take would return.
 func (r *BufferedReassembler) Buffered() int { return len(r.buf) - r.from }
 
 // DroppedSegments counts segments that did not continue the stream.
 func (r *BufferedReassembler) DroppedSegments() uint64 { return r.dropped }
 
-// Retransmissions counts segments that brought nothing new.
+// Retransmissions counts segments without new bytes.
 func (r *BufferedReassembler) Retransmissions() uint64 { return r.repeated }
 
-// BytesDroppedOversize counts bytes lost to the limit.
+// BytesDroppedOversize counts bytes dropped because of the limit.
 func (r *BufferedReassembler) BytesDroppedOversize() uint64 { return r.oversize }
 
-// Failed reports whether the limit was passed under OverflowDropFlow.
+// Failed reports whether the limit was exceeded under OverflowDropFlow.
 func (r *BufferedReassembler) Failed() bool { return r.failed }
 
 // BufferedReassemblerFactory makes BufferedReassemblers, for both sides of every
@@ -358,12 +359,12 @@ type BufferedReassemblerFactory[K comparable] struct {
 	// MaxBuffer is the most bytes one of them holds. 0 means 1 MiB; Unlimited
 	// means none.
 	MaxBuffer int
-	// Overflow is what happens when more come.
+	// Overflow is what happens when more arrive.
 	Overflow OverflowPolicy
 }
 
-// Unlimited asks a BufferedReassemblerFactory for no limit, where 0 asks for the
-// default. Nothing else is without one.
+// Unlimited is no limit for a BufferedReassemblerFactory, where 0 is the default. All other limits are
+// always in force.
 const Unlimited = -1
 
 const defaultBuffer = 1 << 20
@@ -380,85 +381,84 @@ func (f BufferedReassemblerFactory[K]) NewReassembler(K, FlowSide) Reassembler {
 	return NewBufferedReassembler(max, f.Overflow)
 }
 
-// StreamReassembler is the engine of the driver's built-in streams, for those
-// who compose a Reassembler of their own around it: it holds what comes early,
-// fills holes, decides overlaps, and gives up what does not come. Who wraps one must
-// pass on Acked and OnTimer too, or holes wait until the end. Make one with
+// StreamReassembler does for one side what the driver's built-in streams do, for a Reassembler that
+// wraps it: it holds early bytes, fills holes, decides overlaps, and gives up holes. A wrapper must pass
+// on Acked and OnTimer too, otherwise holes stay open until the end. Make one with
 // NewStreamReassembler.
 type StreamReassembler struct {
-	arena *stream.Arena
-	side  streamSide
-	times holeTimes
-	items []stream.Item
-	call  uint64 // of the driver, in which memory was lent last
+	arena    *stream.Arena
+	stream   timedStream
+	timeouts holeTimeouts
+	items    []stream.Item
+	call     uint64 // of the driver, in which memory was lent last
 }
 
-// NewStreamReassembler makes a reassembler with a budget of its own: TotalBytes, which
-// bounds all built-in streams of a driver together, bounds none of these, so choose
-// SideBytes by how many there may be. Of cfg it takes SideBytes, SidePieces, Overlap,
-// KeepDelivered, HoleTimeout and HoleAckedTimeout; it cannot know that the other side of a
-// connection is not captured, so HoleOneSidedTimeout is not for it.
+// NewStreamReassembler makes a reassembler with a budget of its own: TotalBytes, which bounds all
+// built-in streams of a driver together, bounds none of these, so choose SideBytes by how many there may
+// be. Of cfg it uses SideBytes, SidePieces, Overlap, KeepDelivered, HoleTimeout and HoleAckedTimeout; it
+// cannot know that the other side of a connection is not captured, so it does not use
+// HoleOneSidedTimeout.
 func NewStreamReassembler(cfg Config) (*StreamReassembler, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	// What one side may hold, and as much again for moving it.
+	// SideBytes may be held; the rest is for compaction and for lent memory.
 	cfg.TotalBytes = 4 * int64(cfg.SideBytes)
-	return &StreamReassembler{arena: stream.NewArena(cfg.limits()), times: cfg.holeTimes()}, nil
+	return &StreamReassembler{arena: stream.NewArena(cfg.streamLimits()), timeouts: cfg.holeTimeouts()}, nil
 }
 
 // Segment implements Reassembler.
 func (r *StreamReassembler) Segment(s Segment, out *Delivery) {
-	r.begin(out)
-	r.side.insert(r.arena, stream.Segment{
+	r.reclaim(out)
+	r.stream.insert(r.arena, stream.Segment{
 		Pos: s.Pos, Bytes: s.Payload, Missing: s.Missing, Time: int64(s.Time), ID: s.Packet,
 	}, &r.items)
-	r.say(out)
+	r.deliver(out)
 }
 
 // Acked implements Acker.
 func (r *StreamReassembler) Acked(pos int64, now Timestamp, _ *Delivery) {
-	r.side.ackedTo(pos, int64(now))
+	r.stream.acknowledge(pos, int64(now))
 }
 
 // OnTimer implements Timer.
 func (r *StreamReassembler) OnTimer(now Timestamp, out *Delivery) (next Timestamp) {
-	r.begin(out)
-	at := r.side.wait(r.arena, int64(now), &r.times, false, &r.items)
-	r.say(out)
+	r.reclaim(out)
+	at := r.stream.expireHoles(r.arena, int64(now), &r.timeouts, false, &r.items)
+	r.deliver(out)
 	if at == math.MaxInt64 {
 		return 0
 	}
 	return Timestamp(at)
 }
 
-// Fin implements Reassembler: what is held is delivered, with its gaps.
+// Fin implements Reassembler: held bytes are delivered, with the gaps between them.
 func (r *StreamReassembler) Fin(out *Delivery) {
-	r.begin(out)
-	r.arena.Finish(&r.side.s, -1, stream.Ended, &r.items)
-	r.say(out)
+	r.reclaim(out)
+	r.arena.Finish(&r.stream.stream, -1, stream.Ended, &r.items)
+	r.deliver(out)
 }
 
-// Rst implements Reassembler: as Fin, since held bytes were received too.
+// Rst implements Reassembler. It is Fin, because held bytes were received too.
 func (r *StreamReassembler) Rst(out *Delivery) { r.Fin(out) }
 
-// begin takes back the memory lent before, which is good until the next call on
-// the driver: in one of those there may be several on the reassembler. Without a
-// driver it is good until the next call on the reassembler.
-func (r *StreamReassembler) begin(out *Delivery) {
+// reclaim takes back the memory lent in an earlier call of the driver, in which there may have been
+// several calls on the reassembler. Without a driver it takes back that of the last call on the
+// reassembler.
+func (r *StreamReassembler) reclaim(out *Delivery) {
 	if out.call == 0 || out.call != r.call {
-		r.arena.Begin()
+		r.arena.Reclaim()
 		r.call = out.call
 	}
 	if clear(r.items); cap(r.items) > keepEvents {
-		r.items = nil // a peak does not stay
+		r.items = nil // the memory of a peak is not kept
 	}
 	r.items = r.items[:0]
 }
 
-// say hands the items on as they are, with the times of their own packets.
-func (r *StreamReassembler) say(out *Delivery) {
+// deliver copies the items to the Delivery, with the times of their own packets.
+func (r *StreamReassembler) deliver(out *Delivery) {
 	for i := range r.items {
 		it := r.items[i]
 		switch it.Kind {

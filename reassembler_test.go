@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/internal/testkit"
 )
 
 // The rows are those of the crate's reference, cap and policy, then "seq:length" or "take".
@@ -73,8 +74,8 @@ func TestBufferedReassemblerKeepsTheCratesNumbers(t *testing.T) {
 				t.Errorf("buffered %d, oversize %d, dropped %d, repeated %d, failed %v", b.Buffered(), b.BytesDroppedOversize(),
 					b.DroppedSegments(), b.Retransmissions(), b.Failed())
 			}
-			if len(out.Bytes()) != 0 {
-				t.Error("it delivers data")
+			for piece := range out.Pieces() {
+				t.Errorf("it delivers %v", piece)
 			}
 			got := b.Take()
 			if len(got) != r.buffered || b.Buffered() != 0 {
@@ -95,7 +96,7 @@ func TestSlidingWindowLosesExactlyTheOldest(t *testing.T) {
 		var fed []byte
 		seq := r.Uint32()
 		for range 1 + r.IntN(20) {
-			p := randomBytes(r.Uint64(), r.IntN(300))
+			p := testkit.RandomBytes(r.Uint64(), r.IntN(300))
 			var out flowscope.Delivery
 			b.Segment(flowscope.Segment{Seq: seq + uint32(len(fed)), Payload: p}, &out)
 			fed = append(fed, p...)
@@ -111,7 +112,7 @@ func TestSlidingWindowLosesExactlyTheOldest(t *testing.T) {
 
 func TestBufferedFactoryBoundsItsProducts(t *testing.T) {
 	for max, want := range map[int]int{0: 1 << 20, 100: 100, flowscope.Unlimited: 3 << 20} {
-		r := flowscope.BufferedReassemblerFactory[drvKey]{MaxBuffer: max}.NewReassembler(drvKey{}, flowscope.Initiator)
+		r := flowscope.BufferedReassemblerFactory[testkit.Key]{MaxBuffer: max}.NewReassembler(testkit.Key{}, flowscope.Initiator)
 		var out flowscope.Delivery
 		r.Segment(flowscope.Segment{Payload: make([]byte, 3<<20)}, &out)
 		if got := r.(*flowscope.BufferedReassembler).Buffered(); got != want {
@@ -122,72 +123,74 @@ func TestBufferedFactoryBoundsItsProducts(t *testing.T) {
 
 // TestWorkedTraces plays the crate's traces T10 to T13 with its reassembler.
 func TestWorkedTraces(t *testing.T) {
-	type factory = flowscope.BufferedReassemblerFactory[drvKey]
-	p := newDrvPlay(t, factory{MaxBuffer: 64, Overflow: flowscope.OverflowDropFlow}, flowscope.Config{})
-	p.play("hs >0:x*200 >R@200")
-	p.want("T10", ">closed@0:buffer_overflow <closed@0:buffer_overflow ended:buffer_overflow", p.said())
-	p.want("T10 anomalies", "buffer_overflow", p.anomalies())
+	type factory = flowscope.BufferedReassemblerFactory[testkit.Key]
+	p := testkit.NewPlay(t, factory{MaxBuffer: 64, Overflow: flowscope.OverflowDropFlow}, flowscope.Config{})
+	p.Play("hs >0:x*200 >R@200")
+	p.Want("T10", ">closed@0:buffer_overflow <closed@0:buffer_overflow ended:buffer_overflow", p.Said())
+	p.Want("T10 anomalies", "buffer_overflow", p.Anomalies())
 	// The crate opens a second flow for the reset; here the connection lingers.
-	if st := p.d.Stats(); p.starts != 1 || st.FlowsEnded != 1 || st.Streams.DroppedBytes != 200 {
-		t.Errorf("T10: %d flows, %d ended, %d bytes dropped", p.starts, st.FlowsEnded, st.Streams.DroppedBytes)
+	if st := p.Driver.Stats(); p.Starts != 1 || st.FlowsEnded != 1 || st.Streams.DroppedBytes != 200 {
+		t.Errorf("T10: %d flows, %d ended, %d bytes dropped", p.Starts, st.FlowsEnded, st.Streams.DroppedBytes)
 	}
-	p = newDrvPlay(t, factory{MaxBuffer: 64}, flowscope.Config{})
-	p.play("hs >0:x*200 >R@200")
-	p.want("T11", ">closed@0:rst <closed@0:rst ended:rst", p.said())
-	if st := p.d.Stats(); st.Streams.DroppedBytes != 136 || st.Anomalies[flowscope.AnomalyBufferOverflow] != 1 {
+	p = testkit.NewPlay(t, factory{MaxBuffer: 64}, flowscope.Config{})
+	p.Play("hs >0:x*200 >R@200")
+	p.Want("T11", ">closed@0:rst <closed@0:rst ended:rst", p.Said())
+	if st := p.Driver.Stats(); st.Streams.DroppedBytes != 136 || st.Anomalies[flowscope.AnomalyBufferOverflow] != 1 {
 		t.Errorf("T11: %+v", st.Streams)
 	}
-	p = newDrvPlay(t, factory{}, flowscope.Config{})
-	p.play(">1:0123456789 >21:0123456789 >11:0123456789 >31:0123456789")
-	if st := p.d.Stats(); st.Streams.DroppedSegments != 2 || st.Anomalies[flowscope.AnomalyOutOfOrderSegment] != 2 {
+	p = testkit.NewPlay(t, factory{}, flowscope.Config{})
+	p.Play(">1:0123456789 >21:0123456789 >11:0123456789 >31:0123456789")
+	if st := p.Driver.Stats(); st.Streams.DroppedSegments != 2 || st.Anomalies[flowscope.AnomalyOutOfOrderSegment] != 2 {
 		t.Errorf("T12: %+v", st.Streams)
 	}
 	// T13 changed: a keep-alive is no data at all, so nothing is out of order.
-	p = newDrvPlay(t, factory{}, flowscope.Config{})
-	p.play("hs >0:0123456789 <A10 >9:z")
-	if st := p.d.Stats(); st.Streams.DroppedSegments != 0 || p.anomalies() != "" {
-		t.Errorf("T13: %+v, %s", st.Streams, p.anomalies())
+	p = testkit.NewPlay(t, factory{}, flowscope.Config{})
+	p.Play("hs >0:0123456789 <A10 >9:z")
+	if st := p.Driver.Stats(); st.Streams.DroppedSegments != 0 || p.Anomalies() != "" {
+		t.Errorf("T13: %+v, %s", st.Streams, p.Anomalies())
 	}
 }
 
-// drvScribe writes down what it is told.
-type drvScribe struct {
+// scribe writes down what it is told.
+type scribe struct {
 	log  *[]string
 	name string
-	on   func(s *drvScribe, what string, out *flowscope.Delivery) // may speak
+	on   func(s *scribe, what string, out *flowscope.Delivery) // may speak
 	next flowscope.Timestamp
 }
 
-func (s *drvScribe) note(out *flowscope.Delivery, what string, format string, args ...any) {
+func (s *scribe) note(out *flowscope.Delivery, what string, format string, args ...any) {
 	*s.log = append(*s.log, s.name+what+fmt.Sprintf(format, args...))
 	if s.on != nil {
 		s.on(s, what, out)
 	}
 }
 
-func (s *drvScribe) Segment(g flowscope.Segment, out *flowscope.Delivery) {
+func (s *scribe) Segment(g flowscope.Segment, out *flowscope.Delivery) {
 	s.note(out, "seg", " %d/%d:%s", g.Seq, g.Pos, g.Payload)
 	clear(g.Payload[:0])
 }
-func (s *drvScribe) Fin(out *flowscope.Delivery) { s.note(out, "fin", "") }
-func (s *drvScribe) Rst(out *flowscope.Delivery) { s.note(out, "rst", "") }
-func (s *drvScribe) Acked(pos int64, _ flowscope.Timestamp, out *flowscope.Delivery) {
+
+func (s *scribe) Fin(out *flowscope.Delivery) { s.note(out, "fin", "") }
+func (s *scribe) Rst(out *flowscope.Delivery) { s.note(out, "rst", "") }
+
+func (s *scribe) Acked(pos int64, _ flowscope.Timestamp, out *flowscope.Delivery) {
 	s.note(out, "ack", " %d", pos)
 }
 
-func (s *drvScribe) OnTimer(now flowscope.Timestamp, out *flowscope.Delivery) flowscope.Timestamp {
+func (s *scribe) OnTimer(now flowscope.Timestamp, out *flowscope.Delivery) flowscope.Timestamp {
 	s.note(out, "wait", " +%v", now.Sub(1e18))
 	return s.next
 }
 
-func drvScribes(log *[]string, on func(*drvScribe, string, *flowscope.Delivery)) flowscope.ReassemblerFactory[drvKey] {
-	return flowscope.ReassemblerFunc[drvKey](func(k drvKey, side flowscope.FlowSide) flowscope.Reassembler {
+func scribes(log *[]string, on func(*scribe, string, *flowscope.Delivery)) flowscope.ReassemblerFactory[testkit.Key] {
+	return flowscope.ReassemblerFunc[testkit.Key](func(k testkit.Key, side flowscope.FlowSide) flowscope.Reassembler {
 		name := []string{">", "<"}[side]
 		*log = append(*log, name+"new")
-		if k != drvKeyOf(0) {
+		if k != testkit.TupleKey(0) {
 			*log = append(*log, "wrong key")
 		}
-		return &drvScribe{log: log, name: name, on: on}
+		return &scribe{log: log, name: name, on: on}
 	})
 }
 
@@ -210,7 +213,7 @@ func TestAReassemblerHearsWhatIsPromised(t *testing.T) {
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			var log []string
-			newDrvPlay(t, drvScribes(&log, nil), flowscope.Config{}).play(r.script)
+			testkit.NewPlay(t, scribes(&log, nil), flowscope.Config{}).Play(r.script)
 			if got := strings.Join(log, ", "); got != r.want {
 				t.Errorf("\n got %s\nwant %s", got, r.want)
 			}
@@ -222,7 +225,7 @@ func TestAReassemblerIsWokenWhenItAskedFor(t *testing.T) {
 	for name, wake := range map[string]string{"by Sweep": "sweep", "by a packet of another flow": ">S/t1", "by an ACK": "<A2"} {
 		t.Run(name, func(t *testing.T) {
 			var log []string
-			f := drvScribes(&log, func(s *drvScribe, what string, out *flowscope.Delivery) {
+			f := scribes(&log, func(s *scribe, what string, out *flowscope.Delivery) {
 				if what == "seg" {
 					s.next = flowscope.Timestamp(1e18).Add(2 * time.Second)
 				}
@@ -231,11 +234,11 @@ func TestAReassemblerIsWokenWhenItAskedFor(t *testing.T) {
 					out.Gap(7, flowscope.GapExpired)
 				}
 			})
-			p := newDrvPlay(t, f, flowscope.Config{}).play("hs >0:ab +1999ms sweep")
+			p := testkit.NewPlay(t, f, flowscope.Config{}).Play("hs >0:ab +1999ms sweep")
 			if strings.Join(log, ", ") != ">new, >seg 1000/0:ab, >wait +0s" {
 				t.Errorf("before its time: %v", log)
 			}
-			p.play("+1ms " + wake + " +1s sweep")
+			p.Play("+1ms " + wake + " +1s sweep")
 			want := 1
 			if name == "by an ACK" {
 				want = 2 // and again after Acked
@@ -243,14 +246,14 @@ func TestAReassemblerIsWokenWhenItAskedFor(t *testing.T) {
 			if n := strings.Count(strings.Join(log, ", "), "wait +2s"); n != want || strings.Contains(log[len(log)-1], "3s") {
 				t.Errorf("woken: %v", log)
 			}
-			p.want("said", ">gap[0,7)expired", p.said())
+			p.Want("said", ">gap[0,7)expired", p.Said())
 		})
 	}
 }
 
 func TestWhatAReassemblerSaysBecomesEventsAndCounters(t *testing.T) {
 	var log []string
-	f := drvScribes(&log, func(s *drvScribe, what string, out *flowscope.Delivery) {
+	f := scribes(&log, func(s *scribe, what string, out *flowscope.Delivery) {
 		switch what {
 		case "seg":
 			out.Data([]byte("ab"))
@@ -264,15 +267,15 @@ func TestWhatAReassemblerSaysBecomesEventsAndCounters(t *testing.T) {
 			out.Data([]byte("end"))
 		}
 	})
-	p := newDrvPlay(t, f, flowscope.Config{}).play("hs >0:x >1:y >R@2 finish")
-	p.want("said", ">0:ab >gap[2,5)budget >5:c >6:ab >gap[8,11)budget >11:c >12:end >closed@15:rst <closed@0:rst ended:rst", p.said())
-	p.want("anomalies", "buffer_overflow conflicting_overlap gap memory_cap ooo_segment", p.anomalies())
+	p := testkit.NewPlay(t, f, flowscope.Config{}).Play("hs >0:x >1:y >R@2 finish")
+	p.Want("said", ">0:ab >gap[2,5)budget >5:c >6:ab >gap[8,11)budget >11:c >12:end >closed@15:rst <closed@0:rst ended:rst", p.Said())
+	p.Want("anomalies", "buffer_overflow conflicting_overlap gap memory_cap ooo_segment", p.Anomalies())
 	want := flowscope.StreamStats{Delivered: 9, Gaps: 2, GapBytes: 6, DroppedSegments: 6, DroppedBytes: 22, Conflicts: 2}
-	if got := p.d.Stats().Streams; got != want {
+	if got := p.Driver.Stats().Streams; got != want {
 		t.Errorf("%+v", got)
 	}
-	if p.flow(1).streams[0] != want {
-		t.Errorf("Ended: %+v", p.flow(1).streams[0])
+	if p.Flow(1).Streams[0] != want {
+		t.Errorf("Ended: %+v", p.Flow(1).Streams[0])
 	}
 }
 
@@ -280,58 +283,58 @@ func TestAFailedReassemblerEndsTheFlowOnce(t *testing.T) {
 	for _, when := range []string{"seg", "ack", "wait"} {
 		t.Run(when, func(t *testing.T) {
 			var log []string
-			f := drvScribes(&log, func(s *drvScribe, what string, out *flowscope.Delivery) {
+			f := scribes(&log, func(s *scribe, what string, out *flowscope.Delivery) {
 				if what == when {
 					out.Fail()
 				}
 			})
-			p := newDrvPlay(t, f, flowscope.Config{}).play("hs >0:ab <A2 >2:cd <0:x >R@4")
-			p.want("said", ">closed@0:buffer_overflow <closed@0:buffer_overflow ended:buffer_overflow", p.said())
-			if p.starts != 1 || log[len(log)-1] != ">rst" {
-				t.Errorf("%d flows, %v", p.starts, log)
+			p := testkit.NewPlay(t, f, flowscope.Config{}).Play("hs >0:ab <A2 >2:cd <0:x >R@4")
+			p.Want("said", ">closed@0:buffer_overflow <closed@0:buffer_overflow ended:buffer_overflow", p.Said())
+			if p.Starts != 1 || log[len(log)-1] != ">rst" {
+				t.Errorf("%d flows, %v", p.Starts, log)
 			}
-			p.play("finish")
+			p.Play("finish")
 		})
 	}
 }
 
 func TestAnyDroppedKindIsTaken(t *testing.T) {
 	var log []string
-	f := drvScribes(&log, func(_ *drvScribe, what string, out *flowscope.Delivery) {
+	f := scribes(&log, func(_ *scribe, what string, out *flowscope.Delivery) {
 		out.Dropped(flowscope.AnomalyKind(200), -1, -1)
 		out.Gap(-1, 0)
 		out.Data(nil)
 	})
-	d := drvNew(t, f, flowscope.Config{})
-	p := &drvPlay{drvBook: newDrvBook(t, d), isn: [2]uint32{999, 7999}}
+	d := testkit.NewDriver(t, f, flowscope.Config{})
+	p := &testkit.Play{Book: testkit.NewBook(t, d), ISN: [2]uint32{999, 7999}}
 	for _, step := range []string{">S", "<SA", ">A0", ">0:ab"} {
-		require.NotPanics(t, func() { d.Track(p.view(step)) })
+		require.NotPanics(t, func() { d.Track(p.View(step)) })
 	}
 }
 
 func TestTheReassemblerAnswersUntilTheCallAfterTheEnd(t *testing.T) {
-	p := newDrvPlay(t, flowscope.BufferedReassemblerFactory[drvKey]{}, flowscope.Config{})
-	p.play("hs >0:abc <0:xyz")
-	if r := p.d.Reassembler(drvKeyOf(0), flowscope.Responder); r == nil || r.(*flowscope.BufferedReassembler).Buffered() != 3 {
+	p := testkit.NewPlay(t, flowscope.BufferedReassemblerFactory[testkit.Key]{}, flowscope.Config{})
+	p.Play("hs >0:abc <0:xyz")
+	if r := p.Driver.Reassembler(testkit.TupleKey(0), flowscope.Responder); r == nil || r.(*flowscope.BufferedReassembler).Buffered() != 3 {
 		t.Error("no reassembler of the live flow")
 	}
-	if p.d.Reassembler(drvKeyOf(1), flowscope.Initiator) != nil {
+	if p.Driver.Reassembler(testkit.TupleKey(1), flowscope.Initiator) != nil {
 		t.Error("a reassembler of no flow")
 	}
-	events := p.d.Track(p.view(">R@3"))
+	events := p.Driver.Track(p.View(">R@3"))
 	last := events[len(events)-1]
 	if last.Kind != flowscope.EventEnded {
 		t.Fatal("the flow did not end")
 	}
 	for side, want := range []string{"abc", "xyz"} {
-		r, ok := p.d.ReassemblerOf(&last, flowscope.FlowSide(side)).(*flowscope.BufferedReassembler)
+		r, ok := p.Driver.ReassemblerOf(&last, flowscope.FlowSide(side)).(*flowscope.BufferedReassembler)
 		if !ok || string(r.Take()) != want {
 			t.Errorf("side %d: not at hand at the end", side)
 		}
 	}
 	last.Stats = nil
-	p.d.Track(p.view(">S/t1"))
-	if p.d.ReassemblerOf(&last, flowscope.Initiator) != nil {
+	p.Driver.Track(p.View(">S/t1"))
+	if p.Driver.ReassemblerOf(&last, flowscope.Initiator) != nil {
 		t.Error("still at hand when the flow is gone")
 	}
 }
@@ -341,7 +344,7 @@ func TestReassemblersOfEndedFlowsAreLetGo(t *testing.T) {
 	if testing.Short() {
 		flows = 5_000
 	}
-	d := drvNew(t, flowscope.BufferedReassemblerFactory[drvKey]{}, flowscope.Config{MaxFlows: 64, Events: flowscope.NoEvents})
+	d := testkit.NewDriver(t, flowscope.BufferedReassemblerFactory[testkit.Key]{}, flowscope.Config{MaxFlows: 64, Events: flowscope.NoEvents})
 	heap := func() uint64 {
 		runtime.GC()
 		var m runtime.MemStats
@@ -351,8 +354,8 @@ func TestReassemblersOfEndedFlowsAreLetGo(t *testing.T) {
 	payload := make([]byte, 512)
 	before := uint64(0)
 	for i := range flows {
-		g := drvSegment{tuple: i % 20000, seq: uint32(i), flags: "PA", payload: payload}
-		d.Track(flowscope.PacketView{Frame: g.frame(), Timestamp: flowscope.Timestamp(1e18).Add(time.Duration(i) * time.Microsecond)})
+		g := testkit.Segment{Tuple: i % 20000, Seq: uint32(i), Flags: "PA", Payload: payload}
+		d.Track(flowscope.PacketView{Frame: g.Frame(), Timestamp: flowscope.Timestamp(1e18).Add(time.Duration(i) * time.Microsecond)})
 		if i == flows/10 {
 			before = heap()
 		}
@@ -375,35 +378,35 @@ func TestStreamReassemblerIsTheBuiltInEngine(t *testing.T) {
 	}
 	for seed := range rounds {
 		r := rand.New(rand.NewPCG(seed, 43))
-		talk := newDrvTalk(r, 20_000)
-		n := len(talk.views)
+		talk := testkit.NewTalk(r, 20_000)
+		n := len(talk.Views)
 		var middle []flowscope.PacketView
 		loss := []float64{0, 0.01, 0.1}[seed%3]
-		for i, v := range talk.views[3 : n-3] {
-			if !talk.data[3+i] || r.Float64() >= loss {
+		for i, v := range talk.Views[3 : n-3] {
+			if !talk.Data[3+i] || r.Float64() >= loss {
 				middle = append(middle, v)
 			}
 		}
 		if seed%2 == 0 {
-			middle = drvDisplace(r, middle, 12)
+			middle = testkit.Displace(r, middle, 12)
 		}
-		views := slices.Concat(talk.views[:3], middle, talk.views[n-3:])
+		views := slices.Concat(talk.Views[:3], middle, talk.Views[n-3:])
 		cfg := flowscope.Config{Overlap: flowscope.OverlapPolicy(seed % 3)}
-		built := drvHear(t, nil, cfg, views)
-		own := drvHear(t, drvStreams(t, cfg), cfg, views)
+		built := testkit.ReadStreams(t, nil, cfg, views)
+		own := testkit.ReadStreams(t, streamEngines(t, cfg), cfg, views)
 		for side := range built {
 			a, b := built[side], own[side]
-			tail := len(a.data) - len(b.data)
-			if tail < 0 || slices.Contains(a.mask[len(b.data):], true) || !bytes.Equal(a.data[:len(b.data)], b.data) ||
-				!slices.Equal(a.mask[:len(b.mask)], b.mask) {
-				t.Fatalf("seed %d side %d: %d bytes and %d bytes differ", seed, side, len(a.data), len(b.data))
+			tail := len(a.Data) - len(b.Data)
+			if tail < 0 || slices.Contains(a.Mask[len(b.Data):], true) || !bytes.Equal(a.Data[:len(b.Data)], b.Data) ||
+				!slices.Equal(a.Mask[:len(b.Mask)], b.Mask) {
+				t.Fatalf("seed %d side %d: %d bytes and %d bytes differ", seed, side, len(a.Data), len(b.Data))
 			}
 		}
 	}
 }
 
-func drvStreams(tb testing.TB, cfg flowscope.Config) flowscope.ReassemblerFactory[drvKey] {
-	return flowscope.ReassemblerFunc[drvKey](func(drvKey, flowscope.FlowSide) flowscope.Reassembler {
+func streamEngines(tb testing.TB, cfg flowscope.Config) flowscope.ReassemblerFactory[testkit.Key] {
+	return flowscope.ReassemblerFunc[testkit.Key](func(testkit.Key, flowscope.FlowSide) flowscope.Reassembler {
 		r, err := flowscope.NewStreamReassembler(cfg)
 		if err != nil {
 			tb.Fatal(err)
@@ -418,10 +421,10 @@ func TestStreamReassemblerRefusesAWrongConfig(t *testing.T) {
 	}
 }
 
-// drvFool says anything, depending only on what it is given.
-type drvFool struct{ state uint64 }
+// fool says anything, depending only on what it is given.
+type fool struct{ state uint64 }
 
-func (f *drvFool) speak(n int64, b []byte, out *flowscope.Delivery) {
+func (f *fool) speak(n int64, b []byte, out *flowscope.Delivery) {
 	f.state = f.state*6364136223846793005 + uint64(n) + uint64(len(b))
 	switch f.state >> 60 {
 	case 0, 1, 2, 3, 4, 5, 6:
@@ -440,16 +443,18 @@ func (f *drvFool) speak(n int64, b []byte, out *flowscope.Delivery) {
 	}
 }
 
-func (f *drvFool) Segment(s flowscope.Segment, out *flowscope.Delivery) {
+func (f *fool) Segment(s flowscope.Segment, out *flowscope.Delivery) {
 	f.speak(s.Pos, s.Payload, out)
 }
-func (f *drvFool) Fin(out *flowscope.Delivery) { f.speak(1, []byte("fin"), out) }
-func (f *drvFool) Rst(out *flowscope.Delivery) { f.speak(2, []byte("rst"), out) }
-func (f *drvFool) Acked(pos int64, _ flowscope.Timestamp, out *flowscope.Delivery) {
+
+func (f *fool) Fin(out *flowscope.Delivery) { f.speak(1, []byte("fin"), out) }
+func (f *fool) Rst(out *flowscope.Delivery) { f.speak(2, []byte("rst"), out) }
+
+func (f *fool) Acked(pos int64, _ flowscope.Timestamp, out *flowscope.Delivery) {
 	f.speak(pos, []byte("a"), out)
 }
 
-func (f *drvFool) OnTimer(now flowscope.Timestamp, out *flowscope.Delivery) flowscope.Timestamp {
+func (f *fool) OnTimer(now flowscope.Timestamp, out *flowscope.Delivery) flowscope.Timestamp {
 	f.speak(3, []byte("w"), out)
 	if f.state>>59&1 == 0 {
 		return 0
@@ -463,24 +468,24 @@ func TestThePromisesHoldWhateverAReassemblerSays(t *testing.T) {
 		rounds = 30
 	}
 	for seed := range rounds {
-		cfg := drvSoupConfigs[seed%uint64(len(drvSoupConfigs))]
-		all := drvCalls(randomBytes(seed+9000, 500))
-		kinds := []func() flowscope.ReassemblerFactory[drvKey]{
-			func() flowscope.ReassemblerFactory[drvKey] { return drvStreams(t, cfg) },
-			func() flowscope.ReassemblerFactory[drvKey] {
-				return flowscope.BufferedReassemblerFactory[drvKey]{MaxBuffer: 64, Overflow: cfg.Overflow}
+		cfg := testkit.DriverSoupConfigs[seed%uint64(len(testkit.DriverSoupConfigs))]
+		all := testkit.DriverCalls(testkit.RandomBytes(seed+9000, 500))
+		kinds := []func() flowscope.ReassemblerFactory[testkit.Key]{
+			func() flowscope.ReassemblerFactory[testkit.Key] { return streamEngines(t, cfg) },
+			func() flowscope.ReassemblerFactory[testkit.Key] {
+				return flowscope.BufferedReassemblerFactory[testkit.Key]{MaxBuffer: 64, Overflow: cfg.Overflow}
 			},
-			func() flowscope.ReassemblerFactory[drvKey] {
+			func() flowscope.ReassemblerFactory[testkit.Key] {
 				n := seed
-				return flowscope.ReassemblerFunc[drvKey](func(drvKey, flowscope.FlowSide) flowscope.Reassembler {
+				return flowscope.ReassemblerFunc[testkit.Key](func(testkit.Key, flowscope.FlowSide) flowscope.Reassembler {
 					if n++; n%9 == 0 {
 						return nil
 					}
-					return &drvFool{state: n * 0x9e3779b97f4a7c15}
+					return &fool{state: n * 0x9e3779b97f4a7c15}
 				})
 			},
 		}
-		drvWithin(t, func() { drvJudge(t, kinds[seed%3], cfg, all) })
+		testkit.Within(t, func() { testkit.JudgeCalls(t, kinds[seed%3], cfg, all) })
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}

@@ -87,14 +87,21 @@ const (
 	VerdictMaybe
 	// VerdictYes: these bytes are of this protocol, whatever follows.
 	VerdictYes
-
-	numVerdicts
 )
 
-var verdictNames = [numVerdicts]string{"no", "maybe", "yes"}
+var verdictNames = &names{of: "Verdict", text: []string{VerdictNo: "no", VerdictMaybe: "maybe", VerdictYes: "yes"}}
 
 // String is "no", "maybe" or "yes".
-func (v Verdict) String() string { return nameOf(verdictNames[:], int(v)) }
+func (v Verdict) String() string { return verdictNames.string(uint16(v)) }
+
+// AppendText appends what String gives.
+func (v Verdict) AppendText(b []byte) ([]byte, error) { return verdictNames.append(b, uint16(v)), nil }
+
+// MarshalText is what String gives.
+func (v Verdict) MarshalText() ([]byte, error) { return v.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (v *Verdict) UnmarshalText(text []byte) error { return unmarshal(verdictNames, v, text) }
 
 // Probe is what a factory is asked about: the first bytes of one side of a flow.
 type Probe struct {
@@ -156,20 +163,19 @@ type Message interface {
 // SessionStats counts what the parsers of a driver do.
 type SessionStats struct {
 	Parsers   uint64 // that read a flow now
-	Undecided uint64 // flows whose first bytes are held now, since their protocol is not known yet
+	Undecided uint64 // flows whose first bytes are held now: it is not known yet who reads them
 
-	Started   uint64 // parsers that began to read a flow
+	Started   uint64 // parsers that began to read a flow, or went on after Park
 	Messages  uint64 // emitted
-	Handovers uint64 // of a flow by a parser to whoever knows the rest
-	Parked    uint64 // parsers taken from a flow until it goes on
+	Handovers uint64 // calls of Messages.Handover
+	Parked    uint64 // calls of Messages.Park
+	Unwanted  uint64 // flows that no factory recognised, on either side
 
-	Unwanted uint64 // flows that no factory recognised
-	Refused  uint64 // flows that are not read, for want of room
-	Evicted  uint64 // parsers, or held first bytes, that lost their room to others
-	// HoldsRefused counts calls of Messages.Hold for which there was no room.
-	HoldsRefused uint64
+	Refused      uint64 // flows that are not read, for want of room
+	Evicted      uint64 // sessions that ended, with what they held, to make room for others
+	HoldsRefused uint64 // calls of Messages.Hold for which there was no room
 
-	// HeldBytes is what counts against Config.SessionBytes now: parsers, what they hold, and first
-	// bytes, which FirstBytes counts alone.
+	// HeldBytes is what counts in Config.SessionBytes now: parsers, what they hold, and first bytes.
+	// FirstBytes is the part of the latter.
 	HeldBytes, FirstBytes int64
 }

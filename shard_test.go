@@ -14,13 +14,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/flowscope-go/flowscope"
-	"github.com/flowscope-go/flowscope/internal/frames"
+	"github.com/flowscope-go/flowscope/internal/testkit"
+	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
+	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 // shardLog is what one driver says of each flow, without what depends on who shares the driver: the flows' numbers,
 // and which packet's call an event came with.
 type shardLog struct {
-	d     *drvDriver
+	d     *testkit.Driver
 	flows map[flowscope.FlowID][]byte
 }
 
@@ -33,7 +35,7 @@ func newShardLog(tb testing.TB, cfg flowscope.Config) *shardLog {
 	return &shardLog{d: d, flows: map[flowscope.FlowID][]byte{}}
 }
 
-func (l *shardLog) hear(events []drvEvent) {
+func (l *shardLog) hear(events []testkit.Event) {
 	for i := range events {
 		ev := &events[i]
 		if ev.Flow == 0 {
@@ -53,7 +55,7 @@ func (l *shardLog) hear(events []drvEvent) {
 // shardPlay shows the packets to n drivers and gives how often each log of a flow is there, by its hash, and the logs.
 //
 // What happens to a flow depends on other flows' packets through the clock alone, which moves with all of them. So the
-// stamps must not run back, ClockJump must be Never, and either no time-out ever comes or, with sweep, each driver is
+// stamps must not run back, ClockJump must be Never, and either no timeout ever comes or, with sweep, each driver is
 // told the time of each packet.
 func shardPlay(tb testing.TB, views []flowscope.PacketView, n int, cfg flowscope.Config, sweep bool, shard func(flowscope.PacketView) int) shardTold {
 	tb.Helper()
@@ -101,7 +103,7 @@ func steady(views []flowscope.PacketView) []flowscope.PacketView {
 	return views
 }
 
-// timeless has no time-out.
+// timeless has no timeout.
 var timeless = flowscope.Config{
 	OpeningTimeout: flowscope.Never, EstablishedTimeout: flowscope.Never, ClosingTimeout: flowscope.Never,
 	UDPTimeout: flowscope.Never, ICMPTimeout: flowscope.Never, OtherTimeout: flowscope.Never, LingerTimeout: flowscope.Never,
@@ -142,7 +144,7 @@ func shardCompare(t *testing.T, name string, views []flowscope.PacketView) (flow
 		name  string
 		cfg   flowscope.Config
 		sweep bool
-	}{{"no time-outs", timeless, false}, {"time-outs", flowscope.Config{}, true}} {
+	}{{"no timeouts", timeless, false}, {"timeouts", flowscope.Config{}, true}} {
 		want := shardPlay(t, views, 1, c.cfg, c.sweep, func(flowscope.PacketView) int { return 0 })
 		for _, n := range workers {
 			got := shardPlay(t, views, n, c.cfg, c.sweep, flowscope.NewSharder(n).Shard)
@@ -167,13 +169,13 @@ func TestWorkersSayOfEachFlowWhatOneSays(t *testing.T) {
 	})
 	t.Run("own captures", func(t *testing.T) {
 		for _, name := range []string{"http", "lossy", "tunnels"} {
-			shardCompare(t, name, load(t, "testdata/captures/"+name+".pcap"))
+			shardCompare(t, name, testkit.Load(t, "testdata/captures/"+name+".pcap"))
 		}
 	})
 	t.Run("captures", func(t *testing.T) {
 		flows := 0
-		for _, name := range captures(t) {
-			flows += shardCompare(t, filepath.Base(name), load(t, name))
+		for _, name := range testkit.Captures(t) {
+			flows += shardCompare(t, filepath.Base(name), testkit.Load(t, name))
 		}
 		if flows < 500 {
 			t.Errorf("only %d flows", flows)
@@ -308,7 +310,7 @@ func etherAll(packets [][]byte) (out [][]byte) {
 	return out
 }
 
-// conversation is a connection with a hole, two datagrams and an ICMP error, each packet carried on a way of its own.
+// Conversation is a connection with a hole, two datagrams and an ICMP error, each packet carried on a way of its own.
 func (p *shardPair) conversation(r *rand.Rand) (out [][]byte) {
 	names := shardWays()
 	send := func(dir int, ip []byte) {
@@ -343,7 +345,7 @@ func shardWays() (names []string) {
 	return names
 }
 
-// shardTraffic is many conversations at once, with pauses that some time-outs and holes do not outlive.
+// shardTraffic is many conversations at once, with pauses that some timeouts and holes do not outlive.
 func shardTraffic(r *rand.Rand, conversations int) (views []flowscope.PacketView) {
 	var waiting [][][]byte
 	for i := range conversations {
@@ -415,7 +417,7 @@ func TestWhatHasNoAddressesGoesToTheFirstWorker(t *testing.T) {
 	arp := append([]byte("\x02\x00\x00\x00\x00\x02\x02\x00\x00\x00\x00\x01\x08\x06"), make([]byte, 46)...)
 	for name, v := range map[string]flowscope.PacketView{
 		"nothing": {}, "ARP": {Frame: arp}, "an unknown link": {Frame: arp, LinkType: 999},
-		"half a header": {Frame: udp(client, server)[:20]},
+		"half a header": {Frame: testkit.UDP(testkit.Client, testkit.Server)[:20]},
 	} {
 		if to := s.Shard(v); to != 0 {
 			t.Errorf("%s: worker %d", name, to)
@@ -466,9 +468,7 @@ func TestShardAllocatesNothing(t *testing.T) {
 	views := shardTraffic(rand.New(rand.NewPCG(2, 4)), 40)
 	s := flowscope.NewSharder(8)
 	i := 0
-	if n := testing.AllocsPerRun(len(views), func() { s.Shard(views[i%len(views)]); i++ }); n != 0 {
-		t.Errorf("%v allocations", n)
-	}
+	allocs.None(t, 1, func() { s.Shard(views[i%len(views)]); i++ })
 }
 
 // TestPairsSpreadEvenly also looks at where a flow table would put the flows of one worker. If the two hashes had
@@ -491,7 +491,7 @@ func TestPairsSpreadEvenly(t *testing.T) {
 				s := flowscope.NewSharder(n)
 				const perWorker = 10_000
 				count, filled := make([]int, n), make([][places]int, n)
-				frame := udp(client, server)
+				frame := testkit.UDP(testkit.Client, testkit.Server)
 				var x flowscope.Extracted[flowscope.FiveTupleKey]
 				for range n * perWorker {
 					addr(r, frame[26:])
@@ -524,9 +524,9 @@ func TestTunnelsInFragmentsGoWhereTheyGoWhole(t *testing.T) {
 	s := flowscope.NewSharder(1 << 16)
 	shard := func(f []byte) int { return s.Shard(flowscope.PacketView{Frame: f}) }
 	in := frames.UDP{Src: "[2001:0:1::1]:1234", Dst: "[2001:0:1::2]:80", Payload: make([]byte, 1200)}.IP()
-	all := map[string][]byte{"teredo": outerUDP(0, 3544, frames.Teredo(false, false, in))}
-	for _, e := range encapsulations() {
-		all[e.name] = e.put(0, in)
+	all := map[string][]byte{"teredo": testkit.OuterUDP(0, 3544, frames.Teredo(false, false, in))}
+	for _, e := range testkit.Encapsulations() {
+		all[e.Name] = e.Put(0, in)
 	}
 	tried := 0
 	for name, f := range all {
@@ -548,7 +548,7 @@ func TestTunnelsInFragmentsGoWhereTheyGoWhole(t *testing.T) {
 func TestARememberedFragmentCatchesNoOtherDatagram(t *testing.T) {
 	s := flowscope.NewSharder(1 << 16)
 	shard := func(f []byte) int { return s.Shard(flowscope.PacketView{Frame: f}) }
-	gre := outerIP(0, 47, frames.GRE{}.Put(frames.UDP{Src: "10.0.0.1:1234", Dst: "10.0.0.2:80", Payload: make([]byte, 1200)}.IP()))
+	gre := testkit.OuterIP(0, 47, frames.GRE{}.Put(frames.UDP{Src: "10.0.0.1:1234", Dst: "10.0.0.2:80", Payload: make([]byte, 1200)}.IP()))
 	for _, ends := range [][2]string{{"192.0.2.1:1234", "192.0.2.2:80"}, {"192.0.2.2:1234", "192.0.2.1:80"}} {
 		for _, p := range frames.Fragments(gre[14:], 600, 9) {
 			shard(frames.Ethernet(p))
@@ -599,7 +599,7 @@ func TestFragmentsThatTheCaptureCutAreShardedAsTheyAreTracked(t *testing.T) {
 		ip := frames.UDP{Src: "10.1.0." + string('0'+k) + ":1000", Dst: host, Payload: make([]byte, 1400)}.IP()
 		tunnels = append(tunnels, frames.Fragments(gtpu(ip), 1400, uint32(k)+1)...)
 
-		u := frames.UDP{Src: client, Dst: host, Payload: make([]byte, 1000)}.IP()
+		u := frames.UDP{Src: testkit.Client, Dst: host, Payload: make([]byte, 1000)}.IP()
 		icmp := append([]byte{3, 1, 0, 0, 0, 0, 0, 0}, u...)
 		errs = append(errs, u, frames.Fragments(frames.Over("10.7.7.7", "10.0.0.1", 1, icmp), 400, uint32(k)+1)[0])
 	}

@@ -1,17 +1,19 @@
 package flowscope
 
 import (
+	"bytes"
 	"fmt"
 	"math/bits"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/flowscope-go/flowscope/internal/decode"
 )
 
-// Combinators: functions that make an extractor see the packet inside a tunnel,
-// or make the tunnel a part of the key. All of them are masks over one walk
-// through the headers, so they can be nested in any order and read each header
-// once. What is between the Ethernet header and the innermost packet:
+// Combinators are functions that show an extractor the packet inside a tunnel, or make the tunnel a
+// part of the key. They set options of one pass over the headers, so they can be nested in any
+// order and each header is read once.
 //
 //	| Ethernet | VLAN | IP | UDP 4789 | VXLAN 77 | Ethernet | IP | TCP | GET / |
 //	  FiveTuple{}                            the outer UDP flow
@@ -19,49 +21,71 @@ import (
 //	  AutoDetectEncap(FiveTuple{})           the TCP flow; what is in no tunnel is itself
 //	  PerTunnel(AutoDetectEncap(FiveTuple{}))  the TCP flow of network 77
 //
-// They act on what FiveTuple, IPPair and MACPair read. An extractor of the
-// caller's own that asks one of these inside its Extract, with the view that it
-// was given, is led to the innermost packet too. One that reads v.Frame by itself
-// sees the frame as it came.
+// They act on FiveTuple, IPPair and MACPair. A caller's own extractor that calls one of these in
+// its Extract, with the view that it was given, gets the innermost packet too. One that reads
+// v.Frame itself sees the frame as captured.
 
 // Encap is a set of encapsulations.
 type Encap uint32
 
 // The encapsulations that can be peeled off. VLAN tags, up to four, always are.
 const (
-	EncapMPLS       = Encap(decode.PeelMPLS)       // label stacks: behind Ethernet, GRE, IP, VXLAN-GPE, Geneve
-	EncapPseudoWire = Encap(decode.PeelPseudoWire) // Ethernet in an MPLS label stack (RFC 4448); needs EncapMPLS
-	EncapPPPoE      = Encap(decode.PeelPPPoE)
-	EncapPBB        = Encap(decode.PeelPBB)   // 802.1ah
-	EncapVNTag      = Encap(decode.PeelVNTag) // the predecessor of 802.1BR
-	EncapIPIP       = Encap(decode.PeelIPIP)  // IPv4 and IPv6 in IPv4 and IPv6, 6in4 included
-	EncapGRE        = Encap(decode.PeelGRE)   // with NVGRE, Ethernet, ERSPAN I to III, PPP, and PPTP's version 1
-	EncapEtherIP    = Encap(decode.PeelEtherIP)
-	EncapVXLAN      = Encap(decode.PeelVXLAN)
-	EncapVXLANGPE   = Encap(decode.PeelVXLANGPE)
-	EncapGeneve     = Encap(decode.PeelGeneve)
-	EncapGTPU       = Encap(decode.PeelGTPU)
-	EncapTeredo     = Encap(decode.PeelTeredo)
-	EncapAYIYA      = Encap(decode.PeelAYIYA)
-	EncapL2TP       = Encap(decode.PeelL2TP) // version 2, data messages
+	EncapMPLS       Encap = Encap(decode.PeelMPLS)       // label stacks: behind Ethernet, GRE, IP, VXLAN-GPE, Geneve
+	EncapPseudoWire Encap = Encap(decode.PeelPseudoWire) // Ethernet in an MPLS label stack (RFC 4448); needs EncapMPLS
+	EncapPPPoE      Encap = Encap(decode.PeelPPPoE)
+	EncapPBB        Encap = Encap(decode.PeelPBB)   // 802.1ah
+	EncapVNTag      Encap = Encap(decode.PeelVNTag) // the predecessor of 802.1BR
+	EncapIPIP       Encap = Encap(decode.PeelIPIP)  // IPv4 and IPv6 in IPv4 and IPv6, 6in4 included
+	EncapGRE        Encap = Encap(decode.PeelGRE)   // with NVGRE, Ethernet, ERSPAN I to III, PPP, and PPTP's version 1
+	EncapEtherIP    Encap = Encap(decode.PeelEtherIP)
+	EncapVXLAN      Encap = Encap(decode.PeelVXLAN)
+	EncapVXLANGPE   Encap = Encap(decode.PeelVXLANGPE)
+	EncapGeneve     Encap = Encap(decode.PeelGeneve)
+	EncapGTPU       Encap = Encap(decode.PeelGTPU)
+	EncapTeredo     Encap = Encap(decode.PeelTeredo)
+	EncapAYIYA      Encap = Encap(decode.PeelAYIYA)
+	EncapL2TP       Encap = Encap(decode.PeelL2TP) // version 2, data messages
 
 	// AllEncaps is all of them, NoEncaps none. NoEncaps is not zero, since zero
 	// in EncapOptions stands for all.
-	AllEncaps = Encap(decode.PeelAll)
-	NoEncaps  = Encap(1 << 31)
+	AllEncaps Encap = Encap(decode.PeelAll)
+	NoEncaps  Encap = Encap(1 << 31)
 )
 
-// EncapOptions say what AutoDetectEncapWith may peel off. The zero value is what
-// AutoDetectEncap does.
+var encapNames = &sets{of: "Encap", none: uint32(NoEncaps), text: []string{
+	"mpls", "pseudo_wire", "pppoe", "pbb", "vntag", "ipip", "gre", "etherip", "vxlan", "vxlan_gpe", "geneve", "gtpu", "teredo",
+	"ayiya", "l2tp",
+}}
+
+// String lists the encapsulations, as in "gre|vxlan"; it is "none" for NoEncaps and "default" for
+// the 0 of EncapOptions.
+func (e Encap) String() string { return string(encapNames.append(nil, uint32(e))) }
+
+// AppendText appends what String gives.
+func (e Encap) AppendText(b []byte) ([]byte, error) { return encapNames.append(b, uint32(e)), nil }
+
+// MarshalText is what String gives.
+func (e Encap) MarshalText() ([]byte, error) { return e.AppendText(nil) }
+
+// UnmarshalText takes what String gives, the encapsulations in any order.
+func (e *Encap) UnmarshalText(text []byte) error {
+	v, err := encapNames.parse(text)
+	if err == nil {
+		*e = Encap(v)
+	}
+	return err
+}
+
+// EncapOptions are the tunnels that AutoDetectEncapWith peels off. The zero value stands for the
+// defaults, which are those of AutoDetectEncap.
 type EncapOptions struct {
-	// Encaps may be peeled off; 0 is AllEncaps.
+	// Encaps is the set of encapsulations to peel off; NoEncaps is the empty set. Default AllEncaps.
 	Encaps Encap
-	// Depth is how many tunnel headers may be nested, 1 to 32, an MPLS label
-	// stack being one. What is nested deeper is refused as
-	// RefusedTooManyTunnels. 0 is 4.
+	// Depth is the number of tunnel headers that may be nested, 1 to 32, an MPLS label stack being
+	// one. A packet with more is refused as RefusedTooManyTunnels. Default 4.
 	Depth int
-	// Ports say which UDP ports, of either end, mean which tunnel. nil is
-	// DefaultTunnelPorts(); an empty slice is none.
+	// Ports are the UDP ports, of either end, that mean a tunnel. An empty slice that is not nil is
+	// none. Default DefaultTunnelPorts().
 	Ports []TunnelPort
 }
 
@@ -85,10 +109,9 @@ func DefaultTunnelPorts() []TunnelPort {
 	return out
 }
 
-// AutoDetectEncap shows the extractor inside the innermost packet that can be
-// reached through any nesting of tunnels, four deep. What is in no tunnel is
-// shown as it is. A tunnel is believed if its header is right and an IP header
-// is inside: a UDP flow on port 4789 that is not VXLAN stays a UDP flow.
+// AutoDetectEncap shows the inner extractor the innermost packet of up to four nested tunnels of
+// any kind. A packet in no tunnel is shown as it is. A tunnel is recognised if its header is valid
+// and an IP header is inside: a UDP flow on port 4789 that is not VXLAN stays a UDP flow.
 func AutoDetectEncap[K comparable](inner FlowExtractor[K]) FlowExtractor[K] {
 	return AutoDetectEncapWith(inner, EncapOptions{})
 }
@@ -98,7 +121,7 @@ func AutoDetectEncapWith[K comparable](inner FlowExtractor[K], o EncapOptions) F
 	return peel(inner, o.decode(), 0)
 }
 
-// decode puts the options into the form of that room, with their defaults.
+// decode converts the options to those of package decode, with their defaults.
 func (o EncapOptions) decode() decode.Options {
 	d := decode.Options{Peel: decode.Peel(o.Encaps), Depth: o.Depth, Ports: []decode.Port{}}
 	if o.Encaps == 0 {
@@ -116,35 +139,33 @@ func (o EncapOptions) decode() decode.Options {
 	return d
 }
 
-// StripVLAN shows the extractor inside what is behind VLAN tags. The built-in
-// extractors skip up to four tags anyway, so for them it changes nothing; it is
-// there so that a program can say what it means.
+// StripVLAN shows the inner extractor the packet behind VLAN tags. The built-in extractors skip up
+// to four tags anyway, so it changes nothing for them; it documents the intention.
 func StripVLAN[K comparable](inner FlowExtractor[K]) FlowExtractor[K] {
 	return peel(inner, decode.Options{}, 0)
 }
 
-// StripMPLS shows the extractor inside the packet behind an MPLS label stack of
-// up to 17 labels, also that of an Ethernet pseudo-wire, and refuses what has no
+// StripMPLS shows the inner extractor the packet behind an MPLS label stack of
+// up to 17 labels, also that of an Ethernet pseudo-wire, and refuses a packet without
 // labels.
 func StripMPLS[K comparable](inner FlowExtractor[K]) FlowExtractor[K] {
 	return peel(inner, decode.Options{Peel: decode.PeelMPLS | decode.PeelPseudoWire}, decode.PeelMPLS)
 }
 
-// InnerVXLAN shows the extractor inside the packet in a VXLAN tunnel (RFC 7348),
-// and refuses what is in none. Without ports the port is 4789.
+// InnerVXLAN shows the inner extractor the packet in a VXLAN tunnel (RFC 7348), and refuses a
+// packet that is in none. Without ports the port is 4789.
 func InnerVXLAN[K comparable](inner FlowExtractor[K], ports ...uint16) FlowExtractor[K] {
 	return peel(inner, overUDP(decode.PeelVXLAN, decode.VXLAN, 4789, ports), decode.PeelVXLAN)
 }
 
-// InnerGTPU shows the extractor inside the packet in a GTP-U tunnel (3GPP TS
-// 29.281), and refuses what is in none. Without ports the port is 2152.
+// InnerGTPU shows the inner extractor the packet in a GTP-U tunnel (3GPP TS 29.281), and refuses a
+// packet that is in none. Without ports the port is 2152.
 func InnerGTPU[K comparable](inner FlowExtractor[K], ports ...uint16) FlowExtractor[K] {
 	return peel(inner, overUDP(decode.PeelGTPU, decode.GTPU, 2152, ports), decode.PeelGTPU)
 }
 
-// InnerGRE shows the extractor inside the packet in a GRE tunnel (RFC 2784, RFC
-// 2890), be it IP, MPLS, Ethernet, NVGRE, ERSPAN or PPP, and refuses what is in
-// none.
+// InnerGRE shows the inner extractor the packet in a GRE tunnel (RFC 2784, RFC 2890), be it IP, MPLS,
+// Ethernet, NVGRE, ERSPAN or PPP, and refuses a packet that is in none.
 func InnerGRE[K comparable](inner FlowExtractor[K]) FlowExtractor[K] {
 	return peel(inner, decode.Options{Peel: decode.PeelGRE | decode.PeelMPLS | decode.PeelPseudoWire}, decode.PeelGRE)
 }
@@ -160,13 +181,13 @@ func overUDP(mask decode.Peel, kind decode.Tunnel, standard uint16, ports []uint
 	return o
 }
 
-// combinator is an extractor that another one is in.
+// combinator is an extractor around another one.
 type combinator[K comparable] interface {
 	timer() func(K) time.Duration
 	peels() decode.Options
 }
 
-// peelsOf says what an extractor peels off by itself.
+// peelsOf are the tunnels that an extractor peels off.
 func peelsOf[K comparable](ex FlowExtractor[K]) decode.Options {
 	if c, ok := any(ex).(combinator[K]); ok {
 		return c.peels()
@@ -174,17 +195,17 @@ func peelsOf[K comparable](ex FlowExtractor[K]) decode.Options {
 	return decode.Options{}
 }
 
-// peeling shows the extractor inside the innermost packet.
+// peeling shows the inner extractor the innermost packet.
 type peeling[K comparable] struct {
 	inner   FlowExtractor[K]
 	hash    hasher[K]
 	options decode.Options
-	want    decode.Peel // what is refused without
-	via     *via
+	want    decode.Peel // a packet that was not in all of these is refused
+	decoder *decoder
 }
 
-// peel makes one combinator of several: what any of them may peel off, and as deep
-// as any of them may, they all may. Depth 0 is no opinion.
+// peel makes one combinator of nested ones, with the union of their encapsulations and ports and the
+// greatest of their depths, of which 0 is unset.
 func peel[K comparable](inner FlowExtractor[K], o decode.Options, want decode.Peel) FlowExtractor[K] {
 	also := peelsOf(inner)
 	o.Peel |= also.Peel
@@ -199,25 +220,25 @@ func peel[K comparable](inner FlowExtractor[K], o decode.Options, want decode.Pe
 	if o.Ports == nil {
 		o.Ports = []decode.Port{}
 	}
-	return peeling[K]{inner: inner, hash: hasherOf(inner), options: o, want: want, via: &via{peel: decode.NewPeeler(o)}}
+	return peeling[K]{inner: inner, hash: hasherOf(inner), options: o, want: want, decoder: &decoder{peeler: decode.NewPeeler(o)}}
 }
 
 // Extract implements FlowExtractor.
 func (e peeling[K]) Extract(v PacketView, x *Extracted[K]) bool {
-	shared := v.via
-	lent := shared != nil && shared.peel == nil // of a datagram: it is the tracker's
+	shared := v.decoder
+	lent := shared != nil && shared.peeler == nil // of a datagram, by the tracker
 	switch {
 	case shared == nil:
-		v.via = e.via
+		v.decoder = e.decoder
 	case lent:
-		shared.peel = e.via.peel
+		shared.peeler = e.decoder.peeler
 	}
 	ok := e.inner.Extract(v, x)
-	if x.notes&noteUnread != 0 {
-		x.look(&v)
+	if x.slow&slowNotDecoded != 0 {
+		x.decodeHeaders(&v)
 	}
 	if lent {
-		shared.peel = nil // another combinator may be asked next
+		shared.peeler = nil // another combinator may be next
 	}
 	if e.want == 0 {
 		return ok
@@ -242,28 +263,39 @@ type Tunnel uint8
 // receiver, and differ from those of the other: they are in FlowStats but not in
 // TunnelKey, where they would make each direction a flow of its own.
 const (
-	NoTunnel       = Tunnel(decode.NoTunnel)
-	TunnelMPLS     = Tunnel(decode.MPLS)     // the bottom label, of one direction
-	TunnelPPPoE    = Tunnel(decode.PPPoE)    // the session
-	TunnelPBB      = Tunnel(decode.PBB)      // the service instance
-	TunnelVNTag    = Tunnel(decode.VNTag)    // 0
-	TunnelIPIP     = Tunnel(decode.IPIP)     // 0
-	TunnelGRE      = Tunnel(decode.GRE)      // the key, or 0
-	TunnelNVGRE    = Tunnel(decode.NVGRE)    // the virtual subnet
-	TunnelERSPAN   = Tunnel(decode.ERSPAN)   // the session
-	TunnelPPTP     = Tunnel(decode.PPTP)     // the call, of one direction
-	TunnelEtherIP  = Tunnel(decode.EtherIP)  // 0
-	TunnelVXLAN    = Tunnel(decode.VXLAN)    // the network
-	TunnelVXLANGPE = Tunnel(decode.VXLANGPE) // the network
-	TunnelGeneve   = Tunnel(decode.Geneve)   // the network
-	TunnelGTPU     = Tunnel(decode.GTPU)     // the endpoint, of one direction
-	TunnelTeredo   = Tunnel(decode.Teredo)   // 0
-	TunnelAYIYA    = Tunnel(decode.AYIYA)    // 0
-	TunnelL2TP     = Tunnel(decode.L2TP)     // tunnel and session, 16 bits each, of one direction
+	NoTunnel       Tunnel = Tunnel(decode.NoTunnel)
+	TunnelMPLS     Tunnel = Tunnel(decode.MPLS)     // the bottom label, of one direction
+	TunnelPPPoE    Tunnel = Tunnel(decode.PPPoE)    // the session
+	TunnelPBB      Tunnel = Tunnel(decode.PBB)      // the service instance
+	TunnelVNTag    Tunnel = Tunnel(decode.VNTag)    // 0
+	TunnelIPIP     Tunnel = Tunnel(decode.IPIP)     // 0
+	TunnelGRE      Tunnel = Tunnel(decode.GRE)      // the key, or 0
+	TunnelNVGRE    Tunnel = Tunnel(decode.NVGRE)    // the virtual subnet
+	TunnelERSPAN   Tunnel = Tunnel(decode.ERSPAN)   // the session
+	TunnelPPTP     Tunnel = Tunnel(decode.PPTP)     // the call, of one direction
+	TunnelEtherIP  Tunnel = Tunnel(decode.EtherIP)  // 0
+	TunnelVXLAN    Tunnel = Tunnel(decode.VXLAN)    // the network
+	TunnelVXLANGPE Tunnel = Tunnel(decode.VXLANGPE) // the network
+	TunnelGeneve   Tunnel = Tunnel(decode.Geneve)   // the network
+	TunnelGTPU     Tunnel = Tunnel(decode.GTPU)     // the endpoint, of one direction
+	TunnelTeredo   Tunnel = Tunnel(decode.Teredo)   // 0
+	TunnelAYIYA    Tunnel = Tunnel(decode.AYIYA)    // 0
+	TunnelL2TP     Tunnel = Tunnel(decode.L2TP)     // tunnel and session, 16 bits each, of one direction
 )
 
 // String is a short name, such as "vxlan".
-func (t Tunnel) String() string { return decode.Tunnel(t).String() }
+func (t Tunnel) String() string { return tunnelNames.string(uint16(t)) }
+
+// AppendText appends what String gives.
+func (t Tunnel) AppendText(b []byte) ([]byte, error) { return tunnelNames.append(b, uint16(t)), nil }
+
+// MarshalText is what String gives.
+func (t Tunnel) MarshalText() ([]byte, error) { return t.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (t *Tunnel) UnmarshalText(text []byte) error { return unmarshal(tunnelNames, t, text) }
+
+var tunnelNames = &names{of: "Tunnel", text: decode.TunnelNames[:]}
 
 // TunnelKey is the key of PerTunnel: another key and the tunnel around it.
 type TunnelKey[K comparable] struct {
@@ -275,22 +307,26 @@ type TunnelKey[K comparable] struct {
 	ID     uint32
 }
 
-// TunnelString is the tunnel in words, as in "vxlan:77", or "gtpu" if there is no
+// TunnelString is the tunnel as a text, as in "vxlan:77", or "gtpu" if there is no
 // identifier, or "" for no tunnel.
 func (k TunnelKey[K]) TunnelString() string { return tunnelString(k.Tunnel, k.ID) }
 
 func tunnelString(kind Tunnel, id uint32) string {
-	switch {
-	case kind == NoTunnel:
+	if kind == NoTunnel {
 		return ""
-	case id == 0:
-		return kind.String()
 	}
-	return fmt.Sprintf("%v:%d", kind, id)
+	return string(appendTunnel(nil, kind, id))
 }
 
-// String is the inner key and the tunnel, as in "tcp 10.0.0.1:1234 <->
-// 10.0.0.2:80 in vxlan:77".
+func appendTunnel(b []byte, kind Tunnel, id uint32) []byte {
+	b, _ = kind.AppendText(b)
+	if id != 0 {
+		b = strconv.AppendUint(append(b, ':'), uint64(id), 10)
+	}
+	return b
+}
+
+// String is the inner key and the tunnel, as in "tcp 10.0.0.1:1234 <-> 10.0.0.2:80 in vxlan:77".
 func (k TunnelKey[K]) String() string {
 	if k.Tunnel == NoTunnel {
 		return fmt.Sprint(k.Inner)
@@ -298,11 +334,46 @@ func (k TunnelKey[K]) String() string {
 	return fmt.Sprint(k.Inner, " in ", k.TunnelString())
 }
 
-// PerTunnel puts the tunnel beside the key of another extractor, so that equal
-// addresses of different tenants are different flows. It is of use around a
-// combinator that peels tunnels off: PerTunnel(AutoDetectEncap(FiveTuple{})).
-// Where the two directions of a conversation use different networks or keys, as
-// some do, each is a flow of its own; without PerTunnel they are one.
+// AppendText appends what String gives. The inner key may bring a text of its own with it, by
+// encoding.TextAppender or encoding.TextMarshaler.
+func (k TunnelKey[K]) AppendText(b []byte) ([]byte, error) {
+	start := len(b)
+	b, err := appendKey(b, &k.Inner)
+	// " in none" only where the inner key's text could be taken for one with a tunnel.
+	if k.Tunnel != NoTunnel || k.ID != 0 || bytes.Contains(b[start:], []byte(inTunnel)) {
+		b = appendTunnel(append(b, inTunnel...), k.Tunnel, k.ID)
+	}
+	return b, err
+}
+
+// MarshalText is what AppendText gives, so that the key can be one of a JSON object.
+func (k TunnelKey[K]) MarshalText() ([]byte, error) { return k.AppendText(nil) }
+
+// UnmarshalText takes what MarshalText gives, if the inner key is an encoding.TextUnmarshaler.
+func (k *TunnelKey[K]) UnmarshalText(text []byte) error {
+	return unmarshalKey(k, text, "TunnelKey", parseTunnelKey[K])
+}
+
+// inTunnel stands between the inner key and the tunnel.
+const inTunnel = " in "
+
+func parseTunnelKey[K comparable](s string) (k TunnelKey[K], ok bool) {
+	if i := strings.LastIndex(s, inTunnel); i >= 0 {
+		name, id, _ := strings.Cut(s[i+len(inTunnel):], ":")
+		if k.Tunnel.UnmarshalText([]byte(name)) != nil {
+			return k, false
+		}
+		n, _ := strconv.ParseUint(id, 10, 32)
+		k.ID, s = uint32(n), s[:i]
+	}
+	k.Inner, ok = parseKey[K](s)
+	return k, ok
+}
+
+// PerTunnel adds the tunnel to the key of another extractor, so that equal addresses of different
+// tenants are different flows. It is useful around a combinator that peels off tunnels:
+// PerTunnel(AutoDetectEncap(FiveTuple{})). Where the two directions of a conversation use different
+// networks or keys, as some do, each is a flow of its own; without PerTunnel they are one.
 func PerTunnel[K comparable](inner FlowExtractor[K]) FlowExtractor[TunnelKey[K]] {
 	return perTunnel[K]{inner, hasherOf(inner)}
 }
@@ -314,14 +385,14 @@ type perTunnel[K comparable] struct {
 
 // Extract implements FlowExtractor.
 func (e perTunnel[K]) Extract(v PacketView, x *Extracted[TunnelKey[K]]) bool {
-	in, ok := within(e.inner, v, x)
+	in, ok := extractInner(e.inner, v, x)
 	k := TunnelKey[K]{Tunnel: Tunnel(x.packet.Network), ID: x.packet.NetworkID}
 	if k.Tunnel == NoTunnel {
 		k.Tunnel = Tunnel(x.packet.Tunnel)
 	}
-	if x.notes&noteQuote != 0 {
-		x.quote.key = k
-		x.quote.key.Inner = in.quote.key
+	if x.slow&slowICMPError != 0 {
+		x.quoted.key = k
+		x.quoted.key.Inner = in.quoted.key
 	}
 	k.Inner = in.Key
 	x.Key = k
@@ -353,13 +424,40 @@ type FlowLabelKey[K comparable] struct {
 	Label uint32 // 20 bits; 0 for IPv4
 }
 
-// String is the inner key and the label, as in "tcp [::1]:1234 <-> [::2]:80
-// label 74565".
+// String is the inner key and the label, as in "tcp [::1]:1234 <-> [::2]:80 label 74565".
 func (k FlowLabelKey[K]) String() string { return fmt.Sprint(k.Inner, " label ", k.Label) }
 
-// FlowLabel puts the flow label (RFC 6437) of the packet that the extractor
-// inside reads beside its key. The two directions of a conversation mostly have
-// different labels, and are flows of their own then.
+// AppendText appends what String gives. The inner key may bring a text of its own with it, by
+// encoding.TextAppender or encoding.TextMarshaler.
+func (k FlowLabelKey[K]) AppendText(b []byte) ([]byte, error) {
+	b, err := appendKey(b, &k.Inner)
+	return strconv.AppendUint(append(b, withLabel...), uint64(k.Label), 10), err
+}
+
+// MarshalText is what AppendText gives, so that the key can be one of a JSON object.
+func (k FlowLabelKey[K]) MarshalText() ([]byte, error) { return k.AppendText(nil) }
+
+// UnmarshalText takes what MarshalText gives, if the inner key is an encoding.TextUnmarshaler.
+func (k *FlowLabelKey[K]) UnmarshalText(text []byte) error {
+	return unmarshalKey(k, text, "FlowLabelKey", parseFlowLabelKey[K])
+}
+
+// withLabel stands between the inner key and the label.
+const withLabel = " label "
+
+func parseFlowLabelKey[K comparable](s string) (k FlowLabelKey[K], ok bool) {
+	i := strings.LastIndex(s, withLabel)
+	if i < 0 {
+		return k, false
+	}
+	n, _ := strconv.ParseUint(s[i+len(withLabel):], 10, 32)
+	k.Label = uint32(n)
+	k.Inner, ok = parseKey[K](s[:i])
+	return k, ok
+}
+
+// FlowLabel adds the flow label (RFC 6437) of the packet that the inner extractor reads to its key.
+// The two directions of a conversation mostly have different labels, and are then separate flows.
 func FlowLabel[K comparable](inner FlowExtractor[K]) FlowExtractor[FlowLabelKey[K]] {
 	return flowLabel[K]{inner, hasherOf(inner)}
 }
@@ -371,8 +469,8 @@ type flowLabel[K comparable] struct {
 
 // Extract implements FlowExtractor.
 func (e flowLabel[K]) Extract(v PacketView, x *Extracted[FlowLabelKey[K]]) bool {
-	in, ok := within(e.inner, v, x)
-	x.notes &^= noteQuote // its label need not be that of the flow
+	in, ok := extractInner(e.inner, v, x)
+	x.slow &^= slowICMPError // its label need not be that of the flow
 	x.Key = FlowLabelKey[K]{Inner: in.Key, Label: x.packet.FlowLabel}
 	return ok
 }
@@ -392,9 +490,9 @@ func (e flowLabel[K]) timer() func(FlowLabelKey[K]) time.Duration {
 	return func(k FlowLabelKey[K]) time.Duration { return inner(k.Inner) }
 }
 
-// within asks an extractor of another key, and copies all but the key. What it
-// wrote into is made once and hangs on x.
-func within[K, L comparable](inner FlowExtractor[K], v PacketView, x *Extracted[L]) (*Extracted[K], bool) {
+// extractInner calls an extractor of another key, and copies the result except for the key. The inner
+// Extracted is allocated once and kept in x.
+func extractInner[K, L comparable](inner FlowExtractor[K], v PacketView, x *Extracted[L]) (*Extracted[K], bool) {
 	in, ok := x.scratch.(*Extracted[K])
 	if !ok {
 		in = new(Extracted[K])
@@ -402,13 +500,13 @@ func within[K, L comparable](inner FlowExtractor[K], v PacketView, x *Extracted[
 	}
 	in.clear()
 	ok = inner.Extract(v, in)
-	if in.notes&noteUnread != 0 {
-		in.look(&v)
+	if in.slow&slowNotDecoded != 0 {
+		in.decodeHeaders(&v)
 	}
 	x.Payload, x.Missing, x.TCP, x.Orientation = in.Payload, in.Missing, in.TCP, in.Orientation
 	x.L4, x.HasTCP, x.Refused = in.L4, in.HasTCP, in.Refused
-	x.notes, x.status, x.packet = in.notes, in.status, in.packet
-	x.quote.orientation, x.quote.tcp, x.quote.seq = in.quote.orientation, in.quote.tcp, in.quote.seq
+	x.slow, x.status, x.packet = in.slow, in.status, in.packet
+	x.quoted.orientation, x.quoted.tcp, x.quoted.seq = in.quoted.orientation, in.quoted.tcp, in.quoted.seq
 	return in, ok
 }
 

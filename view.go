@@ -16,9 +16,9 @@ import (
 	"github.com/flowscope-go/flowscope/internal/invariants"
 )
 
-// Timestamp is a moment in nanoseconds since the Unix epoch: the time of a
-// packet, never of the machine. It spans the years 1678 to 2262; what lies
-// outside is held at the limits. The zero Timestamp is the epoch itself.
+// Timestamp is a time in nanoseconds since the Unix epoch: that of a packet, never of the machine.
+// It spans the years 1678 to 2262; conversions of times outside give the nearest limit. The zero
+// Timestamp is the epoch itself.
 type Timestamp int64
 
 // NewTimestamp makes a Timestamp of seconds and nanoseconds, which may be any
@@ -60,8 +60,29 @@ func (t Timestamp) Add(d time.Duration) Timestamp {
 	return Timestamp(clock.Add(int64(t), int64(d)))
 }
 
-// String is the time in seconds with nine digits after the dot, as in
-// "1234.000000001".
+// AppendText appends the time as RFC 3339 has it, in UTC with up to nine digits after the dot, as
+// time.Time does: "1970-01-01T00:20:34.000000001Z". Unlike a number of nanoseconds it survives
+// readers of JSON that take every number for a floating-point one. String is another form, that of
+// seconds.
+func (t Timestamp) AppendText(b []byte) ([]byte, error) {
+	return t.Time().AppendFormat(b, time.RFC3339Nano), nil
+}
+
+// MarshalText is what AppendText gives.
+func (t Timestamp) MarshalText() ([]byte, error) { return t.AppendText(nil) }
+
+// UnmarshalText takes any time in the form of RFC 3339, of any offset from UTC. One that lies outside
+// what a Timestamp spans is an error.
+func (t *Timestamp) UnmarshalText(text []byte) error {
+	var at time.Time
+	if at.UnmarshalText(text) != nil || !TimestampOf(at).Time().Equal(at) {
+		return notText("Timestamp", text)
+	}
+	*t = TimestampOf(at)
+	return nil
+}
+
+// String is the time in seconds with nine digits after the dot, as in "1234.000000001".
 func (t Timestamp) String() string {
 	sec, nsec := int64(t)/1e9, int64(t)%1e9
 	minus := ""
@@ -71,35 +92,65 @@ func (t Timestamp) String() string {
 	return fmt.Sprintf("%s%d.%09d", minus, sec, nsec)
 }
 
-// LinkType says what a frame begins with. The constants are the numbers of the
+// LinkType is the type of a frame's first header. The constants are the numbers of the
 // tcpdump link-type registry, except that the zero value is Ethernet, so that a
 // view that says nothing about its link is an Ethernet frame; the registry's 0,
 // BSD loopback, is LinkTypeNull. LinkTypeOf makes the translation.
 type LinkType uint16
 
 // The link types that the built-in extractors read. Frames of others are
-// refused by name and counted.
+// refused as RefusedUnknownLink and counted.
 const (
-	LinkTypeEthernet   = LinkType(decode.LinkEthernet)
-	LinkTypePPP        = LinkType(decode.LinkPPP)
-	LinkTypePPPHDLC    = LinkType(decode.LinkPPPHDLC)
-	LinkTypePPPoE      = LinkType(decode.LinkPPPoE)
-	LinkTypeRaw        = LinkType(decode.LinkRaw)
-	LinkTypeCiscoHDLC  = LinkType(decode.LinkHDLC)
-	LinkTypeWiFi       = LinkType(decode.LinkWiFi) // 802.11 without a monitor's header
-	LinkTypeLoop       = LinkType(decode.LinkLoop)
-	LinkTypeLinuxSLL   = LinkType(decode.LinkSLL)
-	LinkTypePFLOG      = LinkType(decode.LinkPFLOG)
-	LinkTypePrism      = LinkType(decode.LinkPrism)    // 802.11 behind a Prism header
-	LinkTypeRadiotap   = LinkType(decode.LinkRadiotap) // 802.11 behind a radiotap header
-	LinkTypeAVS        = LinkType(decode.LinkAVS)      // 802.11 behind an AVS header
-	LinkTypeIPv4       = LinkType(decode.LinkIPv4)
-	LinkTypeIPv6       = LinkType(decode.LinkIPv6)
-	LinkTypeNFLOG      = LinkType(decode.LinkNFLOG)
-	LinkTypeInfiniBand = LinkType(decode.LinkIPoIB) // IP over InfiniBand
-	LinkTypeLinuxSLL2  = LinkType(decode.LinkSLL2)
-	LinkTypeNull       = LinkType(decode.LinkNull)
+	LinkTypeEthernet   LinkType = LinkType(decode.LinkEthernet)
+	LinkTypePPP        LinkType = LinkType(decode.LinkPPP)
+	LinkTypePPPHDLC    LinkType = LinkType(decode.LinkPPPHDLC)
+	LinkTypePPPoE      LinkType = LinkType(decode.LinkPPPoE)
+	LinkTypeRaw        LinkType = LinkType(decode.LinkRaw)
+	LinkTypeCiscoHDLC  LinkType = LinkType(decode.LinkHDLC)
+	LinkTypeWiFi       LinkType = LinkType(decode.LinkWiFi) // 802.11 without a monitor's header
+	LinkTypeLoop       LinkType = LinkType(decode.LinkLoop)
+	LinkTypeLinuxSLL   LinkType = LinkType(decode.LinkSLL)
+	LinkTypePFLOG      LinkType = LinkType(decode.LinkPFLOG)
+	LinkTypePrism      LinkType = LinkType(decode.LinkPrism)    // 802.11 behind a Prism header
+	LinkTypeRadiotap   LinkType = LinkType(decode.LinkRadiotap) // 802.11 behind a radiotap header
+	LinkTypeAVS        LinkType = LinkType(decode.LinkAVS)      // 802.11 behind an AVS header
+	LinkTypeIPv4       LinkType = LinkType(decode.LinkIPv4)
+	LinkTypeIPv6       LinkType = LinkType(decode.LinkIPv6)
+	LinkTypeNFLOG      LinkType = LinkType(decode.LinkNFLOG)
+	LinkTypeInfiniBand LinkType = LinkType(decode.LinkIPoIB) // IP over InfiniBand
+	LinkTypeLinuxSLL2  LinkType = LinkType(decode.LinkSLL2)
+	LinkTypeNull       LinkType = LinkType(decode.LinkNull)
 )
+
+// linkTypes are in the order of the constants. 0 is Ethernet too, and comes last, as the name leads
+// back to LinkTypeEthernet.
+var linkTypes = &names{
+	of: "LinkType",
+	values: []uint16{
+		uint16(LinkTypeEthernet), uint16(LinkTypePPP), uint16(LinkTypePPPHDLC), uint16(LinkTypePPPoE), uint16(LinkTypeRaw),
+		uint16(LinkTypeCiscoHDLC), uint16(LinkTypeWiFi), uint16(LinkTypeLoop), uint16(LinkTypeLinuxSLL),
+		uint16(LinkTypePFLOG), uint16(LinkTypePrism), uint16(LinkTypeRadiotap), uint16(LinkTypeAVS), uint16(LinkTypeIPv4),
+		uint16(LinkTypeIPv6), uint16(LinkTypeNFLOG), uint16(LinkTypeInfiniBand), uint16(LinkTypeLinuxSLL2),
+		uint16(LinkTypeNull), 0,
+	},
+	text: []string{
+		"ethernet", "ppp", "ppp_hdlc", "pppoe", "raw", "cisco_hdlc", "wifi", "loop", "linux_sll", "pflog", "prism", "radiotap",
+		"avs", "ipv4", "ipv6", "nflog", "infiniband", "linux_sll2", "null", "ethernet",
+	},
+}
+
+// String is a short name, such as "ethernet", or a number, as in "LinkType(147)". 0 is "ethernet"
+// too.
+func (t LinkType) String() string { return linkTypes.string(uint16(t)) }
+
+// AppendText appends what String gives.
+func (t LinkType) AppendText(b []byte) ([]byte, error) { return linkTypes.append(b, uint16(t)), nil }
+
+// MarshalText is what String gives.
+func (t LinkType) MarshalText() ([]byte, error) { return t.AppendText(nil) }
+
+// UnmarshalText takes what String gives.
+func (t *LinkType) UnmarshalText(text []byte) error { return unmarshal(linkTypes, t, text) }
 
 // LinkTypeOf translates a number of the tcpdump link-type registry, as found in
 // capture files and given by gopacket's readers.
@@ -110,66 +161,64 @@ func LinkTypeOf(number uint16) LinkType {
 	return LinkType(number)
 }
 
-// PacketView is one captured packet, lent to the library. The frame is never
-// written to and never kept: it must stay as it is until the events that a call
-// returned have been handled, since their Bytes are part of it.
+// PacketView is one captured packet, lent to the library. The frame is never written to or kept. It
+// must not change until the events that the call returned have been handled, since their Bytes are
+// a part of it.
 type PacketView struct {
 	// Frame is the packet from its link header on, as far as it was captured.
 	Frame []byte
-	// Timestamp is when it was captured.
+	// Timestamp is the time of capture.
 	Timestamp Timestamp
-	// WireLen is how long the packet was on the wire. 0, and anything below
-	// len(Frame), means len(Frame).
+	// WireLen is the length of the packet on the wire, in bytes. 0, and anything below len(Frame),
+	// stands for len(Frame).
 	WireLen int
-	// LinkType says what Frame begins with; 0 is Ethernet.
+	// LinkType is the type of the first header of Frame; 0 is Ethernet.
 	LinkType LinkType
 	// ID is the caller's own number for the packet. Events give it back.
 	ID uint64
 
-	via *via
+	decoder *decoder // nil: frame, with no tunnel peeled off
 }
 
-// via is how the built-in extractors read a view that is not simply a frame. A
-// combinator sets it on its way to the extractor inside, and the tracker for a
-// datagram that it put together.
-type via struct {
-	peel *decode.Peeler // what may be peeled off; nil for nothing but VLAN tags
-	// Of a datagram that was put together: the headers of its first fragment, and
-	// what follows them.
+// decoder is how the built-in extractors read the headers of a view whose tunnels are peeled off,
+// or that is a reassembled datagram. A combinator sets it for the extractor inside, and the tracker
+// for a datagram.
+type decoder struct {
+	peeler *decode.Peeler // which tunnels may be peeled off; nil for none
+	// Of a reassembled datagram: the headers of its first fragment, and the bytes behind them.
 	first *decode.Packet
 	data  []byte
 }
 
-// bytes are what the headers were read from.
+// bytes are the frame, or the reassembled datagram, that the headers were read from.
 func (v *PacketView) bytes() []byte {
-	if v.via != nil && v.via.first != nil {
-		return v.via.data
+	if d := v.decoder; d != nil && d.first != nil {
+		return d.data
 	}
 	return v.Frame
 }
 
-// read reads the headers of a view that came by w, or simply, if that is nil.
-func (w *via) read(v *PacketView, p *decode.Packet) decode.Status {
+// decode reads the headers of a view. A nil decoder reads those of the frame.
+func (d *decoder) decode(v *PacketView, p *decode.Packet) decode.Status {
 	switch {
-	case w == nil:
+	case d == nil:
 		return decode.Decode(p, v.Frame, decode.Link(v.LinkType), v.WireLen)
-	case w.first == nil:
-		return decode.DecodeWith(p, v.Frame, decode.Link(v.LinkType), v.WireLen, w.peel)
+	case d.first == nil:
+		return decode.DecodeWith(p, v.Frame, decode.Link(v.LinkType), v.WireLen, d.peeler)
 	}
-	*p = *w.first
-	return decode.Reassembled(p, w.data, w.peel)
+	*p = *d.first
+	return decode.Reassembled(p, d.data, d.peeler)
 }
 
-// ErrNotCapture, ErrTruncated and ErrCorrupt are what can be wrong with a
-// capture file; test with errors.Is. The error around them names the offset at
-// which the damage begins, see CaptureError.
+// ErrNotCapture, ErrTruncated and ErrCorrupt are the faults of a capture file; test with errors.Is.
+// The CaptureError around them has the offset at which the damage begins.
 var (
 	ErrNotCapture = capfile.ErrFormat    // no capture file: unknown or missing first bytes
 	ErrTruncated  = capfile.ErrTruncated // the file ends inside a record, or one claims to be longer than it is
 	ErrCorrupt    = capfile.ErrCorrupt   // lengths or fields contradict each other, or a record has over 16 MiB
 )
 
-// CaptureError tells where reading a capture file stopped. Every whole packet
+// CaptureError is the place where reading a capture file stopped, and the reason. Every whole packet
 // before Offset was delivered.
 type CaptureError struct {
 	// Name is the file's, as it was given to OpenCapture; "" with ReadCapture.
@@ -192,14 +241,13 @@ func (e *CaptureError) Error() string {
 // Unwrap gives Err.
 func (e *CaptureError) Unwrap() error { return e.Err }
 
-// ReadCapture reads a capture file: classic pcap or pcapng, of any byte order
-// and time resolution, plain or gzip, told apart by their first bytes. Nothing
-// is read ahead of need and nothing is allocated for what a file merely claims.
+// ReadCapture reads a capture file: classic pcap or pcapng, of any byte order and time resolution,
+// uncompressed or gzip, recognised by the first bytes. It never waits for more than the next packet
+// needs, and allocates nothing for lengths that a file merely claims.
 //
-// The frame of a view is good until the next one is asked for. IDs count the
-// packets from 1. If the file is damaged, every whole packet before the damage
-// comes first and then one pair with a *CaptureError ends the sequence. The
-// sequence can be ranged over once.
+// The frame of a view is valid until the loop asks for the next one. IDs count the packets from 1.
+// If the file is damaged, every whole packet before the damage comes first and then one pair with a
+// *CaptureError ends the sequence. The sequence can be ranged over once.
 func ReadCapture(r io.Reader) iter.Seq2[PacketView, error] { return readCapture(r, "") }
 
 func readCapture(r io.Reader, name string) iter.Seq2[PacketView, error] {
@@ -240,9 +288,8 @@ func captureError(name string, err error) error {
 	return e
 }
 
-// OpenCapture is ReadCapture on the file of that name, which its errors say; "-" is
-// standard input. The file is opened each time the sequence is ranged over and closed
-// at its end.
+// OpenCapture is ReadCapture on the file of that name, which is in its errors; "-" is standard
+// input. The file is opened each time the sequence is ranged over and closed at its end.
 func OpenCapture(name string) iter.Seq2[PacketView, error] {
 	return func(yield func(PacketView, error) bool) {
 		file := os.Stdin
@@ -278,7 +325,7 @@ type PacketSource[C CaptureInfo] interface {
 }
 
 // ZeroCopyPacketSource is gopacket's ZeroCopyPacketDataSource, of any fork: the
-// data of a packet is good until the next call.
+// data of a packet is valid until the next call.
 type ZeroCopyPacketSource[C CaptureInfo] interface {
 	ZeroCopyReadPacketData() (data []byte, ci C, err error)
 }
@@ -293,15 +340,13 @@ func FromSource[C CaptureInfo](ctx context.Context, src PacketSource[C], link Li
 	return views(ctx, src.ReadPacketData, link)
 }
 
-// FromZeroCopySource turns a gopacket source that lends its packets into a
-// sequence of views. The frame of a view is good until the next one is asked
-// for, and IDs count the packets from 1.
+// FromZeroCopySource turns a gopacket source that lends its packets into a sequence of views. The
+// frame of a view is valid until the loop asks for the next one, and IDs count the packets from 1.
 //
-// The sequence ends at io.EOF, and with the context's error once ctx is done,
-// which is looked at between packets: a source that blocks needs a time-out of
-// its own. Any other error of the source is passed on with an empty view; a
-// loop that goes on after it reads again, so time-outs of a live source are a
-// place to call Sweep, and a loop that cannot go on breaks.
+// The sequence ends at io.EOF, and with the context's error once ctx is done, which is checked
+// between packets: a source that blocks needs a read timeout of its own. Any other error of the
+// source is passed on with an empty view, and the sequence reads again if the loop goes on: so the
+// read timeouts of a live source are a place to call Sweep, and a loop must break on a final error.
 func FromZeroCopySource[C CaptureInfo](ctx context.Context, src ZeroCopyPacketSource[C], link LinkType) iter.Seq2[PacketView, error] {
 	return views(ctx, src.ZeroCopyReadPacketData, link)
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/invariants"
+	"github.com/flowscope-go/flowscope/internal/testkit"
 )
 
 // pcapOf writes frames as google's pcapgo does.
@@ -49,7 +50,7 @@ func read(seq func(func(flowscope.PacketView, error) bool)) (views []flowscope.P
 }
 
 func TestReadCaptureOfAFileCutAnywhereGivesTheWholePacketsThenTheOffset(t *testing.T) {
-	in := httpSession()
+	in := testkit.HTTPSession()
 	file := pcapOf(t, in)
 	starts := []int{24}
 	for _, v := range in {
@@ -80,7 +81,7 @@ func TestReadCaptureOfAFileCutAnywhereGivesTheWholePacketsThenTheOffset(t *testi
 
 func TestReadCaptureNamesWhatIsWrong(t *testing.T) {
 	broken := errors.New("the disk is on fire")
-	file := pcapOf(t, httpSession())
+	file := pcapOf(t, testkit.HTTPSession())
 	section := "\n\r\r\n\x1c\x00\x00\x00\x4d\x3c\x2b\x1a\x01\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\x1c\x00\x00\x00"
 	for _, c := range []struct {
 		name  string
@@ -109,7 +110,7 @@ func TestReadCaptureNamesWhatIsWrong(t *testing.T) {
 
 func TestReadCaptureStopsWhenTheLoopBreaks(t *testing.T) {
 	n := 0
-	for v, err := range flowscope.ReadCapture(bytes.NewReader(pcapOf(t, httpSession()))) {
+	for v, err := range flowscope.ReadCapture(bytes.NewReader(pcapOf(t, testkit.HTTPSession()))) {
 		require.NoError(t, err)
 		n++
 		if v.ID == 3 {
@@ -125,7 +126,7 @@ func TestOpenCaptureReadsTheFileWhenRangedOver(t *testing.T) {
 	_, errs := read(seq)
 	require.Len(t, errs, 1)
 	assert.ErrorIs(t, errs[0], os.ErrNotExist)
-	require.NoError(t, os.WriteFile(name, pcapOf(t, httpSession()), 0o600))
+	require.NoError(t, os.WriteFile(name, pcapOf(t, testkit.HTTPSession()), 0o600))
 	for range 2 { // a name can be opened again
 		views, errs := read(seq)
 		assert.Len(t, views, 10)
@@ -137,7 +138,7 @@ func TestOpenCaptureReadsTheFileWhenRangedOver(t *testing.T) {
 func TestErrorsOfOpenCaptureNameTheFile(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "cut.pcap")
-	file := pcapOf(t, httpSession())
+	file := pcapOf(t, testkit.HTTPSession())
 	require.NoError(t, os.WriteFile(name, file[:len(file)-1], 0o600))
 	views, errs := read(flowscope.OpenCapture(name))
 	assert.Len(t, views, 9)
@@ -166,7 +167,7 @@ func TestOpenCaptureOfADashIsStandardInput(t *testing.T) {
 	os.Stdin = r
 	defer func() { os.Stdin = was }()
 	go func() {
-		w.Write(pcapOf(t, dnsQueries()))
+		w.Write(pcapOf(t, testkit.DNSQueries()))
 		w.Close()
 	}()
 	views, errs := read(flowscope.OpenCapture("-"))
@@ -208,7 +209,7 @@ type forkZeroCopy struct{ forkSource }
 func (s *forkZeroCopy) ZeroCopyReadPacketData() ([]byte, forkInfo, error) { return s.ReadPacketData() }
 
 func TestSourcesOfGopacketAndOfItsForkGiveWhatReadCaptureGives(t *testing.T) {
-	in := httpSession()
+	in := testkit.HTTPSession()
 	in[3].WireLen = 1000
 	file := pcapOf(t, in)
 	want, errs := read(flowscope.ReadCapture(bytes.NewReader(file)))
@@ -234,7 +235,7 @@ func TestSourcesOfGopacketAndOfItsForkGiveWhatReadCaptureGives(t *testing.T) {
 
 func TestASourcesErrorsArePassedOnAndReadingGoesOn(t *testing.T) {
 	timeout := errors.New("nothing came")
-	v := httpSession()[0]
+	v := testkit.HTTPSession()[0]
 	src := &forkZeroCopy{forkSource{steps: []any{v, timeout, v, io.ErrUnexpectedEOF, v}}}
 	var seen []any
 	for v, err := range flowscope.FromZeroCopySource(context.Background(), src, flowscope.LinkTypeEthernet) {
@@ -249,7 +250,7 @@ func TestASourcesErrorsArePassedOnAndReadingGoesOn(t *testing.T) {
 }
 
 func TestASourceIsReadNoMoreOnceTheContextIsDone(t *testing.T) {
-	v := httpSession()[0]
+	v := testkit.HTTPSession()[0]
 	src := &forkSource{steps: []any{v, v, v}}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -270,7 +271,7 @@ func TestASourceIsReadNoMoreOnceTheContextIsDone(t *testing.T) {
 }
 
 func TestASourceIsReadNoMoreAfterABreak(t *testing.T) {
-	v := httpSession()[0]
+	v := testkit.HTTPSession()[0]
 	src := &forkSource{steps: []any{v, v, v}}
 	for range flowscope.FromSource(context.Background(), src, flowscope.LinkTypeEthernet) {
 		break
@@ -287,7 +288,7 @@ func TestLinkTypesOfTheRegistry(t *testing.T) {
 		assert.Equal(t, want, flowscope.LinkTypeOf(n), n)
 	}
 	var x flowscope.Extracted[flowscope.FiveTupleKey]
-	assert.False(t, flowscope.FiveTuple{}.Extract(flowscope.PacketView{Frame: udp(client, server), LinkType: 147}, &x))
+	assert.False(t, flowscope.FiveTuple{}.Extract(flowscope.PacketView{Frame: testkit.UDP(testkit.Client, testkit.Server), LinkType: 147}, &x))
 	assert.Equal(t, flowscope.RefusedUnknownLink, x.Refused)
 }
 
@@ -304,4 +305,56 @@ func TestAFrameThatIsKeptIsFoundOut(t *testing.T) {
 		kept = append(kept[:0], v.Frame)
 	}
 	require.NotEmpty(t, kept)
+}
+
+// Events gives what the two loops give that it stands for.
+func TestEventsOfACapture(t *testing.T) {
+	views := testkit.HTTPSession()
+	file := pcapOf(t, views)
+	for name, file := range map[string][]byte{"whole": file, "cut": file[:len(file)-1]} {
+		var want []flowscope.Event
+		var failed error
+		d := testkit.NewDriver(t, nil, flowscope.Config{})
+		for v, err := range flowscope.ReadCapture(bytes.NewReader(file)) {
+			if err != nil {
+				failed = err
+				break
+			}
+			want = append(want, clones(d.Track(v))...)
+		}
+		want = append(want, clones(d.Finish())...)
+		require.Equal(t, name == "cut", failed != nil)
+
+		var got []flowscope.Event
+		var errs []error
+		d = testkit.NewDriver(t, nil, flowscope.Config{})
+		for ev, err := range d.Events(flowscope.ReadCapture(bytes.NewReader(file))) {
+			if err != nil {
+				require.Nil(t, ev)
+				errs = append(errs, err)
+				continue
+			}
+			require.Empty(t, errs, "the error comes last")
+			got = append(got, ev.Clone())
+		}
+		assert.Equal(t, want, got, name)
+		assert.Equal(t, failed != nil, len(errs) == 1)
+
+		tr := testkit.NewTracker(t, flowscope.Config{})
+		n := 0
+		for ev := range tr.Events(flowscope.ReadCapture(bytes.NewReader(file))) {
+			if n++; ev.Kind == flowscope.EventPacket {
+				break // the rest of its call is lost, and the flow lives
+			}
+		}
+		assert.Equal(t, 3, n)
+		assert.Equal(t, 1, tr.Len())
+	}
+}
+
+func clones(events []flowscope.Event) (all []flowscope.Event) {
+	for i := range events {
+		all = append(all, events[i].Clone())
+	}
+	return all
 }

@@ -9,14 +9,14 @@ import (
 
 type line = flowline.Line
 
-// lines prints flows for programs.
+// lines prints flows as JSON, one object a line.
 type lines struct{ enc *json.Encoder }
 
 func newLines(w io.Writer) lines { return lines{json.NewEncoder(w)} }
 
 func (l lines) flow(ev *event) {
-	// Numbers, strings and times of these centuries always encode, and a
-	// failed write is bufio's to report.
+	// Encoding cannot fail: all timestamps are within the years that JSON allows. A failed write
+	// is reported by Flush of the bufio.Writer.
 	_ = l.enc.Encode(flowline.Of(ev))
 }
 

@@ -3,15 +3,15 @@
 //	flows [-json] [-idle D] [-no-encap] [-no-defrag] [-checksums MODE] [FILE...]
 //
 // Each FILE is a pcap or pcapng file, plain or gzip; "-" is standard input.
-// Without a file it reads a small capture that is built in. Every flow is one
-// line, printed when nothing more can come of it. How many packets are in no
-// flow, and why, is said on standard error.
+// Without a file it reads a small built-in capture. Every flow is one line, printed when the
+// flow is released. The number of packets that belong to no flow, and the reasons, are printed
+// on standard error.
 //
-// It looks into tunnels and puts fragments together unless told otherwise; a
-// flow in a tunnel is marked with it, as in "vxlan:77".
+// By default it decapsulates tunnels and reassembles IP fragments; the line of a flow in a
+// tunnel names the tunnel, as in "vxlan:77".
 //
-// The exit status is 0; 1 if a file is damaged or missing, after the flows of
-// its sound part; 2 if the command line is wrong.
+// The exit status is 0; 1 if a file is damaged or missing, after the flows of the packets before
+// the damage; 2 if the command line is wrong.
 package main
 
 import (
@@ -50,7 +50,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	out := bufio.NewWriter(stdout)
-	// The one event that says a flow is over and all its packets, late ones too, are counted.
+	// Released is the only event whose counters are final: they include late packets.
 	cfg := opts.Config(flowscope.EventReleased)
 	p := program{out: out, stderr: stderr, ex: opts.Extractor(), cfg: cfg, print: newTable(out)}
 	if *asJSON {
@@ -82,10 +82,10 @@ type program struct {
 	status int
 }
 
-// capture prints the flows of one capture, and then what is to be said of it.
+// capture prints the flows of one capture, then the packets in no flow, then an error.
 func (p *program) capture(name string, views iter.Seq2[flowscope.PacketView, error]) {
 	if p.out.Flush() != nil {
-		return // nobody reads what is printed; that was said
+		return // the output cannot be written, which was reported
 	}
 	bar := newProgress(p.stderr, name)
 	stats, err := p.flows(views, bar)
@@ -107,8 +107,8 @@ func (p *program) fail(err error) {
 	p.status = 1
 }
 
-// flows tracks one capture. A damaged file gives the flows of its sound part,
-// and then the error.
+// flows tracks one capture. Of a damaged file it prints the flows of the packets before the
+// damage, and returns the error.
 func (p *program) flows(views iter.Seq2[flowscope.PacketView, error], bar *progress) (flowscope.TrackerStats, error) {
 	tracker, err := flowscope.NewFlowTracker(p.ex, p.cfg)
 	if err != nil {
@@ -133,8 +133,8 @@ func (p *program) all(events []event) {
 	}
 }
 
-// rest says what is in no flow, as in "of 124 packets, 3 are in no flow: 2
-// not_ip, 1 icmp_error"; "" if there is nothing to say.
+// rest describes the packets in no flow, as in "of 124 packets, 3 are in no flow: 2 not_ip, 1
+// icmp_error"; it is "" if there are none.
 func rest(stats *flowscope.TrackerStats) string {
 	var why []string
 	sum := uint64(0)

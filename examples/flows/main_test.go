@@ -15,7 +15,7 @@ import (
 	"github.com/flowscope-go/flowscope"
 )
 
-// What tshark says of sample.pcapng; the flows of ICMP are by address and
+// The output of tshark on sample.pcapng; the flows of ICMP are by address and
 // identifier, those of ICMPv6 without an identifier by address.
 //
 //	tshark -r sample.pcapng -q -z conv,tcp -z conv,udp -z io,phs
@@ -43,20 +43,20 @@ var sampleEchoes = map[flowOf]uint16{
 	{"icmpv6", "2001:db8:1::10", "2001:db8:2::20"}: 0x5f83,
 }
 
-// The end of a flow and its letters follow from reading the packets with tshark
-// by eye: who sends SYN, FIN and RST, and in which order.
+// The reasons and histories were derived by hand from the packets that tshark lists: which side
+// sends SYN, FIN and RST, and in which order.
 var sampleFlows = map[flowOf]countsOf{
 	{"icmp", "192.0.2.10", "198.51.100.20"}: {
 		packets: [2]uint64{3, 3}, wire: [2]uint64{198, 198}, payload: [2]uint64{72, 72}, reason: "finished"},
-	{"tcp", "192.0.2.10:51838", "198.51.100.99:80"}: { // nobody there
+	{"tcp", "192.0.2.10:51838", "198.51.100.99:80"}: { // no answer
 		packets: [2]uint64{4, 0}, wire: [2]uint64{296, 0}, reason: "finished", history: "S"},
-	{"icmpv6", "2001:db8:1::10", "ff02::1:ff00:1"}: { // who has
+	{"icmpv6", "2001:db8:1::10", "ff02::1:ff00:1"}: { // neighbor solicitation
 		packets: [2]uint64{1, 0}, wire: [2]uint64{86, 0}, payload: [2]uint64{24, 0}, reason: "finished"},
-	{"icmpv6", "2001:db8:1::1", "2001:db8:1::10"}: { // I have
+	{"icmpv6", "2001:db8:1::1", "2001:db8:1::10"}: { // neighbor advertisement
 		packets: [2]uint64{1, 0}, wire: [2]uint64{86, 0}, payload: [2]uint64{24, 0}, reason: "finished"},
 	{"icmpv6", "2001:db8:1::10", "2001:db8:2::20"}: {
 		packets: [2]uint64{3, 3}, wire: [2]uint64{258, 258}, payload: [2]uint64{72, 72}, reason: "finished"},
-	{"tcp", "192.0.2.10:54330", "198.51.100.20:7003"}: { // under way when first seen
+	{"tcp", "192.0.2.10:54330", "198.51.100.20:7003"}: { // midstream
 		packets: [2]uint64{8, 4}, wire: [2]uint64{542, 299}, payload: [2]uint64{14, 35}, reason: "fin", history: "DdAFf"},
 	{"udp", "192.0.2.10:40764", "198.51.100.20:53"}: {
 		packets: [2]uint64{1, 1}, wire: [2]uint64{75, 91}, payload: [2]uint64{33, 49}, reason: "finished"},
@@ -68,11 +68,11 @@ var sampleFlows = map[flowOf]countsOf{
 		packets: [2]uint64{10, 8}, wire: [2]uint64{957, 6340}, payload: [2]uint64{89, 5644}, reason: "fin", history: "ShADadFf"},
 	{"tcp", "192.0.2.10:35662", "198.51.100.20:81"}: { // refused
 		packets: [2]uint64{1, 1}, wire: [2]uint64{74, 54}, reason: "rst", history: "Sr"},
-	{"udp", "192.0.2.10:58233", "198.51.100.20:33434"}: { // refused too, by the one ICMP error
+	{"udp", "192.0.2.10:58233", "198.51.100.20:33434"}: { // refused by the ICMP error
 		packets: [2]uint64{1, 0}, wire: [2]uint64{55, 0}, payload: [2]uint64{13, 0}, reason: "finished"},
 	{"tcp", "192.0.2.10:49504", "198.51.100.20:2222"}: {
 		packets: [2]uint64{13, 8}, wire: [2]uint64{908, 639}, payload: [2]uint64{42, 103}, reason: "fin", history: "ShADadFf"},
-	{"tcp", "192.0.2.10:41462", "198.51.100.20:7001"}: { // cut
+	{"tcp", "192.0.2.10:41462", "198.51.100.20:7001"}: { // reset
 		packets: [2]uint64{5, 4}, wire: [2]uint64{358, 296}, payload: [2]uint64{20, 24}, reason: "rst", history: "ShADaFdr"},
 	{"tcp", "[2001:db8:1::10]:54414", "[2001:db8:2::20]:7002"}: { // half closed
 		packets: [2]uint64{9, 8}, wire: [2]uint64{2306, 2220}, payload: [2]uint64{1524, 1524}, reason: "fin", history: "ShADaFdf"},
@@ -80,7 +80,7 @@ var sampleFlows = map[flowOf]countsOf{
 		packets: [2]uint64{4, 3}, wire: [2]uint64{288, 229}, payload: [2]uint64{16, 23}, reason: "finished", history: "ShADad"},
 }
 
-// call runs the command and gives what it printed.
+// call runs the command and returns its output.
 func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
@@ -181,7 +181,7 @@ func TestALongTableNeedsTheMemoryOfAThousandRows(t *testing.T) {
 	require.Equal(t, 1, strings.Count(out.String(), "PROTO"))
 }
 
-// The same from tshark: a TCP stream falls apart wherever a packet comes a
+// The same from tshark: with -idle 1s, a TCP stream becomes several flows where a packet comes a
 // second or more after the one before it,
 //
 //	tshark -r sample.pcapng -Y 'tcp && tcp.time_delta >= 1' -T fields -e tcp.stream

@@ -6,7 +6,7 @@ import (
 	"os"
 )
 
-// progress is a line on a terminal that says how far a big file is read.
+// progress is a line on a terminal that shows how much of a big file has been read.
 type progress struct {
 	w           io.Writer
 	name        string
@@ -15,11 +15,10 @@ type progress struct {
 	packets     int
 }
 
-// bigFile is where waiting begins to be noticed.
+// bigFile is the size from which on progress is shown.
 const bigFile = 64 << 20
 
-// newProgress gives nil, which does nothing, unless the file is big and w is a
-// terminal.
+// newProgress returns nil, whose methods do nothing, unless the file is big and w is a terminal.
 func newProgress(w io.Writer, name string) *progress {
 	info, err := os.Stat(name)
 	if err != nil || info.Size() < bigFile {

@@ -8,20 +8,19 @@ import (
 	"github.com/flowscope-go/flowscope/examples/internal/flowline"
 )
 
-// tableRows is how many rows wait to be measured.
+// tableRows is the number of rows that are buffered to find the widths of the columns.
 const tableRows = 1000
 
-// table prints flows for people. A column is as wide as the longest cell so
-// far: rows wait until there are some to measure, so that a file with millions
-// of flows needs the memory of a thousand. "PKTS>" is what the initiator sent,
-// "<PKTS" what came back.
+// table prints flows as text in columns. A column is as wide as its longest cell so far; rows
+// are buffered tableRows at a time, so that memory does not grow with the number of flows.
+// "PKTS>" counts the packets of the initiator, "<PKTS" those of the responder.
 //
 //	PROTO  INITIATOR                RESPONDER                PKTS>  <PKTS  ...
 //	tcp    192.0.2.10:33678         198.51.100.20:80             7      5  ...
 //	tcp    [2001:db8:1::10]:38284   [2001:db8:2::20]:8080       10      8  ...
 type table struct {
 	w      io.Writer
-	begun  bool // the titles are among the rows, or printed
+	begun  bool // the titles were added
 	rows   [][numColumns]string
 	widths [numColumns]int
 }
@@ -68,7 +67,7 @@ func (t *table) flush() {
 			}
 			fmt.Fprintf(&b, "%*s  ", width, cell)
 		}
-		// A failed write is bufio's to report.
+		// A failed write is reported by Flush of the bufio.Writer.
 		fmt.Fprintln(t.w, strings.TrimRight(b.String(), " "))
 	}
 	t.rows = t.rows[:0]

@@ -1,14 +1,20 @@
 // Command live prints the flows of a network interface as they begin and end.
 //
-//	live -i INTERFACE [-for D]
+//	live -i INTERFACE [-for D] [-snap N]
 //
 // It needs Linux and the right to open packet sockets (CAP_NET_RAW), and no cgo.
 // Without -i it lists the interfaces.
 //
-// This is the loop to copy for a sniffer: one goroutine reads, one tracks. Where no
-// packets come a ticker moves packet time, so that flows end on a silent network
-// too; and when the program stops, every flow ends. On the loopback interface the
-// kernel shows every packet twice, going out and coming in.
+// The line of a TCP flow that has ended also says how many bytes of each direction were
+// delivered in order, and how many are missing. Packets that the kernel dropped, because
+// the buffer of the socket was full, are reported on standard error, every second in which
+// there are new ones and in the last line; a larger net.core.rmem_default helps. The last
+// line also counts the frames longer than -snap, of which the rest was cut off.
+//
+// This is the loop to copy for a sniffer: one goroutine reads, one tracks. While no packets
+// arrive, a ticker advances packet time, so that flows end on a silent network too; and when the
+// program stops, every flow ends. On the loopback interface the kernel delivers every packet
+// twice, outgoing and incoming.
 package main
 
 import (
@@ -20,11 +26,15 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"time"
+)
 
-	"github.com/google/gopacket/pcapgo"
-
-	"github.com/flowscope-go/flowscope"
+// defaultSnap has room for the largest frame that the kernel builds. With segmentation
+// offload, or GRO, a packet socket sees frames far above the MTU: up to 64 KiB, and with BIG
+// TCP up to the kernel's GSO_MAX_SIZE. The MTU does not count the link header either.
+const (
+	gsoMaxSize  = 8 * 65_535
+	defaultSnap = gsoMaxSize + 256 // for the link header and tags
+	maxSnap     = 16 << 20
 )
 
 func main() {
@@ -38,8 +48,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	name := flags.String("i", "", "the interface to listen on")
 	limit := flags.Duration("for", 0, "stop after this time (0: when interrupted)")
+	snap := flags.Int("snap", defaultSnap, "the capture length: how many bytes of a frame are read at most")
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: live -i INTERFACE [-for D]")
+		fmt.Fprintln(stderr, "usage: live -i INTERFACE [-for D] [-snap N]")
 		flags.PrintDefaults()
 	}
 	switch err := flags.Parse(args); {
@@ -47,7 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	case err != nil:
 		return 2
-	case flags.NArg() != 0 || *limit < 0:
+	case flags.NArg() != 0 || *limit < 0 || *snap < 1 || *snap > maxSnap:
 		flags.Usage()
 		return 2
 	}
@@ -59,7 +70,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		ctx, cancel = context.WithTimeout(ctx, *limit)
 		defer cancel()
 	}
-	if err := listen(ctx, *name, stdout); err != nil {
+	if err := listen(ctx, *name, *snap, stdout, stderr); err != nil {
 		fmt.Fprintf(stderr, "live: %s: %v\n", *name, err)
 		return 1
 	}
@@ -77,75 +88,4 @@ func list(stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "  %-16s %v\n", i.Name, i.Flags)
 	}
 	return 0
-}
-
-func listen(ctx context.Context, name string, stdout io.Writer) error {
-	handle, err := pcapgo.NewEthernetHandle(name)
-	if err != nil {
-		return err
-	}
-	tracker, err := flowscope.NewFlowTracker(flowscope.AutoDetectEncap(flowscope.FiveTuple{}), flowscope.Config{
-		Events: flowscope.Events(flowscope.EventStarted, flowscope.EventICMPError, flowscope.EventEnded),
-	})
-	if err != nil {
-		return err
-	}
-	packets, failed := make(chan flowscope.PacketView, 1024), make(chan error, 1)
-	go read(ctx, handle, packets, failed)
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	// The kernel's stamps and the ticker's differ by the length of the queue.
-	const queue = 100 * time.Millisecond
-	for {
-		select {
-		case v := <-packets:
-			show(stdout, tracker.Track(v))
-		case now := <-tick.C:
-			show(stdout, tracker.Sweep(flowscope.TimestampOf(now.Add(-queue))))
-		case err := <-failed:
-			for len(packets) > 0 {
-				show(stdout, tracker.Track(<-packets))
-			}
-			show(stdout, tracker.Finish())
-			if ctx.Err() != nil {
-				return nil // the source passes it on
-			}
-			return err
-		case <-ctx.Done():
-			show(stdout, tracker.Finish())
-			return nil // the reader ends with its next packet, or with the program
-		}
-	}
-}
-
-// read hands packets over, each with memory of its own: the socket's is used
-// again. A reader that must not allocate for each packet hands over batches, as examples/shards does.
-func read(ctx context.Context, handle *pcapgo.EthernetHandle, packets chan<- flowscope.PacketView, failed chan<- error) {
-	defer handle.Close()
-	for v, err := range flowscope.FromZeroCopySource(ctx, handle, flowscope.LinkTypeEthernet) {
-		if err != nil {
-			failed <- err
-			return
-		}
-		v.Frame = append([]byte(nil), v.Frame...)
-		select {
-		case packets <- v:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func show(w io.Writer, events []flowscope.FlowEvent[flowscope.FiveTupleKey]) {
-	for i := range events {
-		switch ev := &events[i]; ev.Kind {
-		case flowscope.EventStarted:
-			fmt.Fprintf(w, "%v  began  %v\n", ev.Timestamp, ev.Key)
-		case flowscope.EventICMPError:
-			fmt.Fprintf(w, "%v  icmp   %v: type %d code %d\n", ev.Timestamp, ev.Key, ev.ICMPType, ev.ICMPCode)
-		case flowscope.EventEnded:
-			fmt.Fprintf(w, "%v  ended  %v: %v, %d and %d packets, %d and %d bytes\n", ev.Timestamp, ev.Key, ev.Reason,
-				ev.Stats.Packets[0], ev.Stats.Packets[1], ev.Stats.Bytes[0], ev.Stats.Bytes[1])
-		}
-	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// collector shows the last counters that replay has set.
+// collector exports the counters that replay has set last.
 type collector struct {
 	mu    sync.Mutex
 	stats flowscope.DriverStats
@@ -25,7 +25,7 @@ func (c *collector) get() flowscope.DriverStats {
 	return c.stats
 }
 
-// Describe sends nothing: the set of labels is not known beforehand.
+// Describe sends nothing, since the labels are not known in advance.
 func (c *collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.

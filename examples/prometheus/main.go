@@ -1,11 +1,10 @@
-// Command prometheus replays a capture and serves the driver's counters to
-// Prometheus while it does.
+// Command prometheus replays a capture and serves the counters of the driver to Prometheus.
 //
 //	prometheus [-listen ADDR] [-keep D] [FILE]
 //
-// Without a file it replays a small capture that is built in. It serves while it
-// replays, and for -keep after the end of the capture, also if that is damaged.
-// It is a module of its own, so that the library needs no client.
+// Without a file it replays a small built-in capture. It serves during the replay and for the
+// time -keep after the end of the capture, even if the file is damaged. It is a module of its
+// own, so that the library does not depend on the Prometheus client.
 package main
 
 import (
@@ -83,7 +82,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 
 	err = replay(ctx, packets, metrics)
 	var damaged *flowscope.CaptureError
-	if err == nil || errors.As(err, &damaged) { // of a damaged capture the sound part counts
+	if err == nil || errors.As(err, &damaged) { // the packets before the damage count
 		stats := metrics.get()
 		fmt.Fprintf(out, "%d packets, %d flows\n", stats.Packets, stats.FlowsCreated)
 		select {
@@ -98,8 +97,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return err
 }
 
-// replay runs a capture through a driver. The driver belongs to this goroutine;
-// what others may see of it are the counters, by value.
+// replay runs a capture through a driver. The driver belongs to this goroutine; other goroutines
+// get copies of its counters.
 func replay(ctx context.Context, packets iter.Seq2[flowscope.PacketView, error], metrics *collector) error {
 	driver, err := flowscope.NewFlowDriver(flowscope.FiveTuple{}, nil, flowscope.Config{Events: flowscope.NoEvents})
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestCountersAreServedWhileAndAfterReplay starts the program as a user would
-// and reads what Prometheus would read.
+// TestCountersAreServedWhileAndAfterReplay starts the program as a user would, and reads the
+// counters as Prometheus would.
 func TestCountersAreServedWhileAndAfterReplay(t *testing.T) {
 	ctx, stop := context.WithTimeout(context.Background(), 30*time.Second)
 	defer stop()
@@ -40,7 +40,7 @@ func TestCountersAreServedWhileAndAfterReplay(t *testing.T) {
 			break
 		}
 		if ctx.Err() != nil {
-			t.Fatalf("counters never came to rest:\n%s", body)
+			t.Fatalf("the replay never ended:\n%s", body)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -10,19 +10,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/flowscope-go/flowscope"
-	"github.com/flowscope-go/flowscope/internal/frames"
+	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
-// idler is a tracker that does nothing: what is left is the reader's share.
-type idler struct{}
+// nop is a tracker that does nothing: the time that is left is that of the reader.
+type nop struct{}
 
-func (idler) TrackBatch([]flowscope.PacketView) iter.Seq2[int, []event] {
+func (nop) TrackBatch([]flowscope.PacketView) iter.Seq2[int, []event] {
 	return func(func(int, []event) bool) {}
 }
-func (idler) Sweep(flowscope.Timestamp) []event { return nil }
-func (idler) Finish() []event                   { return nil }
+func (nop) Sweep(flowscope.Timestamp) []event { return nil }
+func (nop) Finish() []event                   { return nil }
 
-// traffic is data on connections of many pairs of hosts, in an order that no cache foresees.
+// traffic is data on connections of many pairs of hosts, in an order that defeats caches.
 func traffic(pairs, packets, size int) iter.Seq2[flowscope.PacketView, error] {
 	all := make([][]byte, pairs)
 	for i := range all {
@@ -90,7 +90,7 @@ func BenchmarkWorkers(b *testing.B) {
 				}, 1 << 62},
 				{"one", func() { run(driver())() }, 1 << 62},
 				{"two", func() { run(driver(), driver())() }, 1 << 62},
-				{"reader", func() { run(idler{}, idler{})() }, 1 << 62},
+				{"reader", func() { run(nop{}, nop{})() }, 1 << 62},
 			}
 			for b.Loop() {
 				for i := range contenders {

@@ -3,18 +3,17 @@
 //	shards [-n N] [-json] [FILE...]
 //
 // Each FILE is a pcap or pcapng file, plain or gzip; "-" is standard input.
-// Without a file it reads a small capture that is built in. There is a worker for
-// each core, or N of them. What is printed does not depend on how many: flows come
-// in the rounds of packets in which they are over, and in each round by the time
-// of their beginning. With -json the lines are those of examples/flows. How many
-// packets each worker got is said on standard error.
+// Without a file it reads a small built-in capture. There is one worker for each core, or N of
+// them. The output does not depend on their number: packets are tracked in rounds, and the flows
+// that are released in a round are printed by their start time. With -json the lines are those
+// of examples/flows. The number of packets of each worker is printed on standard error.
 //
 // An interrupt (Ctrl-C) ends the reading and every flow.
 //
-// The exit status is 0; 1 if a file is damaged or missing, after the flows of its
-// sound part; 2 if the command line is wrong.
+// The exit status is 0; 1 if a file is damaged or missing, after the flows of the packets before
+// the damage; 2 if the command line is wrong.
 //
-// runner.go is there to be copied.
+// runner.go is meant to be copied.
 package main
 
 import (
@@ -82,13 +81,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return status
 }
 
-// capture hands over the flows of one capture, and says how many packets each
-// worker got. A damaged file gives the flows of its sound part, and then the error.
+// capture passes the flows of one capture to hand, and returns the number of packets of each
+// worker. Of a damaged file it passes on the flows of the packets before the damage, and returns
+// the error.
 func capture(ctx context.Context, n int, packets iter.Seq2[flowscope.PacketView, error], hand func(flow)) (shares []uint64, err error) {
 	r := runner[flow]{see: see, order: before, hand: hand}
 	var all []*flowscope.FlowTracker[flowscope.FiveTupleKey, struct{}]
 	for range n {
-		// A limit of Config is a worker's, so all together have n times as much.
+		// The limits of Config apply to each worker, so the total is n times as much.
 		t, err := flowscope.NewFlowTracker(flowscope.AutoDetectEncap(flowscope.FiveTuple{}), flowscope.Config{
 			Events: flowscope.Events(flowscope.EventReleased),
 		})
@@ -105,17 +105,17 @@ func capture(ctx context.Context, n int, packets iter.Seq2[flowscope.PacketView,
 	return shares, err
 }
 
-// flow is a flow that is over: when it began, and its line. The workers make the
-// lines, since that costs more than tracking.
+// flow is a released flow: its start time and its line. The workers format the lines, since that
+// costs more than tracking.
 type flow struct {
 	start flowscope.Timestamp
 	line  flowline.Line
-	text  string // the same as JSON, which tells equal starts apart
+	text  string // the same as JSON, which orders flows that start at the same time
 }
 
 func see(ev *event, to []flow) []flow {
 	line := flowline.Of(ev)
-	text, _ := json.Marshal(line) // numbers, strings and times of these centuries always encode
+	text, _ := json.Marshal(line) // cannot fail: see flows/lines.go
 	return append(to, flow{ev.Stats.Start(), line, string(text)})
 }
 
@@ -123,7 +123,7 @@ func before(a, b flow) int {
 	return cmp.Or(cmp.Compare(a.start, b.start), strings.Compare(a.text, b.text))
 }
 
-// print leaves failed writes for bufio to report.
+// print ignores failed writes: Flush of the bufio.Writer reports them.
 func (f *flow) print(w io.Writer, asJSON bool) {
 	if asJSON {
 		fmt.Fprintln(w, f.text)

@@ -21,15 +21,16 @@ import (
 	"github.com/flowscope-go/flowscope/examples/internal/sample"
 )
 
-// call runs the command and gives what it printed.
+// call runs the command and returns its output.
 func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
-	var out, complaints bytes.Buffer
-	status = run(context.Background(), args, &out, &complaints)
-	return status, out.String(), complaints.String()
+	var out, errs bytes.Buffer
+	status = run(context.Background(), args, &out, &errs)
+	return status, out.String(), errs.String()
 }
 
-// one is what a single tracker says of a capture, as examples/flows -json prints it, the lines sorted.
+// one returns the lines of a single tracker for a capture, as examples/flows -json prints them,
+// sorted.
 func one(t *testing.T, packets iter.Seq2[flowscope.PacketView, error]) (lines []string) {
 	t.Helper()
 	tracker, err := flowscope.NewFlowTracker(flowscope.AutoDetectEncap(flowscope.FiveTuple{}), flowscope.Config{
@@ -45,7 +46,7 @@ func one(t *testing.T, packets iter.Seq2[flowscope.PacketView, error]) (lines []
 	}
 	for v, err := range packets {
 		if err != nil {
-			break // the sound part of a damaged file
+			break // a damaged file: the packets before the damage count
 		}
 		hear(tracker.Track(v))
 	}
@@ -99,11 +100,11 @@ func TestAnyNumberOfWorkersPrintsTheLinesOfOneTracker(t *testing.T) {
 }
 
 func TestTextHasALineForEachFlow(t *testing.T) {
-	status, out, complaints := call(t, "-n", "2")
+	status, out, stderr := call(t, "-n", "2")
 	require.Zero(t, status)
 	require.Equal(t, len(one(t, sample.Packets())), strings.Count(out, "\n"))
 	require.Contains(t, out, "192.0.2.10:33678              198.51.100.20:80                     7        5 packets")
-	require.Regexp(t, `^shards: built-in capture: packets of each worker: \[\d+ \d+\]\n$`, complaints)
+	require.Regexp(t, `^shards: built-in capture: packets of each worker: \[\d+ \d+\]\n$`, stderr)
 }
 
 func TestADamagedFileGivesItsSoundPartAndTheNextIsRead(t *testing.T) {
@@ -112,22 +113,22 @@ func TestADamagedFileGivesItsSoundPartAndTheNextIsRead(t *testing.T) {
 	require.NoError(t, err)
 	cut := filepath.Join(t.TempDir(), "cut.pcap")
 	require.NoError(t, os.WriteFile(cut, whole[:len(whole)-7], 0o600))
-	status, out, complaints := call(t, "-json", cut, name)
+	status, out, stderr := call(t, "-json", cut, name)
 	require.Equal(t, 1, status)
-	require.Contains(t, complaints, "shards: "+cut)
+	require.Contains(t, stderr, "shards: "+cut)
 	require.Equal(t, 4, strings.Count(out, "\n"), out)
 }
 
 func TestWrongUse(t *testing.T) {
 	for _, args := range [][]string{{"-n", "0"}, {"-n", "257"}, {"-nosuch"}} {
-		status, out, complaints := call(t, args...)
+		status, out, stderr := call(t, args...)
 		require.Equal(t, 2, status)
 		require.Empty(t, out)
-		require.NotEmpty(t, complaints)
+		require.NotEmpty(t, stderr)
 	}
-	status, _, complaints := call(t, filepath.Join(t.TempDir(), "none.pcap"))
+	status, _, stderr := call(t, filepath.Join(t.TempDir(), "none.pcap"))
 	require.Equal(t, 1, status)
-	require.Contains(t, complaints, "none.pcap")
+	require.Contains(t, stderr, "none.pcap")
 }
 
 type full struct{}
@@ -135,12 +136,13 @@ type full struct{}
 func (full) Write([]byte) (int, error) { return 0, os.ErrPermission }
 
 func TestAFailedWriteIsAnError(t *testing.T) {
-	var complaints bytes.Buffer
-	require.Equal(t, 1, run(context.Background(), nil, full{}, &complaints))
-	require.Contains(t, complaints.String(), "permission")
+	var stderr bytes.Buffer
+	require.Equal(t, 1, run(context.Background(), nil, full{}, &stderr))
+	require.Contains(t, stderr.String(), "permission")
 }
 
-// goroutines waits for a number of goroutines: those that have said that they are done may be there a moment longer.
+// goroutines waits until only that many goroutines are left: one that has called Done may exist a
+// moment longer.
 func goroutines(t *testing.T, want int) {
 	t.Helper()
 	for range 200 {

@@ -10,33 +10,33 @@ import (
 	"github.com/flowscope-go/flowscope"
 )
 
-// runner shows the packets of one capture to several trackers, each in a goroutine
-// of its own. Everything that travels is a batch, and each worker has but a few:
+// runner distributes the packets of one capture to several trackers, each in a goroutine of its
+// own. Packets and results travel in batches, of which each worker has a fixed number:
 //
 //	            +--> worker 0 (tracker) --+
 //	reader -----+--> worker 1 (tracker) --+--> merger --> hand
 //	  ^         +--> ...                --+      |
 //	  +----------------- empty batches ----------+
 //
-// Who is slow lets the others wait, and nothing grows: the reader waits for an
-// empty batch, a worker for a full one, the merger for the slowest worker.
-// Frames take up at most 4 MiB a worker, beside one frame a batch.
+// A slow goroutine makes the others wait, so memory is bounded: the reader waits for an empty
+// batch, a worker for a full one, the merger for the slowest worker. The frames of a worker
+// occupy at most 4 MiB, and one frame more for each batch.
 //
-// Packets go in rounds. At the end of a round every worker gets its batch, even an
-// empty one, and the time: so flows end where no packets come, and the merger has
-// all that a round brought. What is handed over, and in which order, depends on the
-// packets alone, neither on how many workers there are nor on who was first. There are
-// two exceptions: limits are those of each tracker, and where stamps leap ahead further
-// than ClockJump each of them takes another packet for the one that leapt.
+// Packets are sent in rounds. At the end of a round every worker gets its batch, even an empty
+// one, and the current time, so that flows of a worker without packets end too, and the merger
+// has all results of the round. The results and their order depend on the packets alone, neither
+// on the number of workers nor on their speed. There are two exceptions: limits apply to each
+// tracker, and where timestamps jump ahead by more than ClockJump, each tracker sees the jump at
+// the first packet of its own.
 type runner[R any] struct {
-	// trackers are the workers. They must be made alike, and look into tunnels as the
-	// Sharder does.
+	// trackers are the workers. They must have the same configuration, and decapsulate tunnels
+	// as the Sharder does.
 	trackers []tracker
-	// see makes something of an event. It is called by the workers, at the same
-	// time; the event is lent.
+	// see appends the results of an event. It is called by the workers concurrently; the event
+	// is lent.
 	see func(ev *event, to []R) []R
-	// order is that of what a round brought, and hand takes it. Both are called by
-	// the merger alone. What is equal may come in any order.
+	// order compares results of one round, and hand receives them in that order. Both are called
+	// by the merger alone. Equal results may come in any order.
 	order func(a, b R) int
 	hand  func(R)
 }
@@ -51,19 +51,17 @@ type tracker interface {
 }
 
 const (
-	// A round is over after so many packets or bytes, or so much time of theirs.
-	// More cost memory and delay, fewer cost more changes of hands.
+	// A round ends after this many packets or bytes, or this much packet time. Larger rounds
+	// cost memory and delay, smaller ones cost more synchronisation.
 	roundPackets = 4096
 	roundBytes   = 1 << 20
 	roundTime    = time.Second
-	// batches of each worker: one is filled, one waits, one is worked on, and one
-	// is being merged.
+	// batches of each worker: one is filled, one waits, one is tracked, and one is merged.
 	batches = 4
 )
 
-// batch is what one worker gets in one round, and what it made of it. Its memory
-// is used again: when all have grown to their size, a batch costs an iterator and
-// its packets nothing.
+// batch is the packets of one worker in one round, and their results. Its memory is used again:
+// once it has grown, a batch allocates an iterator, and its packets nothing.
 type batch[R any] struct {
 	memory []byte // of the frames
 	views  []flowscope.PacketView
@@ -72,17 +70,16 @@ type batch[R any] struct {
 	made   []R
 }
 
-// worker is a tracker and its batches. The channels have room for all of them: no
-// send ever waits.
+// worker is a tracker and its batches. The channels have room for all of them, so that no send
+// blocks.
 type worker[R any] struct {
 	tracker          tracker
 	free, work, done chan *batch[R]
 }
 
-// run reads until the packets end, one of them is an error, which it returns, or
-// the context is done, which is no error. All flows have been handed over when it
-// returns, and none of its goroutines is left. The packets must end by themselves
-// when the context is done, if they can make the reader wait.
+// run reads until the packets end, there is an error, which it returns, or the context is done,
+// which is no error. When it returns, all flows have been passed to hand, and its goroutines have
+// ended. A source of packets that blocks must end by itself when the context is done.
 func (r *runner[R]) run(ctx context.Context, packets iter.Seq2[flowscope.PacketView, error]) error {
 	clock, err := newTimekeeper()
 	if err != nil {
@@ -107,7 +104,7 @@ func (r *runner[R]) run(ctx context.Context, packets iter.Seq2[flowscope.PacketV
 	return err
 }
 
-// read gives every packet to its worker.
+// read adds every packet to the batch of its worker.
 func read[R any](ctx context.Context, packets iter.Seq2[flowscope.PacketView, error], workers []worker[R], clock *timekeeper) (err error) {
 	filling := make([]*batch[R], len(workers))
 	take := func() {
@@ -126,14 +123,14 @@ func read[R any](ctx context.Context, packets iter.Seq2[flowscope.PacketView, er
 	count, size, began := 0, 0, flowscope.Timestamp(0)
 	for v, failed := range packets {
 		if ctx.Err() != nil {
-			break // no error, though a source may pass it on as one
+			break // no error, though a source may return it as one
 		}
 		if err = failed; err != nil {
 			break
 		}
-		// A tracker's time follows all of its packets. Where stamps run back, it would
-		// depend on which those are: so there is one clock for all. A stamp that leaps
-		// ahead stays as it is; each tracker doubts it by itself.
+		// The time of a tracker follows its own packets. Where timestamps run backwards it
+		// would depend on which packets those are, so there is one clock for all. A timestamp
+		// that jumps ahead is not changed: each tracker decides about it.
 		now := clock.follow(v.Timestamp)
 		v.Timestamp = max(v.Timestamp, now)
 		if count == 0 {
@@ -151,8 +148,7 @@ func read[R any](ctx context.Context, packets iter.Seq2[flowscope.PacketView, er
 	return err
 }
 
-// add copies a packet. When the memory has to grow, the frames before it stay
-// where they are.
+// add copies a packet. When the memory has to grow, the frames before it stay where they are.
 func (b *batch[R]) add(v flowscope.PacketView) {
 	at := len(b.memory)
 	b.memory = append(b.memory, v.Frame...)
@@ -160,7 +156,7 @@ func (b *batch[R]) add(v flowscope.PacketView) {
 	b.views = append(b.views, v)
 }
 
-// track is a worker's life.
+// track is the goroutine of a worker.
 func (w *worker[R]) track(see func(*event, []R) []R) {
 	for {
 		b := <-w.work
@@ -184,7 +180,7 @@ func (w *worker[R]) track(see func(*event, []R) []R) {
 	}
 }
 
-// merge puts together what the workers made of each round.
+// merge is the goroutine that combines the results of each round.
 func (r *runner[R]) merge(workers []worker[R]) {
 	var round []R
 	for last := false; !last; {
@@ -205,9 +201,9 @@ func (r *runner[R]) merge(workers []worker[R]) {
 	}
 }
 
-// timekeeper is the clock of a tracker that refuses all packets: wrong stamps
-// cannot carry it away. Small steps ahead need no judgement, and it is told of the
-// latest before the next that does.
+// timekeeper is the clock of a tracker that refuses all packets, so that single wrong timestamps
+// do not move it. Steps ahead of less than a second are taken as they are; the tracker gets the
+// latest of them before the next timestamp that it must decide about.
 type timekeeper struct {
 	tracker *flowscope.FlowTracker[struct{}, struct{}]
 	now     flowscope.Timestamp
@@ -226,7 +222,7 @@ func (k *timekeeper) follow(stamp flowscope.Timestamp) flowscope.Timestamp {
 		return stamp
 	}
 	if k.behind {
-		k.tracker.Sweep(k.now) // all its steps together may be a leap
+		k.tracker.Sweep(k.now) // the sum of the steps may be a jump
 		k.tracker.Track(flowscope.PacketView{Timestamp: k.now})
 		k.behind = false
 	}

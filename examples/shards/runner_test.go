@@ -17,18 +17,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/flowscope-go/flowscope"
-	"github.com/flowscope-go/flowscope/internal/frames"
 	"github.com/flowscope-go/flowscope/internal/invariants"
+	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
-// talk is a datagram between the i-th pair of hosts.
+// talk returns a datagram between the i-th pair of hosts.
 func talk(i int) []byte {
 	return frames.UDP{
 		Src: fmt.Sprintf("10.%d.%d.1:1000", i/256%256, i%256), Dst: fmt.Sprintf("10.%d.%d.2:2000", i%256, i/256%256), Payload: []byte("x"),
 	}.Ethernet()
 }
 
-// endless are packets of some pairs in turn, a microsecond apart, until the caller stops or the limit is reached.
+// endless returns packets of some pairs in turn, a microsecond apart, until the caller stops or
+// the limit is reached.
 func endless(pairs, limit int, read *atomic.Int64) iter.Seq2[flowscope.PacketView, error] {
 	var all [][]byte
 	for i := range pairs {
@@ -209,7 +210,7 @@ func TestMorePacketsNeedNoMoreMemory(t *testing.T) {
 	}
 }
 
-// The short way of the runner's clock must not be seen.
+// The fast path of the runner's clock must give the same times.
 func TestTheTimekeeperKeepsTheTimeOfATracker(t *testing.T) {
 	steps := []flowscope.Timestamp{0, 1, 999e6, 1e9, 5e9, -1, -2e9, 7200e9, -7200e9, 1 << 62, -1 << 62}
 	for seed := range uint64(2000) {

@@ -1,20 +1,21 @@
-// Command streams writes what each side of each TCP connection said.
+// Command streams writes the bytes of each side of each TCP connection.
 //
 //	streams [-json] [-idle D] [-no-encap] [-no-defrag] [-checksums MODE] [-o DIR] [FILE...]
 //
 // Each FILE is a pcap or pcapng file, plain or gzip; "-" is standard input.
-// Without a file it reads a small capture that is built in.
-// Every side of a connection that carried data is one line, printed at its end:
-// how many bytes, their SHA-256 (its beginning; with -json all of it), and the gaps.
-// With -o, the bytes of each side go into a file of their own in DIR, named
-// CAPTURE-FLOW-FROM-TO after the flow's number in its capture, and the gaps, if any,
-// into one beside it whose name ends in .gaps, a line each: offset and length. Gaps are
-// never filled. A file is open as long as its flow lives.
+// Without a file it reads a small built-in capture.
 //
-// It looks into tunnels and puts fragments together unless told otherwise.
+// Every side of a connection that carried data is one line, printed when the connection has
+// ended: the number of bytes, the first digits of their SHA-256 (all of them with -json), and
+// the gaps. With -o, the bytes of each side are written to a file of their own in DIR, named
+// CAPTURE-FLOW-FROM-TO, where FLOW is the number of the flow in its capture. Its gaps, if any,
+// are listed in a second file whose name ends in .gaps, one line each: offset and length. Gaps
+// are never filled. A file stays open until its flow has ended.
 //
-// The exit status is 0; 1 if a file is damaged or missing, after the streams of
-// its sound part; 2 if the command line is wrong.
+// By default it decapsulates tunnels and reassembles IP fragments.
+//
+// The exit status is 0; 1 if a file is damaged or missing, after the streams of the packets
+// before the damage; 2 if the command line is wrong.
 package main
 
 import (
@@ -92,7 +93,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return status
 }
 
-// side is what is kept of one side of a connection: its bytes are not.
+// side is the state of one side of a connection. Its bytes are not kept.
 type side struct {
 	length int64 // bytes, gaps left out
 	sum    hash.Hash
@@ -100,7 +101,7 @@ type side struct {
 	file   *os.File
 }
 
-// sides is the driver's state of a flow: the two of them.
+// sides is the state that the driver keeps for each flow.
 type sides [2]*side
 
 type driver = flowscope.FlowDriver[flowscope.FiveTupleKey, sides]
@@ -114,8 +115,8 @@ type report struct {
 	err  error  // of writing it
 }
 
-// capture reports the streams of one capture. A damaged file gives those of its
-// sound part, and then the error.
+// capture reports the streams of one capture. Of a damaged file it reports those of the packets
+// before the damage, and returns the error.
 func (r *report) capture(packets iter.Seq2[flowscope.PacketView, error], ex flowscope.FlowExtractor[flowscope.FiveTupleKey], cfg flowscope.Config) error {
 	drv, err := flowscope.NewFlowDriverWithState[flowscope.FiveTupleKey, sides](ex, nil, cfg, nil)
 	if err != nil {
@@ -159,7 +160,7 @@ func (r *report) events(drv *driver, events []event) {
 	}
 }
 
-// gap adds a gap, or makes the last one longer.
+// gap adds a gap, or extends the last one if it is adjacent.
 func (s *side) gap(offset, n int64) {
 	if k := len(s.gaps) - 1; k >= 0 && s.gaps[k][0]+s.gaps[k][1] == offset {
 		s.gaps[k][1] += n
@@ -168,7 +169,7 @@ func (s *side) gap(offset, n int64) {
 	s.gaps = append(s.gaps, [2]int64{offset, n})
 }
 
-// side makes a side's state at its first byte or gap.
+// side returns the state of a side, which is made at its first byte or gap.
 func (r *report) side(both *sides, ev *event) *side {
 	s := both[ev.Side]
 	if s == nil {
@@ -183,8 +184,8 @@ func (r *report) side(both *sides, ev *event) *side {
 	return s
 }
 
-// fileName names the capture, the flow's number, since a pair of ports may serve
-// several connections, sender and receiver.
+// fileName is made of the capture, the number of the flow, the sender and the receiver. The
+// number is needed since several connections may have the same addresses and ports.
 func fileName(capture string, ev *event) string {
 	from, to := ev.Key.Ends(ev.Orientation)
 	return strings.NewReplacer(":", "_", "[", "", "]", "").Replace(fmt.Sprintf("%s-%d-%v-%v", capture, ev.Flow, from, to))
@@ -219,7 +220,7 @@ func (r *report) line(ev *event, k flowscope.FlowSide, s *side) {
 	r.failed(err)
 }
 
-// failed keeps the first error of writing: a full disk makes one of every segment.
+// failed keeps the first error of writing: on a full disk every segment has one.
 func (r *report) failed(err error) {
 	if r.err == nil {
 		r.err = err

@@ -16,7 +16,7 @@ import (
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
 
-	"github.com/flowscope-go/flowscope/internal/frames"
+	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 const captures = "../../testdata/captures/"
@@ -32,11 +32,11 @@ type record struct {
 
 func play(t *testing.T, status int, args ...string) (stdout, stderr string) {
 	t.Helper()
-	var out, complaints bytes.Buffer
-	if got := run(args, &out, &complaints); got != status {
-		t.Fatalf("streams %v: status %d, want %d: %s", args, got, status, complaints.String())
+	var out, errs bytes.Buffer
+	if got := run(args, &out, &errs); got != status {
+		t.Fatalf("streams %v: status %d, want %d: %s", args, got, status, errs.String())
 	}
-	return out.String(), complaints.String()
+	return out.String(), errs.String()
 }
 
 func records(t *testing.T, text string) (all []record) {
@@ -161,19 +161,19 @@ func TestADamagedFileGivesItsSoundPartAndAnError(t *testing.T) {
 	if err := os.WriteFile(name, b[:len(b)-7], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, complaint := play(t, 1, "-json", name)
-	if len(records(t, out)) != 2 || !strings.Contains(complaint, "cut.pcap") {
-		t.Errorf("%s, %s", out, complaint)
+	out, stderr := play(t, 1, "-json", name)
+	if len(records(t, out)) != 2 || !strings.Contains(stderr, "cut.pcap") {
+		t.Errorf("%s, %s", out, stderr)
 	}
 }
 
 func TestWrongUse(t *testing.T) {
 	play(t, 2, "-no-such-flag")
-	if out, complaint := play(t, 1, filepath.Join(t.TempDir(), "none.pcap")); out != "" || complaint == "" {
-		t.Errorf("%q, %q", out, complaint)
+	if out, stderr := play(t, 1, filepath.Join(t.TempDir(), "none.pcap")); out != "" || stderr == "" {
+		t.Errorf("%q, %q", out, stderr)
 	}
-	if _, complaint := play(t, 1, "-o", captures+"http.pcap", captures+"http.pcap"); complaint == "" {
-		t.Error("no complaint about a directory that is a file")
+	if _, stderr := play(t, 1, "-o", captures+"http.pcap", captures+"http.pcap"); stderr == "" {
+		t.Error("no error about a directory that is a file")
 	}
 }
 

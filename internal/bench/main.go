@@ -1,10 +1,19 @@
-// Command bench measures the library and writes BENCHMARKS.md. Run it at the root of the repository:
+// Command bench measures the library and writes BENCHMARKS.md, with the raw results in internal/bench/results. Run it
+// at the root of the repository:
 //
 //	go run ./internal/bench
 //
 // It takes about five minutes. FLOWSCOPE_ROUNDS is the number of rounds of each row, 60 by default: more make the
 // medians steadier. FLOWSCOPE_CAPTURE names capture files to be replayed too, separated as in PATH. What stands around
 // the tables is in BENCHMARKS.tmpl beside this file.
+//
+// To compare the time that two trees of the library take for the same packets:
+//
+//	go run ./internal/bench compare -old DIR [-new DIR] [-layouts 8] [-captures DIR] [-only web,bulk]
+//
+// The result is a table with a verdict. The ratio of new to old is "at most 1.02" if the ratio less two standard errors
+// is at most 1.02, and the ratio itself at most 1.05. This takes about six minutes, and up to twice as long where verdicts
+// are close.
 package main
 
 import (
@@ -13,6 +22,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -25,7 +35,11 @@ import (
 var page string
 
 func main() {
-	if err := run(); err != nil {
+	measure := run
+	if len(os.Args) > 1 && os.Args[1] == "compare" {
+		measure = func() error { return runCompare(os.Args[2:]) }
+	}
+	if err := measure(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -54,10 +68,15 @@ func (j job) String() string {
 
 // jobs are what is measured. A peer is measured with no more than 100,000 flows.
 func jobs(rounds string, captures bool) (all []job) {
-	const fork, peers = "internal/bench/fork", "^BenchmarkMix$/./^flows=10{0,5}$"
+	const fork, peers, here = "internal/bench/fork", "^BenchmarkMix$/./^flows=10{0,5}$", "./internal/bench"
 	bench := func(name, dir, pattern, times string, more ...string) {
 		args := append([]string{"-run", "^$", "-bench", pattern, "-benchtime", times + "x", "-timeout", "30m"}, more...)
-		all = append(all, job{name, dir, append(args, ".")})
+		if dir == "." {
+			args = append(args, here)
+		} else {
+			args = append(args, ".")
+		}
+		all = append(all, job{name, dir, args})
 	}
 	bench("mix", ".", "^BenchmarkMix$", rounds)
 	bench("mix-reassembly", ".", peers, rounds, "-tags", "reassembly")
@@ -72,7 +91,7 @@ func jobs(rounds string, captures bool) (all []job) {
 		bench("capture", ".", "^BenchmarkCapture$", rounds)
 		bench("capture-reassembly", ".", "^BenchmarkCapture$", rounds, "-tags", "reassembly")
 	}
-	all = append(all, job{"idle", ".", []string{"-run", "^TestWhatAMillionFlowsTake$", "-count", "1", "-v", "."}})
+	all = append(all, job{"idle", ".", []string{"-run", "^TestWhatAMillionFlowsTake$", "-count", "1", "-v", here}})
 	return all
 }
 
@@ -98,6 +117,8 @@ func run() error {
 	if load, err := os.ReadFile("/proc/loadavg"); err == nil && len(strings.Fields(string(load))) > 2 {
 		r.Load = strings.Join(strings.Fields(string(load))[:3], " ") // others at work make figures worse
 	}
+	commit := head()
+	r.RawFile = path.Join("internal/bench/results", strings.TrimSuffix(r.Date+"-"+commit, "-")+".txt")
 	tmpl, err := template.New("page").Parse(page)
 	if err != nil {
 		return err
@@ -107,7 +128,19 @@ func run() error {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "%4.0f s  done\n", time.Since(began).Seconds())
+	if err := os.WriteFile(filepath.FromSlash(r.RawFile), []byte(r.Raw(commit)), 0o644); err != nil {
+		return err
+	}
 	return os.WriteFile("BENCHMARKS.md", text.Bytes(), 0o644)
+}
+
+// head is the commit that is measured, or nothing outside of a clone.
+func head() string {
+	out, err := exec.Command("git", "rev-parse", "--short", "HEAD").Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // captures makes the names of capture files absolute, since tests run in the folder of their package.

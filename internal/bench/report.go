@@ -9,7 +9,9 @@ import (
 // report is what the template is given.
 type report struct {
 	Date, Machine, Load, Rounds, CPU string
-	Commands, Raw                    string
+	Commands                         string
+	RawFile                          string // where raw is written
+	raw                              string
 
 	Cores   int
 	results map[string][]result
@@ -24,11 +26,26 @@ func (r *report) add(j job, out string) {
 	r.results[j.name] = append(r.results[j.name], results...)
 	r.idle = append(r.idle, idle(out)...)
 	r.Commands += "    " + j.String() + "\n"
+	r.raw += "\njob: " + j.name + "\n"
 	for line := range strings.Lines(out) {
 		if strings.HasPrefix(line, "Benchmark") {
-			r.Raw += "    " + j.name + ": " + strings.Join(strings.Fields(line), " ") + "\n"
+			r.raw += strings.Join(strings.Fields(line), " ") + "\n"
 		}
 	}
+	for _, row := range idle(out) {
+		r.raw += "idle: " + row[0] + ": " + row[1] + " bytes\n"
+	}
+}
+
+// Raw is the file of raw results, in the text format of Go's benchmarks: lines "key: value" are about those below.
+func (r *report) Raw(commit string) string {
+	head := "date: " + r.Date + "\n"
+	for _, line := range [][2]string{{"commit", commit}, {"cpu", r.CPU}, {"machine", r.Machine}, {"load", r.Load}} {
+		if line[1] != "" {
+			head += line[0] + ": " + line[1] + "\n"
+		}
+	}
+	return head + r.raw
 }
 
 // find gives the result of that name in another job, or nil.

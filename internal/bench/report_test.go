@@ -28,7 +28,7 @@ const idleOutput = `=== RUN   TestWhatAMillionFlowsTake
 `
 
 func sample() *report {
-	r := &report{results: map[string][]result{}}
+	r := &report{RawFile: "internal/bench/results/x.txt", results: map[string][]result{}}
 	all := jobs("100", true)
 	r.add(all[0], output)
 	r.add(job{name: "mix-reassembly", dir: "."}, strings.ReplaceAll(output, "asm", "reasm"))
@@ -68,12 +68,27 @@ func TestThePageCanBeWritten(t *testing.T) {
 	if err := tmpl.Execute(&b, sample()); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"| web | 100,000 |", "    mix: BenchmarkMix/", "go test -run '^$' -bench '^BenchmarkMix$' -benchtime 100x"} {
+	for _, want := range []string{"| web | 100,000 |", "](internal/bench/results/x.txt)", "go test -run '^$' -bench '^BenchmarkMix$' -benchtime 100x"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q", want)
 		}
 	}
 	if strings.Contains(b.String(), "## Captures") {
 		t.Error("a heading without a table")
+	}
+	if strings.Contains(b.String(), "\nBenchmark") || strings.Contains(b.String(), " ns/op") {
+		t.Error("raw results are on the page")
+	}
+}
+
+func TestTheRawResultsAreWhole(t *testing.T) {
+	got := sample().Raw("abc1234")
+	for _, want := range []string{
+		"commit: abc1234\n", "cpu: Some CPU\n", "\njob: mix-reassembly\nBenchmarkMix/mix=web/", "\njob: table\nBenchmarkMix/",
+		"5 4854428 ns/op 16788422 B/op 5 allocs/op\n", "\nidle: UDP in a tracker: 312.9 bytes\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
 	}
 }

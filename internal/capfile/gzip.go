@@ -35,11 +35,12 @@ func (f *inflater) Read(p []byte) (int, error) {
 // judge tells apart what the decompressor reports as errors alike: a stream cut
 // short, a damaged one, and an input that could not be read.
 func (f *inflater) judge(err error) error {
-	var badInput flate.CorruptInputError
+	if err == nil || err == io.EOF {
+		return err
+	}
+	var badInput flate.CorruptInputError // on the heap, so not before there is an error
 	var badState flate.InternalError
 	switch {
-	case err == nil || err == io.EOF:
-		return err
 	case err == io.ErrUnexpectedEOF && f.raw.err == io.EOF:
 		return ErrTruncated
 	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum),

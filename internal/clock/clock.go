@@ -1,43 +1,41 @@
-// Package clock turns the stamps of packets into a time that only moves
-// forward and that one wrong stamp cannot carry away.
+// Package clock turns the timestamps of packets into a time that only moves forward and that one wrong
+// timestamp does not change.
 //
 //	stamp   10.0  10.2  10.1   9999.0  10.3   |  10.4  9999.0  9999.1
 //	time    10.0  10.2  10.2   10.2    10.3   |  10.4  10.4    9999.1
 //	              back: clamped   alone: ignored        confirmed by the next
 //
-// All times are nanoseconds since the Unix epoch; the room never asks the
-// machine what time it is.
+// All times are nanoseconds since the Unix epoch; the machine's clock is never read.
 package clock
 
 import "math"
 
-// Verdict says what a stamp did to the clock.
+// Verdict says what a timestamp (stamp for short) did to the clock.
 type Verdict uint8
 
 const (
 	// Steady: the stamp was followed.
 	Steady Verdict = iota
-	// Backward: the stamp lies before the clock, which stayed where it was,
-	// unless all it had to go by until then was the first stamp and the new one
-	// lies further back than the limit: then it went back, this once.
+	// Backward: the stamp lies before the clock, which stayed where it was. Only if it had seen
+	// nothing but the first stamp, or that and a suspect one, and the new one lies further back than
+	// the limit, the clock went back.
 	Backward
 	// Suspect: the stamp lies further ahead than the limit and waits for the
 	// next one to confirm it; the clock stayed where it was.
 	Suspect
-	// Jumped: the clock made a leap longer than the limit, which two stamps in
-	// a row agree on.
+	// Jumped: the clock jumped further than the limit, which two stamps in a row agree on.
 	Jumped
 )
 
-// Clock is packet time. The zero value follows every stamp forward; set Limit
-// before use to distrust leaps.
+// Clock is packet time. The zero value follows every stamp forward; set Limit before use to have
+// jumps confirmed.
 type Clock struct {
-	// Limit is the longest leap ahead, in nanoseconds, that needs no
-	// confirmation. With 0 or less, none does.
+	// Limit is the longest jump ahead, in nanoseconds, that needs no confirmation. With 0 or less,
+	// none does.
 	Limit int64
 
 	now     int64
-	suspect int64 // a stamp far ahead of now; of use while split or leaping
+	suspect int64 // a stamp far ahead of now; used while split or leaping
 	state   state
 }
 
@@ -46,7 +44,7 @@ type state uint8
 const (
 	unset   state = iota // no stamp seen
 	single               // one stamp seen, nothing supports it yet
-	split                // nothing supports now, and suspect says otherwise
+	split                // nothing supports now, and suspect contradicts it
 	running              // something supports now
 	leaping              // as running, and suspect waits for confirmation
 )
@@ -60,9 +58,9 @@ func (c *Clock) Started() bool { return c.state != unset }
 // Doubtful reports whether the last stamp waits for the next one to confirm it.
 func (c *Clock) Doubtful() bool { return c.state == leaping || c.state == split }
 
-// Follow takes the stamp of the next packet if it is a small step ahead, as nearly
-// all are, and reports whether it was. It is small enough to be inlined; the rest
-// is for Observe.
+// Follow takes the timestamp of the next packet if it is a small step ahead, as nearly all are, and
+// reports whether it was. It is Observe's fast path, small enough to be inlined. The difference is
+// taken unsigned, so that a step too long for int64 is not mistaken for a small one.
 func (c *Clock) Follow(stamp int64) bool {
 	if c.state != running || stamp < c.now || uint64(stamp-c.now) >= uint64(c.Limit) {
 		return false
@@ -71,18 +69,8 @@ func (c *Clock) Follow(stamp int64) bool {
 	return true
 }
 
-// Observe shows the clock the stamp of the next packet. The ordinary case, a
-// small step ahead, is decided here; unsigned, so that a step longer than int64
-// holds is not taken for a small one.
+// Observe shows the clock the timestamp of the next packet.
 func (c *Clock) Observe(stamp int64) Verdict {
-	if c.state == running && stamp >= c.now && uint64(stamp)-uint64(c.now) <= uint64(c.Limit) {
-		c.now = stamp
-		return Steady
-	}
-	return c.observe(stamp)
-}
-
-func (c *Clock) observe(stamp int64) Verdict {
 	switch {
 	case c.state == unset:
 		c.now, c.state = stamp, single

@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
 )
 
 const (
@@ -320,12 +322,10 @@ func TestAdvanceBetweenStampsNeverMakesTimeGoBack(t *testing.T) {
 func TestObserveDoesNotAllocate(t *testing.T) {
 	c := Clock{Limit: 10}
 	var at int64
-	if n := testing.AllocsPerRun(1000, func() {
+	allocs.None(t, 1, func() {
 		c.Observe(at)
 		c.Observe(at + 100)
 		c.Advance(at)
 		at++
-	}); n != 0 {
-		t.Fatalf("%v allocations", n)
-	}
+	})
 }

@@ -44,10 +44,10 @@ var (
 	noChecksum = []byte{0, 0, 0, 0}
 )
 
-// Checksum verifies the checksums of the innermost packet: that of its IPv4 header, and that of its TCP, UDP,
-// ICMP, ICMPv6 or SCTP. p must be as Decode or DecodeWith left it, whatever the status, and frame the frame that
-// they were given, or the data that Reassembled was given. Any others are harmless, and the
-// answer then means nothing. Checksums of tunnels further out are not looked at.
+// Checksum verifies the checksums of the innermost packet: that of its IPv4 header, and that of its
+// TCP, UDP, ICMP, ICMPv6 or SCTP. p must be as Decode or DecodeWith left it, whatever the status,
+// and frame the frame that they were given, or the data that Reassembled was given. Any others are
+// harmless, and the answer then means nothing. Checksums of tunnels further out are not looked at.
 func Checksum(p *Packet, frame []byte) (header, transport Sum) {
 	return headerSum(p, frame), transportSum(p, frame)
 }
@@ -116,9 +116,10 @@ func transportSum(p *Packet, frame []byte) Sum {
 	return internetSum(p, b, binary.BigEndian.Uint16(b[field:]))
 }
 
-// internetSum verifies what has the Internet checksum. A right one sums to ffff, and so a field of 0 is as good as
-// one of ffff (RFC 1071): UDP alone tells them apart, since there 0 is no checksum (RFC 768). Over IPv6 that is
-// allowed to tunnels only, which are known by their ports (RFC 6935 section 5).
+// internetSum verifies what has the Internet checksum. A right one sums to ffff, and so a field of
+// 0 is as good as one of ffff (RFC 1071): UDP alone tells them apart, since there 0 is no checksum
+// (RFC 768). Over IPv6 that is allowed to tunnels only, which are known by their ports (RFC 6935
+// section 5).
 func internetSum(p *Packet, b []byte, field uint16) Sum {
 	if p.Proto == protoUDP && field == 0 {
 		if p.Family == 4 || tunnelPort(p.SrcPort) || tunnelPort(p.DstPort) {
@@ -155,8 +156,8 @@ func tunnelPort(port uint16) bool {
 	return false
 }
 
-// sctpSum verifies the CRC32c of SCTP, which is taken over the packet with zeros in its place. Zeros in the packet
-// are what is left to the network card.
+// sctpSum verifies the CRC32c of SCTP, which is taken over the packet with zeros in its place.
+// Zeros in the packet are what is left to the network card.
 func sctpSum(b []byte) Sum {
 	field := binary.LittleEndian.Uint32(b[sctpChecksum:])
 	crc := crc32.Update(0, castagnoli, b[:sctpChecksum])

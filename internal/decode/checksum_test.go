@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/flowscope-go/flowscope/internal/frames"
+	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 // slowSum adds one word at a time and takes every carry at once.
@@ -146,7 +146,8 @@ func TestWhatAChecksumSaysOfUnusualPackets(t *testing.T) {
 	}
 }
 
-// A right checksum of 0 and one of ffff are the same number. UDP has to send the second, and TCP may send either.
+// A right checksum of 0 and one of ffff are the same number. UDP has to send the second, and TCP
+// may send either.
 func TestAChecksumOfZeroMayBeSentAsAllOnes(t *testing.T) {
 	seen := 0
 	for n := range 1 << 16 {

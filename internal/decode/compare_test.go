@@ -10,8 +10,9 @@ import (
 // everything peels whatever there is, and also from ports that mean something else on one side.
 var everything = Options{Peel: PeelAll, Depth: 4, Ports: append(DefaultPorts(), Port{1234, VXLAN}, Port{80, GTPU})}
 
-// check decodes the frame with both decoders, with nothing peeled and with everything, and holds them to each
-// other, and to what must be true of any answer. It returns the answer with nothing peeled.
+// check decodes the frame with both decoders, with nothing peeled and with everything, and holds
+// them to each other, and to what must be true of any answer. It returns the answer with nothing
+// peeled.
 func check(t testing.TB, frame []byte, link Link, wireLen int) (Packet, Status) {
 	t.Helper()
 	checkWith(t, frame, link, wireLen, &everything)
@@ -50,7 +51,7 @@ func checkWith(t testing.TB, frame []byte, link Link, wireLen int, o *Options) (
 		t.Fatalf("Payload or Fragment is not a part of the frame alone\n%+v\nlink %d, frame %x", p, link, frame)
 	}
 	if link <= LinkEthernet {
-		checkPlain(t, frame, w, &p, status)
+		checkSimple(t, frame, w, &p, status)
 	}
 	if p.Missing < 0 {
 		t.Fatalf("Missing is %d\nlink %d, wire length %d, frame %x", p.Missing, link, wireLen, frame)
@@ -68,8 +69,8 @@ func dirtyPacket() Packet {
 	}
 }
 
-// samePacket compares all fields but those that are for Checksum, slices by their place in memory and not by their
-// bytes.
+// samePacket compares all fields but those that are for Checksum, slices by their place in memory
+// and not by their bytes.
 func samePacket(a, b Packet) bool {
 	if !sameSlice(a.Payload, b.Payload) || !sameSlice(a.Fragment, b.Fragment) {
 		return false

@@ -17,8 +17,8 @@ const (
 // maxExtensions ends a chain that leads nowhere: RFC 8200 section 4.1 knows of seven headers.
 const maxExtensions = 16
 
-// isExtension reports whether an IPv6 header of this number says what follows it. ESP (50) does not, and
-// nothing follows 59.
+// isExtension reports whether an IPv6 header of this number says what follows it. ESP (50) does
+// not, and nothing follows 59.
 func isExtension(proto uint8) bool {
 	switch proto {
 	case protoHopByHop, protoRouting, protoFragment, protoAH, protoOptions, protoMobility, protoHIP, protoShim6:
@@ -27,9 +27,9 @@ func isExtension(proto uint8) bool {
 	return false
 }
 
-// extensions walks the headers between the IP header and the transport; IPv4 has the authentication header
-// alone. All have the next number in their first byte; the second is the length, in units of its own, but for
-// the fragment header, which has none (RFC 8200 section 4, RFC 4302 section 2.2).
+// extensions walks the headers between the IP header and the transport; IPv4 has the authentication
+// header alone. All have the next number in their first byte; the second is the length, in units of
+// its own, but for the fragment header, which has none (RFC 8200 section 4, RFC 4302 section 2.2).
 //
 // Order is not checked: RFC 8200 section 4.1 asks receivers to take any, and hosts do.
 func extensions(p *Packet, proto uint8, b []byte, cut int, v6 bool) (uint8, []byte, int, Status) {
@@ -81,8 +81,9 @@ func extensions(p *Packet, proto uint8, b []byte, cut int, v6 bool) (uint8, []by
 	return proto, b, cut, OK
 }
 
-// homeAddress reports whether destination options hold the home address of a mobile node, which then is the source
-// as far as the transport is concerned (RFC 6275 section 6.3). Option 0 is one byte, all others have a length.
+// homeAddress reports whether destination options hold the home address of a mobile node, which
+// then is the source as far as the transport is concerned (RFC 6275 section 6.3). Option 0 is one
+// byte, all others have a length.
 func homeAddress(h []byte) bool {
 	const home = 201
 	for o := h[2:]; len(o) >= 2; {

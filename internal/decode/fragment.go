@@ -1,6 +1,7 @@
 package decode
 
-// fragment notes that the packet is one, b being its bytes. The first one goes on to the transport: OK.
+// fragment notes that the packet is one, b being its bytes. The first one goes on to the transport:
+// OK.
 func fragment(p *Packet, proto uint8, id uint32, offset uint16, b []byte, cut int) Status {
 	p.Fragmented = true
 	p.FragmentProto, p.FragmentID, p.FragmentOffset = proto, id, offset
@@ -13,17 +14,18 @@ func fragment(p *Packet, proto uint8, id uint32, offset uint16, b []byte, cut in
 	return FragmentLater
 }
 
-// Reassembled reads the transport of a datagram that was put together from fragments: p as Decode left it for
-// the fragment at offset 0 (its FragmentProto counts, RFC 8200 section 4.5), and data, the Fragment bytes of all
-// of them in order. Afterwards Payload is a sub-slice of data, and p is no longer a fragment.
+// Reassembled reads the transport of a datagram that was put together from fragments: p as Decode
+// left it for the fragment at offset 0 (its FragmentProto counts, RFC 8200 section 4.5), and data,
+// the Fragment bytes of all of them in order. Afterwards Payload is a sub-slice of data, and p is
+// no longer a fragment.
 //
-// It goes on through the tunnels that w allows: the fragments of a tunnel's outer packet hold an inner one only
-// together. p keeps the tunnels that the first fragment came through.
+// It goes on through the tunnels that w allows: the fragments of a tunnel's outer packet hold an
+// inner one only together. p keeps the tunnels that the first fragment came through.
 func Reassembled(p *Packet, data []byte, w *Peeler) Status { return p.reassembled(data, 0, w) }
 
-// Beginning is Reassembled for the beginning of a datagram of which the rest is not there: data is the Fragment
-// bytes of the fragment at offset 0. What the headers promise beyond it is Missing.
-func Beginning(p *Packet, data []byte, w *Peeler) Status { return p.reassembled(data, 1<<16-1, w) }
+// FirstFragment is Reassembled for the beginning of a datagram of which the rest is not there: data
+// is the Fragment bytes of the fragment at offset 0. What the headers promise beyond it is Missing.
+func FirstFragment(p *Packet, data []byte, w *Peeler) Status { return p.reassembled(data, 1<<16-1, w) }
 
 func (p *Packet) reassembled(data []byte, cut int, w *Peeler) Status {
 	next := p.FragmentProto
@@ -47,5 +49,5 @@ func (p *Packet) reassembled(data []byte, cut int, w *Peeler) Status {
 	if w == nil || status != OK {
 		return status
 	}
-	return w.inside(p)
+	return w.readInnermost(p)
 }

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"testing"
 
-	"github.com/flowscope-go/flowscope/internal/frames"
+	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 func TestFragmentsSayWhereTheyBelong(t *testing.T) {

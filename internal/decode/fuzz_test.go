@@ -2,7 +2,8 @@ package decode
 
 import "testing"
 
-// optionsOf makes options out of a number: any mask and depth, and ports that mean every tunnel in turn.
+// optionsOf makes options out of a number: any mask and depth, and ports that mean every tunnel in
+// turn.
 func optionsOf(n uint32) *Options {
 	o := &Options{Peel: Peel(n) & PeelAll, Depth: int(n >> 16 & 7), Ports: nil}
 	if n>>20&1 == 1 {
@@ -11,8 +12,8 @@ func optionsOf(n uint32) *Options {
 	return o
 }
 
-// The decoder and the reference on whatever there is in tunnels, and then once more on the inside taken for all of
-// a datagram put together from fragments.
+// The decoder and the reference on whatever there is in tunnels, and then once more on the inside
+// taken for all of a datagram put together from fragments.
 func FuzzTunnels(f *testing.F) {
 	for _, s := range tunnelSamples() {
 		f.Add(s.frame, uint32(PeelAll), 0)

@@ -2,8 +2,9 @@ package decode
 
 import "encoding/binary"
 
-// geneve reads a Geneve header (RFC 8926 section 3.4): version 0, the length of the options in words, flags O (not
-// data, but control) and C, the protocol, and the network. The options must fill their length exactly.
+// geneve reads a Geneve header (RFC 8926 section 3.4): version 0, the length of the options in
+// words, flags O (not data, but control) and C, the protocol, and the network. The options must
+// fill their length exactly.
 //
 //	| 00 length | OC...... | protocol | network id | 0 | options
 func geneve(b []byte, cut int) inner {

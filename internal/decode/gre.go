@@ -62,8 +62,9 @@ func (in inner) greProtocol(b []byte, flags, proto uint16) inner {
 	case typePPP:
 		return in.ppp(b)
 	case typeEthernet:
-		// A virtual subnet of NVGRE is 0x1000 at least, and 8 bits of flow follow it in the key (RFC 7637 sections
-		// 3.2 and 3.3). A smaller key of some other kind of Ethernet over GRE is not taken apart.
+		// A virtual subnet of NVGRE is 0x1000 at least, and 8 bits of flow follow it in the key
+		// (RFC 7637 sections 3.2 and 3.3). A smaller key of some other kind of Ethernet over GRE is
+		// not taken apart.
 		if flags == greKey && in.id >= 0x1000<<8 {
 			in.kind, in.id = NVGRE, in.id>>8
 		}
@@ -76,8 +77,8 @@ func (in inner) greProtocol(b []byte, flags, proto uint16) inner {
 	return in
 }
 
-// pptp reads the GRE header of version 1 (RFC 2637 section 4.1), whose key is the length of the payload and the
-// call. Without a sequence number it is an acknowledgement and carries nothing.
+// pptp reads the GRE header of version 1 (RFC 2637 section 4.1), whose key is the length of the
+// payload and the call. Without a sequence number it is an acknowledgement and carries nothing.
 //
 //	| ..KS 0... A.... 1 | 880B | length | call | sequence | acknowledgement | PPP
 func pptp(b []byte, cut int, flags, proto uint16) inner {
@@ -97,8 +98,8 @@ func pptp(b []byte, cut int, flags, proto uint16) inner {
 	return in.ppp(rest)
 }
 
-// erspan2 reads the header of type II: 4 bits of version 1, the VLAN, class and flags, 10 bits of session, and 32
-// bits of port.
+// erspan2 reads the header of type II: 4 bits of version 1, the VLAN, class and flags, 10 bits of
+// session, and 32 bits of port.
 func erspan2(b []byte, cut int) inner {
 	if len(b) < 8 || b[0]>>4 != 1 {
 		return inner{}
@@ -106,8 +107,9 @@ func erspan2(b []byte, cut int) inner {
 	return inner{kind: ERSPAN, id: uint32(binary.BigEndian.Uint16(b[2:]) & 0x3ff), cut: cut}.frame(b[8:])
 }
 
-// erspan3 reads the header of type III: as type II, with version 2, a time stamp, a group, and 16 bits that say
-// what kind of frame follows (Ethernet 0, IP 2) and in the last one whether 8 more bytes stand before it.
+// erspan3 reads the header of type III: as type II, with version 2, a time stamp, a group, and 16
+// bits that say what kind of frame follows (Ethernet 0, IP 2) and in the last one whether 8 more
+// bytes stand before it.
 func erspan3(b []byte, cut int) inner {
 	if len(b) < 12 || b[0]>>4 != 2 {
 		return inner{}

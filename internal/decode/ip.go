@@ -10,9 +10,10 @@ const (
 // Mapped is the low word of ::ffff:0.0.0.0, under which an IPv4 address stands in a Packet.
 const Mapped = 0x0000ffff_00000000
 
-// plainIPv4 looks at the first 8 bytes of an IPv4 header: version 4, no options, and not a fragment. Such a
-// header has no surprise but its length and its protocol, and may be read without ipv4.
-func plainIPv4(w uint64) bool { return w>>56 == 0x45 && w&0x3fff == 0 }
+// simpleIPv4 looks at the first 8 bytes of an IPv4 header: version 4, no options, and not a
+// fragment. Such a header has no surprise but its length and its protocol, and may be read without
+// ipv4.
+func simpleIPv4(w uint64) bool { return w>>56 == 0x45 && w&0x3fff == 0 }
 
 // ipv4Fields reads what the fixed header says of every packet, and returns the protocol.
 func ipv4Fields(p *Packet, h []byte) uint8 {
@@ -24,7 +25,8 @@ func ipv4Fields(p *Packet, h []byte) uint8 {
 	return h[9]
 }
 
-// ipv4 reads an IPv4 header (RFC 791 section 3.1): the protocol of what follows, and its bytes, padding gone.
+// ipv4 reads an IPv4 header (RFC 791 section 3.1): the protocol of what follows, and its bytes,
+// padding gone.
 func ipv4(p *Packet, b []byte, cut int) (uint8, []byte, int, Status) {
 	if len(b) < ipv4Header {
 		return 0, nil, 0, TruncatedIPv4
@@ -37,7 +39,8 @@ func ipv4(p *Packet, b []byte, cut int) (uint8, []byte, int, Status) {
 	if size < ipv4Header {
 		return 0, nil, 0, BadIPv4Header
 	}
-	// Length 0 is what segmentation offload leaves in frames captured on the sender: all of the frame.
+	// Length 0 is what segmentation offload leaves in frames captured on the sender: all of the
+	// frame.
 	total := int(binary.BigEndian.Uint16(h[2:]))
 	switch {
 	case total == 0:

@@ -2,9 +2,9 @@ package decode
 
 import "encoding/binary"
 
-// l2tp reads the header of a data message of L2TP version 2 (RFC 2661 section 3.1). Flags say which fields there
-// are: L the length, S two sequence numbers, O an offset to the payload. T is set for control messages, and what
-// is reserved must be zero.
+// l2tp reads the header of a data message of L2TP version 2 (RFC 2661 section 3.1). Flags say which
+// fields there are: L the length, S two sequence numbers, O an offset to the payload. T is set for
+// control messages, and what is reserved must be zero.
 //
 //	| TL..S.OP .... 0002 | length | tunnel | session | Ns | Nr | offset | padding | PPP
 func l2tp(b []byte, cut int) inner {

@@ -2,8 +2,9 @@ package decode
 
 import "encoding/binary"
 
-// Link is what a frame begins with: a number of the tcpdump link-type registry, with one exception. The zero
-// value is Ethernet, so that a caller who says nothing gets it; BSD NULL, number 0 in the registry, is LinkNull.
+// Link is what a frame begins with: a number of the tcpdump link-type registry, with one exception.
+// The zero value is Ethernet, so that a caller who says nothing gets it; BSD NULL, number 0 in the
+// registry, is LinkNull.
 type Link uint16
 
 // The links that Decode reads.
@@ -31,8 +32,8 @@ const (
 	LinkNull       Link = 0xffff // BSD loopback; 0 in the registry
 )
 
-// What comes next, in the numbers of the EtherType registry. Up to maxLength the field is the length of an
-// 802.3 frame, and LLC follows (IEEE 802.3 section 3.2.6).
+// What comes next, in the numbers of the EtherType registry. Up to maxLength the field is the
+// length of an 802.3 frame, and LLC follows (IEEE 802.3 section 3.2.6).
 const (
 	typeIPv4  = 0x0800
 	typeIPv6  = 0x86dd
@@ -96,9 +97,9 @@ func raw(b []byte) (uint16, []byte, Status) {
 	return 0, nil, BadIPVersion
 }
 
-// null reads the address family in front of BSD loopback packets: in the byte order of the machine that
-// captured, which nothing tells, and always in network order for LOOP. A family is small, so the order shows.
-// The number of IPv6 differs from system to system.
+// null reads the address family in front of BSD loopback packets: in the byte order of the machine
+// that captured, which nothing tells, and always in network order for LOOP. A family is small, so
+// the order shows. The number of IPv6 differs from system to system.
 func null(b []byte) (uint16, []byte, Status) {
 	if len(b) < 4 {
 		return 0, nil, TruncatedNull
@@ -134,9 +135,9 @@ func sll2(b []byte) (uint16, []byte, Status) {
 	return cooked(binary.BigEndian.Uint16(b[8:]), binary.BigEndian.Uint16(b), b[20:])
 }
 
-// cooked reads the protocol field of a Linux cooked header: an EtherType, with small numbers of Linux's own for
-// frames without one, of which LLC alone can carry IP. On some kinds of device (ARPHRD numbers) the field is
-// something else or nothing.
+// cooked reads the protocol field of a Linux cooked header: an EtherType, with small numbers of
+// Linux's own for frames without one, of which LLC alone can carry IP. On some kinds of device
+// (ARPHRD numbers) the field is something else or nothing.
 func cooked(device, proto uint16, rest []byte) (uint16, []byte, Status) {
 	switch device {
 	case 770, 803, 824: // frame relay, 802.11 with radiotap, netlink
@@ -148,8 +149,8 @@ func cooked(device, proto uint16, rest []byte) (uint16, []byte, Status) {
 	return proto, rest, OK
 }
 
-// llc reads the header of IEEE 802.2: IP has a service access point of its own, and SNAP (RFC 1042) carries
-// an EtherType.
+// llc reads the header of IEEE 802.2: IP has a service access point of its own, and SNAP (RFC 1042)
+// carries an EtherType.
 func llc(b []byte) (uint16, []byte, Status) {
 	if len(b) < 3 {
 		return 0, nil, TruncatedLLC

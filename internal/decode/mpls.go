@@ -5,7 +5,8 @@ import "encoding/binary"
 // maxLabels ends a label stack that leads nowhere.
 const maxLabels = 17
 
-// labels reads a label stack (RFC 3032 section 2.1): 20 bits of label, 3 of class, the bottom bit, 8 of life.
+// labels reads a label stack (RFC 3032 section 2.1): 20 bits of label, 3 of class, the bottom bit,
+// 8 of life.
 func labels(b []byte) (bottom uint32, rest []byte, status Status) {
 	for range maxLabels {
 		if len(b) < 4 {
@@ -20,9 +21,9 @@ func labels(b []byte) (bottom uint32, rest []byte, status Status) {
 	return 0, nil, TooManyLabels
 }
 
-// mpls reads a label stack and finds out what it carries, which the labels alone do not say: the first four bits
-// are 4 or 6 of IP, 0 of the control word of a pseudo-wire (RFC 4385), or anything if an Ethernet frame follows
-// without one.
+// mpls reads a label stack and finds out what it carries, which the labels alone do not say: the
+// first four bits are 4 or 6 of IP, 0 of the control word of a pseudo-wire (RFC 4385), or anything
+// if an Ethernet frame follows without one.
 //
 //	labels | 45 ..                             IP
 //	labels | 00 .. | MAC MAC 0800 45 ..        a pseudo-wire with a control word
@@ -32,7 +33,7 @@ func (w *Peeler) mpls(p *Packet, b []byte, cut int) (inner, Status) {
 	if status != OK {
 		return inner{}, status
 	}
-	p.enter(MPLS, label)
+	p.addTunnel(MPLS, label)
 	in := inner{cut: cut}
 	if w.peel&PeelPseudoWire != 0 && !plausibleIP(b) {
 		if in := pseudoWire(in, b); in.ethernet {
@@ -47,8 +48,8 @@ func (w *Peeler) mpls(p *Packet, b []byte, cut int) (inner, Status) {
 	return in, OK
 }
 
-// pseudoWire looks for an Ethernet header whose type is one that can lead to IP. Without one, nothing tells an
-// Ethernet frame from anything else.
+// pseudoWire looks for an Ethernet header whose type is one that can lead to IP. Without one,
+// nothing tells an Ethernet frame from anything else.
 func pseudoWire(in inner, b []byte) inner {
 	if len(b) >= 4 && b[0]>>4 == 0 {
 		if with := in.frame(b[4:]); with.ethernet && leadsToIP(with.next) {

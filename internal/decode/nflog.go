@@ -2,9 +2,10 @@ package decode
 
 import "encoding/binary"
 
-// nflog reads a record of the Linux netfilter log: the family, version 0, a number of the log, and attributes,
-// each with length and type in the byte order of the machine that captured, padded to 4 bytes. A length is small,
-// so that the order shows. The packet is an attribute, and a capture may end in it.
+// nflog reads a record of the Linux netfilter log: the family, version 0, a number of the log, and
+// attributes, each with length and type in the byte order of the machine that captured, padded to 4
+// bytes. A length is small, so that the order shows. The packet is an attribute, and a capture may
+// end in it.
 //
 //	| family | 0 | log | length, type, value .. padding | ... | length, 9, packet
 func nflog(b []byte, cut int) (next uint16, rest []byte, left int, status Status) {
@@ -37,8 +38,8 @@ func nflog(b []byte, cut int) (next uint16, rest []byte, left int, status Status
 	return 0, nil, 0, TruncatedNFLOG
 }
 
-// pflog reads the header of the OpenBSD packet filter log: its length, not counting the padding to 4 bytes, and
-// the address family, in numbers as they are in null.
+// pflog reads the header of the OpenBSD packet filter log: its length, not counting the padding to
+// 4 bytes, and the address family, in numbers as they are in null.
 func pflog(b []byte) (uint16, []byte, Status) {
 	const least = 45
 	if len(b) < 4 {
@@ -60,8 +61,8 @@ func pflog(b []byte) (uint16, []byte, Status) {
 	return 0, nil, NotIP
 }
 
-// ipoib reads what captures have before a packet of IP over InfiniBand: 40 bytes of pseudo header, and then the
-// EtherType and two bytes reserved (RFC 4391 section 6).
+// ipoib reads what captures have before a packet of IP over InfiniBand: 40 bytes of pseudo header,
+// and then the EtherType and two bytes reserved (RFC 4391 section 6).
 func ipoib(b []byte) (uint16, []byte, Status) {
 	if len(b) < 44 {
 		return 0, nil, TruncatedIPoIB

@@ -9,28 +9,29 @@ type Options struct {
 	Ports []Port // which UDP ports mean which tunnel; nil is DefaultPorts(), empty is none
 }
 
-// Port says that a UDP port, of either end, means a tunnel of that kind: one of VXLAN, VXLANGPE, Geneve, GTPU,
-// Teredo, AYIYA and L2TP. Other kinds are ignored, and so is port 0.
+// Port says that a UDP port, of either end, means a tunnel of that kind: one of VXLAN, VXLANGPE,
+// Geneve, GTPU, Teredo, AYIYA and L2TP. Other kinds are ignored, and so is port 0.
 type Port struct {
 	Number uint16
 	Kind   Tunnel
 }
 
-// DefaultPorts returns the registered ports, and the one that Linux took for VXLAN before there was one.
+// DefaultPorts returns the registered ports, and the one that Linux took for VXLAN before there was
+// one.
 func DefaultPorts() []Port { return slices.Clone(defaultPorts[:]) }
 
 var defaultPorts = [...]Port{{4789, VXLAN}, {8472, VXLAN}, {4790, VXLANGPE}, {6081, Geneve}, {2152, GTPU},
 	{3544, Teredo}, {5072, AYIYA}, {1701, L2TP}}
 
-// Peeler is a set of Options made ready for DecodeWith. It does not change, so that any number of goroutines may
-// use one.
+// Peeler is a set of Options made ready for DecodeWith. It does not change, so that any number of
+// goroutines may use one.
 type Peeler struct {
 	peel  Peel
 	depth uint8
 	ports []Port
 
-	// A packet of a protocol or port that is not in here carries no tunnel. Ports are in by their low 10 bits, so
-	// that nearly every datagram that is none is known after two looks.
+	// A packet of a protocol or port that is not in here carries no tunnel. Ports are in by their
+	// low 10 bits, so that nearly every datagram that is none is known after two looks.
 	protos [4]uint64
 	maybe  [portSlots / 64]uint64
 }
@@ -72,20 +73,21 @@ func NewPeeler(o Options) *Peeler {
 	return w
 }
 
-// May reports whether p, as read with this Peeler, may yet turn out to carry a tunnel: p is a fragment, and its
-// datagram was not looked into.
-func (w *Peeler) May(p *Packet) bool { return p.Fragmented && w.may(p) }
+// FragmentMayHoldTunnel reports whether p, as read with this Peeler, may yet turn out to carry a
+// tunnel: p is a fragment, and its datagram was not looked into.
+func (w *Peeler) FragmentMayHoldTunnel(p *Packet) bool { return p.Fragmented && w.mayHoldTunnel(p) }
 
-// MayPlain reports whether a plain frame of UDP with these ports may carry a tunnel; one of TCP does not.
-func (w *Peeler) MayPlain(src, dst uint16) bool {
+// PortsMayMeanTunnel reports whether a UDP datagram with these ports may carry a tunnel. False is
+// certain.
+func (w *Peeler) PortsMayMeanTunnel(src, dst uint16) bool {
 	src, dst = src%portSlots, dst%portSlots
 	return (w.maybe[src>>6]>>(src&63)|w.maybe[dst>>6]>>(dst&63))&1 != 0
 }
 
-// may reports whether p may carry a tunnel: false is certain, and nearly always the answer.
-func (w *Peeler) may(p *Packet) bool {
+// mayHoldTunnel reports whether p may carry a tunnel: false is certain, and nearly always the answer.
+func (w *Peeler) mayHoldTunnel(p *Packet) bool {
 	if p.Proto != protoUDP {
 		return w.protos[p.Proto>>6]>>(p.Proto&63)&1 != 0
 	}
-	return w.MayPlain(p.SrcPort, p.DstPort)
+	return w.PortsMayMeanTunnel(p.SrcPort, p.DstPort)
 }

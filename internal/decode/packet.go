@@ -1,30 +1,31 @@
 package decode
 
-// Packet is what the headers of one frame say, those of the innermost packet if tunnels were peeled off. The zero
-// value is ready for Decode, which overwrites every field, so one Packet serves for any number of frames. A field
-// that the frame's protocol does not have is 0.
+// Packet is what the headers of one frame say, those of the innermost packet if tunnels were peeled
+// off. The zero value is ready for Decode, which overwrites every field, so one Packet serves for
+// any number of frames. A field that the frame's protocol does not have is 0.
 type Packet struct {
 	// Addresses, as big-endian words. The IPv4 address a.b.c.d is the mapped one: Hi is 0, Lo is
 	// 0x0000ffff_aabbccdd. Family tells it from an IPv6 address ::ffff:a.b.c.d.
 	SrcHi, SrcLo, DstHi, DstLo uint64
 
-	// Payload is the transport's payload: a sub-slice of the frame, good as long as the frame, with no capacity
-	// beyond its length. It ends where the IP (and UDP) length says. For a protocol without ports or ICMP
-	// messages here it is what follows the IP headers, and for a later fragment the fragment's bytes.
-	// For ICMP and ICMPv6 it starts after 8 bytes: where an error message quotes the packet it is about.
+	// Payload is the transport's payload: a sub-slice of the frame, good as long as the frame, with
+	// no capacity beyond its length. It ends where the IP (and UDP) length says. For a protocol
+	// without ports or ICMP messages here it is what follows the IP headers, and for a later
+	// fragment the fragment's bytes. For ICMP and ICMPv6 it starts after 8 bytes: where an error
+	// message quotes the packet it is about.
 	Payload []byte
 
-	// Fragment is what follows the IP headers of a fragment (for IPv6, what follows the fragment header), the
-	// first one or a later one, and nil if the packet is not fragmented. Like Payload it borrows the frame. It is
-	// set even if Decode refuses the beginning of a transport in it.
+	// Fragment is what follows the IP headers of a fragment (for IPv6, what follows the fragment
+	// header), the first one or a later one, and nil if the packet is not fragmented. Like Payload
+	// it borrows the frame. It is set even if Decode refuses the beginning of a transport in it.
 	Fragment []byte
 
-	// Missing is the number of payload bytes that the IP (and UDP) length promises after the last of Payload
-	// and that the frame does not hold.
+	// Missing is the number of payload bytes that the IP (and UDP) length promises after the last
+	// of Payload and that the frame does not hold.
 	Missing int
 
-	// Ack stands before Seq, and Urgent before Window, so that nobody who copies them can read both at once: to read
-	// in one piece what was written in two stalls.
+	// Ack stands before Seq, and Urgent before Window, so that the compiler does not join the loads
+	// of a copy into one: a load of bytes that two stores have just written stalls.
 	Ack, Seq   uint32 // TCP
 	FragmentID uint32 // of a fragment
 	FlowLabel  uint32 // IPv6: 20 bits
@@ -32,21 +33,23 @@ type Packet struct {
 	Peeled   Peel   // every kind of encapsulation that was peeled off on the way
 	TunnelID uint32 // identifier of Tunnel: what it is depends on the kind, and 0 is none
 
-	// NetworkID is the identifier of Network: what Tunnel and TunnelID are, among the kinds whose identifiers are
-	// the same both ways.
+	// NetworkID is the identifier of Network. The two are as TunnelID and Tunnel, among the kinds
+	// whose identifiers are the same in both directions.
 	NetworkID uint32
 
-	// InnerEthernet says where the innermost Ethernet header begins that a tunnel carried: in bytes before the end of
-	// the frame. 0 if no tunnel carried one.
+	// InnerEthernet says where the innermost Ethernet header begins that a tunnel carried: in bytes
+	// before the end of the frame. 0 if no tunnel carried one.
 	InnerEthernet uint32
 
-	// fromTransport says where the transport header begins, for Checksum: in bytes before the end of the frame,
-	// since that is the capacity of a part of it. 0 is unknown: none was read, or the frame ends there.
+	// fromTransport says where the transport header begins, for Checksum: in bytes before the end
+	// of the frame, since that is the capacity of a part of it. 0 is unknown: none was read, or the
+	// frame ends there.
 	fromTransport uint32
 
-	// before is, for IPv4, the size of the headers between the beginning of the IP header and the transport, 0
-	// standing for the usual 20, and headerElsewhere if the IP header is not in front of the transport. For IPv6
-	// it is rerouted if the addresses are not those that the transport's checksum was made over.
+	// before is, for IPv4, the size of the headers between the beginning of the IP header and the
+	// transport, 0 standing for the usual 20, and headerElsewhere if the IP header is not in front
+	// of the transport. For IPv6 it is rerouted if the addresses are not those that the transport's
+	// checksum was made over.
 	before uint16
 
 	// TCP, UDP and SCTP ports. ICMP and ICMPv6 messages with an identifier have it in both.
@@ -64,9 +67,9 @@ type Packet struct {
 	ICMPType, ICMPCode uint8
 	VLANs              uint8 // number of VLAN tags of the innermost Ethernet header
 
-	// Tunnel is the innermost tunnel whose identifier is not 0, so that a plain tunnel within one of many tenants
-	// does not hide the tenant; if there is none, the innermost. Tunnels is the number of tunnel headers, an MPLS
-	// label stack being one.
+	// Tunnel is the innermost tunnel whose identifier is not 0, so that a tunnel without an
+	// identifier within one of many tenants does not hide the tenant; if there is none, the
+	// innermost. Tunnels is the number of tunnel headers, an MPLS label stack being one.
 	Tunnel  Tunnel
 	Network Tunnel
 	Tunnels uint8

@@ -12,17 +12,18 @@ type inner struct {
 	ethernet bool // an Ethernet header was passed: its tags count, not those outside
 }
 
-// inside goes from tunnel to tunnel, each header once. p holds a packet read to its payload; it is replaced by
-// the packet that the payload carries, and so on. A tunnel is believed if there is an IP header inside:
+// readInnermost goes from tunnel to tunnel, each header once. p holds a packet read to its payload;
+// it is replaced by the packet that the payload carries, and so on. A tunnel is believed if there
+// is an IP header inside:
 //
 //	outer IP | UDP 4789 | VXLAN | Ethernet | IP ...   p is the inner packet, whatever is wrong behind its IP header
 //	outer IP | UDP 4789 | VXLAN | Ethernet | ARP      p stays the outer packet
 //	outer IP | UDP 4789 | something else              p stays the outer packet
 //
 // A fragment is not looked into: its payload is not whole.
-func (w *Peeler) inside(p *Packet) Status {
-	for !p.Fragmented && w.may(p) {
-		in := w.open(p)
+func (w *Peeler) readInnermost(p *Packet) Status {
+	for !p.Fragmented && w.mayHoldTunnel(p) {
+		in := w.readTunnel(p)
 		if in.kind == NoTunnel {
 			return OK
 		}
@@ -32,11 +33,11 @@ func (w *Peeler) inside(p *Packet) Status {
 		if !in.ethernet {
 			p.VLAN, p.VLANs = outer.VLAN, outer.VLANs
 		}
-		p.enter(in.kind, in.id)
+		p.addTunnel(in.kind, in.id)
 		if in.ethernet {
 			p.InnerEthernet = uint32(cap(in.b) + ethernetHeader)
 		}
-		status := w.through(p, in)
+		status := w.readInner(p, in)
 		switch {
 		case status == TooManyTunnels, p.Family != 0 && p.Tunnels > w.depth:
 			*p = Packet{}
@@ -45,8 +46,8 @@ func (w *Peeler) inside(p *Packet) Status {
 			*p = outer
 			return OK
 		}
-		// The payload of outer had no capacity to spare, and what was counted back from its end is to be counted
-		// back from the end of the frame.
+		// The payload of outer had no capacity to spare, and what was counted back from its end is
+		// to be counted back from the end of the frame.
 		if p.fromTransport != 0 {
 			p.fromTransport += outer.afterPayload()
 		}
@@ -62,9 +63,9 @@ func (w *Peeler) inside(p *Packet) Status {
 	return OK
 }
 
-// through reads what a tunnel carries up to the transport. The lengths inside may not reach past the lengths
-// outside, so that no more is missing inside than is outside.
-func (w *Peeler) through(p *Packet, in inner) Status {
+// readInner reads what a tunnel carries up to the transport. The lengths inside may not reach past
+// the lengths outside, so that no more is missing inside than is outside.
+func (w *Peeler) readInner(p *Packet, in inner) Status {
 	next, b, cut, status := in.next, in.b, in.cut, OK
 	for next != typeIPv4 && next != typeIPv6 {
 		if next, b, cut, status = shim(p, next, b, cut, w); status != OK {
@@ -94,8 +95,8 @@ func (p *Packet) afterPayload() uint32 {
 	return p.fromTransport - before
 }
 
-// open reads the tunnel header that the packet carries.
-func (w *Peeler) open(p *Packet) inner {
+// readTunnel reads the tunnel header that the packet carries.
+func (w *Peeler) readTunnel(p *Packet) inner {
 	b, cut := p.Payload, p.Missing
 	switch p.Proto {
 	case protoUDP:

@@ -10,11 +10,12 @@ func serial(b []byte) (uint16, []byte, Status) {
 	return ppp(b)
 }
 
-// isHDLC reports whether b begins with Cisco's address and control: to one (0F) or to all (8F), and 0.
+// isHDLC reports whether b begins with Cisco's address and control: to one (0F) or to all (8F), and
+// 0.
 func isHDLC(b []byte) bool { return len(b) >= 2 && b[0]&0x7f == 0x0f && b[1] == 0 }
 
-// hdlc reads a Cisco HDLC header: address, control, and an EtherType. Keep-alives have a type of their own. Where
-// the link is known to be one, the address may be any.
+// hdlc reads a Cisco HDLC header: address, control, and an EtherType. Keep-alives have a type of
+// their own. Where the link is known to be one, the address may be any.
 func hdlc(b []byte) (uint16, []byte, Status) {
 	if len(b) < 4 {
 		return 0, nil, TruncatedHDLC
@@ -25,8 +26,8 @@ func hdlc(b []byte) (uint16, []byte, Status) {
 	return 0, nil, NotIP
 }
 
-// ppp reads the protocol field of one or two bytes: an odd first byte ends it (RFC 1661 sections 2 and 6.5).
-// Address and control, FF 03, may be left out (RFC 1661 section 6.6).
+// ppp reads the protocol field of one or two bytes: an odd first byte ends it (RFC 1661 sections 2
+// and 6.5). Address and control, FF 03, may be left out (RFC 1661 section 6.6).
 func ppp(b []byte) (uint16, []byte, Status) {
 	if len(b) >= 2 && b[0] == 0xff && b[1] == 0x03 {
 		b = b[2:]
@@ -50,8 +51,8 @@ func ppp(b []byte) (uint16, []byte, Status) {
 	return 0, nil, NotIP
 }
 
-// pppoe reads a session header (RFC 2516 section 4) and the PPP header behind it. Its length keeps the padding of
-// the Ethernet frame out.
+// pppoe reads a session header (RFC 2516 section 4) and the PPP header behind it. Its length keeps
+// the padding of the Ethernet frame out.
 func pppoe(b []byte, cut int) (session uint32, next uint16, rest []byte, left int, status Status) {
 	if len(b) < 6 {
 		return 0, 0, nil, 0, TruncatedPPPoE

@@ -2,8 +2,8 @@ package decode
 
 import "encoding/binary"
 
-// ICMPError reports whether p is an ICMP or ICMPv6 message that is about another packet and quotes it (RFC 792,
-// RFC 4443 section 2.1: error types have no top bit).
+// ICMPError reports whether p is an ICMP or ICMPv6 message that is about another packet and quotes
+// it (RFC 792, RFC 4443 section 2.1: error types have no top bit).
 func ICMPError(p *Packet) bool {
 	switch p.Proto {
 	case protoICMP:
@@ -17,9 +17,10 @@ func ICMPError(p *Packet) bool {
 	return false
 }
 
-// Quoted reads the packet that an ICMP error is about into q, as far as it is quoted: addresses, protocol, ports,
-// or the identifier of an ICMP message, and a TCP sequence number. It reports whether the quotation holds that
-// much (RFC 792 asks for 8 bytes behind the IP header) and the error goes to whom the quoted packet came from.
+// Quoted reads the packet that an ICMP error is about into q, as far as it is quoted: addresses,
+// protocol, ports, or the identifier of an ICMP message, and a TCP sequence number. It reports
+// whether the quotation holds that much (RFC 792 asks for 8 bytes behind the IP header) and the
+// error goes to whom the quoted packet came from.
 //
 //	p  | IP  router > a | ICMP 3 1 | IP  a > b | ports, seq ...      q  a > b
 //

@@ -2,8 +2,8 @@ package decode
 
 import "encoding/binary"
 
-// shim peels what may stand between the link header and IP: a VLAN tag, LLC, and if w allows it what a provider
-// puts around a frame.
+// shim peels what may stand between the link header and IP: a VLAN tag, LLC, and if w allows it
+// what a provider puts around a frame.
 func shim(p *Packet, next uint16, b []byte, cut int, w *Peeler) (uint16, []byte, int, Status) {
 	var status Status
 	switch {
@@ -65,13 +65,13 @@ func (w *Peeler) provider(p *Packet, next uint16, b []byte, cut int) (uint16, []
 		next, b, status = vnTag(b)
 	}
 	if status == OK {
-		p.enter(kind, id)
+		p.addTunnel(kind, id)
 	}
 	return next, b, cut, status
 }
 
-// pbb reads the service tag of 802.1ah (IEEE 802.1Q section 9.7): 8 bits of priority and the like, 24 of service
-// instance, and then the customer's frame from its addresses on.
+// pbb reads the service tag of 802.1ah (IEEE 802.1Q section 9.7): 8 bits of priority and the like,
+// 24 of service instance, and then the customer's frame from its addresses on.
 func pbb(p *Packet, b []byte) (id uint32, next uint16, rest []byte, status Status) {
 	if len(b) < 4+ethernetHeader {
 		return 0, 0, nil, TruncatedPBB
@@ -80,8 +80,8 @@ func pbb(p *Packet, b []byte) (id uint32, next uint16, rest []byte, status Statu
 	return binary.BigEndian.Uint32(b) & 0xffffff, binary.BigEndian.Uint16(b[16:]), b[4+ethernetHeader:], OK
 }
 
-// vnTag reads a tag that names two virtual interfaces. They trade places on the way back, so they are no
-// identifier of a conversation.
+// vnTag reads a tag that names two virtual interfaces. They trade places on the way back, so they
+// are no identifier of a conversation.
 func vnTag(b []byte) (next uint16, rest []byte, status Status) {
 	if len(b) < 6 {
 		return 0, nil, TruncatedVNTag

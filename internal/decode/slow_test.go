@@ -6,12 +6,13 @@ import (
 	"slices"
 )
 
-// The reference decoder: the same rules once more, in the plainest words, for clarity alone. It shares nothing
-// with Decode but Packet, Status and Link, follows one layer into the next by calling it, and checks each field
-// where it reads it. Decode must agree with it on every frame.
+// The reference decoder: the same rules once more, in the simplest form, for clarity alone. It
+// shares nothing with Decode but Packet, Status and Link, follows one layer into the next by
+// calling it, and checks each field where it reads it. Decode must agree with it on every frame.
 
-// part is a stretch of the packet: size bytes on the wire, of which the first len(data) were captured. Within a
-// tunnel, at most room bytes can have been there behind data, since the packet outside says so.
+// part is a stretch of the packet: size bytes on the wire, of which the first len(data) were
+// captured. Within a tunnel, at most room bytes can have been there behind data, since the packet
+// outside says so.
 type part struct {
 	data []byte
 	size int

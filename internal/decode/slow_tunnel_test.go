@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// The reference decoder's tunnels: each reads its header and calls what reads the inside, and the caller takes the
-// result if there was IP.
+// The reference decoder's tunnels: each reads its header and calls what reads the inside, and the
+// caller takes the result if there was IP.
 
 func (r part) u24(at int) uint32 { return r.u32(at-1) % (1 << 24) }
 
@@ -28,7 +28,8 @@ func slowProvider(p *Packet, o *Options, etherType int, r part) Status {
 	}
 	switch etherType {
 	case 0x8864:
-		// The tunnel counts only if PPP leads to IP: it is put on before that is known, and taken off again.
+		// The tunnel counts only if PPP leads to IP: it is put on before that is known, and taken
+		// off again.
 		without := *p
 		if r.has(6) {
 			slowEnter(p, PPPoE, uint32(r.u16(2)), PeelPPPoE)

@@ -1,10 +1,11 @@
 package decode
 
-// Status is the outcome of Decode: OK, or the one reason why a frame was refused. The zero value is OK.
+// Status is the outcome of Decode: OK, or the one reason why a frame was refused. The zero value is
+// OK.
 type Status uint8
 
-// The outcomes. A Truncated one means that the header is longer than what is there, because the capture cut it
-// or because the length before it did.
+// The outcomes. A Truncated one means that the header is longer than what is there, because the
+// capture cut it or because the length before it did.
 const (
 	OK                 Status = iota
 	FragmentLater             // no refusal: a fragment that does not hold the transport header
@@ -54,7 +55,8 @@ const (
 	NumStatus
 )
 
-var statusText = [NumStatus]string{
+// StatusNames are the names of the statuses, such as "truncated_tcp".
+var StatusNames = [...]string{
 	OK:                 "ok",
 	FragmentLater:      "fragment_later",
 	UnknownLink:        "unknown_link",
@@ -104,5 +106,5 @@ func (s Status) String() string {
 	if s >= NumStatus {
 		return "unknown_status"
 	}
-	return statusText[s]
+	return StatusNames[s]
 }

@@ -4,8 +4,8 @@ import "encoding/binary"
 
 const tcpHeader = 20
 
-// tcp reads a TCP header (RFC 9293 section 3.1). Options that the capture cut off are missing, and no reason
-// to refuse: then the payload is missing as a whole.
+// tcp reads a TCP header (RFC 9293 section 3.1). Options that the capture cut off are missing, and
+// no reason to refuse: then the payload is missing as a whole.
 func tcp(p *Packet, b []byte, cut int) Status {
 	if len(b) < tcpHeader {
 		return TruncatedTCP
@@ -31,9 +31,10 @@ func tcp(p *Packet, b []byte, cut int) Status {
 	return OK
 }
 
-// WindowScale looks for the window scale in TCP options (RFC 7323 section 2.2); it is valid on SYN segments only.
-// Kind 0 ends the list, kind 1 stands alone, and every other has a length; one that cannot be ends the walk (RFC 9293
-// section 3.2). Shifts above 14 count as 14 (RFC 7323 section 2.3).
+// WindowScale looks for the window scale in TCP options (RFC 7323 section 2.2); it is valid on SYN
+// segments only. Kind 0 ends the list, kind 1 stands alone, and every other has a length; one that
+// cannot be ends the walk (RFC 9293 section 3.2). Shifts above 14 count as 14 (RFC 7323 section
+// 2.3).
 func WindowScale(o []byte) (shift uint8, ok bool) {
 	for len(o) > 0 && o[0] != 0 {
 		if o[0] == 1 {

@@ -2,13 +2,13 @@ package decode
 
 import "encoding/binary"
 
-// teredo reads what may stand before an IPv6 packet in UDP (RFC 4380 section 5.1.1): an authentication header
-// with two lengths, and an origin indication, both optional, in this order.
+// teredo reads what may stand before an IPv6 packet in UDP (RFC 4380 section 5.1.1): an
+// authentication header with two lengths, and an origin indication, both optional, in this order.
 //
 //	| 00 01 | lengths | client, value | nonce, confirmation |   | 00 00 | port, address |   | 6. ... IPv6
 //
-// The packet must fill the datagram, and one of its addresses must be a Teredo one, or the source a link-local one,
-// as that of a client that does not have its address yet.
+// The packet must fill the datagram, and one of its addresses must be a Teredo one, or the source a
+// link-local one, as that of a client that does not have its address yet.
 func teredo(b []byte, cut int) inner {
 	if len(b) >= 4 && b[0] == 0 && b[1] == 1 {
 		size := 13 + int(b[2]) + int(b[3])

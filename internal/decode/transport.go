@@ -17,7 +17,8 @@ const (
 
 const udpHeader = 8
 
-// transport reads the transport header and sets the payload. ICMP is what the number says, over either IP.
+// transport reads the transport header and sets the payload. ICMP is what the number says, over
+// either IP.
 func transport(p *Packet, proto uint8, b []byte, cut int) Status {
 	switch proto {
 	case protoTCP:
@@ -45,9 +46,9 @@ func ports(p *Packet, b []byte) {
 	p.SrcPort, p.DstPort = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
 }
 
-// udp reads a UDP header (RFC 768). Its length may cut the payload shorter than IP does. It may also promise
-// more, in the first fragment and by mistake: then the payload is what IP has. Length 0 is a jumbogram (RFC
-// 2675 section 4) or segmentation offload.
+// udp reads a UDP header (RFC 768). Its length may cut the payload shorter than IP does. It may
+// also promise more, in the first fragment and by mistake: then the payload is what IP has. Length
+// 0 is a jumbogram (RFC 2675 section 4) or segmentation offload.
 func udp(p *Packet, b []byte, cut int) Status {
 	if len(b) < 8 {
 		return TruncatedUDP
@@ -68,7 +69,8 @@ func udp(p *Packet, b []byte, cut int) Status {
 	return OK
 }
 
-// icmp reads type, code and the identifier of the messages that have one (RFC 792, RFC 950, RFC 4443).
+// icmp reads type, code and the identifier of the messages that have one (RFC 792, RFC 950, RFC
+// 4443).
 func icmp(p *Packet, proto uint8, b []byte, cut int) Status {
 	if len(b) < 4 {
 		return TruncatedICMP

@@ -21,8 +21,8 @@ func newTuple(proto string, a, b string) tuple {
 	return tuple{proto, a, b}
 }
 
-// stream is a conversation as another analyser found it, with the layers of its first packet by name. Those of
-// outer packets are in its list, too.
+// stream is a conversation as another analyser found it, with the layers of its first packet by
+// name. Those of outer packets are in its list, too.
 type stream struct {
 	A, B   []any
 	Layers string
@@ -37,8 +37,8 @@ var understood = map[string]string{
 	"zeek_fragmented-syn.pcap": "the TCP header itself is in two fragments",
 }
 
-// Another analyser lists, for each capture, the conversations of every layer. Those of the innermost layer must be
-// found; the outer ones must have given their place to what they carry.
+// Another analyser lists, for each capture, the conversations of every layer. Those of the
+// innermost layer must be found; the outer ones must have given their place to what they carry.
 func TestTheConversationsOfCapturesAreThoseThatAnotherAnalyserFinds(t *testing.T) {
 	names, _ := filepath.Glob(filepath.Join(truths, "*.json"))
 	if len(names) == 0 {

@@ -28,7 +28,8 @@ const (
 	NumTunnel
 )
 
-var tunnelText = [NumTunnel]string{
+// TunnelNames are the names of the kinds, such as "vxlan".
+var TunnelNames = [...]string{
 	NoTunnel: "none", MPLS: "mpls", PPPoE: "pppoe", PBB: "pbb", VNTag: "vntag", IPIP: "ipip", GRE: "gre", NVGRE: "nvgre",
 	ERSPAN: "erspan", PPTP: "pptp", EtherIP: "etherip", VXLAN: "vxlan", VXLANGPE: "vxlan_gpe", Geneve: "geneve",
 	GTPU: "gtpu", Teredo: "teredo", AYIYA: "ayiya", L2TP: "l2tp",
@@ -39,12 +40,12 @@ func (t Tunnel) String() string {
 	if t >= NumTunnel {
 		return "unknown_tunnel"
 	}
-	return tunnelText[t]
+	return TunnelNames[t]
 }
 
-// BothWays reports whether the two directions of a conversation carry the same identifier. Those of MPLS, PPTP,
-// GTP-U and L2TP are chosen by the receiver of each direction: a key with one of them in it tells the directions
-// apart.
+// BothWays reports whether the two directions of a conversation carry the same identifier. Those of
+// MPLS, PPTP, GTP-U and L2TP are chosen by the receiver of each direction: a key with one of them
+// in it tells the directions apart.
 func (t Tunnel) BothWays() bool {
 	switch t {
 	case MPLS, PPTP, GTPU, L2TP:
@@ -84,8 +85,8 @@ var tunnelPeel = [NumTunnel]Peel{
 	GTPU: PeelGTPU, Teredo: PeelTeredo, AYIYA: PeelAYIYA, L2TP: PeelL2TP,
 }
 
-// Require turns OK into NotTunnel if not all of want were peeled off on the way to p. Other statuses stay. A
-// first fragment may yet turn out to hold the tunnel: p.Fragmented tells.
+// Require turns OK into NotTunnel if not all of want were peeled off on the way to p. Other
+// statuses stay. A first fragment may yet turn out to hold the tunnel: p.Fragmented tells.
 func (p *Packet) Require(want Peel, status Status) Status {
 	if status == OK && p.Peeled&want != want {
 		return NotTunnel
@@ -93,8 +94,8 @@ func (p *Packet) Require(want Peel, status Status) Status {
 	return status
 }
 
-// enter notes that a tunnel header was passed.
-func (p *Packet) enter(kind Tunnel, id uint32) {
+// addTunnel records that a tunnel header was passed.
+func (p *Packet) addTunnel(kind Tunnel, id uint32) {
 	p.Tunnels++
 	p.Peeled |= tunnelPeel[kind]
 	if id != 0 || p.TunnelID == 0 {

@@ -4,10 +4,11 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"github.com/flowscope-go/flowscope/internal/frames"
+	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
-// tunnelSample is a sound frame with a packet inside that goes from port 4321 to 443 and says tunnelPayload.
+// tunnelSample is a sound frame with a packet inside that goes from port 4321 to 443 and says
+// tunnelPayload.
 type tunnelSample struct {
 	sample
 	kind    Tunnel

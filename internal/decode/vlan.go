@@ -4,8 +4,8 @@ import "encoding/binary"
 
 const maxVLANs = 4
 
-// isVLAN reports whether a tag follows: 802.1Q, 802.1ad, and the two numbers that were in use for stacked tags
-// before 802.1ad had its own.
+// isVLAN reports whether a tag follows: 802.1Q, 802.1ad, and the two numbers that were in use for
+// stacked tags before 802.1ad had its own.
 func isVLAN(etherType uint16) bool {
 	switch etherType {
 	case 0x8100, 0x88a8, 0x9100, 0x9200:

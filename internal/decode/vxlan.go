@@ -2,8 +2,9 @@ package decode
 
 import "encoding/binary"
 
-// vxlan reads a VXLAN header (RFC 7348 section 5). What is reserved must be zero, which tells it from most other
-// things on the port. Group policy, an extension in wide use, has a flag and 16 bits there:
+// vxlan reads a VXLAN header (RFC 7348 section 5). What is reserved must be zero, which tells it
+// from most other things on the port. Group policy, an extension in wide use, has a flag and 16
+// bits there:
 //
 //	| G...I... .D..A... group | network id | 0 |
 func vxlan(b []byte, cut int) inner {
@@ -20,8 +21,8 @@ func vxlan(b []byte, cut int) inner {
 	return inner{kind: VXLAN, id: second >> 8, cut: cut}.frame(b[8:])
 }
 
-// vxlanGPE reads the generic variant: 2 bits of version, flags I (there is a network id), P (the next protocol is
-// named), B (broadcast) and O (not data, but maintenance).
+// vxlanGPE reads the generic variant: 2 bits of version, flags I (there is a network id), P (the
+// next protocol is named), B (broadcast) and O (not data, but maintenance).
 //
 //	| ..VVIPBO 0000 next | network id | 0 |
 func vxlanGPE(b []byte, cut int) inner {

@@ -18,14 +18,14 @@ func monitor(b []byte, link Link) (uint16, []byte, Status) {
 	return wifi(b, padded)
 }
 
-// wifi reads an 802.11 data frame (IEEE 802.11 section 9.2): three addresses, a fourth between two access points,
-// two bytes for quality of service, four for high throughput control, and then LLC. Some devices pad the header
-// to a multiple of 4.
+// wifi reads an 802.11 data frame (IEEE 802.11 section 9.2): three addresses, a fourth between two
+// access points, two bytes for quality of service, four for high throughput control, and then LLC.
+// Some devices pad the header to a multiple of 4.
 //
 //	| type, flags | duration | addresses | sequence | address 4 | QoS | HT | LLC
 //
-// Only whole plain packets are read: what is encrypted has a status of its own, and fragments, several packets
-// in one frame and frames that carry none are NotIP.
+// Only whole unencrypted packets are read: what is encrypted has a status of its own, and
+// fragments, several packets in one frame and frames that carry none are NotIP.
 func wifi(b []byte, padded bool) (uint16, []byte, Status) {
 	const (
 		toDS, fromDS  = 0x01, 0x02
@@ -69,9 +69,9 @@ func wifi(b []byte, padded bool) (uint16, []byte, Status) {
 	return llc(b[size:])
 }
 
-// radiotap skips a radiotap header: version 0, its length, and a bit for each field that is there, in words of
-// which the highest bit announces another. Of the fields only the flags matter: they say whether the 802.11
-// header is padded. The time stamp alone may stand before them.
+// radiotap skips a radiotap header: version 0, its length, and a bit for each field that is there,
+// in words of which the highest bit announces another. Of the fields only the flags matter: they
+// say whether the 802.11 header is padded. The time stamp alone may stand before them.
 func radiotap(b []byte) (rest []byte, padded bool, status Status) {
 	if len(b) < 8 {
 		return nil, false, TruncatedMonitor
@@ -99,8 +99,8 @@ func radiotap(b []byte) (rest []byte, padded bool, status Status) {
 	return rest, present&flags != 0 && at < len(h) && h[at]&padding != 0, OK
 }
 
-// prism skips the headers that older drivers write: a Prism one has a number, and its length in the machine's
-// byte order; an AVS one has a number of its own, and its length in network order.
+// prism skips the headers that older drivers write: a Prism one has a number, and its length in the
+// machine's byte order; an AVS one has a number of its own, and its length in network order.
 func prism(b []byte) ([]byte, Status) {
 	if len(b) < 8 {
 		return nil, TruncatedMonitor

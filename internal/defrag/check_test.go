@@ -18,25 +18,25 @@ func check[V any](tb testing.TB, t *Table[V]) {
 	pages, records := 0, 0
 	var held []*datagram[V]
 	var prev *datagram[V]
-	for d := t.age.first; d != nil; prev, d = d, d.links[inAge].next {
+	for d := t.all.first; d != nil; prev, d = d, d.links[inAll].next {
 		records++
 		must(tb, t.index.find(d.hash, &d.key) == d, "every datagram is found")
-		must(tb, prev == nil || prev.since <= d.since, "the list is in order of age")
-		if d.dead {
-			must(tb, d.pages == nil && d.near == nil, "a tombstone has no pages")
+		must(tb, prev == nil || prev.startedAt <= d.startedAt, "the list is in order of age")
+		if d.tombstone {
+			must(tb, d.pages == nil && d.lastFound == nil, "a tombstone has no pages")
 			continue
 		}
 		held = append(held, d)
 		pages += checkDatagram(tb, d)
 	}
-	must(tb, prev == t.age.last && records == t.age.len, "the list ends where it says")
+	must(tb, prev == t.all.last && records == t.all.len, "the list ends where it says")
 	must(tb, records == t.index.used, "the index holds what is in the list")
-	d := t.held.first
+	d := t.waiting.first
 	for _, want := range held {
 		must(tb, d == want, "those that hold bytes are in order of age")
-		d = d.links[inHeld].next
+		d = d.links[inWaiting].next
 	}
-	must(tb, d == nil && len(held) == t.held.len, "tombstones hold nothing")
+	must(tb, d == nil && len(held) == t.waiting.len, "tombstones hold nothing")
 	if t.done != nil {
 		records++
 		for p := t.done.pages; p != nil; p = p.next {
@@ -45,17 +45,17 @@ func check[V any](tb testing.TB, t *Table[V]) {
 	}
 	checkMemory(tb, t, pages, records)
 	s := t.Stats()
-	must(tb, s.Opened == s.Outcomes[Complete]+s.Killed+s.TimedOut+s.EvictedTable+s.EvictedMemory+s.Cleared+uint64(t.Len()),
+	must(tb, s.Opened == s.Outcomes[Complete]+s.Dropped+s.TimedOut+s.EvictedTable+s.EvictedMemory+s.Cleared+uint64(t.Len()),
 		"every datagram that was opened has one fate")
 }
 
 func checkDatagram[V any](tb testing.TB, d *datagram[V]) int {
-	pages, have, last, near := 0, 0, -1, d.near == nil
+	pages, have, last, near := 0, 0, -1, d.lastFound == nil
 	for p := d.pages; p != nil; p = p.next {
 		pages++
 		must(tb, p.number > last, "pages ascend")
 		last = p.number
-		near = near || p == d.near
+		near = near || p == d.lastFound
 		in := 0
 		for _, w := range p.have {
 			in += bits.OnesCount64(w)
@@ -66,7 +66,7 @@ func checkDatagram[V any](tb testing.TB, d *datagram[V]) int {
 	must(tb, pages > 0, "what lives holds bytes")
 	must(tb, near, "near is one of the pages")
 	must(tb, have == d.have, "have counts the bits")
-	must(tb, d.end == 0 || d.high <= d.end, "nothing lies behind the end")
+	must(tb, d.end == 0 || d.highest <= d.end, "nothing lies behind the end")
 	must(tb, !d.complete(), "a complete datagram does not wait")
 	return pages
 }
@@ -78,13 +78,13 @@ func checkMemory[V any](tb testing.TB, t *Table[V], pages, records int) {
 	for p := m.pages.free; p != nil; p = p.next {
 		n++
 	}
-	must(tb, n == m.pages.spare, "spare pages are counted")
+	must(tb, n == m.pages.pooled, "spare pages are counted")
 	n = 0
-	for d := m.records.free; d != nil; d = d.links[inAge].next {
+	for d := m.records.free; d != nil; d = d.links[inAll].next {
 		n++
 	}
-	must(tb, n == m.records.spare, "spare records are counted")
-	sum := int64(m.pages.made)*m.pages.size + int64(m.records.made)*m.records.size + int64(cap(m.out)) + int64(len(t.index.slots))*pointerBytes
+	must(tb, n == m.records.pooled, "spare records are counted")
+	sum := int64(m.pages.made)*m.pages.size + int64(m.records.made)*m.records.size + int64(cap(m.output)) + int64(len(t.index.slots))*pointerBytes
 	must(tb, sum == t.Bytes(), "the account is the sum")
 	must(tb, t.Bytes() <= t.limits.TotalBytes, "the limit holds")
 }

@@ -1,77 +1,79 @@
 package defrag
 
-// datagram is the record of one that is not complete, or a tombstone.
+// datagram is an incomplete datagram, or the tombstone of one that was dropped.
 //
-// While it lives: have is the number of bits set in its pages; every byte there ends at or
-// before high; end is 0 or at least high. A tombstone has no pages.
+// Of an incomplete one: have is the number of bits set in its pages; every byte in them lies below
+// highest; end is 0 or at least highest. A tombstone has no pages.
 type datagram[V any] struct {
-	value V // of the fragment at offset 0. First, since the end of a struct pads a V without size
-	key   Key
-	hash  uint64
-	since int64 // when the first fragment came
-	wire  int64
-	links [2]link[V]
-	pages *page // ascending
-	near  *page // where find passed last, or nil
+	value     V // of the fragment at offset 0. First, since the end of a struct pads a V without size
+	key       Key
+	hash      uint64
+	startedAt int64 // when the first fragment came
+	wire      int64
+	links     [2]link[V]
+	pages     *page // ascending
+	lastFound *page // where find stopped last, or nil
 
-	frames int // that came
-	pieces int // that were stored
-	have   int // units
-	high   int // where the farthest fragment ends
-	end    int // where the last fragment ends; 0: not seen
-	dead   bool
+	frames    int // that arrived
+	pieces    int // that were stored
+	have      int // units
+	highest   int // where the highest fragment ends
+	end       int // where the last fragment ends; 0: not seen
+	tombstone bool
 }
 
-// bound learns from where a fragment ends.
+// checkEnd checks where a fragment ends against the other fragments, and notes it.
 //
-//	there    AAAAAAAA....BBBB
-//	last     ........LLLL        ConflictingEnd: B lies behind it
+//	present  AAAAAAAA....BBBB
+//	last     ........LLLL        ConflictingEnd: B ends behind it
 //	end known                    any other last end: ConflictingEnd; beyond it: BeyondEnd
-func (d *datagram[V]) bound(end int, more bool) Outcome {
+func (d *datagram[V]) checkEnd(end int, more bool) Outcome {
 	switch {
-	case !more && (end < d.high || d.end != 0 && d.end != end):
+	case !more && (end < d.highest || d.end != 0 && d.end != end):
 		return ConflictingEnd
 	case d.end != 0 && end > d.end:
 		return BeyondEnd
 	}
-	d.high = max(d.high, end)
+	d.highest = max(d.highest, end)
 	if !more {
 		d.end = end
 	}
 	return Held
 }
 
-// find gives the link to the page of that number, or to where it belongs. It starts where the last search
-// ended, if that is not too far: fragments mostly come in order, and who has looked often stores.
+// find gives the link to the page of that number, or to where it belongs. It starts where the last
+// search ended, if that is not behind: fragments mostly come in order, and a page that was looked for
+// is often stored next.
 func (d *datagram[V]) find(number int) **page {
 	at := &d.pages
-	if d.near != nil && d.near.number < number {
-		at = &d.near.next
+	if d.lastFound != nil && d.lastFound.number < number {
+		at = &d.lastFound.next
 	}
 	for *at != nil && (*at).number < number {
-		d.near = *at
-		at = &d.near.next
+		d.lastFound = *at
+		at = &d.lastFound.next
 	}
 	return at
 }
 
-// survey counts the units of b, which belongs at offset, that are there, and the pages that are not.
-func (d *datagram[V]) survey(offset int, b []byte) (there, pages int) {
+// countPresent counts the units of b, which belongs at offset, that are present, and the pages that
+// are not.
+func (d *datagram[V]) countPresent(offset int, b []byte) (present, pages int) {
 	p := *d.find(offset / pageBytes)
 	for len(b) > 0 {
 		number, at, part, rest := cut(offset, b)
 		if p == nil || p.number != number {
 			pages++
 		} else {
-			there += p.count(at, len(part))
+			present += p.count(at, len(part))
 			p = p.next
 		}
 		offset, b = offset+len(part), rest
 	}
-	return there, pages
+	return present, pages
 }
 
-// differs reports whether b, all of which is there, is other than what is there.
+// differs reports whether b, all of which is present, differs from the bytes that are present.
 func (d *datagram[V]) differs(offset int, b []byte) bool {
 	p := *d.find(offset / pageBytes)
 	for len(b) > 0 && p != nil {
@@ -84,7 +86,7 @@ func (d *datagram[V]) differs(offset int, b []byte) bool {
 	return false
 }
 
-// store copies b, none of which is there, into pages; m has as many spare ones as survey said.
+// store copies b, none of which is present, into pages. m has as many pooled ones as countPresent said.
 func (d *datagram[V]) store(offset int, b []byte, m *memory[V]) {
 	d.have += units(len(b))
 	d.pieces++
@@ -92,20 +94,64 @@ func (d *datagram[V]) store(offset int, b []byte, m *memory[V]) {
 	for len(b) > 0 {
 		number, at, part, rest := cut(offset, b)
 		if p := *link; p == nil || p.number != number {
-			*link = m.takePage(number, p)
+			*link = m.getPage(number, p)
 		}
 		(*link).put(at, part)
 		link, offset, b = &(*link).next, offset+len(part), rest
 	}
 }
 
-// complete: bytes beyond the end or twice are never stored, so counting is enough.
+// complete reports whether all bytes are present. No byte is stored twice or beyond the end, so
+// counting is enough.
 func (d *datagram[V]) complete() bool { return d.end != 0 && d.have == units(d.end) }
 
-// join appends all bytes of d, which is complete, to out.
-func (d *datagram[V]) join(out []byte) []byte {
+// assemble appends all bytes of d, which is complete, to out.
+func (d *datagram[V]) assemble(out []byte) []byte {
 	for p := d.pages; p != nil; p = p.next {
 		out = append(out, p.data[:min(pageBytes, d.end-len(out))]...)
 	}
 	return out[:len(out):len(out)]
+}
+
+// A datagram may be in two lists.
+const (
+	inAll = iota
+	inWaiting
+)
+
+type link[V any] struct{ prev, next *datagram[V] }
+
+// list is a doubly linked list of datagrams. They are added at the end only, when their first fragment
+// arrives, so it is in order of time.
+type list[V any] struct {
+	first, last *datagram[V]
+	which       int // index into a datagram's links
+	len         int
+}
+
+func (l *list[V]) push(d *datagram[V]) {
+	d.links[l.which] = link[V]{prev: l.last}
+	if l.last == nil {
+		l.first = d
+	} else {
+		l.last.links[l.which].next = d
+	}
+	l.last = d
+	l.len++
+}
+
+func (l *list[V]) remove(d *datagram[V]) {
+	k := &d.links[l.which]
+	if k.prev == nil {
+		l.first = k.next
+	} else {
+		k.prev.links[l.which].next = k.next
+	}
+	if k.next == nil {
+		l.last = k.prev
+	} else {
+		k.next.links[l.which].prev = k.prev
+	}
+	*k = link[V]{}
+	l.len--
 }

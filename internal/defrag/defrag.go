@@ -11,58 +11,53 @@
 //	Add  8..16          the same bytes again                    Duplicate
 //	Add  0..8           AAAAAAAABBBBBBBBCCCCCCCCCCCCC           Complete: 29 bytes
 //
-// # Who is believed
+// # Overlaps
 //
-// Hosts differ in whose bytes win where fragments overlap, so whoever can make
-// them overlap can show a host one thing and its guard another. RFC 5722 ends the
-// game: a datagram with an overlap is not delivered at all. The rule is used for
-// both families, as current hosts do:
+// Hosts differ in which bytes they use where fragments overlap, so a sender of overlapping fragments
+// can evade an observer that decides otherwise than the host. RFC 5722 forbids overlaps: a datagram
+// with one is not delivered at all. The rule is used for both families, as current hosts do:
 //
-//	there     ....BBBBBBBB....CCCC
+//	present   ....BBBBBBBB....CCCC
 //	          ........................DDDD   all new: stored
-//	          ....XXXX                       all there (even of other bytes): ignored, the first copy stays
-//	          ..XXXX                         some new, some there: the datagram is dropped
+//	          ....XXXX                       all present (even if other bytes): ignored, the first copy stays
+//	          ..XXXX                         some new, some present: the datagram is dropped
 //	          ....XXXXXXXXXXXX
 //
-// So is a datagram that names two ends, or has bytes behind its end. The end is
-// looked at first: a last fragment whose bytes are all there still says where the
-// datagram ends, and may complete it.
+// So is a datagram that has two ends, or bytes behind its end. The end is checked first: a last
+// fragment whose bytes are all present still says where the datagram ends, and may complete it.
 //
-// A dropped datagram leaves a tombstone: it refuses what else comes under that
-// key (RFC 5722 means fragments "not yet received" too) until the time-out, which
-// counts from the first fragment that came and is never prolonged. A fragment that
-// is wrong in itself (too long, empty, not the last and not a multiple of 8) is
-// discarded alone, as RFC 8200 section 4.5 has it, and leaves no trace. After
+// A dropped datagram leaves a tombstone: it refuses all further fragments of that key (RFC 5722 means
+// fragments "not yet received" too) until the timeout, which counts from the first fragment that
+// arrived and is never prolonged. A fragment that is invalid alone (too long, empty, not the last and
+// not a multiple of 8) is discarded alone, as RFC 8200 section 4.5 has it, and changes nothing. After
 // completion the key is free: the next fragment with it begins another datagram.
 //
 // # Memory
 //
-// Offsets are multiples of 8, so bytes are present or absent in units of 8. Bytes
-// lie at their place in pages, and a page has a bit for each unit it holds:
+// Offsets are multiples of 8, so bytes are present or absent in units of 8. Bytes lie at their place
+// in pages, and a page has a bit for each unit that is present:
 //
 //	datagram --> page 0 --> page 3 --> page 32
 //	             number, 249 bits, 1,992 bytes: 2,048 with the allocator's own word
 //
-// A page exists only where bytes arrived, so 8 bytes at offset 65,000 cost one page
-// and not 64 KiB. What a fragment meets is a count of bits in its range: the cost
-// depends on the fragment's own length (and at most 33 links to its page), not on
-// how many pieces came before nor in what order; a piece of a datagram of 8,189
-// costs what one of 45 does. Nothing is sorted and nothing is searched. A complete
-// datagram within one page is lent from there; others are copied once, into one buffer.
+// A page exists only where bytes arrived, so 8 bytes at offset 65,000 cost one page and not 64 KiB.
+// Whether a fragment's bytes are present is a count of bits in its range: the cost depends on the
+// fragment's own length (and at most 33 links to its page), not on how many fragments came before nor
+// in what order; a fragment of a datagram of 8,189 costs the same as one of 45. Nothing is sorted and
+// nothing is searched. A complete datagram within one page is lent from there; others are copied once,
+// into one buffer.
 //
-// Everything counts against Limits.TotalBytes: pages, records, index, that buffer,
-// and spares kept for reuse. If there is no room the oldest other datagram leaves
-// (of those that hold bytes, if bytes are asked for): whoever means well sends all
-// fragments within milliseconds, while refusing the newcomer would let a single burst
-// block the table for the whole time-out. What was not needed during one time-out
-// goes back to the allocator.
+// Everything counts against Limits.TotalBytes: pages, records, index, that buffer, and pooled pages
+// and records. If there is no room the oldest other datagram is evicted (of those that hold bytes, if
+// bytes are needed): an ordinary sender sends all fragments within milliseconds, while refusing the
+// new one would let a single burst block the table for the whole timeout. Memory that was not needed
+// during one timeout is given back.
 //
 // # Order and time
 //
-// The result depends on what was added, never on the seed: the index is asked and
-// not walked, and who leaves is decided by a list in order of arrival. Time is what
-// callers say; a stamp before the newest one counts as the newest. An expired
-// datagram is never used, whether it has been collected yet or not.
+// The result depends on what was added, never on the seed: nothing walks the index, and the eviction
+// order is that of arrival. The caller gives the time; one before the newest counts as the newest. An
+// expired datagram is never used, whether it has been removed yet or not.
 //
 // A Table belongs to one goroutine.
 package defrag
@@ -73,50 +68,52 @@ import (
 	"github.com/flowscope-go/flowscope/internal/invariants"
 )
 
-// Table holds the datagrams that are not complete. V is kept with each from its
-// fragment at offset 0 on: what the caller needs to know of the headers. Use New.
+// Table holds the datagrams that are not complete. V is kept with each from its fragment at offset 0
+// on: what the caller needs of the headers. Use New.
 type Table[V any] struct {
-	limits   Limits
-	secret   secret
-	index    index[V]
-	age      list[V] // all datagrams and tombstones, oldest first
-	held     list[V] // those that hold bytes, oldest first
-	memory   memory[V]
-	now      int64
-	reviewed int64 // when spares were last looked at
-	stats    Stats
+	limits       Limits
+	secret       secret
+	index        index[V]
+	all          list[V] // all datagrams and tombstones, oldest first
+	waiting      list[V] // those that hold bytes, oldest first
+	memory       memory[V]
+	now          int64
+	peaksNotedAt int64 // see memory.notePeaks
+	stats        Stats
 
-	lent []byte       // of done, or of memory.out
-	done *datagram[V] // complete and lent; in no list
+	lent []byte       // of done, or memory.output
+	done *datagram[V] // the datagram that is lent; in no list
+	// whole is lent with a datagram that was one fragment.
+	whole V
 }
 
 // New makes a table. It allocates nothing else before the first fragment. The seed should
 // be unpredictable; it changes how fast keys are found and nothing else.
 func New[V any](l Limits, seed uint64) *Table[V] {
-	t := &Table[V]{limits: l.normal(), secret: newSecret(seed), now: math.MinInt64, reviewed: math.MinInt64}
-	t.age.which, t.held.which = inAge, inHeld
+	t := &Table[V]{limits: l.normal(), secret: newSecret(seed), now: math.MinInt64, peaksNotedAt: math.MinInt64}
+	t.all.which, t.waiting.which = inAll, inWaiting
 	t.memory.prepare()
 	return t
 }
 
 // Datagram is one that is complete.
 type Datagram[V any] struct {
-	// Data is the whole: what the Bytes of all its fragments were. It is lent, as First is, until the
-	// next call of Add, Expire or Clear. With outcome Whole it is the caller's own Bytes.
+	// Data is the Bytes of all its fragments, in order. It is lent, as First is, until the next call
+	// of Add, Expire or Clear. With outcome Whole it is the caller's own Bytes.
 	Data []byte
 	// First is the value that came with the fragment at offset 0.
 	First *V
-	// Frames is the sum of the Frames of the fragments that were stored or ignored for it, and Wire of their Wire.
+	// Frames and Wire are the sums of those of its fragments, duplicates included.
 	Frames int
 	Wire   int64
 }
 
-// expiriesPerAdd bounds what Add collects on behalf of others.
+// expiriesPerAdd bounds how many expired datagrams one Add removes.
 const expiriesPerAdd = 8
 
 // Add takes a fragment. The Datagram is empty unless the outcome is Complete or Whole. v is copied if
 // the fragment has offset 0 and its bytes are stored; it may be nil, for the zero value. V should
-// borrow nothing: it is kept until the datagram leaves.
+// borrow nothing: it is kept until the datagram is removed.
 func (t *Table[V]) Add(f *Fragment, v *V) (Datagram[V], Outcome) {
 	t.advance(f.Time, expiriesPerAdd)
 	out := f.check()
@@ -128,7 +125,11 @@ func (t *Table[V]) Add(f *Fragment, v *V) (Datagram[V], Outcome) {
 	case Complete:
 		return Datagram[V]{Data: t.lent, First: &t.done.value, Frames: t.done.frames, Wire: t.done.wire}, out
 	case Whole:
-		return Datagram[V]{Data: f.Bytes, First: v, Frames: max(1, f.Frames), Wire: int64(f.Wire)}, out
+		var first *V
+		if v != nil { // a copy, so that v may stay on the caller's stack
+			t.whole, first = *v, &t.whole
+		}
+		return Datagram[V]{Data: f.Bytes, First: first, Frames: max(1, f.Frames), Wire: int64(f.Wire)}, out
 	}
 	return Datagram[V]{}, out
 }
@@ -141,11 +142,11 @@ func (t *Table[V]) add(f *Fragment, v *V) Outcome {
 	h := t.secret.hash(&k)
 	d := t.index.find(h, &k)
 	if d != nil && t.expired(d) {
-		t.leave(d, nil)
+		t.remove(d, nil)
 		d = nil
 	}
 	if d == nil {
-		if d = t.open(h, &k); d == nil {
+		if d = t.beginDatagram(h, &k); d == nil {
 			return NoRoom
 		}
 	}
@@ -153,18 +154,48 @@ func (t *Table[V]) add(f *Fragment, v *V) Outcome {
 	if d.wire += int64(f.Wire); d.wire < 0 {
 		d.wire = math.MaxInt64 // a frame may claim any length
 	}
-	if d.dead {
+	if d.tombstone {
 		return Tombstone
 	}
-	out := t.place(d, f, v)
+	out := t.addTo(d, f, v)
 	if out.fatal() {
-		t.kill(d)
+		t.drop(d)
 	}
 	return out
 }
 
-// place applies the rules. What it returns may be fatal to d.
-func (t *Table[V]) place(d *datagram[V], f *Fragment, v *V) Outcome {
+// beginDatagram makes a record for a new datagram, if need be in place of the oldest; nil if TotalBytes
+// are not enough for a single one.
+func (t *Table[V]) beginDatagram(h uint64, k *Key) *datagram[V] {
+	if t.all.len >= t.limits.Datagrams {
+		t.remove(t.all.first, &t.stats.EvictedTable)
+	}
+	for t.index.full() && !t.growIndex() {
+		if t.all.len == 0 {
+			return nil
+		}
+		t.remove(t.all.first, &t.stats.EvictedMemory)
+	}
+	if t.memory.records.pooled == 0 {
+		if t.makeRoom(t.memory.records.size, 0) {
+			t.memory.allocRecord()
+		} else if t.all.len == 0 {
+			return nil
+		} else {
+			t.remove(t.all.first, &t.stats.EvictedMemory)
+		}
+	}
+	d := t.memory.getRecord()
+	d.key, d.hash, d.startedAt = *k, h, t.now
+	t.index.put(d)
+	t.all.push(d)
+	t.waiting.push(d)
+	t.stats.Opened++
+	return d
+}
+
+// addTo adds a fragment to d by the rules. An outcome that is fatal says that d must be dropped.
+func (t *Table[V]) addTo(d *datagram[V], f *Fragment, v *V) Outcome {
 	end := f.Offset + len(f.Bytes)
 	if f.Cut {
 		return Cut
@@ -172,16 +203,16 @@ func (t *Table[V]) place(d *datagram[V], f *Fragment, v *V) Outcome {
 	if end > t.limits.DatagramBytes {
 		return TooBig
 	}
-	if out := d.bound(end, f.More); out != Held {
+	if out := d.checkEnd(end, f.More); out != Held {
 		return out
 	}
 	result := Held
-	switch there, pages := d.survey(f.Offset, f.Bytes); there {
+	switch present, pages := d.countPresent(f.Offset, f.Bytes); present {
 	case 0:
 		if d.pieces >= t.limits.Pieces {
 			return TooManyPieces
 		}
-		if !t.pagesFor(pages, d) {
+		if !t.reservePages(pages, d) {
 			return NoRoom
 		}
 		d.store(f.Offset, f.Bytes, &t.memory)
@@ -199,26 +230,26 @@ func (t *Table[V]) place(d *datagram[V], f *Fragment, v *V) Outcome {
 	if !d.complete() {
 		return result
 	}
-	return t.finish(d)
+	return t.lend(d)
 }
 
-// finish lends the whole of d, which leaves the table.
-func (t *Table[V]) finish(d *datagram[V]) Outcome {
+// lend removes d, which is complete, from the table and lends its bytes.
+func (t *Table[V]) lend(d *datagram[V]) Outcome {
 	if d.pages.next == nil {
 		t.lent = d.pages.data[:d.end:d.end]
 	} else {
-		if !t.outFor(d.end, d) {
+		if !t.reserveOutput(d.end, d) {
 			return NoRoom
 		}
-		t.lent = d.join(t.memory.out[:0])
+		t.lent = d.assemble(t.memory.output[:0])
 	}
 	t.unlink(d)
 	t.done = d
 	return Complete
 }
 
-// endLoan takes back what the last call lent.
-func (t *Table[V]) endLoan() {
+// reclaim takes back what the last call lent.
+func (t *Table[V]) reclaim() {
 	if t.done == nil {
 		return
 	}
@@ -227,3 +258,32 @@ func (t *Table[V]) endLoan() {
 	t.memory.putRecord(t.done)
 	t.done = nil
 }
+
+// Stats are counters since New; they never go down. Of the datagrams:
+//
+//	Opened = Outcomes[Complete] + Killed + TimedOut + EvictedTable + EvictedMemory + Cleared + Len()
+type Stats struct {
+	// Outcomes counts fragments, by Outcome.
+	Outcomes [numOutcomes]uint64
+
+	Opened            uint64 // datagrams begun
+	Dropped           uint64 // dropped for one of their own fragments
+	TimedOut          uint64 // removed incomplete after the timeout
+	EvictedTable      uint64 // evicted for Limits.Datagrams
+	EvictedMemory     uint64 // evicted for Limits.TotalBytes
+	Cleared           uint64 // removed by Clear
+	TombstonesRemoved uint64 // tombstones that were removed before their timeout
+}
+
+// Stats gives the counters.
+func (t *Table[V]) Stats() Stats { return t.stats }
+
+// Opened is that counter alone.
+func (t *Table[V]) Opened() uint64 { return t.stats.Opened }
+
+// Len is the number of datagrams that wait for fragments; tombstones do not count.
+func (t *Table[V]) Len() int { return t.waiting.len }
+
+// Bytes is the memory of the table, pooled memory included: never more than Limits.TotalBytes. Memory
+// that V points to is not counted.
+func (t *Table[V]) Bytes() int64 { return t.memory.bytes }

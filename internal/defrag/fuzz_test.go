@@ -40,7 +40,7 @@ func program(tb testing.TB, code []byte) *pair {
 		before := lost
 		lost += p.follow()
 		if s := p.table.Stats(); lost > before {
-			must(tb, lost <= s.EvictedMemory+s.Forgotten, "only want of memory makes a datagram leave that the model keeps")
+			must(tb, lost <= s.EvictedMemory+s.TombstonesRemoved, "only want of memory makes a datagram leave that the model keeps")
 		}
 		check(tb, p.table)
 	}
@@ -50,7 +50,7 @@ func program(tb testing.TB, code []byte) *pair {
 func passing(b byte) int64 {
 	switch b >> 5 {
 	case 7:
-		return 1000 // the time-out
+		return 1000 // the timeout
 	case 6:
 		return 300
 	}
@@ -105,7 +105,7 @@ func FuzzDefrag(f *testing.F) {
 	f.Add([]byte{1, 0x10, 0, 0, 0, 5, 8, 0x11, 0, 0, 0, 5, 8, 0x12, 0, 0, 0, 5, 8})          // little memory
 	f.Add([]byte{0x61, 0x10, 0, 0, 0, 5, 8, 0x11, 0, 0, 0, 5, 8, 0x50, 0, 5, 0, 5, 8})       // and to join
 	f.Add([]byte{2, 0, 0, 0, 0, 1, 8, 1, 0, 0, 0, 1, 8, 2, 0, 0, 0, 1, 8, 3, 0, 0, 0, 1, 8}) // few datagrams
-	f.Add([]byte{0, 0x00, 0, 0, 0, 1, 8, 0x40, 0, 1, 0, 1, 0xe8})                            // time-out
+	f.Add([]byte{0, 0x00, 0, 0, 0, 1, 8, 0x40, 0, 1, 0, 1, 0xe8})                            // timeout
 	f.Add([]byte{0, 0xb0, 0, 0, 0, 1, 8, 0xf0, 0, 0, 0, 0, 0xff})                            // cut; expire
 	f.Fuzz(func(t *testing.T, code []byte) {
 		if len(code) > 600 {
@@ -137,7 +137,7 @@ func TestRandomProgramsFollowTheModel(t *testing.T) {
 		sum.TimedOut += s.TimedOut
 		sum.EvictedTable += s.EvictedTable
 		sum.EvictedMemory += s.EvictedMemory
-		sum.Forgotten += s.Forgotten
+		sum.TombstonesRemoved += s.TombstonesRemoved
 	}
 	for o := Held; o < numOutcomes; o++ {
 		require.Positive(t, sum.Outcomes[o], "%s never happened", o)
@@ -145,7 +145,7 @@ func TestRandomProgramsFollowTheModel(t *testing.T) {
 	require.Positive(t, sum.TimedOut)
 	require.Positive(t, sum.EvictedTable)
 	require.Positive(t, sum.EvictedMemory)
-	require.Positive(t, sum.Forgotten)
+	require.Positive(t, sum.TombstonesRemoved)
 }
 
 func TestTheSeedChangesNothingThatComesOut(t *testing.T) {

@@ -67,7 +67,7 @@ func TestTheValueIsTheFirstStoredFragmentsAndLeavesWithIt(t *testing.T) {
 
 	table.Add(&Fragment{Bytes: make([]byte, 8), More: true}, &one)
 	table.Add(&Fragment{Bytes: make([]byte, 16), More: true}, &two)
-	require.Nil(t, table.age.first.value, "nor in a tombstone")
+	require.Nil(t, table.all.first.value, "nor in a tombstone")
 }
 
 // probes is the mean number of steps beyond the first that finding takes.

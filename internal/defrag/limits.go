@@ -1,21 +1,21 @@
 package defrag
 
-// Limits bounds a Table. For every field 0 or less means the default, more than the greatest value means
-// that. There is no unlimited.
+// Limits bounds a Table. For every field 0 or less means the default, and more than the largest value
+// means the largest. There is no unlimited.
 type Limits struct {
-	// Datagrams bounds how many are remembered at once, tombstones included. The oldest
-	// leaves for a new one. Default 4,096, at most 1<<20.
+	// Datagrams bounds how many are in the table, tombstones included. The oldest is evicted for a
+	// new one. Default 4,096, at most 1<<20.
 	Datagrams int
 	// DatagramBytes bounds where a datagram may end. Default 65,535, the most there can be.
 	DatagramBytes int
-	// Pieces bounds the fragments stored of one datagram. Memory and time do not depend on it. Default
-	// 8,192, the most that 65,535 bytes can have.
+	// Pieces bounds the fragments stored of one datagram. Memory and time do not depend on it.
+	// Default 8,192, the most that 65,535 bytes can have.
 	Pieces int
-	// TotalBytes bounds all memory of the table, with capacity, records, index and spares. Default 4 MiB.
-	// Much below 256 KiB large datagrams may find no room.
+	// TotalBytes bounds all memory of the table: pages, records, index, and pooled memory. Default
+	// 4 MiB. Much below 256 KiB there may be no room for large datagrams.
 	TotalBytes int64
-	// Timeout is how long a datagram or its tombstone is remembered, in nanoseconds from
-	// its first fragment. Default 30 s (RFC 791 suggests 15 s, RFC 8200 demands 60 s).
+	// Timeout is how long a datagram or its tombstone is kept, in nanoseconds from its first
+	// fragment. Default 30 s (RFC 791 suggests 15 s, RFC 8200 demands 60 s).
 	Timeout int64
 }
 
@@ -43,4 +43,77 @@ func bounded[T int | int64](n, preset, most T) T {
 		return preset
 	}
 	return min(n, most)
+}
+
+// pointerBytes is the size of a slot of the index on 64 bits; on 32 it counts too much.
+const pointerBytes = 8
+
+func (t *Table[V]) growIndex() bool {
+	n := slotsFor(t.index.used + 1)
+	more := int64(n-len(t.index.slots)) * pointerBytes
+	if !t.makeRoom(more, 0) {
+		return false
+	}
+	t.memory.bytes += more
+	t.index.resize(n)
+	return true
+}
+
+// reservePages makes sure that there are n pooled pages, evicting others than d if need be.
+func (t *Table[V]) reservePages(n int, d *datagram[V]) bool {
+	for t.memory.pages.pooled < n {
+		if t.makeRoom(t.memory.pages.size, t.memory.pages.pooled) {
+			t.memory.allocPage()
+		} else if !t.evictHeld(d) {
+			return false
+		}
+	}
+	return true
+}
+
+// reserveOutput makes sure that the output buffer holds n bytes, evicting others than d if need be.
+func (t *Table[V]) reserveOutput(n int, d *datagram[V]) bool {
+	t.memory.outputPeak = max(t.memory.outputPeak, n)
+	if n <= cap(t.memory.output) {
+		return true
+	}
+	t.memory.setOutput(0)
+	size := outputSize(n)
+	for !t.makeRoom(int64(size), 0) {
+		if !t.evictHeld(d) {
+			return false
+		}
+	}
+	t.memory.setOutput(size)
+	return true
+}
+
+// makeRoom reports whether n more bytes are within TotalBytes. It gives back pooled memory for that,
+// but not the last keep pages.
+func (t *Table[V]) makeRoom(n int64, keep int) bool {
+	m := &t.memory
+	for m.bytes > t.limits.TotalBytes-n {
+		switch {
+		case m.pages.pooled > keep:
+			m.dropPage()
+		case m.records.pooled > 0:
+			m.dropRecord()
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// evictHeld evicts the oldest datagram that may hold bytes, d excepted.
+func (t *Table[V]) evictHeld(d *datagram[V]) bool {
+	oldest := t.waiting.first
+	if oldest == d {
+		oldest = d.links[inWaiting].next
+	}
+	if oldest == nil {
+		return false
+	}
+	t.remove(oldest, &t.stats.EvictedMemory)
+	return true
 }

@@ -5,37 +5,37 @@ import (
 	"reflect"
 )
 
-// memory is where pages, records and the output buffer come from, and its account. What comes
-// back is kept as spare until review finds that it was not needed.
+// memory allocates pages, records and the output buffer, and counts their bytes. Freed ones are pooled
+// until two calls of notePeaks find that they are not needed.
 type memory[V any] struct {
-	bytes   int64 // everything, as the allocator rounds it
-	pages   stock[page]
-	records stock[datagram[V]]
-	out     []byte // for datagrams of more than one page
-	outPeak int    // the most bytes it was used for since the last review
+	bytes      int64 // of everything, as the allocator rounds it
+	pages      pool[page]
+	records    pool[datagram[V]]
+	output     []byte // for datagrams of more than one page
+	outputPeak int    // the most bytes needed since the last notePeaks
 }
 
-// stock counts things of one size. made = in use + spare.
-type stock[T any] struct {
-	free        *T
-	size        int64
-	made, spare int
-	peak, keep  int // the most in use: since the last review, between the last two
+// pool is the free list of structs of one size. made = in use + pooled.
+type pool[T any] struct {
+	free         *T
+	size         int64
+	made, pooled int
+	peak, keep   int // the most in use: since the last notePeak, and between the last two
 }
 
-func (s *stock[T]) inUse() int { return s.made - s.spare }
+func (s *pool[T]) inUse() int { return s.made - s.pooled }
 
-func (s *stock[T]) excess() bool { return s.spare > 0 && s.made > max(s.peak, s.keep) }
+func (s *pool[T]) excess() bool { return s.pooled > 0 && s.made > max(s.peak, s.keep) }
 
-func (s *stock[T]) review() { s.peak, s.keep = s.inUse(), s.peak }
+func (s *pool[T]) notePeak() { s.peak, s.keep = s.inUse(), s.peak }
 
 func (m *memory[V]) prepare() {
 	m.pages.size = allocated(reflect.TypeFor[page]().Size())
 	m.records.size = allocated(reflect.TypeFor[datagram[V]]().Size())
 }
 
-// allocated estimates what the allocator takes for a struct with pointers: its size classes
-// are mostly eighths of powers of two, and above 512 bytes a word says what is inside.
+// allocated estimates what the allocator takes for a struct with pointers: its size classes are mostly
+// eighths of powers of two, and above 512 bytes a word more describes the pointers.
 func allocated(size uintptr) int64 {
 	if size > 512 {
 		size += 8
@@ -44,97 +44,99 @@ func allocated(size uintptr) int64 {
 	return int64((size + step - 1) &^ (step - 1))
 }
 
-// makePage adds a spare page. The caller made sure that it fits.
-func (m *memory[V]) makePage() {
+// allocPage allocates a page for the pool. The caller made room for it.
+func (m *memory[V]) allocPage() {
 	m.pages.free = &page{next: m.pages.free}
 	m.pages.made++
-	m.pages.spare++
+	m.pages.pooled++
 	m.bytes += m.pages.size
 }
 
-// takePage gives a spare page, which there is, as one of that number before next.
-func (m *memory[V]) takePage(number int, next *page) *page {
+// getPage takes a page from the pool, which has one, and makes it one of that number before next.
+func (m *memory[V]) getPage(number int, next *page) *page {
 	p := m.pages.free
 	m.pages.free = p.next
-	m.pages.spare--
+	m.pages.pooled--
 	m.pages.peak = max(m.pages.peak, m.pages.inUse())
 	p.number, p.next = number, next
 	clear(p.have[:])
 	return p
 }
 
-// putPages takes back the pages of d.
+// putPages puts the pages of d into the pool.
 func (m *memory[V]) putPages(d *datagram[V]) {
-	d.near = nil
+	d.lastFound = nil
 	for p := d.pages; p != nil; p = d.pages {
 		d.pages = p.next
 		p.next = m.pages.free
 		m.pages.free = p
-		m.pages.spare++
+		m.pages.pooled++
 	}
 }
 
-func (m *memory[V]) makeRecord() {
+// allocRecord allocates a record for the pool. The caller made room for it.
+func (m *memory[V]) allocRecord() {
 	d := new(datagram[V])
-	d.links[inAge].next = m.records.free
+	d.links[inAll].next = m.records.free
 	m.records.free = d
 	m.records.made++
-	m.records.spare++
+	m.records.pooled++
 	m.bytes += m.records.size
 }
 
-// takeRecord gives a spare record, which there is, empty.
-func (m *memory[V]) takeRecord() *datagram[V] {
+// getRecord takes an empty record from the pool, which has one.
+func (m *memory[V]) getRecord() *datagram[V] {
 	d := m.records.free
-	m.records.free = d.links[inAge].next
-	m.records.spare--
+	m.records.free = d.links[inAll].next
+	m.records.pooled--
 	m.records.peak = max(m.records.peak, m.records.inUse())
-	d.links[inAge].next = nil
+	d.links[inAll].next = nil
 	return d
 }
 
-// putRecord takes back d, which is in no list, and its pages. It keeps nothing of V alive.
+// putRecord puts d, which is in no list, and its pages into the pool. It keeps nothing of V alive.
 func (m *memory[V]) putRecord(d *datagram[V]) {
 	m.putPages(d)
 	*d = datagram[V]{}
-	d.links[inAge].next = m.records.free
+	d.links[inAll].next = m.records.free
 	m.records.free = d
-	m.records.spare++
+	m.records.pooled++
 }
 
 func (m *memory[V]) dropPage() {
 	m.pages.free = m.pages.free.next
 	m.pages.made--
-	m.pages.spare--
+	m.pages.pooled--
 	m.bytes -= m.pages.size
 }
 
 func (m *memory[V]) dropRecord() {
-	m.records.free = m.records.free.links[inAge].next
+	m.records.free = m.records.free.links[inAll].next
 	m.records.made--
-	m.records.spare--
+	m.records.pooled--
 	m.bytes -= m.records.size
 }
 
-func (m *memory[V]) setOut(size int) {
-	m.bytes += int64(size) - int64(cap(m.out))
-	m.out = nil
+func (m *memory[V]) setOutput(size int) {
+	m.bytes += int64(size) - int64(cap(m.output))
+	m.output = nil
 	if size > 0 {
-		m.out = make([]byte, 0, size)
+		m.output = make([]byte, 0, size)
 	}
 }
 
-// review notes what was needed since the last review; release lets the rest go, at most n of each.
-func (m *memory[V]) review() {
-	m.pages.review()
-	m.records.review()
-	if n := outSize(m.outPeak); n < cap(m.out) {
-		m.setOut(n)
+// notePeaks notes how much was needed since the last call; shrink gives the rest back, at most n of
+// each.
+func (m *memory[V]) notePeaks() {
+	m.pages.notePeak()
+	m.records.notePeak()
+	if n := outputSize(m.outputPeak); n < cap(m.output) {
+		m.setOutput(n)
 	}
-	m.outPeak = 0
+	m.outputPeak = 0
 }
 
-func (m *memory[V]) release(n int) {
+func (m *memory[V]) shrink(n int) {
 	for i := 0; i < n && m.pages.excess(); i++ {
 		m.dropPage()
 	}
@@ -143,8 +145,8 @@ func (m *memory[V]) release(n int) {
 	}
 }
 
-// outSize is the capacity that serves n bytes: a power of two.
-func outSize(n int) int {
+// outputSize is the capacity for n bytes: a power of two.
+func outputSize(n int) int {
 	if n == 0 {
 		return 0
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/flowscope-go/flowscope/internal/invariants"
+	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
 	"github.com/stretchr/testify/require"
 )
 
@@ -121,7 +122,7 @@ func TestADatagramWithinOnePageIsLentFromThere(t *testing.T) {
 		d, out := table.Add(&Fragment{Offset: 1480, Bytes: make([]byte, size-1480)}, nil)
 		require.Equal(t, Complete, out)
 		require.Len(t, d.Data, size)
-		require.Equal(t, size > pageBytes, cap(table.memory.out) > 0)
+		require.Equal(t, size > pageBytes, cap(table.memory.output) > 0)
 	}
 }
 
@@ -140,7 +141,7 @@ func TestMemoryThatIsNotNeededForATimeoutIsGivenBack(t *testing.T) {
 		was := table.Bytes()
 		outcome(table, piece(1, 0, true, 31*second+int64(i)*second/10))
 		outcome(table, piece(1, 8, false, 31*second+int64(i)*second/10))
-		worst = max(worst, was-table.Bytes()-int64(cap(table.memory.out)))
+		worst = max(worst, was-table.Bytes()-int64(cap(table.memory.output)))
 	}
 	check(t, table)
 	require.Less(t, table.Bytes(), int64(4096))
@@ -184,7 +185,7 @@ func TestTombstonesAreNotSacrificedForBytesTheyDoNotHave(t *testing.T) {
 	check(t, table)
 	// Records are had from the oldest of all, pages only from those that have some.
 	require.Positive(t, table.Stats().EvictedMemory)
-	require.Less(t, table.Stats().Forgotten, uint64(50))
+	require.Less(t, table.Stats().TombstonesRemoved, uint64(50))
 }
 
 func TestSpareRecordsMakeRoomForPages(t *testing.T) {
@@ -366,7 +367,7 @@ func TestNoAllocs(t *testing.T) {
 					break
 				}
 			}
-			require.Zero(t, testing.AllocsPerRun(100, run))
+			allocs.None(t, len(tt.frags), run)
 			check(t, table)
 		})
 	}

@@ -11,33 +11,32 @@ const (
 	pageBytes = pageUnits * unit
 )
 
-// page holds what arrived of one stretch of a datagram. Links come first, so the
-// collector looks no further.
+// page holds the bytes that arrived of one part of a datagram. Pointers come first, so the garbage
+// collector scans no further.
 type page struct {
-	next   *page // the datagram's next page, of a higher number; or the next spare one
+	next   *page // the datagram's next page, of a higher number; or the next pooled one
 	number int   // it begins at byte number*pageBytes
 	have   [(pageUnits + 63) / 64]uint64
 	data   [pageBytes]byte
 }
 
-// units is the number of units that n bytes from a unit's beginning touch. Only a
-// datagram's very last unit may be shorter.
+// units is the number of units in n bytes. Only a datagram's last unit may be shorter.
 func units(n int) int { return (n + unit - 1) / unit }
 
-// cut takes from b, which belongs at offset, what falls into the first page it touches.
+// cut splits b, which belongs at offset, behind the first page that it is in.
 func cut(offset int, b []byte) (number, at int, part, rest []byte) {
 	number, at = offset/pageBytes, offset%pageBytes
 	n := min(len(b), pageBytes-at)
 	return number, at, b[:n], b[n:]
 }
 
-// count says how many units of n bytes at a place are there.
+// count is how many units of n bytes at a place are present.
 func (p *page) count(at, n int) int {
-	from, to, there := at/unit, at/unit+units(n), 0
+	from, to, present := at/unit, at/unit+units(n), 0
 	for w := from / 64; w*64 < to; w++ {
-		there += bits.OnesCount64(p.have[w] & span(from-w*64, to-w*64))
+		present += bits.OnesCount64(p.have[w] & span(from-w*64, to-w*64))
 	}
-	return there
+	return present
 }
 
 // put copies b to its place.
@@ -49,7 +48,7 @@ func (p *page) put(at int, b []byte) {
 	}
 }
 
-// same reports whether b is what is there.
+// same reports whether b equals the bytes that are present.
 func (p *page) same(at int, b []byte) bool { return bytes.Equal(p.data[at:at+len(b)], b) }
 
 // span is the word with bits from to to-1 set, as far as they fall into it.

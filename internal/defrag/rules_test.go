@@ -156,7 +156,7 @@ func TestKnownOverlapPatternsAreDroppedOrGiveTheFirstBytes(t *testing.T) {
 			}
 			s := table.Stats()
 			require.Equal(t, overlaps, s.Outcomes[Overlap], "one event, not one per fragment")
-			require.Equal(t, overlaps, s.Killed)
+			require.Equal(t, overlaps, s.Dropped)
 		})
 	}
 }

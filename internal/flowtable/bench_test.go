@@ -68,7 +68,7 @@ func BenchmarkChurn(b *testing.B) {
 				k[3]++
 				s = table.Insert(k.hash(), k)
 				table.Join(s, 1)
-				table.File(s, int64(at))
+				table.SetTimer(s, int64(at))
 				if at++; at == n {
 					at = 0
 				}
@@ -90,7 +90,7 @@ func BenchmarkDue(b *testing.B) {
 			due := make([]int64, n+1)
 			for i := range n {
 				due[i+1] = now + int64(i+1)*step
-				table.File(table.At(ID(i+1)), due[i+1])
+				table.SetTimer(table.At(ID(i+1)), due[i+1])
 			}
 			looks := 0
 			for b.Loop() {
@@ -100,7 +100,7 @@ func BenchmarkDue(b *testing.B) {
 					if id := s.ID(); due[id] <= now {
 						due[id] = now + timeOut
 					}
-					table.File(s, due[s.ID()])
+					table.SetTimer(s, due[s.ID()])
 				}
 			}
 			b.ReportMetric(float64(looks)/float64(b.N), "looks/op")
@@ -113,10 +113,10 @@ func BenchmarkPending(b *testing.B) {
 	table, _ := filled(1_000_000)
 	const now = int64(1_700_000_000_000_000_000)
 	for i := range 1_000_000 {
-		table.File(table.At(ID(i+1)), now+300e9)
+		table.SetTimer(table.At(ID(i+1)), now+300e9)
 	}
 	for s := table.Due(now); s != nil; s = table.Due(now) {
-		table.File(s, now+300e9)
+		table.SetTimer(s, now+300e9)
 	}
 	for b.Loop() {
 		if table.Pending(now) {

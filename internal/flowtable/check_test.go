@@ -35,16 +35,16 @@ func (t *Table[K, V]) brokenIndex(hash func(*K) uint64) string {
 			return fmt.Sprintf("slot %d cannot be found", ID(w))
 		}
 	}
-	if n != t.found {
-		return fmt.Sprintf("the index holds %d of %d", n, t.found)
+	if n != t.keys {
+		return fmt.Sprintf("the index holds %d of %d", n, t.keys)
 	}
 	return ""
 }
 
 // brokenSlab: every slot knows its name, and is in use or in the free list.
 func (t *Table[K, V]) brokenSlab() string {
-	if t.found > t.used || t.used > t.made || t.made > len(t.chunks)*chunkLen {
-		return fmt.Sprintf("%d found of %d used of %d made in %d chunks", t.found, t.used, t.made, len(t.chunks))
+	if t.keys > t.used || t.used > t.made || t.made > len(t.chunks)*chunkLen {
+		return fmt.Sprintf("%d found of %d used of %d made in %d chunks", t.keys, t.used, t.made, len(t.chunks))
 	}
 	for i := range t.made {
 		if s := t.At(ID(i + 1)); s.id != ID(i+1) {
@@ -52,8 +52,8 @@ func (t *Table[K, V]) brokenSlab() string {
 		}
 	}
 	n := 0
-	for id := t.free; id != 0; id = t.At(id).line.next {
-		if s := t.At(id); s.filed || s.queue != 0 {
+	for id := t.free; id != 0; id = t.At(id).queueLink.next {
+		if s := t.At(id); s.timerSet || s.queue != 0 {
 			return fmt.Sprintf("free slot %d is filed or queued", id)
 		}
 		if n++; n > t.made-t.used {
@@ -72,9 +72,9 @@ func (t *Table[K, V]) brokenQueues() string {
 	var met, say int
 	for q := range t.queues {
 		line, prev, n := &t.queues[q], ID(0), 0
-		for id := line.head; id != 0; id = t.At(id).line.next {
-			if s := t.At(id); int(s.queue) != q || s.line.prev != prev {
-				return fmt.Sprintf("slot %d in queue %d is in %d after %d, not %d", id, q, s.queue, s.line.prev, prev)
+		for id := line.head; id != 0; id = t.At(id).queueLink.next {
+			if s := t.At(id); int(s.queue) != q || s.queueLink.prev != prev {
+				return fmt.Sprintf("slot %d in queue %d is in %d after %d, not %d", id, q, s.queue, s.queueLink.prev, prev)
 			}
 			if n++; n > line.n {
 				break
@@ -108,9 +108,9 @@ func (t *Table[K, V]) brokenWheel() string {
 			return fmt.Sprintf("bucket %d of level %d: used is %v", d, level, used)
 		}
 		prev := ID(b) | inWheel
-		for id := w.heads[b]; id != 0; id = t.At(id).wheel.next {
-			if s := t.At(id); !s.filed || s.wheel.prev != prev {
-				return fmt.Sprintf("slot %d in bucket %d of level %d: filed %v, after %x", id, d, level, s.filed, s.wheel.prev)
+		for id := w.heads[b]; id != 0; id = t.At(id).timerLink.next {
+			if s := t.At(id); !s.timerSet || s.timerLink.prev != prev {
+				return fmt.Sprintf("slot %d in bucket %d of level %d: filed %v, after %x", id, d, level, s.timerSet, s.timerLink.prev)
 			}
 			if met++; met > t.made {
 				return "a bucket goes round"
@@ -119,7 +119,7 @@ func (t *Table[K, V]) brokenWheel() string {
 		}
 	}
 	for i := range t.made {
-		if t.At(ID(i + 1)).filed {
+		if t.At(ID(i + 1)).timerSet {
 			say++
 		}
 	}

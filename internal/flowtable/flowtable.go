@@ -1,23 +1,22 @@
-// Package flowtable keeps values under keys, finds them with one hash, and
-// knows which to let go: those whose time has come, and, when there is no
-// room, those worth least.
+// Package flowtable keeps values under keys, finds them with one hash, and holds the two orders in
+// which they leave: timers say when to look at a slot again, and queues which slot to evict when the
+// table is full.
 //
-//	hash ----> index (tag, slot) ----> slab of slots that never move
+//	hash ----> index (tag, slot) ----> chunks of slots that never move
 //	                                     |  key, value
-//	                                     |  links --> wheel: when to look again
-//	                                     |  links --> queue: who leaves first
+//	                                     |  links --> timer wheel
+//	                                     |  links --> queue: eviction order
 //
-// The index is sized once, from the capacity, so it never grows and nothing
-// stalls. Slots are made in chunks as they are needed and are reused last in,
-// first out. A slot's address is good until the slot is freed.
+// The index is sized once, from the capacity, so it never grows and nothing stalls. Slots are made
+// in chunks as they are needed and are reused last in, first out. A slot's address is good until the
+// slot is freed.
 //
-// The wheel is asked "whose time has come" and answers with slots that were
-// filed under that time or an earlier one. It does not know whether a slot was
-// busy since: the owner looks and files it again, so an ordinary use of a slot
+// The timer wheel gives the slots whose timers are due. It does not know whether a slot was in use
+// since its timer was set: the owner looks and sets the timer again, so an ordinary use of a slot
 // touches no list at all.
 //
-// Nothing here depends on the hash except where a slot is found: the order of
-// everything that comes out follows from the order of what was done before.
+// Nothing here depends on the hash except where a slot is found: the order of everything that comes
+// out follows from the order of what was done before.
 package flowtable
 
 import "github.com/flowscope-go/flowscope/internal/invariants"
@@ -33,29 +32,29 @@ type Slot[K comparable, V any] struct {
 	Key   K
 	Value V
 
-	wheel link // in the bucket it is filed under; unused while not filed
-	line  link // in its queue, or in the free list; stale while in neither
-	id    ID
-	queue uint8
-	filed bool
-	mark  uint16 // of the time it was filed under
+	timerLink link // in a bucket of the wheel; unused while no timer is set
+	queueLink link // in its queue, or in the free list; stale while in neither
+	id        ID
+	queue     uint8
+	timerSet  bool
+	timerHash uint16 // of the time of the timer set last
 }
 
-// ID is the slot's own name.
+// ID is the slot's own number.
 func (s *Slot[K, V]) ID() ID { return s.id }
 
 // link chains slots both ways. In a wheel bucket, prev of the first slot is
 // the bucket's number with the top bit set.
 type link struct{ next, prev ID }
 
-// Table is the whole. Use New.
+// Table is a table of slots. Use New.
 type Table[K comparable, V any] struct {
 	index  index
 	chunks []*[chunkLen]Slot[K, V]
 	free   ID
-	found  int // keys that were not detached: those in the index, but see clearing
-	used   int // slots not free: found and detached ones
-	made   int // slots ever made
+	keys   int // that were inserted and not detached: those in the index, but see clearing
+	used   int // slots not free: those of keys and detached ones
+	made   int // slots that exist
 	wheel  wheel
 	queues [NumQueues]queue
 
@@ -78,12 +77,12 @@ func New[K comparable, V any](capacity int) *Table[K, V] {
 }
 
 // Len is the number of keys that were inserted and not detached.
-func (t *Table[K, V]) Len() int { return t.found }
+func (t *Table[K, V]) Len() int { return t.keys }
 
-// Has reports whether a slot of that name exists, in use or not.
+// Has reports whether a slot of that number exists, in use or not.
 func (t *Table[K, V]) Has(id ID) bool { return id != 0 && int64(id) <= int64(t.made) }
 
-// At gives the slot of that name, which must exist.
+// At gives the slot of that number, which must exist.
 func (t *Table[K, V]) At(id ID) *Slot[K, V] {
 	i := uint32(id) - 1
 	return &t.chunks[i>>chunkBits][i&(chunkLen-1)]
@@ -107,8 +106,8 @@ func (t *Table[K, V]) Find(hash uint64, key *K) *Slot[K, V] {
 	}
 }
 
-// Seek and Next give the slots that may be a key's, one after the other, to an
-// owner who compares keys better than ==; nil if there are no more.
+// Seek and Next give the slots that may be a key's, one after the other, to an owner that compares
+// keys faster than ==; nil if there are no more.
 func (t *Table[K, V]) Seek(hash uint64) *Slot[K, V] {
 	tag := uint32(hash >> 32)
 	words, mask := t.index.words, t.index.mask
@@ -142,31 +141,37 @@ func (t *Table[K, V]) Next(hash uint64, s *Slot[K, V]) *Slot[K, V] {
 	}
 }
 
-// Touch reads the word of the index at which a search for that hash begins, ahead of
-// time, for an owner who knows what comes next. What it gives means nothing.
-func (t *Table[K, V]) Touch(hash uint64) uint64 {
-	return t.index.words[uint32(hash>>32)&t.index.mask]
+// PrefetchVictim touches the next victim of an eviction, s, so that its cache miss overlaps the
+// look-up's: it reads the word of the index at which Detach will begin to search. It gives the slot
+// behind s in its queue, or nil, for the owner to touch, since that is the victim after the next.
+// The sum means nothing; it is there so that the compiler keeps the read.
+func (t *Table[K, V]) PrefetchVictim(hash uint64, s *Slot[K, V]) (sum uint64, after *Slot[K, V]) {
+	sum = t.index.words[uint32(hash>>32)&t.index.mask]
+	if id := s.queueLink.next; s.queue != 0 && id != 0 {
+		after = t.At(id)
+	}
+	return sum, after
 }
 
-// Insert makes a slot for a key that is not in the table, with a zero Value, in
-// no queue and not filed. There must be room: Len below the capacity.
+// Insert makes a slot for a key that is not in the table, with a zero Value, in no queue and without
+// a timer. There must be room: Len below the capacity.
 func (t *Table[K, V]) Insert(hash uint64, key *K) *Slot[K, V] {
-	if invariants.Enabled && 2*t.found >= len(t.index.words) {
-		panic("flowtable: no room; with a few keys more no search would end")
+	if invariants.Enabled && 2*t.keys >= len(t.index.words) {
+		panic("flowtable: the index is full")
 	}
-	s := t.take()
+	s := t.allocSlot()
 	s.Key = *key
 	t.index.put(uint32(hash>>32), s.id)
-	t.found++
+	t.keys++
 	t.used++
 	return s
 }
 
-// take gives an unused slot, making a chunk of them when none is left.
-func (t *Table[K, V]) take() *Slot[K, V] {
+// allocSlot gives an unused slot, making a chunk of them when none is left.
+func (t *Table[K, V]) allocSlot() *Slot[K, V] {
 	if t.free != 0 {
 		s := t.At(t.free)
-		t.free = s.line.next
+		t.free = s.queueLink.next
 		return s
 	}
 	if t.made&(chunkLen-1) == 0 {
@@ -178,64 +183,61 @@ func (t *Table[K, V]) take() *Slot[K, V] {
 	return s
 }
 
-// Detach takes a slot out of the index, the wheel and its queue: its key can no
-// longer be found and may be inserted again, unless the table is being cleared. Key,
-// Value and ID stay until Free.
+// Detach takes a slot out of the index, the timer wheel and its queue: its key can no longer be found
+// and may be inserted again, unless the table is being cleared. Key, Value and ID stay until Free.
 func (t *Table[K, V]) Detach(hash uint64, s *Slot[K, V]) {
-	t.Unfile(s)
+	t.StopTimer(s)
 	t.Leave(s)
 	if !t.clearing {
 		t.index.remove(uint32(hash>>32), s.id)
 	}
-	t.found--
+	t.keys--
 }
 
-// BeginClear says that all slots are about to be detached, one after the other, and no
-// key inserted. If there are many, Detach leaves the index alone, where each would
-// cost a wait for memory, until EndClear wipes all of it at once. Meanwhile the keys
-// of detached slots are found still. It reports whether it is so; if not, all goes
-// as usual.
+// BeginClear says that all slots are about to be detached, one after the other, and no key inserted.
+// If there are many, Detach leaves the index alone, where each would cost a cache miss, until EndClear
+// wipes all of it at once; meanwhile the keys of detached slots can still be found. BeginClear reports
+// whether it is so. If not, it changes nothing.
 func (t *Table[K, V]) BeginClear() bool {
-	t.clearing = t.found >= len(t.index.words)/manyWords
+	t.clearing = t.keys >= len(t.index.words)/wordsPerDetach
 	return t.clearing
 }
 
-// manyWords is how many words are wiped while one slot is taken out.
-const manyWords = 16
+// wordsPerDetach is how many words of the index are wiped in the time that Detach takes.
+const wordsPerDetach = 16
 
-// EndClear ends what BeginClear began. Slots that were not detached after all stay;
-// they must be in a queue.
+// EndClear ends what BeginClear began. Slots that were not detached after all stay; they must be in a
+// queue.
 func (t *Table[K, V]) EndClear() {
 	if !t.clearing {
 		return
 	}
 	t.clearing = false
-	if t.found == 0 {
+	if t.keys == 0 {
 		clear(t.index.words)
 		return
 	}
 	for i := range t.index.words {
-		// What moves up comes from behind, where nobody has looked yet, or around
-		// the end from where only those are left that stay.
+		// The words that move up come from further behind, where the loop has not been yet, or from
+		// the beginning, where only those are left that stay.
 		for w := t.index.words[i]; w != 0 && t.At(ID(w)).queue == 0; w = t.index.words[i] {
 			t.index.remove(uint32(w>>32), ID(w))
 		}
 	}
-	if invariants.Enabled && t.index.used() != t.found {
+	if invariants.Enabled && t.index.used() != t.keys {
 		panic("flowtable: a slot that was not detached is lost")
 	}
 }
 
-// Free lets a detached slot go. Its Value is cleared, so that nothing it refers
-// to is kept alive.
+// Free frees a detached slot. Its Value is cleared, so that nothing it refers to is kept alive.
 func (t *Table[K, V]) Free(s *Slot[K, V]) {
 	id := s.id
 	*s = Slot[K, V]{id: id}
-	s.line.next = t.free
+	s.queueLink.next = t.free
 	t.free = id
 	t.used--
 	if t.used == 0 && len(t.chunks) > keepChunks {
-		// A peak does not stay in memory for ever.
+		// Memory of a peak is given back.
 		t.chunks, t.free, t.made = nil, 0, 0
 	}
 }

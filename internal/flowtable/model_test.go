@@ -18,13 +18,13 @@ type value struct{ name *key }
 
 // entry is what the model knows of a slot.
 type entry struct {
-	id    ID
-	key   key
-	slot  *Slot[key, value]
-	queue uint8
-	filed bool
-	under int64 // the time it was filed under
-	due   int64 // its true time, never before under
+	id       ID
+	key      key
+	slot     *Slot[key, value]
+	queue    uint8
+	timerSet bool
+	under    int64 // the time it was filed under
+	due      int64 // its true time, never before under
 }
 
 // Hashes from the worst to the ordinary. Only the upper half chooses the place.
@@ -113,7 +113,7 @@ func (m *model) detach(k key) {
 		return
 	}
 	m.leave(k)
-	e.filed = false
+	e.timerSet = false
 	m.table.Detach(m.hash(k), e.slot)
 	delete(m.keys, k)
 	m.detached = append(m.detached, e)
@@ -192,22 +192,22 @@ func (m *model) checkQueues() {
 
 func (m *model) file(k key, at int64) {
 	if e := m.keys[k]; e != nil {
-		m.table.File(e.slot, at)
-		e.filed, e.under, e.due = true, at, at
+		m.table.SetTimer(e.slot, at)
+		e.timerSet, e.under, e.due = true, at, at
 	}
 }
 
 func (m *model) unfile(k key) {
 	if e := m.keys[k]; e != nil {
-		m.table.Unfile(e.slot)
-		e.filed = false
+		m.table.StopTimer(e.slot)
+		e.timerSet = false
 	}
 }
 
 // busy moves a slot's true time ahead without filing it again, as the owner
 // does for every packet.
 func (m *model) busy(k key, until int64) {
-	if e := m.keys[k]; e != nil && e.filed {
+	if e := m.keys[k]; e != nil && e.timerSet {
 		e.due = max(e.due, until)
 	}
 }
@@ -218,7 +218,7 @@ func (m *model) drain(now int64, limit int) {
 	m.t.Helper()
 	filed, waits := 0, false
 	for _, e := range m.keys {
-		if e.filed {
+		if e.timerSet {
 			filed++
 			waits = waits || e.under <= now
 		}
@@ -232,10 +232,10 @@ func (m *model) drain(now int64, limit int) {
 			break
 		}
 		e := m.keys[s.Key]
-		m.must(e != nil && e.slot == s && e.filed, "at %d slot %d comes out, which was not filed", now, s.ID())
+		m.must(e != nil && e.slot == s && e.timerSet, "at %d slot %d comes out, which was not filed", now, s.ID())
 		m.say("%d comes out at %d", s.Key, now)
-		m.must(s.WasFiled(e.under), "slot %d forgot that it was filed under %d", s.ID(), e.under)
-		if e.filed = false; e.due > now {
+		m.must(s.TimerWas(e.under), "slot %d forgot that it was filed under %d", s.ID(), e.under)
+		if e.timerSet = false; e.due > now {
 			m.file(s.Key, e.due)
 			continue
 		}
@@ -245,7 +245,7 @@ func (m *model) drain(now int64, limit int) {
 		return
 	}
 	for _, e := range m.keys {
-		m.must(!e.filed || e.due > now, "at %d slot %d is still filed under %d", now, e.id, e.due)
+		m.must(!e.timerSet || e.due > now, "at %d slot %d is still filed under %d", now, e.id, e.due)
 	}
 	m.must(m.table.Due(now) == nil, "at %d something comes out after nothing", now)
 }
@@ -296,7 +296,7 @@ func (m *model) checkPlaces() {
 	m.t.Helper()
 	w := &m.table.wheel
 	for b := range current {
-		for id := w.heads[b]; id != 0; id = m.table.At(id).wheel.next {
+		for id := w.heads[b]; id != 0; id = m.table.At(id).timerLink.next {
 			when := ordered(m.keys[m.table.At(id).Key].under)
 			level := levelOf(when ^ w.now)
 			if d := int(when >> (level * digit) & (buckets - 1)); when < w.now || b != level*buckets+d {

@@ -4,7 +4,7 @@ package flowtable
 // Queue 0 is none.
 const NumQueues = 8
 
-// queue is a first-in-first-out line of slots.
+// queue is a list of slots, first in, first out.
 type queue struct {
 	head, tail ID
 	n          int
@@ -14,16 +14,16 @@ type queue struct {
 // it is in.
 func (t *Table[K, V]) Join(s *Slot[K, V], q uint8) {
 	t.Leave(s)
-	line := &t.queues[q]
+	list := &t.queues[q]
 	s.queue = q
-	s.line = link{prev: line.tail}
-	if line.tail != 0 {
-		t.At(line.tail).line.next = s.id
+	s.queueLink = link{prev: list.tail}
+	if list.tail != 0 {
+		t.At(list.tail).queueLink.next = s.id
 	} else {
-		line.head = s.id
+		list.head = s.id
 	}
-	line.tail = s.id
-	line.n++
+	list.tail = s.id
+	list.n++
 }
 
 // Leave takes the slot out of its queue, if it is in one.
@@ -31,19 +31,19 @@ func (t *Table[K, V]) Leave(s *Slot[K, V]) {
 	if s.queue == 0 {
 		return
 	}
-	line := &t.queues[s.queue]
-	if s.line.prev != 0 {
-		t.At(s.line.prev).line.next = s.line.next
+	list := &t.queues[s.queue]
+	if s.queueLink.prev != 0 {
+		t.At(s.queueLink.prev).queueLink.next = s.queueLink.next
 	} else {
-		line.head = s.line.next
+		list.head = s.queueLink.next
 	}
-	if s.line.next != 0 {
-		t.At(s.line.next).line.prev = s.line.prev
+	if s.queueLink.next != 0 {
+		t.At(s.queueLink.next).queueLink.prev = s.queueLink.prev
 	} else {
-		line.tail = s.line.prev
+		list.tail = s.queueLink.prev
 	}
-	line.n--
-	s.queue, s.line = 0, link{}
+	list.n--
+	s.queue, s.queueLink = 0, link{}
 }
 
 // Queue is the queue the slot is in, 0 for none.
@@ -52,14 +52,6 @@ func (s *Slot[K, V]) Queue() uint8 { return s.queue }
 // First is the slot that has been in queue q for longest, or nil.
 func (t *Table[K, V]) First(q uint8) *Slot[K, V] {
 	if id := t.queues[q].head; id != 0 {
-		return t.At(id)
-	}
-	return nil
-}
-
-// Behind is the slot that joined the queue of s next after it, or nil.
-func (t *Table[K, V]) Behind(s *Slot[K, V]) *Slot[K, V] {
-	if id := s.line.next; s.queue != 0 && id != 0 {
 		return t.At(id)
 	}
 	return nil

@@ -5,26 +5,24 @@ import (
 	"math/bits"
 )
 
-// wheel files slots under the time at which somebody should look at them. It
-// is exact to the nanosecond and yet moves a slot only a few times: a time is
-// read as eight digits of eight bits, and a slot waits in a bucket named by the
-// highest digit in which its time differs from the wheel's own.
+// wheel is a hierarchical timer wheel. It is exact to the nanosecond and yet moves a slot only a few
+// times: a time is read as eight digits of eight bits, and a slot waits in the bucket of the highest
+// digit in which the time of its timer differs from the wheel's own.
 //
 //	now     00 00 01 | 5A | 07 3C 10 22
-//	filed   00 00 01 | 63 | .. .. .. ..     level 4, bucket 63
-//	filed   00 00 01 | 5A | 09 .. .. ..     level 3, bucket 09
+//	timer   00 00 01 | 63 | .. .. .. ..     level 4, bucket 63
+//	timer   00 00 01 | 5A | 09 .. .. ..     level 3, bucket 09
 //
-// Every bucket of a lower level comes before every bucket of a higher one. When
-// the wheel reaches a bucket, its slots become current and are handed out; those
-// whose time is still ahead are filed again and land at least one level lower. A
-// time-out of minutes takes five looks, however many slots there are and however
-// far apart the calls. (Digits of ten bits saved one of them and cost as much in
+// Every bucket of a lower level comes before every bucket of a higher one. When the wheel reaches a
+// bucket, its slots become current and Due gives them out; those whose time is still ahead get a new
+// timer and land at least one level lower. A timeout of minutes takes five looks, however many slots
+// there are and however far apart the calls. (Digits of ten bits saved one of them and cost as much in
 // caches; of twelve, twice as much.)
 type wheel struct {
 	now   uint64                        // see ordered; no bucket in use begins before it
-	next  uint64                        // no bucket in use begins before this either; 0 as long as there may be current slots
+	next  uint64                        // no bucket in use begins before this either; 0 while there may be current slots
 	used  [levels * buckets / 64]uint64 // a bit for each bucket that has slots
-	words uint32                        // and one for each word that has bits
+	words uint32                        // a bit for each word of used that is not 0
 	heads [levels*buckets + 1]ID        // the last one holds the current slots
 }
 
@@ -42,10 +40,10 @@ const _ = uint(32 - levels*buckets/64) // wheel.words has a bit for each
 // ordered maps times to unsigned numbers of the same order.
 func ordered(t int64) uint64 { return uint64(t) ^ 1<<63 }
 
-// File arranges for the slot to come out of Due at time at, or at the next call
-// if that has passed. A slot that was filed is filed anew.
-func (t *Table[K, V]) File(s *Slot[K, V], at int64) {
-	t.Unfile(s)
+// SetTimer sets the slot's timer: it comes out of Due at time at, or at the next call if that has
+// passed. A timer that was set is replaced.
+func (t *Table[K, V]) SetTimer(s *Slot[K, V], at int64) {
+	t.StopTimer(s)
 	w := &t.wheel
 	when := ordered(at)
 	b, start := uint32(current), uint64(0)
@@ -57,29 +55,29 @@ func (t *Table[K, V]) File(s *Slot[K, V], at int64) {
 	}
 	w.next = min(w.next, start)
 	head := w.heads[b]
-	s.wheel = link{next: head, prev: ID(b | inWheel)}
+	s.timerLink = link{next: head, prev: ID(b | inWheel)}
 	if head != 0 {
-		t.At(head).wheel.prev = s.id
+		t.At(head).timerLink.prev = s.id
 	}
 	w.heads[b] = s.id
-	s.filed, s.mark = true, fold(at)
+	s.timerSet, s.timerHash = true, timerHash(at)
 }
 
 // levelOf is the highest digit in which two times differ, given their XOR.
 func levelOf(difference uint64) int { return (bits.Len64(difference|1) - 1) / digit }
 
-// Unfile takes the slot out of the wheel, if it is in it.
-func (t *Table[K, V]) Unfile(s *Slot[K, V]) {
-	if !s.filed {
+// StopTimer takes the slot out of the wheel, if it is in it.
+func (t *Table[K, V]) StopTimer(s *Slot[K, V]) {
+	if !s.timerSet {
 		return
 	}
-	s.filed = false
-	next, prev := s.wheel.next, s.wheel.prev
+	s.timerSet = false
+	next, prev := s.timerLink.next, s.timerLink.prev
 	if next != 0 {
-		t.At(next).wheel.prev = prev
+		t.At(next).timerLink.prev = prev
 	}
 	if prev&inWheel == 0 {
-		t.At(prev).wheel.next = next
+		t.At(prev).timerLink.next = next
 		return
 	}
 	b := uint32(prev &^ inWheel)
@@ -100,20 +98,18 @@ func (w *wheel) unmark(b uint32) {
 	}
 }
 
-// Pending reports whether Due(now) may have something to say. It costs one
-// comparison.
-func (t *Table[K, V]) Pending(now int64) bool { return uint64(now)^1<<63 >= t.wheel.next }
+// Pending reports whether Due(now) may give a slot. It costs one comparison.
+func (t *Table[K, V]) Pending(now int64) bool { return ordered(now) >= t.wheel.next }
 
-// Wake makes Pending true from that time on, until Due finds that nothing is.
+// Wake makes Pending true from that time on, until Due finds no slot.
 func (t *Table[K, V]) Wake(at int64) { t.wheel.next = min(t.wheel.next, ordered(at)) }
 
-// Due takes a slot out of the wheel whose bucket has come by now, or gives nil
-// when there is none left. Its time may still be ahead: the caller then files
-// it again under the right one. Filing under a time that has passed brings it
-// straight back.
+// Due takes a slot out of the wheel whose bucket begins by now, or gives nil when there is none left.
+// The slot's time may still be ahead: the caller then sets its timer again. A timer set to a time that
+// has passed brings the slot straight back.
 //
-// It is in order to ask about an earlier time than before, but it may cost a
-// walk over the slots filed for the next while.
+// now may be earlier than in the last call, but that may cost a walk over the slots whose timers are
+// due soon.
 func (t *Table[K, V]) Due(now int64) *Slot[K, V] {
 	w := &t.wheel
 	to := ordered(now)
@@ -123,7 +119,7 @@ func (t *Table[K, V]) Due(now int64) *Slot[K, V] {
 		}
 		b, start := w.earliest()
 		if start > to || b == current {
-			// Nothing lies between, so the wheel may turn on without a look.
+			// No slot lies between, so the wheel turns on without giving one.
 			w.next, w.now = start, max(w.now, to)
 			return nil
 		}
@@ -134,20 +130,19 @@ func (t *Table[K, V]) Due(now int64) *Slot[K, V] {
 		t.rewind(to)
 	}
 	s := t.At(w.heads[current])
-	t.Unfile(s)
+	t.StopTimer(s)
 	return s
 }
 
-// rewind takes the wheel back to an earlier time. Seen from there, what waits on
-// a level below the highest digit that differs is one bucket of that digit's
-// level; the rest stays where it is.
+// rewind takes the wheel back to an earlier time. Seen from there, all slots on a level below the
+// highest digit that differs are one bucket of that digit's level; the rest stays where it is.
 //
 //	now     5A | 07 | 3C         now     5A | 02 | 00
-//	filed   5A | 07 | 40    ->   filed   5A | 07 | ..
-//	filed   5A | 09 | ..         filed   5A | 09 | ..
+//	timer   5A | 07 | 40    ->   timer   5A | 07 | ..
+//	timer   5A | 09 | ..         timer   5A | 09 | ..
 //
-// Without it, a slot filed between the two times would be handed out for ever:
-// it is not due yet, but the wheel would call its time passed.
+// Without it, Due would give a slot with a timer between the two times for ever: it is not due yet,
+// but the wheel's own time is later.
 func (t *Table[K, V]) rewind(to uint64) {
 	w := &t.wheel
 	level := levelOf(to ^ w.now)
@@ -171,15 +166,15 @@ func (t *Table[K, V]) merge(from, into uint32) {
 	w := &t.wheel
 	first := w.heads[from]
 	last := t.At(first)
-	for last.wheel.next != 0 {
-		last = t.At(last.wheel.next)
+	for last.timerLink.next != 0 {
+		last = t.At(last.timerLink.next)
 	}
 	if head := w.heads[into]; head != 0 {
-		last.wheel.next = head
-		t.At(head).wheel.prev = last.id
+		last.timerLink.next = head
+		t.At(head).timerLink.prev = last.id
 	}
 	w.heads[into], w.heads[from] = first, 0
-	t.At(first).wheel.prev = ID(into | inWheel)
+	t.At(first).timerLink.prev = ID(into | inWheel)
 }
 
 // makeCurrent moves all slots of bucket b to the current ones.
@@ -188,21 +183,21 @@ func (t *Table[K, V]) makeCurrent(b uint32) {
 	id := w.heads[b]
 	w.heads[current], w.heads[b] = id, 0
 	w.unmark(b)
-	t.At(id).wheel.prev = current | inWheel
+	t.At(id).timerLink.prev = current | inWheel
 }
 
-// Filed reports whether the slot is in the wheel.
-func (s *Slot[K, V]) Filed() bool { return s.filed }
+// TimerSet reports whether the slot is in the wheel.
+func (s *Slot[K, V]) TimerSet() bool { return s.timerSet }
 
-// WasFiled reports whether at is the time under which the slot was filed last,
-// also after Due gave it: if not, it was used since. Only a mark of 16 bits is
-// kept, so once in 65,536 cases it mistakes another time for that one.
-func (s *Slot[K, V]) WasFiled(at int64) bool { return s.mark == fold(at) }
+// TimerWas reports whether the timer set last was for that time, also after Due gave the slot: if not,
+// the slot was used since. Only a hash of 16 bits is kept, so once in 65,536 cases it mistakes another
+// time for that one.
+func (s *Slot[K, V]) TimerWas(at int64) bool { return s.timerHash == timerHash(at) }
 
-func fold(at int64) uint16 { return uint16(at ^ at>>16 ^ at>>32 ^ at>>48) }
+func timerHash(at int64) uint16 { return uint16(at ^ at>>16 ^ at>>32 ^ at>>48) }
 
-// earliest finds the first bucket in use and the time at which it begins; none
-// is the current one, which has no time.
+// earliest finds the first bucket in use and the time at which it begins. If there is none, it gives
+// the bucket of current slots, which has no time.
 func (w *wheel) earliest() (bucket uint32, start uint64) {
 	if w.words == 0 {
 		return current, never

@@ -73,7 +73,7 @@ func TestASlotComesOutAtItsTimeAndNotBefore(t *testing.T) {
 			if w.Due(c.start) != nil {
 				t.Fatal("something comes out of an empty wheel")
 			}
-			w.File(w.slots[0], c.at)
+			w.SetTimer(w.slots[0], c.at)
 			for i, stop := range c.stops {
 				out := false
 				for looks := 0; !out; looks++ {
@@ -85,7 +85,7 @@ func TestASlotComesOutAtItsTimeAndNotBefore(t *testing.T) {
 						t.Fatalf("handed out for ever at %d", stop)
 					}
 					if out = c.at <= stop; !out {
-						w.File(s, c.at)
+						w.SetTimer(s, c.at)
 					}
 				}
 				if out != (i == len(c.stops)-1) {
@@ -122,7 +122,7 @@ func TestTheWheelHandsOutWhatASortedListWould(t *testing.T) {
 		now := someTime(r, 0)
 		for i := range n {
 			under[i] = someTime(r, now)
-			w.File(w.slots[i], under[i])
+			w.SetTimer(w.slots[i], under[i])
 			list = append(list, filing{under[i], i})
 		}
 		slices.SortFunc(list, func(a, b filing) int {
@@ -143,7 +143,7 @@ func TestTheWheelHandsOutWhatASortedListWould(t *testing.T) {
 				if under[s.Value] <= now {
 					got = append(got, filing{under[s.Value], s.Value})
 				} else {
-					w.File(s, under[s.Value])
+					w.SetTimer(s, under[s.Value])
 				}
 			}
 			i := 0
@@ -207,13 +207,13 @@ func TestAFixedTimeTakesAtMostOneLookForEachLevel(t *testing.T) {
 		var looks [n]int
 		for i := range n {
 			under[i] = saturated(now, r.Int64N(1<<uint(1+r.IntN(62))))
-			w.File(w.slots[i], under[i])
+			w.SetTimer(w.slots[i], under[i])
 		}
 		for step := r.Int64N(1<<uint(10+r.IntN(52))) + 1; w.Pending(math.MaxInt64) && now < math.MaxInt64; step += step / 8 {
 			now = saturated(now, step+1)
 			for s := w.Due(now); s != nil; s = w.Due(now) {
 				if looks[s.Value]++; under[s.Value] > now {
-					w.File(s, under[s.Value])
+					w.SetTimer(s, under[s.Value])
 				}
 			}
 		}
@@ -229,8 +229,8 @@ func TestAFixedTimeTakesAtMostOneLookForEachLevel(t *testing.T) {
 	}
 }
 
-// A slot that is busy all the time is looked at a few times in each time-out,
-// whatever the time-out and however often somebody sweeps.
+// A slot that is busy all the time is looked at a few times in each timeout,
+// whatever the timeout and however often somebody sweeps.
 func TestABusySlotIsLookedAtAFewTimesInEachTimeOut(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	var all, timeOuts float64
@@ -247,25 +247,25 @@ func TestABusySlotIsLookedAtAFewTimesInEachTimeOut(t *testing.T) {
 		}
 		var looks [n]int
 		for i := range n {
-			w.File(w.slots[i], now+timeOut)
+			w.SetTimer(w.slots[i], now+timeOut)
 		}
 		for range 2000 {
 			now += 1 + r.Int64N(step)
 			for s := w.Due(now); s != nil; s = w.Due(now) {
 				looks[s.Value]++
-				w.File(s, now+timeOut-r.Int64N(1+timeOut/16)) // it was busy until a moment ago
+				w.SetTimer(s, now+timeOut-r.Int64N(1+timeOut/16)) // it was busy until a moment ago
 			}
 		}
 		passed := float64(now-start) / float64(timeOut)
 		for i := range n {
 			if float64(looks[i]) > (levels+1)*(passed+1) {
-				t.Fatalf("time-out %d, step %d: %d looks in %.1f time-outs", timeOut, step, looks[i], passed)
+				t.Fatalf("timeout %d, step %d: %d looks in %.1f timeouts", timeOut, step, looks[i], passed)
 			}
 			all += float64(looks[i])
 		}
 		timeOuts += n * passed
 	}
-	t.Logf("%.2f looks for each time-out", all/timeOuts)
+	t.Logf("%.2f looks for each timeout", all/timeOuts)
 }
 
 // However many slots are filed, whoever asks too early is sent away with one
@@ -274,10 +274,10 @@ func TestAQuietMomentMovesNothing(t *testing.T) {
 	const n, now = 50000, int64(1_700_000_000_000_000_000)>>40<<40 + 12345 // else a bucket of that size begins meanwhile
 	w := newClockwork(n)
 	for i, s := range w.slots {
-		w.File(s, now+300e9+int64(i)*1000)
+		w.SetTimer(s, now+300e9+int64(i)*1000)
 	}
 	for s := w.Due(now); s != nil; s = w.Due(now) { // an empty wheel does not turn: these are its first turns
-		w.File(s, now+300e9+int64(s.Value)*1000)
+		w.SetTimer(s, now+300e9+int64(s.Value)*1000)
 	}
 	if w.wheel.now != ordered(now) {
 		t.Fatalf("the wheel stands at %x, not at %x", w.wheel.now, ordered(now))
@@ -301,7 +301,7 @@ func TestAQuietMomentMovesNothing(t *testing.T) {
 func TestACallerMayStopInTheMiddle(t *testing.T) {
 	w := newClockwork(5)
 	for _, s := range w.slots {
-		w.File(s, 1000)
+		w.SetTimer(s, 1000)
 	}
 	seen := map[int]bool{}
 	for now := int64(1000); len(seen) < 5; now++ {
@@ -312,9 +312,9 @@ func TestACallerMayStopInTheMiddle(t *testing.T) {
 		seen[s.Value] = true
 		if len(seen) == 2 {
 			next := w.slots[slices.IndexFunc(w.slots, func(s *Slot[key, int]) bool { return !seen[s.Value] })]
-			w.Unfile(next)
-			w.Unfile(next) // a second time it is nothing
-			w.File(next, now)
+			w.StopTimer(next)
+			w.StopTimer(next) // a second time it is nothing
+			w.SetTimer(next, now)
 		}
 		w.intact(t)
 	}
@@ -340,7 +340,7 @@ func TestASlotTakenBackLeavesTheWheelWhereItIs(t *testing.T) {
 		m.drain(at, math.MaxInt)
 		m.check()
 	}
-	if m.keys[1].filed {
+	if m.keys[1].timerSet {
 		t.Fatal("the slot did not come out")
 	}
 }
@@ -353,11 +353,11 @@ func TestASlotKnowsUnderWhichTimeItWasFiled(t *testing.T) {
 	mistakes := 0
 	for range tries {
 		at := someTime(r, 1_700_000_000_000_000_000)
-		w.File(w.slots[0], at)
-		if w.Unfile(w.slots[0]); !w.slots[0].WasFiled(at) {
+		w.SetTimer(w.slots[0], at)
+		if w.StopTimer(w.slots[0]); !w.slots[0].TimerWas(at) {
 			t.Fatalf("%d is denied", at)
 		}
-		if other := saturated(at, 1+r.Int64N(300e9)); other != at && w.slots[0].WasFiled(other) {
+		if other := saturated(at, 1+r.Int64N(300e9)); other != at && w.slots[0].TimerWas(other) {
 			mistakes++
 		}
 	}

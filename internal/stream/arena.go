@@ -1,205 +1,196 @@
 package stream
 
-import "github.com/flowscope-go/flowscope/internal/invariants"
-
-// Arena holds the early bytes of many streams under one budget. What is here:
+// Arena holds the early bytes of many streams under one budget. Its memory is:
 //
-//	held   records, rings and pages of streams that wait
-//	lent   pages that were given back while Items may still refer to them
-//	idle   memory at rest, for the next who asks, so that lossy paths of a few streams
-//	       allocate nothing in the long run: as much as four sides may have or a half
-//	       of held, whichever is more, but an eighth of the budget at most; when held
-//	       falls, up to twice that
-//	desk   tables and working space
+//	held     buffers of streams, with their rings and pages
+//	lent     pages that were given back while Items may still refer to them
+//	pooled   freed buffers, rings and pages, so that streams with losses allocate nothing in the
+//	         long run: at most min(max(4*SideBytes, held/2), TotalBytes/8), and up to twice that
+//	         after held has fallen
+//	tables   tables and working space
 type Arena struct {
-	limits  Limits
-	stats   Stats
-	held    int64
-	lent    int64
-	idle    int64
-	period  uint64 // counts calls of Begin
-	sides   []*side
-	vacant  []uint32 // numbers without a record
-	spare   []*side  // records without a stream
-	rings   pool[extent]
-	lists   pool[page]
-	buffers pool[byte]
-	waiting [][]byte // the lent ones
-	work    merger
-	crowded bool // it was TotalBytes that refused room last, not the side's own limits
-	leaving bool // see Rest
-	none    side // what a stream without a record has; never written
+	limits      Limits
+	stats       Stats
+	held        int64
+	lent        int64
+	pooled      int64
+	period      uint64 // counts calls of Reclaim
+	buffers     []*buffer
+	freeNumbers []uint32  // numbers without a buffer
+	freeBuffers []*buffer // pooled buffers
+	rings       pool[extent]
+	pageLists   pool[page]
+	pages       pool[byte]
+	lentPages   [][]byte // to be pooled by the next Reclaim
+	work        merger
+	totalFull   bool   // TotalBytes refused room last, not a limit of the buffer's own
+	releaseLent bool   // see ReleasePool
+	empty       buffer // stands for the buffer of a stream without one; never written
 }
 
-// NewArena makes an empty arena. It takes memory only for bytes that arrived.
+// NewArena makes an empty arena. It allocates memory only for bytes that arrived.
 func NewArena(l Limits) *Arena {
-	// Period 0 is what a buffer has that was never lent.
+	// Period 0 stands for a page that was never lent.
 	return &Arena{limits: l.normal(), period: 1}
 }
 
-// Limits gives the limits in force, defaults filled in.
+// Limits bounds an Arena. For the first three fields 0 means the default; a negative number means
+// that no early byte is held: every hole is given up at once. There is no value for "unlimited".
+type Limits struct {
+	// SideBytes bounds the memory of one stream, in bytes of capacity: buffer, extents and pages.
+	// Default 256 KiB, at most 256 MiB. While live bytes move to another page the old ones count
+	// against TotalBytes only.
+	SideBytes int
+	// SidePieces bounds the extents of one stream. Default 1,024, at most 1<<20.
+	SidePieces int
+	// TotalBytes bounds all memory: held, pooled and lent (and the tables too if Reclaim is called
+	// for each packet). A quarter of it, or twice SideBytes if that is less, is reserved for
+	// compaction. Default 64 MiB.
+	TotalBytes int64
+	// Policy decides overlaps. The zero value is First.
+	Policy Policy
+	// Keep is how many delivered bytes of a stream are kept, so that a retransmission that differs
+	// from them is a Conflict. 0 or less: none. At most 1 MiB; rounded up by a quarter at most.
+	// The memory counts against TotalBytes and is not allocated if that is exhausted; it is held
+	// until Finish or Drop. Only bytes that passed through Insert are kept, and none from before
+	// the newest gap.
+	Keep int
+	// SlowPath makes Insert never use Append, its fast path, so that tests can compare both.
+	SlowPath bool
+}
+
+const (
+	defaultSideBytes  = 256 << 10
+	defaultSidePieces = 1024
+	defaultTotalBytes = 64 << 20
+
+	// The greatest values keep every sum of sizes within 32 bits.
+	maxSideBytes  = 256 << 20
+	maxSidePieces = 1 << 20
+	maxKeep       = 1 << 20
+)
+
+func (l Limits) normal() Limits {
+	l.SideBytes = bounded(l.SideBytes, defaultSideBytes, maxSideBytes)
+	l.SidePieces = bounded(l.SidePieces, defaultSidePieces, maxSidePieces)
+	if l.Keep = bounded(l.Keep, 0, maxKeep); l.Keep > 0 {
+		l.Keep = sizeUp(l.Keep)
+	}
+	if l.TotalBytes == 0 {
+		l.TotalBytes = defaultTotalBytes
+	}
+	l.TotalBytes = max(l.TotalBytes, 0)
+	return l
+}
+
+func bounded(n, preset, most int) int {
+	if n == 0 {
+		return preset
+	}
+	return min(max(n, 0), most)
+}
+
+// reserve is the part of the budget for bytes that move during compaction.
+func (l *Limits) reserve() int64 {
+	return min(2*int64(l.SideBytes), l.TotalBytes/4)
+}
+
+// Limits is the limits in force, defaults filled in.
 func (a *Arena) Limits() Limits { return a.limits }
 
-// keepWork is the largest list, in pieces, that is kept from call to call.
-const keepWork = 512
-
-// Begin ends the life of the arena's bytes in all Items so far. Call it once
-// before each packet or sweep.
-func (a *Arena) Begin() {
-	a.period++
-	if a.idle|int64(len(a.waiting)) != 0 || cap(a.work.list) > keepWork {
-		a.takeBack()
-	}
+// Stats are counters of an arena since it was made. They never go down.
+type Stats struct {
+	Held           uint64 // segments of which bytes were held
+	HeldBytes      uint64 // bytes copied into pages because they were early
+	OverlapBytes   uint64 // arriving bytes that overlapped held or kept ones
+	Conflicts      uint64 // Conflict items
+	ConflictBytes  uint64 // their lengths
+	Duplicates     uint64 // Duplicate items
+	DuplicateBytes uint64 // bytes that brought no new position, late ones excepted
+	Late           uint64 // Late items
+	LateBytes      uint64 // their lengths
+	Refused        uint64 // Refused items
+	Gaps           uint64 // Gap items
+	GapBytes       uint64 // their lengths
+	BudgetGaps     uint64 // those of them that a limit caused
+	BudgetBytes    uint64 // their lengths
+	Moves          uint64 // compactions: times that all bytes of a stream moved to another page
+	MovedBytes     uint64 // bytes copied by that
 }
 
-// takeBack is Begin for an arena that was in use.
-func (a *Arena) takeBack() {
-	for i, buf := range a.waiting {
-		a.lent -= int64(len(buf))
-		a.waiting[i] = nil
-		a.rest(buf)
-	}
-	a.waiting = a.waiting[:0]
-	// A peak of one call should not stay for ever.
-	if cap(a.waiting) > 1024 {
-		a.waiting = nil
-	}
-	if cap(a.work.list) > keepWork {
-		a.work.list = nil
-	}
-	if a.idle > 2*a.idleLimit() || a.leaving {
-		// Not sooner: what is held goes up and down from packet to packet, and
-		// what is let go too early is made again.
-		a.release()
-	}
-	a.leaving = false
-}
+// Stats is the counters.
+func (a *Arena) Stats() Stats { return a.stats }
 
-// Rest lets the memory at rest go, and with the next Begin what is lent: for an owner
-// who will not need it for a while.
-func (a *Arena) Rest() {
-	a.release()
-	a.leaving = len(a.waiting) > 0 // or the memory of what comes next would go
-}
+// TotalBytes is all memory of the arena, in bytes of capacity.
+func (a *Arena) TotalBytes() int64 { return a.held + a.lent + a.pooled + a.tableBytes() }
 
-// TotalBytes is everything that the arena occupies, in bytes of capacity.
-func (a *Arena) TotalBytes() int64 { return a.held + a.lent + a.idle + a.desk() }
-
-// HeldBytes is the part of TotalBytes that streams occupy, in bytes of capacity: 0
-// if none of them waits.
+// HeldBytes is the part of TotalBytes that belongs to streams, in bytes of capacity: 0 if none has
+// a buffer.
 func (a *Arena) HeldBytes() int64 { return a.held }
 
-// Held tells what s occupies in bytes of capacity, and how many pieces it holds.
+// Held is the memory of s in bytes of capacity, and the number of pieces it holds.
 func (a *Arena) Held(s *Stream) (bytes, pieces int) {
-	d := a.side(s)
+	d := a.buffer(s)
 	if d == nil {
 		return 0, 0
 	}
 	return d.cost() + len(d.kept), d.n
 }
 
-func (a *Arena) desk() int64 {
-	return 8*int64(cap(a.sides)+cap(a.spare)) + 4*int64(cap(a.vacant)) +
-		24*int64(cap(a.waiting)) + extentBytes*int64(cap(a.work.list))
+func (a *Arena) tableBytes() int64 {
+	return 8*int64(cap(a.buffers)+cap(a.freeBuffers)) + 4*int64(cap(a.freeNumbers)) +
+		24*int64(cap(a.lentPages)) + extentBytes*int64(cap(a.work.list))
 }
 
-func (a *Arena) idleLimit() int64 {
-	return min(max(4*int64(a.limits.SideBytes), a.held/2), a.limits.TotalBytes/8)
+// keepWork is the longest merged list, in pieces, whose memory is kept from call to call.
+const keepWork = 512
+
+// Reclaim takes back the bytes lent in all Items so far. Call it once before each packet or sweep.
+func (a *Arena) Reclaim() {
+	a.period++
+	if a.pooled|int64(len(a.lentPages)) != 0 || cap(a.work.list) > keepWork {
+		a.reclaimLent()
+	}
 }
 
-// affords reports whether the budget allows to hold delta bytes more, of which
-// the memory takes fresh bytes until the old is given back. Memory at rest goes first.
+// reclaimLent is Reclaim for an arena that has lent or pooled memory.
+func (a *Arena) reclaimLent() {
+	for i, buf := range a.lentPages {
+		a.lent -= int64(len(buf))
+		a.lentPages[i] = nil
+		a.recycle(buf)
+	}
+	a.lentPages = a.lentPages[:0]
+	// The memory of one call's peak is not kept.
+	if cap(a.lentPages) > 1024 {
+		a.lentPages = nil
+	}
+	if cap(a.work.list) > keepWork {
+		a.work.list = nil
+	}
+	if a.pooled > 2*a.poolLimit() || a.releaseLent {
+		// Not sooner: held goes up and down from packet to packet, and memory released too early
+		// would be allocated again.
+		a.releasePool()
+	}
+	a.releaseLent = false
+}
+
+// affords reports whether the budget allows to hold delta bytes more, if fresh bytes are allocated
+// before the old ones are given back. Pooled memory is released first.
 func (a *Arena) affords(delta, fresh int) bool {
 	if a.fits(delta, fresh) {
 		return true
 	}
-	if a.idle == 0 {
+	if a.pooled == 0 {
 		return false
 	}
-	a.release()
+	a.releasePool()
 	return a.fits(delta, fresh)
 }
 
-// release lets the memory at rest go.
-func (a *Arena) release() {
-	a.rings.clear()
-	a.lists.clear()
-	a.buffers.clear()
-	a.spare = nil
-	a.idle = 0
-}
-
 func (a *Arena) fits(delta, fresh int) bool {
-	now := a.held + a.idle + a.desk()
+	now := a.held + a.pooled + a.tableBytes()
 	return now+int64(delta) <= a.limits.TotalBytes-a.limits.reserve() &&
 		now+a.lent+int64(fresh) <= a.limits.TotalBytes
-}
-
-func (a *Arena) takeRing(size int) []extent {
-	ring, rested := a.rings.get(size)
-	if rested {
-		a.idle -= int64(size) * extentBytes
-	}
-	a.held += int64(size) * extentBytes
-	return ring
-}
-
-func (a *Arena) giveRing(ring []extent) {
-	size := int64(len(ring)) * extentBytes
-	a.held -= size
-	if size > 0 && a.idle+size <= a.idleLimit() {
-		a.idle += size
-		a.rings.put(ring)
-	}
-}
-
-func (a *Arena) takeList(capacity int) []page {
-	list, rested := a.lists.get(capacity)
-	if rested {
-		a.idle -= int64(listBytes(capacity))
-	}
-	a.held += int64(listBytes(capacity))
-	return list
-}
-
-// giveList takes back d's list of pages, unless it is the record's own.
-func (a *Arena) giveList(d *side) {
-	size := int64(d.listBytes())
-	a.held -= size
-	clear(d.list)
-	if size > 0 && a.idle+size <= a.idleLimit() {
-		a.idle += size
-		a.lists.put(d.list[:cap(d.list)])
-	}
-	d.list, d.used = nil, 0
-}
-
-func (a *Arena) takeBuffer(size int) []byte {
-	buf, rested := a.buffers.get(size)
-	if rested {
-		a.idle -= int64(size)
-	}
-	a.held += int64(size)
-	return buf
-}
-
-// giveBuffer takes back a buffer: at once, or from Begin on if Items of the period
-// in which it was last lent still refer to it.
-func (a *Arena) giveBuffer(buf []byte, lent uint64) {
-	a.held -= int64(len(buf))
-	if len(buf) > 0 && lent == a.period {
-		a.lent += int64(len(buf))
-		a.waiting = append(a.waiting, buf)
-		return
-	}
-	a.rest(buf)
-}
-
-// rest lays a buffer down for the next who asks, or lets it go.
-func (a *Arena) rest(buf []byte) {
-	invariants.Trample(buf)
-	if len(buf) > 0 && a.idle+int64(len(buf)) <= a.idleLimit() {
-		a.idle += int64(len(buf))
-		a.buffers.put(buf)
-	}
 }

@@ -25,7 +25,7 @@ func BenchmarkInsert(b *testing.B) {
 						k, first = order, s.Next()
 					}
 					k--
-					a.Begin()
+					a.Reclaim()
 					out = out[:0]
 					a.Insert(&s, Segment{Pos: first + int64(k*size), Bytes: frame}, &out)
 				}

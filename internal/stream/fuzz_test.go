@@ -16,7 +16,7 @@ func FuzzStream(f *testing.F) {
 	f.Add([]byte{0, 3, 0, 0, 9, 1, 0, 0, 9, 2, 13, 20, 0, 0, 0, 0, 60, 3})  // kept bytes differ, then late
 	f.Add([]byte{0, 0, 12, 0, 3, 9, 12, 8, 3, 4, 0, 2, 9, 1, 15, 0, 0, 0})  // missing bytes
 	f.Add([]byte{2, 4, 0, 3, 60, 1, 0, 2, 60, 2, 0, 1, 250, 3, 0, 0, 1, 4}) // a tiny total
-	f.Add([]byte("090200.0000\x0600"))                                      // a finished stream remembers nothing
+	f.Add([]byte("090200.0000\x0600"))                                      // a finished stream keeps no bytes
 	limits := []Limits{
 		{},
 		{SidePieces: 3},
@@ -32,7 +32,7 @@ func FuzzStream(f *testing.F) {
 		l := limits[int(ops[1])%len(limits)]
 		l.Policy = Policy(ops[0] % 4)
 		r := newRig(t, l)
-		r.quiet = true
+		r.noText = true
 		for n := uint64(1); len(ops) >= 6; n++ {
 			op, at, size, fill := ops[2], ops[3], ops[4], ops[5]
 			ops = ops[4:]
@@ -43,7 +43,7 @@ func FuzzStream(f *testing.F) {
 			case 14:
 				r.finish(pos)
 			case 15:
-				r.a.Begin()
+				r.a.Reclaim()
 				r.again()
 			default:
 				seg := Segment{Pos: pos, Bytes: make([]byte, size), Time: int64(n), ID: n}

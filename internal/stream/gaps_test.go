@@ -20,7 +20,7 @@ func TestAcknowledgedHoleIsGivenUp(t *testing.T) {
 	items := r.skip(6, Acknowledged)
 	require.Equal(t, "aa<2>ee", r.said)
 	require.Equal(t, Item{Kind: Gap, Cause: Acknowledged, Pos: 2, Len: 2}, items[0])
-	require.True(t, r.s.Idle())
+	require.False(t, r.s.HasBuffer())
 
 	t.Run("and what arrives later is late, not data", func(t *testing.T) {
 		items := r.insert(letters(2, 2, 'c'))
@@ -105,7 +105,7 @@ func TestCutOffBytesAreAHole(t *testing.T) {
 		require.Equal(t, []int64{2, seg.Time}, []int64{size, since})
 		r.insert(letters(5, 2, 'c'))
 		require.Equal(t, "aaabbcc", r.said)
-		require.True(t, r.s.Idle())
+		require.False(t, r.s.HasBuffer())
 	})
 	t.Run("behind early data too", func(t *testing.T) {
 		early := letters(10, 2, 'd')
@@ -177,7 +177,7 @@ func TestKeptBytesShowARetransmissionThatDiffers(t *testing.T) {
 	}{
 		{"an equal copy", "abcdefghij", 0, []Kind{Duplicate}},
 		{"a copy that differs in what is kept", "abcdeFghij", 0, []Kind{Conflict, Duplicate}},
-		{"a copy that differs in what is forgotten", "aBcdefghij", 0, []Kind{Duplicate}},
+		{"a copy that differs in bytes not kept any more", "aBcdefghij", 0, []Kind{Duplicate}},
 		{"a copy that goes on", "iJkl", 8, []Kind{Conflict, Duplicate, Data}},
 		{"a copy over the seam of the ring", "hiJkL", 7, []Kind{Conflict, Duplicate}},
 	} {
@@ -186,7 +186,7 @@ func TestKeptBytesShowARetransmissionThatDiffers(t *testing.T) {
 	}
 	r.skip(20, Expired)
 	require.Equal(t, []Kind{Late}, kinds(r.insert(Segment{Pos: 8, Bytes: []byte("zzzzzzzz")})), "nothing from before a gap")
-	require.False(t, r.s.Idle())
+	require.True(t, r.s.HasBuffer())
 	r.finish(-1)
 	require.Zero(t, r.a.HeldBytes())
 }

@@ -1,27 +1,29 @@
 package stream
 
-// Item is one thing to say about a stream. Data and Gap items of a stream follow
-// each other without a hole or an overlap: their lengths add up to Next. Within a
-// call Duplicate, Late and Conflict come first, then Data and Gap by position.
+import "math"
+
+// Item is one result of a call on a stream. The Data and Gap items of a stream follow each other
+// without a hole or an overlap: their lengths add up to Next. Within a call Duplicate, Late and
+// Conflict come first, then Data and Gap by position.
 type Item struct {
 	Kind  Kind
 	Cause GapCause // of a Gap
-	// Shared says of a Gap for want of room that TotalBytes was the limit, not
-	// one of the stream's own.
+	// Shared is set in a Gap with cause Budget if TotalBytes was the limit, not one of the
+	// stream's own.
 	Shared bool
 	Pos    int64
 	Len    int64
-	// Bytes of Data: good until Arena.Begin, or until the frame is reused. Of a
-	// Conflict: the arriving copy of the range; the frame's. Otherwise nil.
+	// Bytes of Data: good until Arena.Reclaim, or until the frame is reused. Of a Conflict: the
+	// arriving copy of the range, which is the frame's. Otherwise nil.
 	Bytes []byte
-	// After of Data: how far the segment reached behind these bytes. If there is
-	// a hole, the capture cut that much of it off.
+	// After of Data: how far the segment reached behind these bytes. If a hole follows, the
+	// capture cut off that many bytes.
 	After int64
 	Time  int64  // of the segment the bytes came in; 0 for a Gap
 	ID    uint64 // of the same segment; 0 for a Gap
 }
 
-// Kind is what an Item says.
+// Kind says what an Item is about.
 type Kind uint8
 
 const (
@@ -29,17 +31,17 @@ const (
 	Data Kind = iota + 1
 	// Gap: the bytes of [Pos, Pos+Len) were never seen, and were given up.
 	Gap
-	// Conflict: an arriving segment met bytes that were already there, and the
-	// copies differ from the first to the last byte of [Pos, Pos+Len). One item for
-	// each unbroken range of bytes met, whoever owned them.
+	// Conflict: an arriving segment overlaps bytes that were there already, and the first and the
+	// last byte of [Pos, Pos+Len) differ between the copies. One item for each unbroken range of
+	// overlapped bytes, whichever segments own them.
 	Conflict
 	// Duplicate: the bytes of [Pos, Pos+Len) were delivered or held already.
 	Duplicate
-	// Late: the bytes of [Pos, Pos+Len) arrived after they were given up. It stands
-	// for the segment; what else of it is old gets no Duplicate besides. Only the
-	// newest gap of a stream is remembered; bytes of older ones are duplicates.
+	// Late: the bytes of [Pos, Pos+Len) arrived after they were given up. There is no Duplicate
+	// beside it for the segment's other old bytes. A stream remembers its newest gap only; bytes
+	// of older ones are duplicates.
 	Late
-	// Refused: a segment that ends beyond the last position, or longer than 2 GiB.
+	// Refused: a segment that ends beyond the last position, or is longer than 2 GiB.
 	Refused
 )
 
@@ -67,11 +69,11 @@ func (k Kind) String() string {
 type GapCause uint8
 
 const (
-	// Acknowledged: the receiver has confirmed the bytes, so nobody will send them again.
+	// Acknowledged: the receiver has acknowledged the bytes, so they will not be sent again.
 	Acknowledged GapCause = iota + 1
 	// Expired: the hole was open for too long.
 	Expired
-	// Budget: there was no room to hold what lies behind the hole.
+	// Budget: there was no room to hold the bytes behind the hole.
 	Budget
 	// Cut: the capture holds only the beginning of the packet.
 	Cut
@@ -94,4 +96,82 @@ func (c GapCause) String() string {
 		return "ended"
 	}
 	return "unknown"
+}
+
+// deliver appends a Data item for b, the bytes at next.
+func (a *Arena) deliver(s *Stream, d *buffer, e *extent, b []byte, out *[]Item) {
+	*out = append(*out, Item{
+		Kind: Data, Pos: s.next, Len: int64(len(b)), Bytes: b, After: int64(e.after), Time: e.time, ID: e.id,
+	})
+	s.next += int64(len(b))
+	if d != nil {
+		d.keep(b)
+	}
+}
+
+// deliverHeld delivers the held bytes that are contiguous with next, at most k extents, and returns
+// the number of extents.
+func (a *Arena) deliverHeld(s *Stream, d *buffer, k int, out *[]Item) int {
+	if d == nil {
+		return 0
+	}
+	done := 0
+	for ; done < k && done < d.n; done++ {
+		e := d.at(done)
+		if e.pos != s.next {
+			break
+		}
+		p := d.page(e)
+		p.lent = a.period
+		a.deliver(s, d, e, p.bytes(e), out)
+		a.dropBytes(d, e)
+	}
+	if done > 0 {
+		d.dropFront(done)
+	}
+	return done
+}
+
+// deliverMerged delivers a merged list that begins at next, and the held bytes contiguous with it.
+// No extent lies in front of the list.
+//
+//	there      ....aaaa....bb..cc      next = 0
+//	arriving   NNNNNNNNNNNN
+//	(first)    NNNN|aaaa|NNNN|bb       four items, no copy
+func (a *Arena) deliverMerged(s *Stream, d *buffer, m *merger, n *arrival, out *[]Item) {
+	for i := range m.list {
+		e := &m.list[i]
+		if e.off == inFrame {
+			lo, hi := e.pos-n.pos, e.end()-n.pos
+			a.deliver(s, d, e, n.bytes[lo:hi:hi], out)
+			continue
+		}
+		p := d.page(e)
+		p.lent = a.period
+		a.deliver(s, d, e, p.bytes(e), out)
+	}
+	if m.met > 0 {
+		for i := range m.met {
+			a.dropBytes(d, d.at(i))
+		}
+		d.dropFront(m.met)
+	}
+	a.deliverHeld(s, d, math.MaxInt, out)
+}
+
+// giveUp makes [next, end) a gap. It costs the same whatever its length.
+func (a *Arena) giveUp(s *Stream, d *buffer, end int64, cause GapCause, out *[]Item) {
+	size := end - s.next
+	shared := cause == Budget && a.totalFull
+	*out = append(*out, Item{Kind: Gap, Cause: cause, Shared: shared, Pos: s.next, Len: size})
+	s.next, s.gapEnd, s.gapLen = end, end, saturate(size)
+	a.stats.Gaps++
+	a.stats.GapBytes += uint64(size)
+	if cause == Budget {
+		a.stats.BudgetGaps++
+		a.stats.BudgetBytes += uint64(size)
+	}
+	if d != nil {
+		d.discard()
+	}
 }

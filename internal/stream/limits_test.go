@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
 	"github.com/stretchr/testify/require"
 )
 
@@ -69,7 +70,7 @@ func TestSideThatIsFullPaysItself(t *testing.T) {
 	a.Insert(&other, Segment{Pos: 50, Bytes: frame}, &out)
 	before, _ := a.Held(&other)
 	for i := range 100 {
-		a.Begin()
+		a.Reclaim()
 		a.Insert(&s, Segment{Pos: 10 + int64(i)*2000, Bytes: frame}, &out)
 		checkInvariants(t, a, &other, &s)
 		held, pieces := a.Held(&s)
@@ -84,9 +85,9 @@ func TestSideThatIsFullPaysItself(t *testing.T) {
 }
 
 func TestTotalIsNeverExceeded(t *testing.T) {
-	t.Run("with Begin before each segment", func(t *testing.T) { staysInTotal(t, 1, 64<<10) })
-	t.Run("with small sides that come and go", func(t *testing.T) { staysInTotal(t, 1, 8<<10) })
-	t.Run("with Begin now and then", func(t *testing.T) { staysInTotal(t, 5000, 64<<10) })
+	t.Run("with Reclaim before each segment", func(t *testing.T) { staysInTotal(t, 1, 64<<10) })
+	t.Run("with small buffers that come and go", func(t *testing.T) { staysInTotal(t, 1, 8<<10) })
+	t.Run("with Reclaim now and then", func(t *testing.T) { staysInTotal(t, 5000, 64<<10) })
 }
 
 func staysInTotal(t *testing.T, period, side int) {
@@ -103,7 +104,7 @@ func staysInTotal(t *testing.T, period, side int) {
 	most := int64(0)
 	for i := range 30000 {
 		if i%period == 0 {
-			a.Begin()
+			a.Reclaim()
 		}
 		out = out[:0]
 		s := ptrs[rnd.Intn(len(ptrs))]
@@ -114,7 +115,7 @@ func staysInTotal(t *testing.T, period, side int) {
 		a.Insert(s, Segment{Pos: s.Next() + 1 + rnd.Int63n(100_000), Bytes: frame[:size]}, &out)
 		tables := int64(0)
 		if period > 1 {
-			tables = a.desk() // which grow with what waits for Begin
+			tables = a.tableBytes() // which grow with the pages lent until Reclaim
 		}
 		require.LessOrEqual(t, a.TotalBytes(), total+tables)
 		most = max(most, a.HeldBytes())
@@ -129,9 +130,9 @@ func staysInTotal(t *testing.T, period, side int) {
 	for _, s := range ptrs {
 		a.Finish(s, -1, Ended, &out)
 	}
-	a.Begin()
+	a.Reclaim()
 	require.Zero(t, a.HeldBytes())
-	require.LessOrEqual(t, a.TotalBytes(), 2*int64(side)+a.desk(), "memory comes back after a peak")
+	require.LessOrEqual(t, a.TotalBytes(), 2*int64(side)+a.tableBytes(), "memory comes back after a peak")
 	checkInvariants(t, a, ptrs...)
 }
 
@@ -145,7 +146,7 @@ func TestSlackIsBounded(t *testing.T) {
 			a.Insert(&s, Segment{Pos: 1 + int64(i*(size+1)), Bytes: frame}, &out)
 			held, pieces := a.Held(&s)
 			require.Equal(t, i+1, pieces)
-			if fixed := recordBytes + 4*extentBytes + minPage; held > fixed {
+			if fixed := bufferBytes + 4*extentBytes + minPage; held > fixed {
 				require.LessOrEqual(t, held, fixed+(size+extentBytes)*pieces*8/5, "pieces of %d bytes", size)
 			}
 		}
@@ -153,7 +154,7 @@ func TestSlackIsBounded(t *testing.T) {
 	}
 }
 
-func TestSideThatHeldMuchAndHoldsLittleShrinks(t *testing.T) {
+func TestABufferThatHeldMuchAndHoldsLittleShrinks(t *testing.T) {
 	r := newRig(t, Limits{})
 	for i := range int64(1000) {
 		r.insert(letters(1+i*100, 80, 'a'))
@@ -169,7 +170,7 @@ func TestSideThatHeldMuchAndHoldsLittleShrinks(t *testing.T) {
 }
 
 func TestMovesArePaidForByArrivals(t *testing.T) {
-	// A mass far behind fills the side up to some degree. In front of it one tiny
+	// A mass far behind fills the buffer up to some degree. In front of it one tiny
 	// island after the other arrives, and none may move the whole mass.
 	for fill := int64(300); fill < 470; fill++ {
 		a := NewArena(Limits{})
@@ -177,11 +178,11 @@ func TestMovesArePaidForByArrivals(t *testing.T) {
 		var out []Item
 		mass := make([]byte, 500)
 		for i := range fill {
-			a.Begin()
+			a.Reclaim()
 			a.Insert(&s, Segment{Pos: 1<<40 + i*600, Bytes: mass}, &out)
 		}
 		for i := range int64(2000) {
-			a.Begin()
+			a.Reclaim()
 			out = out[:0]
 			a.Insert(&s, Segment{Pos: s.Next() + 2 + i%7*2, Bytes: mass[:1]}, &out)
 		}
@@ -209,7 +210,7 @@ func TestGaugeAgreesWithTheHeap(t *testing.T) {
 		a := NewArena(Limits{})
 		for i := range streams {
 			for k := range 10 {
-				a.Begin()
+				a.Reclaim()
 				a.Insert(&streams[i], Segment{Pos: 1 + int64(k*(size+1)), Bytes: frame}, &out)
 			}
 		}
@@ -243,7 +244,7 @@ func attack(t testing.TB, n, which int, p Policy) time.Duration {
 	out := make([]Item, 0, 4096)
 	began := time.Now()
 	for i := range n {
-		a.Begin()
+		a.Reclaim()
 		out = out[:0]
 		a.Insert(&s, Segment{Pos: attacks[which].pos(i, n, rnd), Bytes: frame, Time: int64(i)}, &out)
 		if i%64 == 0 {
@@ -293,23 +294,24 @@ func TestEachPolicyBoundsTheSameAttacks(t *testing.T) {
 	}
 }
 
-// Places in pages count on until they would not fit their 32 bits; then the bytes move and places begin anew.
-func TestPlacesBeginAnewBeforeTheyRunOut(t *testing.T) {
+// Offsets in pages grow until they would not fit their 32 bits; then the bytes are compacted and offsets start at 0.
+func TestOffsetsStartAgainBeforeTheyOverflow(t *testing.T) {
 	r := newRig(t, Limits{})
+	r.slow = nil // whose offsets the test does not change
 	r.insert(letters(3, 60, 'a'))
-	d := r.a.side(r.s)
-	const far = maxPlace - 100
-	d.list[0].at += far
+	d := r.a.buffer(r.s)
+	const far = maxOffset - 100
+	d.list[0].base += far
 	d.at(0).off += far
 	r.insert(letters(100, 60, 'b'))
-	require.Zero(t, d.list[0].at)
+	require.Zero(t, d.list[0].base)
 	require.Equal(t, uint64(1), r.a.Stats().Moves)
 	r.insert(letters(200, 60, 'c'))
 	r.finish(-1)
 	require.Equal(t, "<3>"+strings.Repeat("a", 60)+"<37>"+strings.Repeat("b", 60)+"<40>"+strings.Repeat("c", 60), r.said)
 }
 
-// However many segments a side holds, and whatever became of those before them, its pages are few, and another is only
+// However many segments a buffer holds, and whatever became of those before them, its pages are few, and another is only
 // added while most of the space is live.
 func TestPagesAreFewAndFull(t *testing.T) {
 	rnd := rand.New(rand.NewSource(9))
@@ -321,15 +323,15 @@ func TestPagesAreFewAndFull(t *testing.T) {
 		frame := make([]byte, 9000)
 		far := int64(1) << (8 + rnd.Intn(18))
 		for range 3000 {
-			a.Begin()
+			a.Reclaim()
 			out = out[:0]
-			before, held := side{}, a.Stats().HeldBytes
-			if d := a.side(&s); d != nil {
+			before, held := buffer{}, a.Stats().HeldBytes
+			if d := a.buffer(&s); d != nil {
 				before = *d
 			}
 			size := min(1+rnd.Intn(1<<rnd.Intn(14)), len(frame))
 			a.Insert(&s, Segment{Pos: s.Next() + 1 + rnd.Int63n(far), Bytes: frame[:size]}, &out)
-			d := a.side(&s)
+			d := a.buffer(&s)
 			if d == nil {
 				continue
 			}
@@ -338,8 +340,8 @@ func TestPagesAreFewAndFull(t *testing.T) {
 				t.Fatalf("%d pages for %d pieces", len(d.list), d.n)
 			}
 			need := before.live + int(a.Stats().HeldBytes-held)
-			if d.room > before.room && d.room > need*8/5+2*minPage {
-				t.Fatalf("%d bytes of room for %d", d.room, need)
+			if d.capacity > before.capacity && d.capacity > need*8/5+2*minPage {
+				t.Fatalf("%d bytes of room for %d", d.capacity, need)
 			}
 			if rnd.Intn(200) == 0 {
 				a.Skip(&s, s.Next()+rnd.Int63n(far), Expired, &out)
@@ -351,20 +353,20 @@ func TestPagesAreFewAndFull(t *testing.T) {
 	}
 }
 
-// A side that grows because of one hole holds its bytes where they came to lie.
-func TestNothingMovesWhileASideGrows(t *testing.T) {
+// A buffer that grows because of one hole never moves its bytes.
+func TestNothingMovesWhileABufferGrows(t *testing.T) {
 	for _, size := range []int{1, 100, 1460, 9000} {
 		a := NewArena(Limits{SideBytes: 16 << 20, SidePieces: 1 << 20})
 		var s Stream
 		var out []Item
 		frame := make([]byte, size)
 		for i := range 1000 {
-			a.Begin()
+			a.Reclaim()
 			a.Insert(&s, Segment{Pos: 1 + int64(i*size), Bytes: frame}, &out)
 		}
 		require.Empty(t, out)
 		require.Zero(t, a.Stats().Moves, "pieces of %d bytes", size)
-		require.LessOrEqual(t, len(a.side(&s).list), 48)
+		require.LessOrEqual(t, len(a.buffer(&s).list), 48)
 	}
 	// Where each next segment is too long for what the page before it has left, that is dead space, and bytes move for
 	// it, but not often; and a page is a quarter of those before it all the same.
@@ -372,42 +374,42 @@ func TestNothingMovesWhileASideGrows(t *testing.T) {
 	var s Stream
 	var out []Item
 	frame, pos := make([]byte, 4<<20), int64(1)
-	for size := 100_000; size < 300_000; size = a.side(&s).room/8 + 1 {
+	for size := 100_000; size < 300_000; size = a.buffer(&s).capacity/8 + 1 {
 		a.Insert(&s, Segment{Pos: pos, Bytes: frame[:size]}, &out)
 		pos += int64(size)
-		if d := a.side(&s); len(d.list) > 1 {
-			last := d.room - len(d.newest().buf)
-			require.GreaterOrEqual(t, len(d.newest().buf), last/4)
+		if d := a.buffer(&s); len(d.list) > 1 {
+			last := d.capacity - len(d.lastPage().buf)
+			require.GreaterOrEqual(t, len(d.lastPage().buf), last/4)
 		}
 	}
 	require.Empty(t, out)
 	require.LessOrEqual(t, a.Stats().MovedBytes, a.Stats().HeldBytes)
 }
 
-// A side that holds much gets a byte behind the first hole, and then the hole is filled, again and again: no page is
-// taken for that, even if there is none at rest.
-func TestAByteThatComesAndGoesTakesNoPage(t *testing.T) {
+// A stream that holds much gets a byte behind the first hole, and then the hole is filled, again and again: no page is
+// allocated for that, even if none is pooled.
+func TestAByteThatComesAndGoesAllocatesNoPage(t *testing.T) {
 	a := NewArena(Limits{})
 	var out []Item
-	others := make([]Stream, 2000) // whose memory is what rests
+	others := make([]Stream, 2000) // whose memory is pooled then
 	for i := range others {
-		a.Begin()
+		a.Reclaim()
 		a.Insert(&others[i], Segment{Pos: 10, Bytes: make([]byte, 1000+i%500)}, &out)
 		out = out[:0]
 	}
 	for i := range others {
-		a.Begin()
+		a.Reclaim()
 		a.Drop(&others[i])
 	}
 	var s Stream
 	frame := make([]byte, 1400)
 	for held := 0; held < 150<<10; held += len(frame) {
-		a.Begin()
+		a.Reclaim()
 		a.Insert(&s, Segment{Pos: 1<<40 + int64(held), Bytes: frame}, &out)
 	}
 	pair := func(n int) {
 		for _, seg := range []Segment{{Pos: s.Next() + 1, Bytes: frame[:n]}, {Pos: s.Next(), Bytes: frame[:1]}} {
-			a.Begin()
+			a.Reclaim()
 			out = out[:0]
 			a.Insert(&s, seg, &out)
 		}
@@ -415,31 +417,31 @@ func TestAByteThatComesAndGoesTakesNoPage(t *testing.T) {
 	for range 400 {
 		pair(len(frame)) // until nothing is free
 	}
-	require.Zero(t, testing.AllocsPerRun(1000, func() { pair(1) }))
-	require.Greater(t, a.side(&s).live, 100<<10)
+	allocs.None(t, 2, func() { pair(1) })
+	require.Greater(t, a.buffer(&s).live, 100<<10)
 }
 
-func TestAtRestNothingIsKept(t *testing.T) {
+func TestReleasePoolKeepsNothing(t *testing.T) {
 	a := NewArena(Limits{})
 	var s Stream
 	var out []Item
 	fill := func() {
-		a.Begin()
+		a.Reclaim()
 		a.Insert(&s, Segment{Pos: s.Next() + 1, Bytes: make([]byte, 1000)}, &out)
 		a.Insert(&s, Segment{Pos: s.Next(), Bytes: make([]byte, 1)}, &out)
 	}
 	fill()
-	a.Begin()
-	require.Greater(t, a.TotalBytes(), a.desk()+1000)
-	a.Rest()
-	require.Equal(t, a.desk(), a.TotalBytes())
+	a.Reclaim()
+	require.Greater(t, a.TotalBytes(), a.tableBytes()+1000)
+	a.ReleasePool()
+	require.Equal(t, a.tableBytes(), a.TotalBytes())
 	fill()
-	a.Rest() // Items refer to the bytes still
-	require.Greater(t, a.TotalBytes(), a.desk()+1000)
-	a.Begin()
-	require.Equal(t, a.desk(), a.TotalBytes())
-	a.Rest() // with nothing lent
+	a.ReleasePool() // Items refer to the bytes still
+	require.Greater(t, a.TotalBytes(), a.tableBytes()+1000)
+	a.Reclaim()
+	require.Equal(t, a.tableBytes(), a.TotalBytes())
+	a.ReleasePool() // with nothing lent
 	fill()
-	a.Begin()
-	require.Greater(t, a.TotalBytes(), a.desk()+1000, "it works on")
+	a.Reclaim()
+	require.Greater(t, a.TotalBytes(), a.tableBytes()+1000, "it works on")
 }

@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -190,12 +191,17 @@ type rig struct {
 	m   *model
 	out []Item
 	// said is the delivered text so far, with gaps as "<n>".
-	said  string
-	quiet bool // does without
+	said   string
+	noText bool // said is not wanted
+	// slow takes the same calls without the fast path and must give the same items; nil: none.
+	slow       *Arena
+	slowStream *Stream
 }
 
 func newRig(t testing.TB, l Limits) *rig {
 	r := &rig{t: t, a: NewArena(l)}
+	l.SlowPath = true
+	r.slow = NewArena(l)
 	r.again()
 	return r
 }
@@ -205,7 +211,10 @@ func (r *rig) again() {
 	if r.s != nil {
 		r.a.Drop(r.s)
 	}
-	r.s, r.said = new(Stream), ""
+	if r.slowStream != nil {
+		r.slow.Drop(r.slowStream)
+	}
+	r.s, r.slowStream, r.said = new(Stream), new(Stream), ""
 	r.m = &model{policy: r.a.limits.Policy, keep: r.a.limits.Keep}
 }
 
@@ -214,10 +223,11 @@ func (r *rig) insert(seg Segment) []Item {
 	conflicts, repeated, late := r.m.insert(seg)
 	lent := bytes.Clone(seg.Bytes)
 	frame := seg.Bytes
-	r.a.Begin()
+	r.a.Reclaim()
 	r.out = r.out[:0]
 	r.a.Insert(r.s, seg, &r.out)
 	must(t, bytes.Equal(lent, frame), "the frame was written to")
+	r.compareSlow(func(a *Arena, s *Stream, out *[]Item) { a.Insert(s, seg, out) })
 	var heard []span
 	var again, tooLate span
 	ordered := false
@@ -251,31 +261,54 @@ func (r *rig) insert(seg Segment) []Item {
 }
 
 func (r *rig) skip(upTo int64, cause GapCause) []Item {
-	r.a.Begin()
+	r.a.Reclaim()
 	r.out = r.out[:0]
 	r.a.Skip(r.s, upTo, cause, &r.out)
+	r.compareSlow(func(a *Arena, s *Stream, out *[]Item) { a.Skip(s, upTo, cause, out) })
 	r.after()
 	must(r.t, r.s.Next() >= upTo, "skip reaches its goal")
 	return r.out
 }
 
 func (r *rig) finish(end int64) []Item {
-	r.a.Begin()
+	r.a.Reclaim()
 	r.out = r.out[:0]
 	r.a.Finish(r.s, end, Ended, &r.out)
+	r.compareSlow(func(a *Arena, s *Stream, out *[]Item) { a.Finish(s, end, Ended, out) })
 	r.after()
 	r.m.forgot = r.s.Next()
 	must(r.t, r.m.held == 0, "everything held was delivered")
 	must(r.t, r.s.Next() >= end, "finish reaches the end")
-	must(r.t, r.s.Idle(), "a finished stream is idle")
+	must(r.t, !r.s.HasBuffer(), "a finished stream has no buffer")
 	return r.out
+}
+
+// compareSlow makes the call on the arena without the fast path and compares items, counters and memory.
+func (r *rig) compareSlow(call func(*Arena, *Stream, *[]Item)) {
+	if r.slow == nil {
+		return
+	}
+	var out []Item
+	r.slow.Reclaim()
+	call(r.slow, r.slowStream, &out)
+	same := slices.EqualFunc(r.out, out, func(x, y Item) bool {
+		same := bytes.Equal(x.Bytes, y.Bytes)
+		x.Bytes, y.Bytes = nil, nil
+		return same && reflect.DeepEqual(x, y)
+	})
+	if !same {
+		r.t.Fatalf("fast path %v, slow path %v", r.out, out)
+	}
+	must(r.t, *r.s == *r.slowStream, "the stream after the slow path")
+	must(r.t, r.a.Stats() == r.slow.Stats(), "counters of fast and slow path")
+	must(r.t, r.a.HeldBytes() == r.slow.HeldBytes(), "memory of fast and slow path")
 }
 
 // after checks what must hold between calls.
 func (r *rig) after() {
 	t := r.t
 	r.m.hear(t, r.out)
-	if !r.quiet {
+	if !r.noText {
 		r.said += text(r.out)
 	}
 	must(t, r.m.next == r.s.Next(), "next")
@@ -309,24 +342,24 @@ func (r *rig) after() {
 func checkInvariants(t testing.TB, a *Arena, streams ...*Stream) {
 	held, open := int64(0), 0
 	for _, s := range streams {
-		d := a.side(s)
-		must(t, (d == nil) == s.Idle(), "idle means no record")
+		d := a.buffer(s)
+		must(t, (d != nil) == s.HasBuffer(), "HasBuffer")
 		if d == nil {
 			continue
 		}
 		open++
 		held += int64(d.cost() + len(d.kept))
-		must(t, d.cost() <= a.limits.SideBytes, "a side's limit")
-		must(t, d.n <= a.limits.SidePieces, "a side's pieces")
+		must(t, d.cost() <= a.limits.SideBytes, "the limit of a buffer")
+		must(t, d.n <= a.limits.SidePieces, "the pieces of a buffer")
 		end, live := s.next, 0
-		used := make([]bool, d.end())
+		used := make([]bool, d.endOffset())
 		room, lives := 0, make([]uint32, len(d.list))
 		for i := range d.list {
 			room += len(d.list[i].buf)
-			must(t, i == 0 || uint64(d.list[i].at) >= uint64(d.list[i-1].at)+uint64(len(d.list[i-1].buf)), "pages in order")
+			must(t, i == 0 || uint64(d.list[i].base) >= uint64(d.list[i-1].base)+uint64(len(d.list[i-1].buf)), "pages in order")
 			must(t, d.list[i].live > 0 || i > 0 && i == len(d.list)-1, "a page without live bytes is given back")
 		}
-		must(t, room == d.room, "the room of all pages")
+		must(t, room == d.capacity, "the room of all pages")
 		must(t, d.free() >= 0, "used bytes")
 		for i := range d.n {
 			e := d.at(i)
@@ -336,11 +369,11 @@ func checkInvariants(t testing.TB, a *Arena, streams ...*Stream) {
 			must(t, e.pos >= end, "sorted and disjoint")
 			must(t, e.n != 0, "no empty extent")
 			p := d.page(e)
-			must(t, uint64(e.off+e.n) <= uint64(p.at)+uint64(len(p.buf)), "an extent lies in its page")
+			must(t, uint64(e.off+e.n) <= uint64(p.base)+uint64(len(p.buf)), "an extent lies in its page")
 			for k := range d.list {
 				if p == &d.list[k] {
 					lives[k] += e.n
-					must(t, k < len(d.list)-1 || e.off+e.n <= p.at+d.used, "and in the used part")
+					must(t, k < len(d.list)-1 || e.off+e.n <= p.base+d.used, "and in the used part")
 				}
 			}
 			for k := e.off; k < e.off+e.n; k++ {
@@ -357,28 +390,28 @@ func checkInvariants(t testing.TB, a *Arena, streams ...*Stream) {
 			must(t, n == d.list[i].live, "live bytes of a page")
 		}
 	}
-	must(t, held == a.held, "held is the sum over the sides")
-	must(t, len(a.sides)-len(a.vacant) == open, "records in use")
-	idle := int64(len(a.spare)) * recordBytes
+	must(t, held == a.held, "held is the sum over the buffers")
+	must(t, len(a.buffers)-len(a.freeNumbers) == open, "buffers in use")
+	pooled := int64(len(a.freeBuffers)) * bufferBytes
 	for c := range classes {
 		for _, r := range a.rings.free[c] {
-			idle += int64(len(r)) * extentBytes
+			pooled += int64(len(r)) * extentBytes
 		}
-		for _, l := range a.lists.free[c] {
-			idle += int64(len(l)) * pageBytes
+		for _, l := range a.pageLists.free[c] {
+			pooled += int64(len(l)) * pageBytes
 		}
-		for _, b := range a.buffers.free[c] {
-			idle += int64(len(b))
+		for _, b := range a.pages.free[c] {
+			pooled += int64(len(b))
 		}
 	}
-	must(t, idle == a.idle, "idle is the sum over what rests")
+	must(t, pooled == a.pooled, "pooled is the sum over the pools")
 	lent := int64(0)
-	for _, b := range a.waiting {
+	for _, b := range a.lentPages {
 		lent += int64(len(b))
 	}
-	must(t, lent == a.lent, "lent is the sum over what waits")
-	must(t, a.idle <= a.limits.TotalBytes/8, "the limit of idle memory")
-	must(t, a.TotalBytes()-a.desk() <= a.limits.TotalBytes, "the total limit")
+	must(t, lent == a.lent, "lent is the sum over the lent pages")
+	must(t, a.pooled <= a.limits.TotalBytes/8, "the limit of pooled memory")
+	must(t, a.TotalBytes()-a.tableBytes() <= a.limits.TotalBytes, "the total limit")
 }
 
 // text gives the delivered bytes as text, with gaps as "<n>".

@@ -290,7 +290,7 @@ func TestRandomSequencesAgreeWithTheModel(t *testing.T) {
 	}
 	for range rounds {
 		r := rigs[rnd.Intn(len(rigs))]
-		r.quiet = true
+		r.noText = true
 		r.again()
 		wide := int64(12 + rnd.Intn(3)*40)
 		for i := range 4 + rnd.Intn(7) {

@@ -1,8 +1,12 @@
 package stream
 
-import "math/bits"
+import (
+	"math/bits"
 
-// Sizes of memory go in four steps an octave: 4 5 6 7 8 10 12 14 16 20 ...
+	"github.com/flowscope-go/flowscope/internal/invariants"
+)
+
+// Allocations have one of four sizes per octave: 4 5 6 7 8 10 12 14 16 20 ...
 // so that rounding up wastes a quarter at most.
 const classes = 4 * 28
 
@@ -29,14 +33,14 @@ func sizeDown(n int) int {
 	return n >> shift << shift
 }
 
-// pool is memory at rest, by class, the newest first.
+// pool is freed memory kept for reuse, by class, the newest first.
 type pool[T any] struct {
 	free [classes][][]T
 }
 
-// get gives memory for n, which is the size of a class, and reports whether it
-// was at rest. Its content is arbitrary.
-func (p *pool[T]) get(n int) (mem []T, rested bool) {
+// get returns memory of n elements, which is the size of a class, and whether it was pooled. Its
+// content is arbitrary.
+func (p *pool[T]) get(n int) (mem []T, reused bool) {
 	list := &p.free[classOf(n)]
 	if k := len(*list); k > 0 {
 		mem = (*list)[k-1]
@@ -53,3 +57,92 @@ func (p *pool[T]) put(mem []T) {
 }
 
 func (p *pool[T]) clear() { clear(p.free[:]) }
+
+func (a *Arena) poolLimit() int64 {
+	return min(max(4*int64(a.limits.SideBytes), a.held/2), a.limits.TotalBytes/8)
+}
+
+// ReleasePool releases the pooled memory, and with the next Reclaim the lent memory: for an owner
+// that will not need it for a while.
+func (a *Arena) ReleasePool() {
+	a.releasePool()
+	a.releaseLent = len(a.lentPages) > 0 // otherwise Reclaim would release the memory pooled by a later call
+}
+
+// releasePool releases the pooled memory.
+func (a *Arena) releasePool() {
+	a.rings.clear()
+	a.pageLists.clear()
+	a.pages.clear()
+	a.freeBuffers = nil
+	a.pooled = 0
+}
+
+func (a *Arena) allocRing(size int) []extent {
+	ring, reused := a.rings.get(size)
+	if reused {
+		a.pooled -= int64(size) * extentBytes
+	}
+	a.held += int64(size) * extentBytes
+	return ring
+}
+
+func (a *Arena) freeRing(ring []extent) {
+	size := int64(len(ring)) * extentBytes
+	a.held -= size
+	if size > 0 && a.pooled+size <= a.poolLimit() {
+		a.pooled += size
+		a.rings.put(ring)
+	}
+}
+
+func (a *Arena) allocList(capacity int) []page {
+	list, reused := a.pageLists.get(capacity)
+	if reused {
+		a.pooled -= int64(listBytes(capacity))
+	}
+	a.held += int64(listBytes(capacity))
+	return list
+}
+
+// freeList pools d's list of pages, unless it is the inline one.
+func (a *Arena) freeList(d *buffer) {
+	size := int64(d.listBytes())
+	a.held -= size
+	clear(d.list)
+	if size > 0 && a.pooled+size <= a.poolLimit() {
+		a.pooled += size
+		a.pageLists.put(d.list[:cap(d.list)])
+	}
+	d.list, d.used = nil, 0
+}
+
+func (a *Arena) allocPage(size int) []byte {
+	buf, reused := a.pages.get(size)
+	if reused {
+		a.pooled -= int64(size)
+	}
+	a.held += int64(size)
+	return buf
+}
+
+// freePage pools the memory of a page: at once, or with the next Reclaim if Items of the present
+// period refer to it.
+func (a *Arena) freePage(buf []byte, lent uint64) {
+	a.held -= int64(len(buf))
+	if len(buf) > 0 && lent == a.period {
+		a.lent += int64(len(buf))
+		a.lentPages = append(a.lentPages, buf)
+		return
+	}
+	a.recycle(buf)
+}
+
+// recycle pools the memory of a page, or releases it if the pool is full.
+func (a *Arena) recycle(buf []byte) {
+	invariants.Trample(buf)
+	if len(buf) > 0 && a.pooled+int64(len(buf)) <= a.poolLimit() {
+		a.pooled += int64(len(buf))
+		a.pages.put(buf)
+	}
+}

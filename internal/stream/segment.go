@@ -7,25 +7,25 @@ type Segment struct {
 	Pos   int64  // position of the first byte; may lie below Next, even below 0
 	Bytes []byte // borrowed for the call; Data items may refer to it
 	// Missing counts trailing bytes that exist but that the capture does not
-	// hold. They are a hole like any other. Negative counts as 0.
+	// hold. They are a hole like any other. A negative number counts as 0.
 	Missing int
-	Time    int64  // handed through
-	ID      uint64 // handed through
+	Time    int64  // copied to the Items of the segment
+	ID      uint64 // copied likewise
 }
 
-// arrival is a segment on its way in: what is left of it above the delivered
-// position, and how far the original reached.
+// arrival is the segment that Insert works on: the part above the delivered position, and the
+// range of the original.
 type arrival struct {
-	pos, end int64  // bytes still wanted
+	pos, end int64  // bytes not delivered yet
 	from, to int64  // as sent, with the old head and the missing tail
 	bytes    []byte // the bytes of [pos, end)
 	time     int64
 	id       uint64
 }
 
-// arrive gives the arrival, or false for a segment whose end is not a position.
-// A length beyond 31 bits is none that a frame can have.
-func (seg *Segment) arrive() (n arrival, ok bool) {
+// arrival makes an arrival of the segment; ok is false if its end is not a valid position. No frame
+// is longer than 31 bits can count.
+func (seg *Segment) arrival() (n arrival, ok bool) {
 	size := int64(len(seg.Bytes))
 	if size > math.MaxInt32 || seg.Pos > math.MaxInt64-size {
 		return n, false
@@ -40,8 +40,8 @@ func (seg *Segment) arrive() (n arrival, ok bool) {
 	return n, true
 }
 
-// cut drops what lies below next.
-func (n *arrival) cut(next int64) {
+// trimBelow drops the bytes below next.
+func (n *arrival) trimBelow(next int64) {
 	if n.end <= next {
 		n.bytes, n.pos, n.end = nil, next, next
 	} else if n.pos < next {
@@ -50,11 +50,148 @@ func (n *arrival) cut(next int64) {
 	}
 }
 
-// piece is the extent of the bytes [lo, hi) of the arrival, not stored yet.
-func (n *arrival) piece(lo, hi int64) extent {
+// extent is the extent of the bytes [lo, hi) of the arrival, not stored yet.
+func (n *arrival) extent(lo, hi int64) extent {
 	return extent{
 		pos: lo, since: n.time, time: n.time, id: n.id,
 		n: saturate(hi - lo), before: saturate(lo - n.from), after: saturate(n.to - hi),
 		off: inFrame,
 	}
+}
+
+// Insert puts a segment, in order or not, into the stream and appends the resulting items to out.
+// Afterwards the first hole begins at Next, or there is none.
+func (a *Arena) Insert(s *Stream, seg Segment, out *[]Item) {
+	if !a.limits.SlowPath && a.Append(s, &seg) {
+		return
+	}
+	n, ok := seg.arrival()
+	if !ok {
+		a.stats.Refused++
+		*out = append(*out, Item{
+			Kind: Refused, Pos: seg.Pos, Len: int64(len(seg.Bytes)), Time: seg.Time, ID: seg.ID,
+		})
+		return
+	}
+	d := a.keepingBuffer(s)
+	if n.from < s.next {
+		a.compareDelivered(s, d, &n, out)
+		n.trimBelow(s.next)
+	}
+	met := int64(0)
+	if n.pos < n.end && d != nil {
+		met = a.compareHeld(d, &n, out)
+	}
+	a.reportDuplicate(s, &seg, met, out)
+	if n.pos < n.end {
+		a.deliverOrHold(s, d, &n, out)
+	}
+	if n.to > n.end {
+		a.recordMissing(s, n.to, n.time, out)
+	}
+	a.shrink(s, a.buffer(s))
+}
+
+// Append is the fast path of Insert: it holds a segment that lies behind all held bytes, if the
+// buffer has room for it. Nearly all early data does, because bytes sent behind a hole arrive in
+// order. Insert would do the same and append no item. With any other segment Append does nothing
+// and reports false.
+func (a *Arena) Append(s *Stream, seg *Segment) bool {
+	d, size := a.buffer(s), len(seg.Bytes)
+	if d == nil || d.n == 0 || d.n >= min(len(d.ring), a.limits.SidePieces) || size == 0 || size > d.free() ||
+		seg.Missing > 0 || a.limits.Keep > 0 || seg.Pos > math.MaxInt64-int64(size) {
+		return false
+	}
+	last, p := d.at(d.n-1).end(), d.lastPage()
+	if seg.Pos < last || p.live == 0 {
+		return false
+	}
+	since := seg.Time
+	if d.known > last {
+		since = d.trailingSince
+	}
+	*d.at(d.n) = extent{pos: seg.Pos, since: since, time: seg.Time, id: seg.ID, n: uint32(size), off: p.base + d.used}
+	d.n++
+	copy(p.buf[d.used:], seg.Bytes)
+	d.used += uint32(size)
+	p.live += uint32(size)
+	d.live += size
+	a.stats.Held++
+	a.stats.HeldBytes += uint64(size)
+	return true
+}
+
+// deliverOrHold delivers an arrival that is in order and holds one that is early. As long as there
+// is no room, the stream's first hole is given up; the overlaps have been decided before that, when
+// the segment was merged.
+func (a *Arena) deliverOrHold(s *Stream, d *buffer, n *arrival, out *[]Item) {
+	m, q := &a.work, d
+	if q == nil {
+		q = &a.empty
+	}
+	m.merge(a.limits.Policy, &q.extentRing, n)
+	if first := &m.list[0]; first.off == inFrame {
+		first.since = q.holeSince(m.i, s.next, n.time)
+	}
+	for m.list[0].pos > s.next {
+		if to := a.makeRoom(s, d, m); to != nil {
+			a.store(to, m, n)
+			return
+		}
+		end := m.list[0].pos
+		if m.i > 0 {
+			end = d.at(0).pos
+		}
+		a.giveUp(s, d, end, Budget, out)
+		m.i -= a.deliverHeld(s, d, m.i, out)
+	}
+	a.deliverMerged(s, d, m, n, out)
+}
+
+// reportDuplicate reports the bytes of a segment that brought no new position: the part below Next,
+// and the rest too if held bytes covered all of it. met is the number of held bytes it overlapped.
+func (a *Arena) reportDuplicate(s *Stream, seg *Segment, met int64, out *[]Item) {
+	end := seg.Pos + int64(len(seg.Bytes))
+	old := min(end, s.next)
+	if met > 0 && met == end-max(seg.Pos, s.next) {
+		old = end
+	}
+	if old <= seg.Pos {
+		return
+	}
+	size := old - seg.Pos
+	from, to := max(seg.Pos, s.gapStart()), min(old, s.gapEnd)
+	if from < to {
+		a.stats.Late++
+		a.stats.LateBytes += uint64(to - from)
+		a.stats.DuplicateBytes += uint64(size - (to - from))
+		*out = append(*out, Item{Kind: Late, Pos: from, Len: to - from, Time: seg.Time, ID: seg.ID})
+		return
+	}
+	a.stats.Duplicates++
+	a.stats.DuplicateBytes += uint64(size)
+	*out = append(*out, Item{Kind: Duplicate, Pos: seg.Pos, Len: size, Time: seg.Time, ID: seg.ID})
+}
+
+// recordMissing records that bytes up to end exist. Without room for a buffer they are given up.
+func (a *Arena) recordMissing(s *Stream, end, now int64, out *[]Item) {
+	d := a.buffer(s)
+	last := s.next
+	if d != nil {
+		last = d.heldEnd(s.next)
+	}
+	if end <= last {
+		return
+	}
+	if d == nil {
+		if bufferBytes > a.limits.SideBytes || !a.affords(bufferBytes, bufferBytes) {
+			a.giveUp(s, nil, end, Budget, out)
+			return
+		}
+		d = a.newBuffer(s)
+	}
+	if d.known <= last {
+		d.trailingSince = now
+	}
+	d.known = max(d.known, end)
 }

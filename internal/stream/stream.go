@@ -4,8 +4,8 @@
 // send two different versions of the same bytes. The package says for every
 // position, once and in order, either what the byte is or that it was never
 // seen. It knows positions and bytes only. It does not know how a position was
-// found, who speaks, what a time means or why somebody lost patience: a
-// position is an int64, 0 is the first byte, and time is a number handed through.
+// found, who the sender is, what a time means or why a caller gives up a hole: a position is an
+// int64, 0 is the first byte, and time is a number handed through.
 //
 // # The picture
 //
@@ -22,19 +22,19 @@
 // the last extent there may be bytes (?) that a capture cut off: we know that
 // they exist, and that is all.
 //
-// # The walk of a segment
+// # An arriving segment
 //
 //	there      ..........aaaa......bbbb        next = 0
 //	arriving        NNNNNNNNNNNNNNNNN
 //	first      .....NNNNNaaaaNNNNNNbbbb
 //	last       .....NNNNNNNNNNNNNNNNNbb
 //
-// Insert cuts off what lies below next, compares what it meets (two differing
-// copies are a Conflict), and merges: the policy decides, byte by byte, whether
-// the arriving segment or the extent's owner keeps the overlap. The merged list
-// replaces the extents it overlapped. If it begins at next it is not stored at
-// all but delivered, the frame's own bytes and the held ones alternating; nothing
-// is copied. Otherwise the bytes the segment won are copied into the stream's pages.
+// Insert cuts off the bytes below next, compares the segment with the held bytes that it overlaps
+// (two differing copies are a Conflict), and merges: the policy decides, byte by byte, whether the
+// arriving segment or the extent's owner keeps the overlap. The merged list replaces the extents
+// that it overlapped. If it begins at next it is not stored but delivered, the frame's own bytes
+// and the held ones alternating; nothing is copied. Otherwise the bytes that the segment won are
+// copied into the pages of the stream's buffer.
 //
 // # Who wins
 //
@@ -46,62 +46,118 @@
 //
 // # Memory
 //
-// An Arena holds the early bytes of many streams. A stream that waits for nothing
-// costs nothing here. One that waits has a record (184 bytes), a ring of
-// extents (48 bytes each) and pages to whose last one bytes are appended. Another page
-// is at least a quarter of all there is, so there are few, and little of them is unused.
-// Nothing moves for it. Delivered bytes leave dead space; a page without live bytes is
-// given back. Only where too much of the rest is dead, or a limit is near, do the live bytes
-// move, all to one page, with a quarter of it free then (an eighth at the limit): so a
-// byte moves a bounded number of times on average whatever the attacker does, and a
-// one-byte piece costs at most 77 bytes.
+// An Arena holds the early bytes of many streams. A stream without a hole has no buffer and costs
+// nothing here. One with a hole has a buffer: a record (184 bytes), a ring of extents (48 bytes
+// each) and pages; bytes are appended to the last page. A new page has at least a quarter of the
+// capacity of all pages before it, so there are few, and little of them is unused. No byte moves
+// for it. Delivered bytes leave dead space; a page without live bytes is given back. Only where
+// too much of the space is dead, or a limit is near, are the live bytes compacted into one page,
+// with a quarter of it free then (an eighth at the limit): so a byte moves a bounded number of
+// times on average whatever an attacker does, and a one-byte piece costs at most 77 bytes.
 //
 //	ring    [ext|ext|ext|   |   ]      sorted by position, 48 bytes each
 //	pages   [bbbbbb--|aaaacc------]    in order of arrival; -- dead, rest free
 //
-// Capacities count, not only payload. If a side would exceed its limits, or all
-// sides together theirs, the asking side gives up its own first hole, again and
-// again, until there is room or the segment is in order. Nobody else pays.
+// Capacities count, not only payload. If a buffer would exceed its limits, or all buffers together
+// theirs, the stream that asks gives up its own first hole, again and again, until there is room
+// or the segment is in order. Other streams lose nothing.
 //
 // # Borrowed bytes
 //
-// Item.Bytes belongs to the caller's frame or to the arena. It is good until the
-// frame is reused or Arena.Begin is called, whichever comes first. Memory that
-// delivery set free is reused only from Begin on; built with the tag invariants,
-// Begin tramples it, so that whoever kept a slice finds out.
+// Item.Bytes belongs to the caller's frame or to the arena. It is good until the frame is reused
+// or Arena.Reclaim is called, whichever comes first. Memory that delivery set free is reused only
+// from Reclaim on; built with the tag invariants, Reclaim overwrites it, so that a slice kept too
+// long is noticed.
 //
 // An Arena and its streams belong to one goroutine.
 package stream
 
 import "math"
 
-// Stream is one direction of one conversation: a small value without pointers
-// that lives inside somebody's slot. The zero value is a stream at position 0. What
-// it waits with lies in an Arena; use one Arena for one Stream, and release with
-// Finish or Drop. A copy must not be used besides the original.
+// Stream is one direction of one conversation: a small value without pointers that can be stored in
+// a table. The zero value is a stream at position 0. Its early bytes lie in an Arena; use the same
+// Arena for all calls on one Stream, and release its memory with Finish or Drop. A copy must not be
+// used besides the original.
 type Stream struct {
 	next   int64
-	gapEnd int64  // where the newest gap ended, for telling late from repeated
+	gapEnd int64  // where the newest gap ended, to tell late bytes from repeated ones
 	gapLen uint32 // its length, saturated
-	side   uint32 // number of the record in the arena; 0: none
+	buffer uint32 // the number of its buffer in the arena; 0: none
 }
 
 // Next is the next position to deliver: everything below is final.
 func (s *Stream) Next() int64 { return s.next }
 
-// Idle reports that nothing is held and nothing is known to be missing. A
-// segment at Next may then be delivered by the caller itself, followed by Advance.
-// (Not if Limits.Keep is set: bytes that never pass Insert cannot be remembered.)
-func (s *Stream) Idle() bool { return s.side == 0 }
+// HasBuffer reports whether bytes are held, known to be missing, or kept for comparison (see
+// Limits.Keep). If not, the caller may deliver a segment at Next itself, and call Advance.
+// (Not if Limits.Keep is set: bytes that do not pass through Insert are not kept.)
+func (s *Stream) HasBuffer() bool { return s.buffer != 0 }
 
-// Advance says that the caller delivered n bytes at Next itself. It is only for
-// an idle stream and does nothing otherwise, nor for an n that is not positive
-// or would pass the last position there is.
+// Advance tells the stream that the caller delivered n bytes at Next itself. It does nothing if the
+// stream has a buffer, if n is not positive, or if Next would pass the last position.
 func (s *Stream) Advance(n int64) {
-	if n > 0 && s.side == 0 && n <= math.MaxInt64-s.next {
+	if n > 0 && s.buffer == 0 && n <= math.MaxInt64-s.next {
 		s.next += n
 	}
 }
 
 // gapStart is where the newest gap began.
 func (s *Stream) gapStart() int64 { return s.gapEnd - int64(s.gapLen) }
+
+// FirstHole returns the position of the first hole, which is Next, its length, and the Time of the
+// segment that revealed it: the first one behind the hole, or one whose own end was cut off. A
+// hole that was split or shortened keeps its age. ok is false if there is no hole.
+func (a *Arena) FirstHole(s *Stream) (pos, size, since int64, ok bool) {
+	d := a.buffer(s)
+	switch {
+	case d == nil:
+		return 0, 0, 0, false
+	case d.n > 0:
+		e := d.at(0)
+		return s.next, e.pos - s.next, e.since, true
+	case d.known > s.next:
+		return s.next, d.known - s.next, d.trailingSince, true
+	}
+	return 0, 0, 0, false
+}
+
+// Skip gives up every hole below upTo: one Gap for each, followed by the held bytes behind it, up to
+// the first hole at or above upTo. Of a hole that reaches beyond upTo only the part below is given
+// up. Next is upTo or more afterwards.
+func (a *Arena) Skip(s *Stream, upTo int64, cause GapCause, out *[]Item) {
+	d := a.buffer(s)
+	for s.next < upTo {
+		end := upTo
+		if d != nil && d.n > 0 {
+			end = min(end, d.at(0).pos)
+		}
+		a.giveUp(s, d, end, cause, out)
+		a.deliverHeld(s, d, math.MaxInt, out)
+	}
+	a.shrink(s, d)
+}
+
+// Finish delivers all held bytes with the gaps between them, gives up the bytes known to be missing
+// behind them, up to end if that is more (-1: not known), and releases all memory of the stream.
+// Next is the final length afterwards.
+func (a *Arena) Finish(s *Stream, end int64, cause GapCause, out *[]Item) {
+	d := a.buffer(s)
+	for d != nil && d.n > 0 {
+		a.giveUp(s, d, d.at(0).pos, cause, out)
+		a.deliverHeld(s, d, math.MaxInt, out)
+	}
+	if d != nil {
+		end = max(end, d.known)
+	}
+	if end > s.next {
+		a.giveUp(s, d, end, cause, out)
+	}
+	a.Drop(s)
+}
+
+// Drop releases all memory of the stream and reports nothing. Next stays.
+func (a *Arena) Drop(s *Stream) {
+	if d := a.buffer(s); d != nil {
+		a.releaseBuffer(s, d)
+	}
+}

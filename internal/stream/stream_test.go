@@ -25,7 +25,7 @@ func TestStreamIsSmallAndHasNoPointers(t *testing.T) {
 func TestSizesAreThoseThatAreCounted(t *testing.T) {
 	// 32-bit machines align 64-bit fields to 4 bytes and have smaller slices.
 	require.Equal(t, uintptr(extentBytes), reflect.TypeFor[extent]().Size())
-	for kind, size := range map[reflect.Type]uintptr{reflect.TypeFor[side](): recordBytes, reflect.TypeFor[page](): pageBytes} {
+	for kind, size := range map[reflect.Type]uintptr{reflect.TypeFor[buffer](): bufferBytes, reflect.TypeFor[page](): pageBytes} {
 		require.LessOrEqual(t, kind.Size(), size)
 		if math.MaxInt == math.MaxInt64 {
 			require.Equal(t, size, kind.Size())
@@ -38,7 +38,7 @@ func TestFastPathIsInlined(t *testing.T) {
 	if err != nil {
 		t.Skip("the go command cannot build this package here:", err)
 	}
-	for _, f := range []string{"(*Stream).Next", "(*Stream).Idle", "(*Stream).Advance", "(*ranges).at", "saturate"} {
+	for _, f := range []string{"(*Stream).Next", "(*Stream).HasBuffer", "(*Stream).Advance", "(*extentRing).at", "saturate"} {
 		require.Contains(t, string(said), "can inline "+f+"\n")
 	}
 }
@@ -49,16 +49,16 @@ func TestInsertDoesWhatTheFastPathDoes(t *testing.T) {
 	var out []Item
 	for i := range 10 {
 		frame := []byte(strings.Repeat("x", i+1))
-		require.True(t, fast.Idle())
+		require.False(t, fast.HasBuffer())
 		fast.Advance(int64(len(frame)))
 		out = out[:0]
-		a.Begin()
+		a.Reclaim()
 		a.Insert(&slow, Segment{Pos: slow.Next(), Bytes: frame, Time: 7, ID: 9}, &out)
 		require.Equal(t, []Item{{Kind: Data, Pos: fast.Next() - int64(len(frame)), Len: int64(len(frame)), Bytes: frame, Time: 7, ID: 9}}, out)
 		require.Same(t, &frame[0], &out[0].Bytes[0], "the frame's own bytes, not a copy")
 	}
 	require.Equal(t, fast, slow)
-	require.Zero(t, a.TotalBytes()-a.desk(), "data in order takes no memory")
+	require.Zero(t, a.TotalBytes()-a.tableBytes(), "data in order takes no memory")
 }
 
 func TestAdvanceIsTotal(t *testing.T) {
@@ -75,7 +75,7 @@ func TestAdvanceIsTotal(t *testing.T) {
 	var out []Item
 	a.Insert(&busy, letters(5, 1, 'a'), &out)
 	busy.Advance(3)
-	require.Zero(t, busy.Next(), "a stream that waits is not idle")
+	require.Zero(t, busy.Next(), "a stream that has a buffer does not advance")
 }
 
 func TestExtremePositionsHaveAnAnswer(t *testing.T) {

@@ -141,7 +141,7 @@ func TestFINsHavePositions(t *testing.T) {
 
 func TestFINAtIsThePositionOfTheFirstFIN(t *testing.T) {
 	w := play(t, shook+"> A 1 1 +2 ; @0\n> FA 5 1 ; FinWait Hole @4\n> A 3 1 +9 ; DataAfterFIN @2")
-	if pos, known := w.conn.FINAt(Initiator); pos != 4 || !known {
+	if pos, known := w.conn.FINPosition(Initiator); pos != 4 || !known {
 		t.Errorf("FINAt(Initiator) = %d, %t", pos, known)
 	}
 	for k := range 8 { // the eighth ACK leaps, but not over a FIN
@@ -150,10 +150,10 @@ func TestFINAtIsThePositionOfTheFirstFIN(t *testing.T) {
 			t.Errorf("ACK %d: %v", k, o.Notes.names())
 		}
 	}
-	if pos, known := w.conn.FINAt(Initiator); pos != 4 || !known || w.conn.half[0].end != 5 {
+	if pos, known := w.conn.FINPosition(Initiator); pos != 4 || !known || w.conn.half[0].end != 5 {
 		t.Errorf("after a leap FINAt(Initiator) = %d, %t", pos, known)
 	}
-	if _, known := w.conn.FINAt(Responder); known {
+	if _, known := w.conn.FINPosition(Responder); known {
 		t.Error("FINAt(Responder) is known without a FIN")
 	}
 }

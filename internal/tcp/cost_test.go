@@ -3,6 +3,8 @@ package tcp
 import (
 	"reflect"
 	"testing"
+
+	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
 )
 
 func TestAConnectionIsSmallAndHoldsNoPointers(t *testing.T) {
@@ -32,17 +34,15 @@ func TestNothingIsAllocated(t *testing.T) {
 	g := Segment{Seq: isns[len(isns)-1] + 1, Ack: isns[len(isns)-1] + 1, Flags: ACK, Window: 65535, Len: 1000}
 	syn := Segment{Seq: 5, Flags: SYN}
 	placed := 0
-	if n := testing.AllocsPerRun(1000, func() {
+	runs := allocs.None(t, 1, func() {
 		if o := c.step(Initiator, &g); o.Placed {
 			placed++
 		}
 		c.Reuses(Initiator, &syn, false)
 		g.Seq += g.Len
-	}); n != 0 {
-		t.Errorf("%v allocations a segment", n)
-	}
-	if placed != 1001 {
-		t.Errorf("%d of 1001 segments placed", placed)
+	})
+	if placed != runs {
+		t.Errorf("%d of %d segments placed", placed, runs)
 	}
 }
 

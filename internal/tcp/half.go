@@ -11,8 +11,8 @@ type half struct {
 	base uint32 // number of position 0; valid with anchored
 	ack  uint32 // newest number this side acknowledged; valid with acked
 
-	maxWindow uint32 // largest window this side offered, scaled
-	owner     uint32 // see Conn.Owner
+	maxWindow uint32 // largest window this side offered, scaled; after the end see Conn.SetEndedAt
+	owner     uint32 // see Conn.OwnerWord
 	bits      halfBits
 	scale     uint8
 	flags     uint8 // union of all flags sent
@@ -21,17 +21,18 @@ type half struct {
 type halfBits uint16
 
 const (
-	seen     halfBits = 1 << iota // this side sent something
-	anchored                      // base is known
-	synned                        // the SYN itself was seen
-	synData                       // it carried payload whose fate is not known
-	acked                         // ack is valid
-	finned                        // a FIN was accepted
-	scaled                        // the SYN carried a window scale
-	shut                          // the window offered last was 0
-	patched                       // something arrived in the present hole
-	awaited                       // the peer acknowledged bytes not seen so far
-	unseen                        // ... and they were not captured at all
+	seen             halfBits = 1 << iota // this side sent something
+	anchored                              // base is known
+	synSeen                               // the SYN itself was seen
+	synData                               // it carried payload; whether the peer accepts it is not known yet
+	hasACK                                // ack is valid
+	finAccepted                           // a FIN was accepted
+	hasScale                              // the SYN carried a window scale
+	zeroWindow                            // the window offered last was 0
+	holePartlyFilled                      // bytes arrived in the present hole, but did not close it
+	unseenAcked                           // the peer acknowledged bytes not seen so far
+	neverCaptured                         // ... and they were not captured at all
+	slowPath                              // see Conn.DisableFastPath
 )
 
 func (h *half) has(b halfBits) bool { return h.bits&b != 0 }
@@ -46,36 +47,36 @@ func (h *half) anchor(first uint32) {
 	h.bits |= anchored
 }
 
-// syn takes that the SYN was seen.
-func (h *half) syn(g *Segment) {
-	h.bits |= synned
+// setSYN records that the SYN was seen, and its window scale.
+func (h *half) setSYN(g *Segment) {
+	h.bits |= synSeen
 	if g.HasWindowScale {
-		h.bits |= scaled
+		h.bits |= hasScale
 		h.scale = min(g.WindowScale, 14) // RFC 7323 section 2.3
 	}
 }
 
-// holds reports whether seq lies between the first number and the highest seen.
-func (h *half) holds(seq uint32) bool {
+// contains reports whether seq lies between the first number and the highest seen.
+func (h *half) contains(seq uint32) bool {
 	pos := h.pos(seq)
 	return h.has(anchored) && pos >= 0 && pos <= h.end
 }
 
-// fin is the number of the FIN, valid with finned: nothing is ever taken beyond
-// it, so it is the last number before end.
+// fin is the number of the FIN, valid with finAccepted: no position beyond the FIN is ever marked as
+// seen, so it is the last number before end.
 func (h *half) fin() uint32 { return h.number(h.end - 1) }
 
-// begins reports whether first may be where this half began although its SYN,
-// of n bytes payload, was not seen in time: then position 0 is the number that
-// the peer acknowledged, which may or may not include that payload.
-func (h *half) begins(first, n uint32) bool {
+// mayBegin reports whether first may be the first number of this half although its SYN, of n bytes
+// payload, was not seen in time: then position 0 is the number that the peer acknowledged, which
+// may or may not include that payload.
+func (h *half) mayBegin(first, n uint32) bool {
 	ahead := distance(first, h.base)
 	return ahead == 0 || h.end == 0 && ahead > 0 && ahead <= int64(n)
 }
 
-// covers records that positions [pos, end) were seen. What closes a hole only
-// in part, or lies beyond one, leaves the lag as it is or lets it grow.
-func (h *half) covers(pos, end int64) {
+// markSeen records that positions [pos, end) were seen. Bytes that close a hole only in part leave
+// the lag as it is; bytes beyond a hole let it grow.
+func (h *half) markSeen(pos, end int64) {
 	next := h.next()
 	if pos <= next && end > next {
 		next = end
@@ -83,25 +84,27 @@ func (h *half) covers(pos, end int64) {
 	if end > h.end {
 		h.end = end
 	} else if h.lag > 0 {
-		h.bits |= patched
+		h.bits |= holePartlyFilled
 	}
 	h.setNext(next)
 }
 
-// setNext moves the contiguous edge to next, at most end. A lag that does not
-// fit is cut: it only serves to tell what is plausible.
+// setNext moves the contiguous edge to next, at most end. A lag that does not fit its
+// 32 bits is cut off: it only serves to judge whether numbers are plausible.
 func (h *half) setNext(next int64) {
 	h.lag = uint32(min(h.end-min(next, h.end), 1<<32-1))
 	if h.lag == 0 {
-		h.bits &^= patched
+		h.bits &^= holePartlyFilled
 	}
 }
 
-// acknowledges takes the ACK field of a segment of this half; peer is the half
-// whose bytes it acknowledges. It reports whether the number is plausible: at
-// most reach beyond what was seen, and not older than the peer would accept.
-func (h *half) acknowledges(ack uint32, peer *half, reach int64, o *Outcome) bool {
-	if h.has(acked) && ack == h.ack && peer.lag == 0 && !peer.has(awaited|synData) {
+// acceptACK handles the ACK field of a segment of this half; peer is the half whose bytes it
+// acknowledges. It reports whether the number is plausible: at most limit beyond the highest
+// position seen, and not older than the peer would accept (RFC 5961 section 5.2).
+func (h *half) acceptACK(ack uint32, peer *half, limit int64, o *Outcome) bool {
+	// A repeated ACK is not unwrapped again: if the peer has since sent half the number space, that
+	// would give another position.
+	if h.has(hasACK) && ack == h.ack && peer.lag == 0 && !peer.has(unseenAcked|synData) {
 		return true
 	}
 	if !peer.has(anchored) {
@@ -109,13 +112,13 @@ func (h *half) acknowledges(ack uint32, peer *half, reach int64, o *Outcome) boo
 	}
 	pos := peer.pos(ack)
 	switch {
-	case pos < 0 && peer.has(synned), pos < -unknownWindow, pos > peer.end+reach:
+	case pos < 0 && peer.has(synSeen), pos < -unknownWindow, pos > peer.end+limit:
 		return false
 	}
-	// A number beyond what was seen may be a lie, so the next one corrects it,
-	// whichever it is.
-	news := !h.has(acked) || ack != h.ack
-	if certain := h.has(acked) && peer.pos(h.ack) <= peer.end; certain {
+	// A number beyond the highest position seen may be forged, so the next plausible number replaces
+	// it, whichever it is.
+	news := !h.has(hasACK) || ack != h.ack
+	if certain := h.has(hasACK) && peer.pos(h.ack) <= peer.end; certain {
 		older := distance(ack, h.ack)
 		if older > peer.window(h) {
 			return false
@@ -124,58 +127,58 @@ func (h *half) acknowledges(ack uint32, peer *half, reach int64, o *Outcome) boo
 	}
 	if news {
 		h.ack = ack
-		h.bits |= acked
+		h.bits |= hasACK
 	}
 	if peer.has(synData) {
-		h.settle(peer, pos, o)
+		h.resolveSYNData(peer, pos, o)
 	}
-	if peer.acknowledged(pos) && news {
+	if peer.ackedTo(pos) && news {
 		o.Notes |= UnseenACK
 	}
 	return true
 }
 
-// acknowledged takes that the peer has everything below pos, and reports
-// whether that is more than was seen.
-func (h *half) acknowledged(pos int64) bool {
+// ackedTo records that the peer has acknowledged all bytes below pos, and reports whether that
+// includes bytes not seen.
+func (h *half) ackedTo(pos int64) bool {
 	switch {
-	case pos > h.end && !h.has(seen|finned):
+	case pos > h.end && !h.has(seen|finAccepted):
 		h.end = pos // this side is not captured: the peer's ACKs are all we have
-		h.bits |= unseen
+		h.bits |= neverCaptured
 	case pos > h.end:
-		h.bits |= awaited
+		h.bits |= unseenAcked
 		return true
 	case pos > h.next():
-		// The bytes of the hole were captured by nobody, unless some came late:
-		// of those only the number is known, so they get the benefit of doubt.
-		if h.has(awaited) || !h.has(patched) {
-			h.bits |= unseen
+		// The bytes of the hole were never captured, unless some came out of order: which ones
+		// is not recorded, so the hole is not counted as lost then.
+		if h.has(unseenAcked) || !h.has(holePartlyFilled) {
+			h.bits |= neverCaptured
 		}
-		h.bits &^= awaited
+		h.bits &^= unseenAcked
 		h.setNext(pos)
 	default:
-		h.bits &^= awaited // seen after all, if later than its ACK
+		h.bits &^= unseenAcked // captured, but later than their ACK
 	}
 	return false
 }
 
-// leap takes an ACK although it is not plausible. Nothing leaps over a FIN.
-func (h *half) leap(ack uint32, peer *half) {
+// forceACK accepts an ACK although it is not plausible; see ignoreMisfit. The end of the half never
+// moves beyond a FIN.
+func (h *half) forceACK(ack uint32, peer *half) {
 	h.ack = ack
-	h.bits |= acked
-	if pos := peer.pos(ack); pos > peer.end && !peer.has(finned) {
+	h.bits |= hasACK
+	if pos := peer.pos(ack); pos > peer.end && !peer.has(finAccepted) {
 		next := peer.next()
 		peer.end = pos
 		peer.setNext(next)
-		peer.bits |= unseen
+		peer.bits |= neverCaptured
 	}
 }
 
 // finAcked reports whether peer has acknowledged this half's FIN.
 func (h *half) finAcked(peer *half) bool {
-	return h.has(finned) && peer.has(acked) && distance(h.fin(), peer.ack) > 0
+	return h.has(finAccepted) && peer.has(hasACK) && distance(h.fin(), peer.ack) > 0
 }
 
-// synAcked reports whether peer has acknowledged this half's SYN: nothing below
-// it is ever taken.
-func (h *half) synAcked(peer *half) bool { return h.has(anchored) && peer.has(acked) }
+// synAcked reports whether peer has acknowledged this half's SYN: an ACK below it is never accepted.
+func (h *half) synAcked(peer *half) bool { return h.has(anchored) && peer.has(hasACK) }

@@ -31,7 +31,7 @@ func TestPositionsAKeeperOfBytesAsksFor(t *testing.T) {
 			w := play(t, c.script)
 			var got answer
 			got.acked, got.ok = w.conn.AckedTo(Initiator)
-			if got.extent = w.conn.Extent(Initiator); got != c.want {
+			if got.extent = w.conn.EndOf(Initiator); got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})
@@ -40,7 +40,7 @@ func TestPositionsAKeeperOfBytesAsksFor(t *testing.T) {
 	if pos, ok := w.conn.AckedTo(Responder); pos != 70000 || !ok {
 		t.Errorf("AckedTo of a side that is not captured = %d, %t", pos, ok)
 	}
-	if got := w.conn.Number(Responder, 70000); got != isns[len(isns)-1]+70001 {
+	if got := w.conn.SequenceNumber(Responder, 70000); got != isns[len(isns)-1]+70001 {
 		t.Errorf("Number(70000) = %d", got)
 	}
 }
@@ -50,11 +50,11 @@ func TestWhatTheOwnerKeepsIsItsOwn(t *testing.T) {
 	c.step(Initiator, &Segment{Seq: 7, Flags: SYN, Window: 1})
 	c.Abort()
 	before := c
-	*c.Owner(Initiator), *c.Owner(Responder) = 1, math.MaxUint32
+	*c.OwnerWord(Initiator), *c.OwnerWord(Responder) = 1, math.MaxUint32
 	for _, n := range []int64{0, 1, -1, math.MaxInt64, math.MinInt64} {
-		c.Keep(n)
-		if c.Kept() != n || *c.Owner(Initiator) != 1 || *c.Owner(Responder) != math.MaxUint32 {
-			t.Errorf("%d is kept as %d, beside %d and %d", n, c.Kept(), *c.Owner(Initiator), *c.Owner(Responder))
+		c.SetEndedAt(n)
+		if c.EndedAt() != n || *c.OwnerWord(Initiator) != 1 || *c.OwnerWord(Responder) != math.MaxUint32 {
+			t.Errorf("%d is kept as %d, beside %d and %d", n, c.EndedAt(), *c.OwnerWord(Initiator), *c.OwnerWord(Responder))
 		}
 	}
 	syn, another := Segment{Seq: 7, Flags: SYN}, Segment{Seq: 8, Flags: SYN}

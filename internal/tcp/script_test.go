@@ -139,7 +139,7 @@ func (w *watcher) see(right bool, g *Segment, stale bool) (s sight) {
 		w.leftish = right == (opener == i)
 	}
 	s.turned = !w.leftish
-	s.Outcome = w.conn.takeBothWays(w.side(right), g)
+	s.Outcome = w.conn.stepBoth(w.side(right), g)
 	return s
 }
 
@@ -234,25 +234,42 @@ const shook = `
 	> A 1 1 ; est Established
 `
 
-// takeBothWays takes the segment by the rules and by every short way. They must say
-// and leave the same.
-func (c *Conn) takeBothWays(i Side, g *Segment) (o Outcome) {
-	rules, hot := *c, *c
-	want := Outcome{From: c.state, To: c.state}
-	if c.state < Closed {
-		rules.consider(i, g, &want)
+// stepBoth steps the connection with and without fast paths, and compares. With them off, none may handle a segment.
+func (c *Conn) stepBoth(i Side, g *Segment) (o Outcome) {
+	slow, follow := *c, *c
+	slow.DisableFastPath()
+	for name, fast := range map[string]func(*Conn) bool{
+		"stepSYN":     func(c *Conn) bool { return c.stepSYN(i, g) },
+		"stepSYNACK":  func(c *Conn) bool { return c.stepSYNACK(i, g) },
+		"stepInOrder": func(c *Conn) bool { return c.stepInOrder(i, g, new(Outcome)) },
+		"Follow": func(c *Conn) bool {
+			_, ok := c.Follow(i, g.Seq, g.Ack, g.Len, g.Window, g.Flags)
+			return ok
+		},
+	} {
+		if off := slow; fast(&off) {
+			panic(fmt.Sprintf("%s is not off for %+v of side %d: %+v", name, *g, i, slow))
+		}
 	}
-	if c.Step(i, g, &o); *c != rules || o != want {
-		panic(fmt.Sprintf("a short way differs on %+v of side %d:\n%+v, %+v\n%+v, %+v by the rules", *g, i, o, *c, want, rules))
+	var want Outcome
+	slow.Step(i, g, &want)
+	for k := range slow.half {
+		if !slow.half[k].has(slowPath) {
+			panic("the fast path is on again")
+		}
+		slow.half[k].bits &^= slowPath
 	}
-	pos, ok := hot.Follow(i, g.Seq, g.Ack, g.Len, g.Window, g.Flags)
-	if f := (Outcome{Pos: pos, From: hot.state, To: hot.state, Placed: true}); ok && (hot != rules || f != want) {
-		panic(fmt.Sprintf("Follow differs on %+v of side %d:\n%+v, %+v\n%+v, %+v by the rules", *g, i, f, hot, want, rules))
+	if c.Step(i, g, &o); *c != slow || o != want {
+		panic(fmt.Sprintf("a fast path differs on %+v of side %d:\n%+v, %+v\n%+v, %+v by the slow path", *g, i, o, *c, want, slow))
+	}
+	pos, ok := follow.Follow(i, g.Seq, g.Ack, g.Len, g.Window, g.Flags)
+	if f := (Outcome{Pos: pos, From: follow.state, To: follow.state, Placed: true}); ok && (follow != slow || f != want) {
+		panic(fmt.Sprintf("Follow differs on %+v of side %d:\n%+v, %+v\n%+v, %+v by the slow path", *g, i, f, follow, want, slow))
 	}
 	return o
 }
 
-// step is Step with what it says as a result.
+// step is Step with the outcome as its result.
 func (c *Conn) step(i Side, g *Segment) (o Outcome) {
 	c.Step(i, g, &o)
 	return o

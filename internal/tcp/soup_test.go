@@ -131,21 +131,21 @@ func (c *checked) halves(t testing.TB) {
 		switch {
 		case h.end < 0:
 			t.Fatalf("half %d ends at %d", k, h.end)
-		case h.has(finned) && h.pos(h.fin()) >= h.end:
+		case h.has(finAccepted) && h.pos(h.fin()) >= h.end:
 			t.Fatalf("half %d: FIN at %d, end at %d", k, h.pos(h.fin()), h.end)
-		case h.has(finned) && c.finned[k] && h.fin() != c.fins[k]:
+		case h.has(finAccepted) && c.finned[k] && h.fin() != c.fins[k]:
 			t.Fatalf("half %d: a FIN at %d moved to %d", k, c.fins[k], h.fin())
-		case h.has(synned|finned) && !h.has(anchored):
+		case h.has(synSeen|finAccepted) && !h.has(anchored):
 			t.Fatalf("half %d has a SYN or FIN and no number", k)
-		case h.has(patched) && h.lag == 0:
+		case h.has(holePartlyFilled) && h.lag == 0:
 			t.Fatalf("half %d has a patch and no hole", k)
 		}
-		if c.finned[k] = h.has(finned); c.finned[k] {
+		if c.finned[k] = h.has(finAccepted); c.finned[k] {
 			c.fins[k] = h.fin()
 		}
 	}
-	if int(c.conn.nothers) > len(c.conn.others) {
-		t.Fatalf("%d other SYNs", c.conn.nothers)
+	if int(c.conn.ncandidates) > len(c.conn.candidates) {
+		t.Fatalf("%d other SYNs", c.conn.ncandidates)
 	}
 }
 

@@ -1,19 +1,19 @@
-// Package tcp follows one TCP connection from outside: it is shown the numbers
-// and flags of each segment, in the order of capture, and says what changed.
+// Package tcp follows one TCP connection from outside: it gets the numbers and flags of each
+// segment, in the order of capture, and reports what changed.
 //
 //	initiator                 responder        State
 //	    | ---- SYN ---------------> |          SynSent
 //	    | <--- SYN+ACK ------------ |          SynReceived
 //	    | ---- ACK ---------------> |          Established
 //	    | ---- data, FIN ---------> |          FinWait      (half closed)
-//	    | <--- ACK, data, FIN ----- |          ClosingTCP   (both have said FIN)
+//	    | <--- ACK, data, FIN ----- |          ClosingTCP   (both have sent a FIN)
 //	    | ---- ACK ---------------> |          Closed
 //
 // A connection is two halves, one per sender. Each half counts 64-bit
 // positions: 0 is the byte after the SYN or, when the SYN was not captured, the
 // first byte the observer knows of. The FIN takes one position after the last
-// byte. The observer may have missed packets, may see one side only, and may be
-// lied to, so no number here is trusted without a reason.
+// byte. The observer may miss packets, may see one side only, and may get
+// forged segments, so no number is trusted without a reason.
 //
 // The package holds no packets, no bytes, no table and no clock.
 package tcp
@@ -30,7 +30,7 @@ const (
 	CWR = 0x80
 )
 
-// Side names a half: the one who opened the connection or the one who answered.
+// Side says who sent a segment: the initiator, who opened the connection, or the responder.
 type Side uint8
 
 // The sides.
@@ -39,7 +39,7 @@ const (
 	Responder Side = 1
 )
 
-// Segment is what one packet says.
+// Segment is the TCP header of one packet, as far as it is needed here.
 type Segment struct {
 	Seq, Ack       uint32
 	Len            uint32 // payload bytes on the wire, captured or not
@@ -49,7 +49,7 @@ type Segment struct {
 	HasWindowScale bool
 }
 
-// State is the life of a connection. The zero State is Active: under way with
+// State is the state of a connection. The zero State is Active: under way with
 // no handshake seen, which is also where every connection starts.
 type State uint8
 
@@ -57,34 +57,34 @@ type State uint8
 const (
 	Active      State = iota
 	SynSent           // the initiator's SYN was seen
-	SynReceived       // the responder's too, or at least that one
-	Established       // both are acknowledged
-	FinWait           // one side has said FIN
-	ClosingTCP        // both have
-	Closed            // and both FINs are acknowledged
+	SynReceived       // the responder's SYN was seen, with or without the initiator's
+	Established       // both SYNs are acknowledged
+	FinWait           // one side has sent a FIN
+	ClosingTCP        // both sides have
+	Closed            // both FINs are acknowledged
 	Reset             // a RST was believed
 	Aborted           // ended from outside; never reached by segments
 )
 
-// Note marks what is remarkable about a segment. Several may be set.
+// Note is a set of remarks about a segment.
 type Note uint32
 
 const (
 	// Retransmission: all of the payload was seen before.
 	Retransmission Note = 1 << iota
-	// OutOfOrder: the payload reaches no further than what was seen, but some
-	// of it stands behind a hole, so it may close that.
+	// OutOfOrder: the payload ends at or below the highest position seen, but lies at least partly
+	// behind the beginning of a hole, so it may close the hole.
 	OutOfOrder
 	// KeepAlive: at most one byte just below the next expected number, while
-	// nothing is known to be unacknowledged (RFC 9293 section 3.8.4). The byte
+	// no byte is known to be unacknowledged (RFC 9293 section 3.8.4). The byte
 	// is no data.
 	KeepAlive
-	// Hole: payload or a FIN beyond what was seen, so bytes are missing.
+	// Hole: payload or a FIN beyond the highest position seen, so bytes are missing.
 	Hole
 	// OutOfWindow: so far ahead, or behind, that it cannot belong to this
 	// connection.
 	OutOfWindow
-	// ZeroWindow: the sender cannot take more bytes.
+	// ZeroWindow: the sender cannot receive more bytes.
 	ZeroWindow
 	// StraySYN: a SYN that does not fit the connection.
 	StraySYN
@@ -102,13 +102,13 @@ const (
 	FINConflict
 	// DataAfterFIN: payload beyond the position of the FIN.
 	DataAfterFIN
-	// ImplausibleACK: acknowledges what cannot have been sent, or was long
-	// acknowledged. No receiver takes such a segment (RFC 5961 section 5).
+	// ImplausibleACK: acknowledges bytes that cannot have been sent, or were acknowledged long ago.
+	// No receiver accepts such a segment (RFC 5961 section 5).
 	ImplausibleACK
 	// DataBeforeHandshake: payload from a responder that has not answered the
 	// SYN yet.
 	DataBeforeHandshake
-	// NoACK: payload or a FIN without the ACK flag, which no receiver takes
+	// NoACK: payload or a FIN without the ACK flag, which no receiver accepts
 	// (RFC 9293 section 3.10.7.4).
 	NoACK
 	// UnseenACK: acknowledges bytes that were not seen (yet).
@@ -117,12 +117,12 @@ const (
 	// peer acknowledges it before another copy arrives, and is void otherwise
 	// (RFC 9293 section 3.8.6.1).
 	WindowProbe
-	// Reanchored: acknowledges another SYN of the other side than the one that
-	// its positions were counted from; they begin anew.
+	// Reanchored: acknowledges another SYN of the other side than the one from which its positions
+	// were counted; from now on they are counted from that one.
 	Reanchored
 )
 
-// Outcome says what a segment changed.
+// Outcome is what a segment changed.
 type Outcome struct {
 	// Pos is the position of the first payload byte in its half. It may lie
 	// below 0.
@@ -131,10 +131,10 @@ type Outcome struct {
 	From, To State
 	// Established is set once, by the segment that completes the handshake.
 	Established bool
-	// Placed is set when Pos is known and payload may be put there, as far as
-	// it lies below the FIN (Conn.FINAt). Unset, the payload is nobody's.
+	// Placed is set if Pos is known and the payload belongs there, as far as it lies below the FIN
+	// (Conn.FINPosition). If unset, the payload is not part of the stream.
 	Placed bool
-	// Notes is what is remarkable.
+	// Notes are remarks about the segment.
 	Notes Note
 }
 

@@ -91,7 +91,7 @@ func TestAnHonestConversationWithoutLossIsUnremarkable(t *testing.T) {
 			t.Fatalf("segment %d: sent again, but %v", n, o.Notes.names())
 		}
 	}
-	if c.incomplete() {
+	if c.packetsMissing() {
 		t.Error("nothing was lost, but the view is said to be incomplete")
 	}
 }

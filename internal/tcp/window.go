@@ -5,20 +5,21 @@ const (
 	// or its scale was not seen: the largest window there is (RFC 7323 section 2.3).
 	unknownWindow = 1 << 30
 
-	// slack is the least that is allowed, for updates that were not captured.
-	slack = 2 * (1<<16 - 1)
+	// windowSlack is the smallest window that is assumed, because window updates may not have been
+	// captured.
+	windowSlack = 2 * (1<<16 - 1)
 )
 
-// offers takes the window field of a segment of this half.
-func (h *half) offers(window uint16, flags uint8, peer *half) {
+// setWindow records the window field of a segment of this half.
+func (h *half) setWindow(window uint16, flags uint8, peer *half) {
 	w := uint32(window)
 	if flags&SYN == 0 {
 		if w == 0 {
-			h.bits |= shut
+			h.bits |= zeroWindow
 		} else {
-			h.bits &^= shut
+			h.bits &^= zeroWindow
 		}
-		if h.has(scaled) && peer.has(scaled) {
+		if h.has(hasScale) && peer.has(hasScale) {
 			w <<= h.scale
 		}
 	}
@@ -28,32 +29,32 @@ func (h *half) offers(window uint16, flags uint8, peer *half) {
 // window is how far beyond next this half may send, given its peer. A window
 // once offered may still be used by data in flight after it shrank, hence twice
 // the largest. A scale counts only if both SYNs have one (RFC 7323 section
-// 2.2), so a peer who offers a scale to a SYN that was not captured may mean
-// anything by its window.
+// 2.2), so the window of a peer that offers a scale to a SYN that was not captured is not
+// known.
 func (h *half) window(peer *half) int64 {
 	switch {
-	case !peer.has(synned), peer.maxWindow == 0:
+	case !peer.has(synSeen), peer.maxWindow == 0:
 		return unknownWindow
-	case peer.has(scaled) && !h.has(synned):
+	case peer.has(hasScale) && !h.has(synSeen):
 		return unknownWindow
 	}
-	return max(2*int64(peer.maxWindow), slack)
+	return max(2*int64(peer.maxWindow), windowSlack)
 }
 
-// near reports whether a segment of this half at [pos, end) may belong to the
-// connection. What was lost to the capture must not shut out what follows, so
-// "too far" is too far from all of: the first hole, what the peer acknowledged,
-// and the highest position seen.
+// plausible reports whether a segment of this half at [pos, end) may belong to the connection.
+// Segments that the capture lost must not make the following ones implausible, so a segment is out
+// of the window only if it is too far from all of: the first hole, the peer's ACK, and the highest
+// position seen.
 //
 //	next     ack      end
 //	 |........|........|------|           a sender goes on behind a hole whose
 //	 |--------------- window |            ACK was not captured
-//	                    |-slack-|
-func (h *half) near(pos, end int64, peer *half) bool {
+//	                    |windowSlack|
+func (h *half) plausible(pos, end int64, peer *half) bool {
 	next := h.next()
 	if end <= next {
 		return h.end-end <= unknownWindow
 	}
-	return pos-h.end <= slack || pos-next <= h.window(peer) ||
-		peer.has(acked) && pos-h.pos(peer.ack) <= h.window(peer)
+	return pos-h.end <= windowSlack || pos-next <= h.window(peer) ||
+		peer.has(hasACK) && pos-h.pos(peer.ack) <= h.window(peer)
 }

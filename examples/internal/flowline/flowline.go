@@ -1,4 +1,4 @@
-// Package flowline is a flow as the examples print it for programs.
+// Package flowline is a flow in the JSON form that the examples print.
 package flowline
 
 import (
@@ -26,7 +26,7 @@ type Line struct {
 	Midstream    bool      `json:"midstream"`
 }
 
-// Of makes the line of a flow out of its last event, Ended or Released.
+// Of makes the line of a flow from its last event, Ended or Released.
 func Of(ev *flowscope.FlowEvent[flowscope.FiveTupleKey]) Line {
 	s := ev.Stats
 	from, to := Ends(ev)
@@ -38,8 +38,8 @@ func Of(ev *flowscope.FlowEvent[flowscope.FiveTupleKey]) Line {
 	}
 }
 
-// Ends are the two ends in the order of who began. The events of a flow's end
-// say which orientation that is.
+// Ends are the initiator and the responder of an Ended or Released event, whose orientation is
+// that of the initiator's packets.
 func Ends(ev *flowscope.FlowEvent[flowscope.FiveTupleKey]) (initiator, responder string) {
 	a, b := ev.Key.Ends(ev.Orientation)
 	switch ev.L4 {

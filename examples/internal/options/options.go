@@ -23,13 +23,13 @@ type Options struct {
 func Add(flags *flag.FlagSet) *Options {
 	o := new(Options)
 	flags.DurationVar(&o.Idle, "idle", 0, "end flows that are silent for this long, whatever their kind (0: the defaults)")
-	flags.BoolVar(&o.NoEncap, "no-encap", false, "do not look into tunnels")
-	flags.BoolVar(&o.NoDefrag, "no-defrag", false, "do not put IP fragments together")
-	flags.TextVar(&o.Checksums, "checksums", flowscope.ChecksumIgnore, "what to do about checksums: ignore, verify or auto")
+	flags.BoolVar(&o.NoEncap, "no-encap", false, "do not decapsulate tunnels")
+	flags.BoolVar(&o.NoDefrag, "no-defrag", false, "do not reassemble IP fragments")
+	flags.TextVar(&o.Checksums, "checksums", flowscope.ChecksumIgnore, "whether checksums are verified: ignore, verify or auto")
 	return o
 }
 
-// Extractor reads packets as the flags say.
+// Extractor makes the extractor that the flags ask for.
 func (o *Options) Extractor() flowscope.FlowExtractor[flowscope.FiveTupleKey] {
 	if o.NoEncap {
 		return flowscope.FiveTuple{}
@@ -37,7 +37,7 @@ func (o *Options) Extractor() flowscope.FlowExtractor[flowscope.FiveTupleKey] {
 	return flowscope.AutoDetectEncap(flowscope.FiveTuple{})
 }
 
-// Config is the zero Config with what the flags say, and these events.
+// Config is the zero Config with the values of the flags and these events.
 func (o *Options) Config(events ...flowscope.EventKind) flowscope.Config {
 	cfg := flowscope.Config{Events: flowscope.Events(events...), Checksums: o.Checksums}
 	if o.NoDefrag {

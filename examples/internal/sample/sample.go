@@ -1,5 +1,5 @@
-// Package sample holds a small capture of real traffic, which the examples read
-// when no file is named. testdata/README.md says how it was made.
+// Package sample holds a small capture of real traffic, which the examples read when no file is
+// named. testdata/README.md describes how it was made.
 package sample
 
 import (
@@ -13,7 +13,7 @@ import (
 //go:embed sample.pcapng
 var capture []byte
 
-// Name is what the examples call it.
+// Name is the name of the capture in messages.
 const Name = "built-in capture"
 
 // Packets are the packets of the capture.

@@ -6,8 +6,8 @@ import (
 	"github.com/gopacket/gopacket/layers"
 
 	"github.com/flowscope-go/flowscope"
-	"github.com/flowscope-go/flowscope/internal/contest"
-	"github.com/flowscope-go/flowscope/internal/traffic"
+	"github.com/flowscope-go/flowscope/internal/testkit/contest"
+	"github.com/flowscope-go/flowscope/internal/testkit/traffic"
 )
 
 // BenchmarkMix is the library's benchmark of that name with the fork as peer.

@@ -1,0 +1,99 @@
+package flowscope
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"unsafe"
+
+	"github.com/flowscope-go/flowscope/internal/decode"
+)
+
+// What a packet touches lies on whole lines of 64 bytes; see record.
+func TestASlotIsFourLines(t *testing.T) {
+	if unsafe.Sizeof(uintptr(0)) < 8 {
+		t.Skip("the lines are those of 64 bits")
+	}
+	type tracked = slot[FiveTupleKey, struct{}]
+	var s tracked
+	var f record
+	value := unsafe.Offsetof(s.Value)
+	for _, c := range []struct {
+		what      string
+		got, want uintptr
+	}{
+		{"a slot", unsafe.Sizeof(s), 256},
+		{"a slot of a driver", unsafe.Sizeof(slot[FiveTupleKey, driverState[struct{}]]{}), 392},
+		{"the counters' place", value + unsafe.Offsetof(f.bytes), 64},
+		{"the end of what each packet touches", value + unsafe.Offsetof(f.first), 192},
+		{"the place of a driver's bits", value + unsafe.Offsetof(driverState[struct{}]{}.directions) + unsafe.Offsetof(direction{}.bits), 40},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %d bytes, want %d", c.what, c.got, c.want)
+		}
+	}
+}
+
+func TestPacketsAreCountedBeyond32Bits(t *testing.T) {
+	var f record
+	f.packetsLo[1] = math.MaxUint32
+	f.first[1] = -1
+	if f.countPacket(Responder, 0, 1, 1, 1, nil, true); f.packets(Responder) != 1<<32 {
+		t.Fatalf("%d", f.packets(Responder))
+	}
+	if f.countPacket(Responder, 0, 1, 1, 1, nil, true); f.packets(Responder) != 1<<32+1 || f.first[1] != -1 {
+		t.Fatalf("%d, the first at %d", f.packets(Responder), f.first[1])
+	}
+}
+
+func TestATimeOfTheHandshakeHolds39Hours(t *testing.T) {
+	const most = 1<<47 - 1
+	for d, want := range map[int64]int64{
+		0: 0, -1: -1, most: most, -most - 1: -most - 1, most + 1: most, math.MaxInt64: most, math.MinInt64: -most - 1, 1 << 32: 1 << 32,
+	} {
+		var f record
+		f.setHandshake(Responder, d)
+		if f.handshake(Responder) != want || f.handshake(Initiator) != 0 {
+			t.Errorf("%d is kept as %d, want %d", d, f.handshake(Responder), want)
+		}
+	}
+}
+
+// The ends of a key are in the order of address and port, however the packet runs.
+func TestTheOrderOfEndsIsThatOfAddressThenPort(t *testing.T) {
+	few := func() uint64 { return []uint64{0, 1, 1 << 63, math.MaxUint64}[rand.IntN(4)] }
+	for range 20000 {
+		p := decode.Packet{
+			SrcHi: few(), SrcLo: few(), SrcPort: uint16(few()), DstHi: few(), DstLo: few(), DstPort: uint16(few()), Proto: 17, Family: 6,
+		}
+		after := p.SrcPort > p.DstPort
+		if p.SrcLo != p.DstLo {
+			after = p.SrcLo > p.DstLo
+		}
+		if p.SrcHi != p.DstHi {
+			after = p.SrcHi > p.DstHi
+		}
+		straight := FiveTupleKey{p.SrcHi, p.SrcLo, p.DstHi, p.DstLo, 17<<24 | keyIPv6 | uint64(p.SrcPort)<<48 | uint64(p.DstPort)<<32}
+		turnedRound := FiveTupleKey{p.DstHi, p.DstLo, p.SrcHi, p.SrcLo, 17<<24 | keyIPv6 | uint64(p.DstPort)<<48 | uint64(p.SrcPort)<<32}
+		want, way := straight, Forward
+		if after {
+			want, way = turnedRound, Reverse
+		}
+		var k FiveTupleKey
+		if o := k.set(&p, FiveTuple{}); k != want || o != way || !k.equal(&want) {
+			t.Fatalf("%v %v, want %v %v", k, o, want, way)
+		}
+		if o := k.set(&p, FiveTuple{Directional: true}); k != straight || o != Forward {
+			t.Fatalf("directional: %v %v, want %v", k, o, straight)
+		}
+	}
+	// Each of the five words counts.
+	for i := range 5 {
+		a := FiveTupleKey{1, 2, 3, 4, 5}
+		b := a
+		*[]*uint64{&b.aHi, &b.aLo, &b.bHi, &b.bLo, &b.meta}[i]++
+		if a.equal(&b) || !a.equal(&FiveTupleKey{1, 2, 3, 4, 5}) {
+			t.Errorf("word %d", i)
+		}
+	}
+}

@@ -1,0 +1,231 @@
+package flowscope
+
+import (
+	"slices"
+
+	"github.com/flowscope-go/flowscope/internal/invariants"
+	"github.com/flowscope-go/flowscope/internal/session"
+)
+
+// Which factory's parser reads a flow: the first bytes of each side are shown to the factories, and
+// held until one of them knows them.
+
+// firstBytes are the first bytes of a flow, in the pieces in which they came.
+type firstBytes struct {
+	bytes  [2][]byte
+	pieces []item // without Bytes: those lie in bytes, one after another
+	cost   int64
+}
+
+// pieceCost is what a piece takes beside its bytes.
+const pieceCost = 104
+
+// decide asks the factories about a flow that has no parser. e is its session, nil if it has none
+// yet. it is what came.
+func (ps *parsers) decide(e *openSession, it *item) {
+	probe := Probe{L4: ps.flow.l4, Side: it.Side, Ports: ps.flow.ports}
+	var held []byte
+	var excluded uint64
+	complete := ps.flow.l4 == L4UDP || it.kind == itemClosed
+	if e != nil {
+		e.share.Used = true
+		side := &e.sides[it.Side]
+		if it.kind == itemClosed {
+			side.bits |= sessionComplete
+		}
+		if side.bits&sessionUnknown != 0 {
+			return
+		}
+		if it.kind == itemGap {
+			ps.forget(e, it.Side)
+			return
+		}
+		held, excluded, probe.Handover = e.first.bytes[it.Side], e.excluded, e.before
+	} else {
+		var sides uint8
+		if sides, probe.Handover = ps.flow.ref.Asked(); it.kind != itemData || sides>>it.Side&1 != 0 {
+			return
+		}
+	}
+	fresh := it.Bytes
+	if ps.flow.l4 == L4TCP {
+		fresh = fresh[:min(len(fresh), MaxProbe-len(held))]
+	}
+	if probe.First = fresh; len(held) > 0 {
+		if !ps.keep(e, it.Side, fresh) {
+			return
+		}
+		probe.First = e.first.bytes[it.Side]
+	}
+	if len(probe.First) == 0 {
+		return
+	}
+	switch number, verdict := ps.ask(probe, excluded, complete || len(probe.First) == MaxProbe); verdict {
+	case VerdictYes:
+		ps.start(e, number, it)
+	case VerdictNo:
+		ps.unknown(e, it.Side)
+	default:
+		if e == nil {
+			if e = ps.open(); e == nil {
+				return
+			}
+			ps.await(e)
+		}
+		if len(held) == 0 && !ps.keep(e, it.Side, fresh) {
+			return
+		}
+		e.first.add(it)
+	}
+}
+
+// ask asks the factories in their order. If the bytes are complete, Maybe is No.
+func (ps *parsers) ask(p Probe, excluded uint64, complete bool) (int, Verdict) {
+	for i := range ps.factories {
+		f := &ps.factories[i]
+		if excluded>>i&1 != 0 || f.stream == nil && p.L4 == L4TCP || f.datagram == nil && p.L4 == L4UDP {
+			continue
+		}
+		switch f.Probe(p) {
+		case VerdictYes:
+			return i, VerdictYes
+		case VerdictMaybe:
+			if !complete {
+				return i, VerdictMaybe // whatever those after it say
+			}
+		}
+	}
+	return 0, VerdictNo
+}
+
+// start gives the flow a parser of a factory, to be told the first bytes, if any are held, and then
+// the item that has decided.
+func (ps *parsers) start(e *openSession, number int, it *item) {
+	if e == nil {
+		if e = ps.open(); e == nil {
+			return
+		}
+	}
+	ps.stack = append(ps.stack, *it)
+	e.sides[it.Side].bits &^= sessionComplete // it is yet to be told
+	if f := e.first; f != nil {
+		ps.stack = f.replay(ps.stack)
+		ps.lent = append(ps.lent, f)
+		ps.budget.Add(ps.flow.ref.Place(), -f.cost)
+		ps.undone(e)
+	}
+	ps.adopt(e, number)
+}
+
+// await begins to hold the first bytes of a session.
+func (ps *parsers) await(e *openSession) {
+	if n := len(ps.spare); n > 0 {
+		e.first, ps.spare[n-1], ps.spare = ps.spare[n-1], nil, ps.spare[:n-1]
+	} else {
+		e.first = new(firstBytes)
+	}
+	ps.stats.Undecided++
+}
+
+// undone takes the first bytes from a session.
+func (ps *parsers) undone(e *openSession) {
+	ps.stats.Undecided--
+	ps.stats.FirstBytes -= e.first.cost
+	e.first = nil
+}
+
+// letGo lets go of the first bytes of a session, if it has any.
+func (ps *parsers) letGo(e *openSession) {
+	if f := e.first; f != nil {
+		ps.undone(e)
+		ps.pool(f)
+	}
+}
+
+// keep adds to the first bytes of a side. If there is no room, the session is gone and it reports
+// false.
+func (ps *parsers) keep(e *openSession, side FlowSide, b []byte) bool {
+	if len(b) == 0 {
+		return true
+	}
+	cost := int64(2*len(b) + pieceCost) // twice, since memory grows by doubling
+	if !ps.charge(ps.flow.ref.Place(), cost) {
+		ps.leave(e, session.Nobody)
+		ps.refuse()
+		return false
+	}
+	e.first.cost += cost
+	ps.stats.FirstBytes += cost
+	e.first.bytes[side] = append(e.first.bytes[side], b...)
+	return true
+}
+
+// add notes a piece, whose bytes are kept already.
+func (f *firstBytes) add(it *item) {
+	if len(it.Bytes) > 0 {
+		p := *it
+		p.n, p.Bytes = int64(len(it.Bytes)), nil
+		f.pieces = append(f.pieces, p)
+	}
+}
+
+// replay puts the pieces on the stack, so that they come off as they came.
+func (f *firstBytes) replay(stack []item) []item {
+	at := len(stack)
+	var from [2]int64
+	for _, p := range f.pieces {
+		p.Bytes = f.bytes[p.Side][from[p.Side] : from[p.Side]+p.n : from[p.Side]+p.n]
+		from[p.Side] += p.n
+		stack = append(stack, p)
+	}
+	slices.Reverse(stack[at:])
+	return stack
+}
+
+// unknown notes that no factory knows the first bytes of a side.
+func (ps *parsers) unknown(e *openSession, side FlowSide) {
+	if e != nil {
+		e.sides[side].bits |= sessionUnknown
+		ps.forget(e, side)
+		return
+	}
+	sides, before := ps.flow.ref.Asked()
+	ps.asked(sides|1<<side, before)
+}
+
+// forget lets go of the first bytes of a side, and of the session if there is nothing left in it.
+func (ps *parsers) forget(e *openSession, side FlowSide) {
+	f := e.first
+	f.bytes[side] = f.bytes[side][:0]
+	f.pieces = slices.DeleteFunc(f.pieces, func(p item) bool { return p.Side == side })
+	if len(f.pieces) > 0 {
+		return
+	}
+	var sides uint8
+	for i := range e.sides {
+		if e.sides[i].bits&sessionUnknown != 0 {
+			sides |= 1 << i
+		}
+	}
+	before := e.before
+	ps.leave(e, 0)
+	ps.asked(sides, before)
+}
+
+// asked notes which sides of a flow without a session no factory knows.
+func (ps *parsers) asked(sides uint8, before bool) {
+	if *ps.flow.ref = session.Asked(sides, before); *ps.flow.ref == session.Nobody {
+		ps.stats.Unwanted++
+	}
+}
+
+// pool keeps the memory of first bytes for another flow.
+func (ps *parsers) pool(f *firstBytes) {
+	invariants.Trample(f.bytes[0])
+	invariants.Trample(f.bytes[1])
+	if len(ps.spare) < keepFirst && cap(f.pieces) <= 64 && !invariants.Enabled {
+		f.pieces, f.cost = f.pieces[:0], 0
+		f.bytes = [2][]byte{f.bytes[0][:0], f.bytes[1][:0]}
+		ps.spare = append(ps.spare, f)
+	}
+}

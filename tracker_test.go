@@ -1,0 +1,100 @@
+package flowscope_test
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/internal/testkit"
+)
+
+// TestOverwritingTheFrameAfterACallChangesNothingLater: the tracker keeps nothing of a frame. Two trackers are
+// given the same packets; behind the back of one the frame is overwritten as soon as its events were read.
+func TestOverwritingTheFrameAfterACallChangesNothingLater(t *testing.T) {
+	for seed := range uint64(100) {
+		all := testkit.Calls(testkit.RandomBytes(seed+700, 1500))
+		cfg := testkit.SoupConfigs[seed%uint64(len(testkit.SoupConfigs))]
+		kept, lent := testkit.NewAudited(t, flowscope.FiveTuple{}, cfg), testkit.NewAudited(t, flowscope.FiveTuple{}, cfg)
+		buffer := make([]byte, 2000)
+		for i, c := range all {
+			a := kept.Play(c, c.Key)
+			c.View.Frame = buffer[:copy(buffer, c.View.Frame)]
+			b := lent.Play(c, c.Key)
+			testkit.SameEvents(t, fmt.Sprintf("seed %d call %d", seed, i), a, b)
+			for k := range buffer {
+				buffer[k] = 0x5a
+			}
+		}
+	}
+}
+
+func TestTheFrameIsNeverWrittenTo(t *testing.T) {
+	for seed := range uint64(50) {
+		l := testkit.NewAudited(t, flowscope.FiveTuple{}, testkit.SoupConfigs[seed%uint64(len(testkit.SoupConfigs))])
+		for i, c := range testkit.Calls(testkit.RandomBytes(seed+800, 1500)) {
+			before := bytes.Clone(c.View.Frame)
+			l.Play(c, c.Key)
+			if !bytes.Equal(before, c.View.Frame) {
+				t.Fatalf("seed %d call %d: the frame was %x, is %x", seed, i, before, c.View.Frame)
+			}
+		}
+	}
+}
+
+func TestStateAnswersForEveryEventOfTheLastCall(t *testing.T) {
+	l := testkit.NewAudited(t, flowscope.FiveTuple{}, flowscope.Config{MaxFlows: 2})
+	say := func(frame []byte, at float64, want string) []flowscope.FlowEvent[flowscope.FiveTupleKey] {
+		t.Helper()
+		l.Packets++
+		events := l.Tracker.Track(flowscope.PacketView{Frame: frame, Timestamp: testkit.Seconds(at)})
+		text := ""
+		for i := range events {
+			s := l.Tracker.State(&events[i])
+			if events[i].Kind == flowscope.EventEnded {
+				require.NotNil(t, s, "state of an Ended")
+				text += fmt.Sprintf("%d %v, ", s.Number, events[i].Reason)
+			} else if k := events[i].Kind; events[i].Flow != 0 && k != flowscope.EventLate && k != flowscope.EventReleased {
+				require.NotNil(t, s, "state of %v", events[i].Kind)
+				assert.Equal(t, events[i].Flow, s.Number)
+			}
+		}
+		assert.Equal(t, want, text)
+		return events
+	}
+	say(testkit.UDP("10.0.0.1:1", testkit.Server), 0, "")
+	say(testkit.TCP(testkit.Client, testkit.Server, "S", 100, 0, ""), 0, "")
+	kept := say(testkit.TCP(testkit.Server, testkit.Client, "RA", 0, 101, ""), 0, "2 rst, ")
+	ended := kept[len(kept)-1].Clone()
+	require.Equal(t, flowscope.EventEnded, ended.Kind)
+	say(testkit.UDP("10.0.0.2:1", testkit.Server), 0, "") // the one that lingered made room
+	assert.Nil(t, l.Tracker.State(&ended), "the flow of a call that is over")
+	say(testkit.UDP("10.0.0.3:1", testkit.Server), 0, "1 evicted, ")
+	say(testkit.UDP("10.0.0.2:1", testkit.Server), 60, "3 idle, 4 idle, ")
+	var none flowscope.FlowEvent[flowscope.FiveTupleKey]
+	assert.Nil(t, l.Tracker.State(&none))
+}
+
+func TestFlowsMayBeClosedAndTheLimitMovedWhileEventsAreRead(t *testing.T) {
+	l := testkit.NewAudited(t, flowscope.FiveTuple{}, flowscope.Config{MaxFlows: 10})
+	for i := range 5 {
+		frame := testkit.UDP(testkit.Client, testkit.Server)
+		testkit.Readdress(frame, 0x0a000100+uint32(i))
+		events := l.Track(flowscope.PacketView{Frame: frame, Timestamp: testkit.Seconds(float64(i)), ID: uint64(i + 1)})
+		before := testkit.FactOf(0, &events[1])
+		for _, ev := range events {
+			l.ForceClose(ev.Key)
+			l.SetMaxFlows(3)
+		}
+		assert.Equal(t, before, testkit.FactOf(0, &events[1]), "what was lent is untouched")
+	}
+	for f := range l.Tracker.Flows() {
+		l.ForceClose(f.Key)
+	}
+	l.Sweep(testkit.Seconds(5))
+	assert.Equal(t, 0, l.Tracker.Len())
+	assert.EqualValues(t, 5, l.Tracker.Stats().Ended[flowscope.EndForceClosed])
+}
