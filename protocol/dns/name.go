@@ -116,24 +116,6 @@ func (n Name) Is(text string) bool {
 	return true
 }
 
-// hash is the same for names that are Equal.
-func (n Name) hash(h uint64) uint64 {
-	label, at := nextLabel(n.msg, n.at)
-	for i := 0; label != nil && i < maxLabels; i++ {
-		h = mix(h, byte(len(label)))
-		for _, c := range label {
-			h = mix(h, lower(c))
-		}
-		label, at = nextLabel(n.msg, at)
-	}
-	return h
-}
-
-// mix is a step of FNV-1a.
-func mix(h uint64, c byte) uint64 { return (h ^ uint64(c)) * 1099511628211 }
-
-const mixStart = 14695981039346656037
-
 func lower(c byte) byte {
 	if 'A' <= c && c <= 'Z' {
 		c += 'a' - 'A'

@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/flowscope-go/flowscope"
@@ -36,19 +37,18 @@ type pairs struct {
 type pending struct {
 	queried, requeried Timestamp
 	packet             uint64
-	hash               uint64 // of the question
 	from               uint32 // where its bytes lie
 	size               uint32
 	queries            uint32
 	client             FlowSide
 	over               bool
-	reused             bool // its number has come again, with another question
-	asks               bool // has a question
+	reused             bool   // its number has come again, with another question
+	key                uint16 // the length of its first question, 0 if it has none
 	layout
 }
 
 // pendingSize is what an entry counts for in the budget.
-const pendingSize = 88
+const pendingSize = 80
 
 // answered is a transaction that is over.
 type answered struct {
@@ -70,24 +70,47 @@ func (p *pairs) reset() {
 	*p = pairs{ids: ids, open: open, store: store}
 }
 
-// questionHash is the same for the same question, whatever the case of its name.
-func questionHash(m *Message) (h uint64, asks bool) {
-	q, asks := m.Question()
-	if !asks {
-		return 0, false
+// key is the first question as it is on the wire, nil if there is none. Its name is not compressed,
+// since nothing comes before it to point to.
+func (m *Message) key() []byte {
+	if m.counts[questions] == 0 {
+		return nil
 	}
-	h = q.Name.hash(mixStart)
-	for _, c := range [4]byte{byte(q.Type >> 8), byte(q.Type), byte(q.Class >> 8), byte(q.Class)} {
-		h = mix(h, c)
+	next, ok := m.skip(questions, headerLen)
+	if !ok {
+		return nil
 	}
-	return h, true
+	return m.wire[headerLen:next:next]
 }
+
+// sameKey reports whether two questions are the same, in upper or lower case.
+func sameKey(a, b []byte) bool {
+	n := len(a) - 4 // the type and the class
+	return bytes.Equal(a, b) || n > 0 && equalFold(a[:n], b[:max(len(b)-4, 0)]) && bytes.Equal(a[n:], b[n:])
+}
+
+// hashKey is the same for the same question.
+func hashKey(key []byte) (h uint64) {
+	h = mixStart
+	for i, c := range key {
+		if i < len(key)-4 {
+			c = lower(c)
+		}
+		h = (h ^ uint64(c)) * mixPrime
+	}
+	return h
+}
+
+// FNV-1a.
+const (
+	mixStart = 14695981039346656037
+	mixPrime = 1099511628211
+)
 
 // find gives the place of the newest open query of a client that a message with this number and
 // question answers or repeats, or -1. A query or a message whose question cannot be read matches by
 // its number alone. other reports whether there is one with another question.
-func (p *pairs) find(client FlowSide, m *Message, hash uint64, asks bool) (at int, other bool) {
-	id := m.ID()
+func (p *pairs) find(client FlowSide, id uint16, key []byte) (at int, other bool) {
 	for i := len(p.ids) - 1; i >= p.first; i-- {
 		if p.ids[i] != id {
 			continue
@@ -95,19 +118,13 @@ func (p *pairs) find(client FlowSide, m *Message, hash uint64, asks bool) (at in
 		e := &p.open[i]
 		switch {
 		case e.over || e.client != client:
-		case e.asks && asks && (e.hash != hash || !p.sameName(e, m)):
+		case e.key > 0 && key != nil && !sameKey(p.store[e.from+headerLen:][:e.key], key):
 			other = true
 		default:
 			return i, other
 		}
 	}
 	return -1, other
-}
-
-func (p *pairs) sameName(e *pending, m *Message) bool {
-	a, _ := p.query(e).Question()
-	b, _ := m.Question()
-	return a.Name.Equal(b.Name)
 }
 
 // query is the kept query, in the memory of p.
@@ -117,10 +134,10 @@ func (p *pairs) query(e *pending) Message {
 
 // add takes a query. It reports false if there is no room.
 func (p *pairs) add(m *Message, client FlowSide, at Timestamp, packet uint64, most int, out *flowscope.Messages) bool {
-	hash, asks := questionHash(m)
-	e := pending{queried: at, packet: packet, queries: 1}
-	same, other := p.find(client, m, hash, asks)
-	if same >= 0 && p.open[same].asks == asks {
+	key := m.key()
+	e := pending{queried: at, packet: packet, queries: 1, key: uint16(len(key))}
+	same, other := p.find(client, m.ID(), key)
+	if same >= 0 && p.open[same].key == e.key {
 		was := &p.open[same] // sent again: the same transaction, that waits anew
 		e.queried, e.packet, e.queries, e.reused = was.queried, was.packet, was.queries+1, was.reused
 		p.close(same)
@@ -146,7 +163,7 @@ func (p *pairs) add(m *Message, client FlowSide, at Timestamp, packet uint64, mo
 	if !p.grow(len(kept), out) {
 		return false
 	}
-	e.requeried, e.hash, e.asks, e.client = at, hash, asks, client
+	e.requeried, e.client = at, client
 	e.from, e.size = uint32(len(p.store)), uint32(len(kept))
 	p.store = append(p.store, kept...)
 	p.ids, p.open = append(p.ids, m.ID()), append(p.open, e)
@@ -167,17 +184,17 @@ func (p *pairs) markReused(client FlowSide, id uint16) {
 
 // grow makes room for one more query of n bytes, and reports false if it is not granted.
 func (p *pairs) grow(n int, out *flowscope.Messages) bool {
-	entries, bytes := cap(p.open), cap(p.store)
-	if len(p.open) == entries || len(p.store)+n > bytes {
+	entries, size := cap(p.open), cap(p.store)
+	if len(p.open) == entries || len(p.store)+n > size {
 		p.compact()
 	}
 	if len(p.open) == entries {
 		entries = max(2*entries, 4)
 	}
-	if len(p.store)+n > bytes {
-		bytes = max(2*bytes, len(p.store)+n, 128)
+	if len(p.store)+n > size {
+		size = max(2*size, len(p.store)+n, 128)
 	}
-	if need := entries*pendingSize + bytes; need > p.held {
+	if need := entries*pendingSize + size; need > p.held {
 		if !out.Hold(need - p.held) {
 			return false
 		}
@@ -187,8 +204,8 @@ func (p *pairs) grow(n int, out *flowscope.Messages) bool {
 		p.open = append(make([]pending, 0, entries), p.open...)
 		p.ids = append(make([]uint16, 0, entries), p.ids...)
 	}
-	if bytes > cap(p.store) {
-		p.store = append(make([]byte, 0, bytes), p.store...)
+	if size > cap(p.store) {
+		p.store = append(make([]byte, 0, size), p.store...)
 	}
 	return true
 }
@@ -259,18 +276,19 @@ func (p *pairs) fill(t *Transaction, e *pending, out *flowscope.Messages) {
 func (p *pairs) answer(m Message, client FlowSide, at Timestamp, packet uint64, out *flowscope.Messages) {
 	t := flowscope.Emit[Transaction](out)
 	t.ID, t.Client, t.Response, t.Rcode, t.Replied, t.ResponsePacket = m.ID(), client, m, m.Rcode(), at, packet
-	hash, asks := questionHash(&m)
-	switch i, other := p.find(client, &m, hash, asks); {
+	key := m.key()
+	switch i, other := p.find(client, t.ID, key); {
 	case i >= 0:
 		e := &p.open[i]
 		t.Outcome = Answered
 		p.fill(t, e, out)
-		if e.asks {
-			hash = e.hash
+		if e.key > 0 {
+			key = p.store[e.from+headerLen:][:e.key]
 		}
-		p.remember(answered{hash: hash, id: t.ID, client: client, valid: true})
+		p.recent[p.at%recents] = answered{hash: hashKey(key), id: t.ID, client: client, valid: true}
+		p.at++
 		p.close(i)
-	case p.wasAnswered(client, t.ID, hash, asks):
+	case p.wasAnswered(client, t.ID, key):
 		t.Outcome = Again
 	case other:
 		t.Outcome = Mismatched
@@ -280,14 +298,10 @@ func (p *pairs) answer(m Message, client FlowSide, at Timestamp, packet uint64, 
 	t.setQuestion()
 }
 
-func (p *pairs) remember(a answered) {
-	p.recent[p.at%recents] = a
-	p.at++
-}
-
-func (p *pairs) wasAnswered(client FlowSide, id uint16, hash uint64, asks bool) bool {
+func (p *pairs) wasAnswered(client FlowSide, id uint16, key []byte) bool {
+	hash := hashKey(key)
 	for _, a := range p.recent {
-		if a.valid && a.id == id && a.client == client && (!asks || a.hash == hash) {
+		if a.valid && a.id == id && a.client == client && (key == nil || a.hash == hash) {
 			return true
 		}
 	}
