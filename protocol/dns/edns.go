@@ -76,14 +76,12 @@ func (e EDNS) ClientSubnet() (network netip.Prefix, scope int, ok bool) {
 		}
 		var a [16]byte
 		family, bits, address := binary.BigEndian.Uint16(o.Data), int(o.Data[2]), o.Data[4:]
-		addr := netip.IPv4Unspecified()
+		var addr netip.Addr
 		switch {
-		case len(address) > len(a):
-			return netip.Prefix{}, 0, false
-		case family == 1:
-			copy(a[:4], address)
+		case family == 1 && len(address) <= 4:
+			copy(a[:], address)
 			addr = netip.AddrFrom4([4]byte(a[:4]))
-		case family == 2:
+		case family == 2 && len(address) <= 16:
 			copy(a[:], address)
 			addr = netip.AddrFrom16(a)
 		default:

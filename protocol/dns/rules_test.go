@@ -174,6 +174,19 @@ func TestOPTGivesTheRcodeDOAndTheSize(t *testing.T) {
 	assert.True(t, ok)
 	assert.Equal(t, "192.0.2.0/24", network.String())
 	assert.Zero(t, scope)
+	for option, want := range map[string]string{
+		"\x00\x08\x00\x08\x00\x02\x20\x10\x20\x01\x0d\xb8":     "2001:db8::/32",
+		"\x00\x08\x00\x09\x00\x01\x20\x00\xc0\x00\x02\x01\x05": "", // five bytes of IPv4
+		"\x00\x08\x00\x05\x00\x01\x21\x00\xc0":                 "", // 33 bits
+		"\x00\x08\x00\x05\x00\x03\x08\x00\xc0":                 "", // an unknown family
+		"\x00\x08\x00\x03\x00\x01\x08":                         "", // too short
+	} {
+		e, _ := parse(t, header(1, answer).opt(1232, 0, option)).EDNS()
+		network, _, ok := e.ClientSubnet()
+		if assert.Equal(t, want != "", ok, "%q", option); ok {
+			assert.Equal(t, want, network.String())
+		}
+	}
 	// Only in the additional section, and only under the name of the root.
 	m = parse(t, header(1, answer).record(1, "", dns.TypeOPT, "").record(3, "x", dns.TypeOPT, ""))
 	_, ok = m.EDNS()
