@@ -95,7 +95,7 @@ func probeRecord(b []byte) flowscope.Verdict {
 			check(11, func(byte) bool { return be24(b[6:]) == be24(b[9:])+3 })
 			return yes
 		}
-		check(6, func(c byte) bool { return c == 0 })
+		check(6, func(c byte) bool { return c <= 1 }) // up to 128 KiB, so that Lost can say so
 		check(7, func(byte) bool { return true })
 		check(8, func(byte) bool { return be24(b[6:]) >= 34 })
 		check(9, func(c byte) bool { return c == 3 || c == draftMajor && b[5] == typeServerHello })
