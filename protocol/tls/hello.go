@@ -34,7 +34,7 @@ type ServerHello []byte
 type clientParts struct {
 	session, ciphers, compressions, extensions []byte
 	// level is how much is well-formed: 0 nothing, 1 the head and the session, 2 the ciphers, 3 the
-	// compressions, 4 everything.
+	// compressions, 4 the list of extensions, but for what is in it.
 	level int
 }
 
@@ -60,7 +60,7 @@ func (h ClientHello) parts() (p clientParts) {
 		p.level = 4 // without extensions: RFC 5246 section 7.4.1.2
 		return p
 	}
-	if p.extensions, b, ok = cut16(b); ok && len(b) == 0 && extensionsFit(p.extensions) {
+	if p.extensions, b, ok = cut16(b); ok && len(b) == 0 {
 		p.level = 4
 	}
 	return p
@@ -146,8 +146,10 @@ func (h ClientHello) Legacy() Version {
 
 // Offered is the highest version that the client offers: of supported_versions if it is there,
 // without GREASE, else Legacy.
-func (h ClientHello) Offered() Version {
-	list, ok := extension(h.parts().extensions, extSupportedVersions)
+func (h ClientHello) Offered() Version { return h.offered(h.parts().extensions) }
+
+func (h ClientHello) offered(extensions []byte) Version {
+	list, ok := extension(extensions, extSupportedVersions)
 	if list, _, ok = vector8(list, ok); !ok {
 		return h.Legacy()
 	}
@@ -178,7 +180,10 @@ func vector16(data []byte, found bool) (v, rest []byte, ok bool) {
 }
 
 // WellFormed reports whether all lengths in the hello agree.
-func (h ClientHello) WellFormed() bool { return h.parts().level == 4 }
+func (h ClientHello) WellFormed() bool {
+	p := h.parts()
+	return p.level == 4 && extensionsFit(p.extensions)
+}
 
 // Random are the 32 random bytes.
 func (h ClientHello) Random() []byte { return random(h) }
@@ -210,8 +215,10 @@ func (h ClientHello) Extensions() iter.Seq2[uint16, []byte] {
 }
 
 // SNI is the server name, RFC 6066 section 3; that of the outer hello with ECH.
-func (h ClientHello) SNI() Text {
-	list, _, ok := vector16(extension(h.parts().extensions, extServerName))
+func (h ClientHello) SNI() Text { return serverName(h.parts().extensions) }
+
+func serverName(extensions []byte) Text {
+	list, _, ok := vector16(extension(extensions, extServerName))
 	for ok && len(list) >= 3 {
 		kind := list[0]
 		var name []byte

@@ -124,9 +124,10 @@ func (p *parser) Data(c flowscope.Chunk, out *flowscope.Messages) {
 		p.records(c.Side, c.Bytes, out)
 		return
 	}
+	midway := c.Offset > int64(d.carry.Len())
 	b, ok := d.carry.Join(c.Bytes, out)
 	if ok {
-		b = p.enter(c.Side, b, c.Offset > 0, out)
+		b = p.enter(c.Side, b, midway, out)
 		ok = p.gone || d.carry.Keep(b, out)
 	}
 	if !ok {
@@ -631,18 +632,18 @@ func (h *Handshake) describeClient(out *flowscope.Messages) {
 		h.Offered = h.SSLv2.Version()
 		return
 	}
-	h.SNI, h.Offered = h.ClientHello.SNI(), h.ClientHello.Offered()
+	extensions := h.ClientHello.parts().extensions
+	h.SNI, h.Offered = serverName(extensions), h.ClientHello.offered(extensions)
 	n := 0
-	for range h.ClientHello.ALPN() {
+	for range protocols(extensions) {
 		n++
 	}
 	h.ALPN = flowscope.Slice[Text](out, n)
 	n = 0
-	for name := range h.ClientHello.ALPN() {
+	for name := range protocols(extensions) {
 		h.ALPN[n] = name
 		n++
 	}
-	extensions := h.ClientHello.parts().extensions
 	_, h.ECH = extension(extensions, extECH)
 	_, h.EarlyData = extension(extensions, extEarlyData)
 }

