@@ -265,6 +265,11 @@ func TestRules(t *testing.T) {
 			[]string{"tls client initiator sni example.com alpn [h2 http/1.1] offered TLSv1.2", "HTTP initiator \"HTTP\""},
 		},
 		{
+			"a server that speaks something else is handed over, though it begins like a record",
+			[]turn{says(client, client12), says(server, []byte("\x16\x03not a record\n")), says(client, []byte("HTTP\n"))},
+			[]string{"tls client initiator sni example.com alpn [h2 http/1.1] offered TLSv1.2", "HTTP initiator \"HTTP\""},
+		},
+		{
 			"no record where one has to begin", // RFC 8446 section 5.1
 			[]turn{says(client, client12, []byte("GET / HTTP/1.1\r\n"), alert(2, 40)), says(server, alert(2, 40))},
 			[]string{"lost initiator framing 0", "tls client initiator sni example.com alpn [h2 http/1.1] offered TLSv1.2 incomplete true alert false 2 handshake failure"},
@@ -446,6 +451,19 @@ func TestStartTLS(t *testing.T) {
 				text(client, "\x05\x01\x00"), text(server, "\x05\x00"), text(client, "\x05\x01\x00\x03\x0bexample.com\x00\x50HTTP hello\n"), text(server, "\x05\x00\x00\x01\x0a\x00\x00\x01\x01\xbb"),
 			},
 			[]string{`HTTP initiator "HTTP hello"`},
+		},
+		{
+			"SOCKS, and then TLS before the answer",
+			[]turn{
+				text(client, "\x05\x01\x00"), text(server, "\x05\x00"), says(client, []byte("\x05\x01\x00\x03\x0bexample.com\x01\xbb"), client12),
+				text(server, "\x05\x00\x00\x01\x0a\x00\x00\x01\x01\xbb"), says(server, handshake(flight12), ccs), says(client, ccs),
+			},
+			want,
+		},
+		{
+			"SOCKS 4 with a name beyond all bounds",
+			[]turn{text(client, "\x04\x01\x01\xbb\x00\x00\x00\x01me\x00"+strings.Repeat("x", 2000)+"\x00HTTP x\n"), text(server, "\x00\x5a\x00\x00\x00\x00\x00\x00")},
+			nil,
 		},
 		{
 			"PROXY, and then another protocol",

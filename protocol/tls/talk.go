@@ -429,10 +429,12 @@ func (p *parser) wakeOther(side flowscope.FlowSide, out *flowscope.Messages) boo
 	if p.talk != talkSOCKS || other.mode != modeTalk || !other.talk.over || other.carry.Len() == 0 {
 		return false
 	}
-	b, _ := other.carry.Join(nil, out)
-	if probeRecord(b) == flowscope.VerdictNo {
-		p.sides[side].carry.Keep(nil, out) // all of this side has been read
+	b, ok := other.carry.Join(nil, out)
+	switch {
+	case probeRecord(b) == flowscope.VerdictNo:
 		p.handOver(side^1, b, out)
+	case !ok || !other.carry.Keep(b, out):
+		p.overBudget(out)
 	}
 	return false
 }
@@ -521,6 +523,9 @@ func unitSOCKS(t *talkSide, b []byte, client bool) (size int, v flowscope.Verdic
 			}
 			n += name + 1
 		}
+		if n > maxUnit {
+			return 0, flowscope.VerdictNo
+		}
 		t.over = true
 		return n, flowscope.VerdictYes
 	case t.step == 0 && !client && b[0] == 0: // its answer
@@ -569,9 +574,12 @@ func unitSOCKS(t *talkSide, b []byte, client bool) (size int, v flowscope.Verdic
 	return 0, flowscope.VerdictNo
 }
 
+// maxUnit is how long a unit may be whose length is not written at its beginning.
+const maxUnit = 1024
+
 // limited is Maybe for a unit whose end is not there yet, and No for one that has none.
 func limited(b []byte) (size int, v flowscope.Verdict) {
-	if len(b) >= 1024 {
+	if len(b) >= maxUnit {
 		return 0, flowscope.VerdictNo
 	}
 	return 0, flowscope.VerdictMaybe
