@@ -641,7 +641,7 @@ func (d *FlowDriver[K, S]) closeDirection(s *slot[K, driverState[S]], side FlowS
 		ev := d.t.emitSide(EventSideClosed, s, side)
 		ev.Offset, ev.Reason = offset, reason
 	}
-	if d.parsing {
+	if d.parsing && (reason == 0 || offset > 0) {
 		d.feedClosed(s, side, reason)
 	}
 }

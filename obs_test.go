@@ -66,6 +66,16 @@ var anomalyCases = []anomalyCase{
 	{flowscope.AnomalyImplausibleICMP, "implausible_icmp", flowscope.SeverityWarning, "", flowscope.Config{}, false, [][]byte{
 		testkit.TCP(testkit.Client, testkit.Server, "S", 1, 0, ""), frames.Ethernet(testkit.ICMPError("10.0.0.9", "10.0.0.1", 3, 1, testkit.TCP(testkit.Client, testkit.Server, "S", 9, 0, "")[14:])),
 	}},
+	{flowscope.AnomalySessionLimit, "session_limit", flowscope.SeverityWarning, "hs >0:A:x", flowscope.Config{SessionBytes: 1}, false, nil},
+}
+
+// useParsers gives the driver a parser, if the case is about their memory.
+func (a anomalyCase) useParsers(t *testing.T, d *testkit.Driver) {
+	if a.cfg.SessionBytes != 0 {
+		if err := d.UseParsers(testkit.Lines{Name: "A"}); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // after plays the frames that come after the script.
@@ -91,7 +101,9 @@ func TestEachAnomalyIsEmittedOnceAndCounted(t *testing.T) {
 			if a.buffered {
 				f = flowscope.BufferedReassemblerFactory[testkit.Key]{MaxBuffer: 4}
 			}
-			p := testkit.NewPlay(t, f, a.cfg).Play(a.script)
+			p := testkit.NewPlay(t, f, a.cfg)
+			a.useParsers(t, p.Driver)
+			p.Play(a.script)
 			a.after(p, p.Hear)
 			if st := p.Driver.Stats(); p.Seen[a.kind] != 1 || st.Anomalies[a.kind] != 1 || st.AnomaliesSuppressed != 0 {
 				t.Errorf("emitted %d, counted %d, suppressed %d; all: %s", p.Seen[a.kind], st.Anomalies[a.kind], st.AnomaliesSuppressed, p.Anomalies())
@@ -99,6 +111,7 @@ func TestEachAnomalyIsEmittedOnceAndCounted(t *testing.T) {
 			cfg := a.cfg
 			cfg.Events = flowscope.DefaultEvents
 			d := testkit.NewDriver(t, f, cfg)
+			a.useParsers(t, d)
 			quiet := &testkit.Play{Book: &testkit.Book{TB: t, Driver: d, Flows: map[flowscope.FlowID]*testkit.BookFlow{}}, ISN: p.ISN}
 			silent := func(events []testkit.Event) {
 				for i := range events {

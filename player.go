@@ -90,11 +90,18 @@ type PlayedFlow struct {
 
 // Data plays the next bytes of a side, or a datagram.
 func (f *PlayedFlow) Data(side FlowSide, b []byte, at Timestamp) []Emitted {
-	if side &= 1; f.next(at) && (len(b) > 0 || f.l4 == L4UDP) && !f.closed[side] {
-		f.said[side] = true
-		f.p.ps.data(Chunk{Side: side, Bytes: b, Offset: f.offsets[side], Time: at, Packet: f.p.packet})
+	return f.Chunk(Chunk{Side: side, Bytes: b, Time: at, Packet: f.p.packet + 1}, at)
+}
+
+// Chunk is Data with a time and a packet of its own, as bytes have that waited behind a hole, or with
+// bytes of a datagram missing. Offset and Ports are the player's.
+func (f *PlayedFlow) Chunk(c Chunk, now Timestamp) []Emitted {
+	if c.Side &= 1; f.next(now) && (len(c.Bytes) > 0 || f.l4 == L4UDP) && !f.closed[c.Side] {
+		f.said[c.Side] = true
+		c.Offset = f.offsets[c.Side]
+		f.p.ps.data(c)
 		if f.l4 == L4TCP {
-			f.offsets[side] += int64(len(b))
+			f.offsets[c.Side] += int64(len(c.Bytes))
 		}
 	}
 	return f.p.ps.out.All()

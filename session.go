@@ -27,7 +27,7 @@ type SessionParser interface {
 	// first of them in the side's stream.
 	Gap(side FlowSide, offset, n int64, now Timestamp, out *Messages)
 	// Closed says that a side is complete. The reason is 0 if it sent its FIN; otherwise the flow
-	// ended before that, and Ended follows. It is not called for a side that never said anything.
+	// ended before that, and Ended follows: so it is not called for a side that never said anything.
 	Closed(side FlowSide, reason EndReason, now Timestamp, out *Messages)
 	// Ended says that the flow is over. Nothing follows but Reset.
 	Ended(reason EndReason, now Timestamp, out *Messages)

@@ -53,10 +53,10 @@ func (f shout) NewSessionParser() flowscope.SessionParser { return deaf{} }
 // deaf is a parser that reads nothing.
 type deaf struct{}
 
-func (deaf) Data(flowscope.Chunk, *flowscope.Messages)                               {}
+func (deaf) Data(flowscope.Chunk, *flowscope.Messages)                                      {}
 func (deaf) Gap(flowscope.FlowSide, int64, int64, flowscope.Timestamp, *flowscope.Messages) {}
-func (deaf) Ended(flowscope.EndReason, flowscope.Timestamp, *flowscope.Messages)     {}
-func (deaf) Reset()                                                                  {}
+func (deaf) Ended(flowscope.EndReason, flowscope.Timestamp, *flowscope.Messages)            {}
+func (deaf) Reset()                                                                         {}
 func (deaf) Closed(flowscope.FlowSide, flowscope.EndReason, flowscope.Timestamp, *flowscope.Messages) {
 }
 

@@ -1,0 +1,161 @@
+package acceptance
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/internal/testkit"
+	"github.com/flowscope-go/flowscope/protocol/dns"
+	"github.com/flowscope-go/flowscope/protocol/http1"
+	"github.com/flowscope-go/flowscope/protocol/tls"
+)
+
+// protocols are all parsers that users have.
+func protocols() []flowscope.ParserFactory {
+	return []flowscope.ParserFactory{http1.Factory{}, tls.Factory{}, tls.StartTLS{}, dns.Factory{}, dns.MDNS{}, dns.LLMNR{}}
+}
+
+// toys are the parsers of tests, with handovers, timers, parking and datagrams.
+func toys() []flowscope.ParserFactory {
+	return []flowscope.ParserFactory{testkit.Lines{Name: "A"}, testkit.Lines{Name: "B"}, testkit.Blocks{}, testkit.Guide{}, testkit.Asks{}}
+}
+
+// A driver with parsers has the events of one without, and between them the messages that a SessionPlayer gives which
+// is told what these events say.
+func TestADriverFeedsItsParsersWhatItsEventsSay(t *testing.T) {
+	for _, c := range captures(t) {
+		for name, factories := range map[string]func() []flowscope.ParserFactory{"protocols": protocols, "toys": toys} {
+			t.Run(c.name+", "+name, func(t *testing.T) { feedsWhatEventsSay(t, c.views, factories()) })
+		}
+	}
+}
+
+type namedCapture struct {
+	name  string
+	views []flowscope.PacketView
+}
+
+// captures are those of the project, also with losses and from the middle, and random packets.
+func captures(t *testing.T) (all []namedCapture) {
+	for _, name := range []string{"http.pcap", "lossy.pcap", "tunnels.pcap"} {
+		views := testkit.Load(t, testkit.Path("testdata/captures/"+name))
+		all = append(all, namedCapture{name, views}, namedCapture{name + " with losses", withLosses(views, 5)},
+			namedCapture{name + " from the middle", views[len(views)/3:]})
+	}
+	shared, _ := filepath.Glob(testkit.Path("../shared/sessions/open/cap/*"))
+	for _, name := range shared { // more of them, where they are there
+		all = append(all, namedCapture{filepath.Base(name), testkit.Load(t, name)})
+	}
+	for seed := range uint64(8) {
+		var views []flowscope.PacketView
+		for _, call := range testkit.Calls(testkit.RandomBytes(seed+77, 3000)) {
+			if call.Kind == testkit.CallTrack {
+				views = append(views, call.View)
+			}
+		}
+		all = append(all, namedCapture{fmt.Sprintf("random packets %d", seed), views})
+	}
+	return all
+}
+
+// withLosses leaves out every nth packet.
+func withLosses(views []flowscope.PacketView, n int) (some []flowscope.PacketView) {
+	for i, v := range views {
+		if i%n != n-1 {
+			some = append(some, v)
+		}
+	}
+	return some
+}
+
+func feedsWhatEventsSay(t *testing.T, views []flowscope.PacketView, factories []flowscope.ParserFactory) {
+	cfg := flowscope.Config{Events: flowscope.AllEvents, MaxAnomalies: 1000}
+	plain, err := flowscope.NewFlowDriver(flowscope.FiveTuple{}, nil, cfg)
+	require.NoError(t, err)
+	reading, err := flowscope.NewFlowSessionDriver(flowscope.FiveTuple{}, cfg, factories...)
+	require.NoError(t, err)
+	player, err := flowscope.NewSessionPlayer(cfg, factories...)
+	require.NoError(t, err)
+
+	flows := map[flowscope.FlowID]*flowscope.PlayedFlow{}
+	want, got := map[flowscope.FlowID]string{}, map[flowscope.FlowID]string{}
+	now := flowscope.Timestamp(0) // that of the drivers in their call
+	compare := func(i int, a, b []testkit.Event) {
+		var events []testkit.Event
+		for _, ev := range b {
+			if ev.Kind == flowscope.EventMessage {
+				got[ev.Flow] += messageText(ev.Message, ev.Side, ev.Timestamp)
+				continue
+			}
+			events = append(events, ev)
+		}
+		require.Equal(t, len(a), len(events), "packet %d", i)
+		for k := range a {
+			require.Equal(t, fmt.Sprintf("%#v", a[k]), fmt.Sprintf("%#v", events[k]), "packet %d", i)
+			hear(player, flows, &a[k], now, want)
+		}
+	}
+	for i, v := range views {
+		events := plain.Track(v)
+		now = plain.Now()
+		compare(i, events, reading.Track(v))
+	}
+	now = plain.Now()
+	compare(-1, plain.Finish(), reading.Finish())
+	for id := range flows {
+		require.Equal(t, want[id], got[id], "flow %d", id)
+	}
+	st := reading.Stats().Sessions
+	t.Logf("%d messages of %d flows", st.Messages, len(flows))
+	require.Zero(t, st.Parsers)
+	require.Zero(t, st.HeldBytes)
+	require.Zero(t, st.FirstBytes)
+}
+
+// hear plays one event of the driver without parsers.
+func hear(p *flowscope.SessionPlayer, flows map[flowscope.FlowID]*flowscope.PlayedFlow, ev *testkit.Event, now flowscope.Timestamp, said map[flowscope.FlowID]string) {
+	if ev.Kind == flowscope.EventStarted && (ev.L4 == flowscope.L4TCP || ev.L4 == flowscope.L4UDP) {
+		from, to := ev.Key.Ends(ev.Orientation)
+		if ev.Side == flowscope.Responder {
+			from, to = to, from
+		}
+		if ev.L4 == flowscope.L4TCP {
+			flows[ev.Flow] = p.TCP(from.Port(), to.Port())
+		} else {
+			flows[ev.Flow] = p.UDP(from.Port(), to.Port())
+		}
+	}
+	f := flows[ev.Flow]
+	if f == nil {
+		return
+	}
+	var out []flowscope.Emitted
+	chunk := flowscope.Chunk{Side: ev.Side, Bytes: ev.Bytes, Time: ev.Timestamp, Packet: ev.Packet}
+	switch ev.Kind {
+	case flowscope.EventData:
+		out = f.Chunk(chunk, now)
+	case flowscope.EventPacket:
+		if ev.L4 == flowscope.L4UDP && len(ev.Bytes) > 0 { // a first fragment has none
+			out = f.Chunk(chunk, now)
+		}
+	case flowscope.EventGap:
+		out = f.Gap(ev.Side, ev.Len, now)
+	case flowscope.EventSideClosed:
+		if ev.Reason == 0 {
+			out = f.Close(ev.Side, now)
+		}
+	case flowscope.EventEnded:
+		out = f.End(ev.Reason, now)
+	}
+	for _, m := range out {
+		said[ev.Flow] += messageText(m.Message, m.Side, m.Timestamp)
+	}
+}
+
+func messageText(m flowscope.Message, side flowscope.FlowSide, at flowscope.Timestamp) string {
+	return fmt.Sprintf("%v %v %T %+v\n", side, at, m, m)
+}
