@@ -267,6 +267,13 @@ func (ps *parsers) give(it *item) {
 // tell gives an item to the session's parser.
 func (ps *parsers) tell(e *openSession, it *item) {
 	side := &e.sides[it.Side]
+	if it.kind == itemClosed {
+		side.bits |= sessionComplete
+		side.reason = it.reason
+	}
+	if side.bits&sessionStopped != 0 {
+		return
+	}
 	switch it.kind {
 	case itemData:
 		if side.bits&sessionBegun == 0 || it.Offset < side.next { // or the stream begins anew
@@ -277,12 +284,6 @@ func (ps *parsers) tell(e *openSession, it *item) {
 		side.next, side.time, side.packet = it.Offset+int64(len(it.Bytes)), it.Time, it.Packet
 	case itemGap:
 		side.next += it.n
-	case itemClosed:
-		side.bits |= sessionComplete
-		side.reason = it.reason
-	}
-	if side.bits&sessionStopped != 0 {
-		return
 	}
 	out := ps.prepare(e, it.Side, it.Time, it.Packet)
 	switch {
