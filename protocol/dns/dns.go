@@ -1,0 +1,198 @@
+// Package dns reads the Domain Name System as seen from beside the path: which question was asked,
+// what was answered, and how long it took. It is a protocol of flowscope's session layer:
+//
+//	drv, err := flowscope.NewFlowSessionDriver(flowscope.FiveTuple{}, flowscope.Config{}, dns.Factory{})
+//	...
+//	case *dns.Transaction:
+//		fmt.Println(m.Name, m.Type, m.Outcome, m.Rcode)
+//		for r := range m.Response.Answers() {
+//			fmt.Println(r.Name, r.TTL, r.Type, r.Text())
+//		}
+//
+// # Messages
+//
+// A [*Transaction] is a query with its response, over UDP or TCP. The response belongs to the query
+// of the same flow with the same number and the same first question, in upper or lower case; if one
+// of them has no question that can be read, the number decides. A query that is sent again before
+// its answer is the same transaction, with the times of both. Queries that nobody answers, and
+// responses that nobody asked for, are transactions too: [Outcome] says which.
+//
+// A [*Multicast] is one message of mDNS or LLMNR, which are never paired. A [*Lost] says what could
+// not be read.
+//
+// # Records
+//
+// A [Message] is the bytes as they came, read through once to find damage, and records are taken
+// apart when they are asked for, without allocating: [Message.Answers] gives each [Record], and
+// [Record.Addr], [Record.Target], [Record.MX] and so on what it says. [Record.AppendText] shows any
+// record as people write it. Names are bytes; what shows them escapes what cannot be shown.
+//
+// All of it is lent until the next call on the driver, and Clone of the event, or CloneMessage,
+// keeps it.
+//
+// # Damage and loss
+//
+// Nothing is believed: counts do not allocate, pointers of compressed names go backwards only, and a
+// record that cannot be read ends the reading of its message, while what came before it stays
+// ([Message.Damaged]). After a gap in a TCP connection reading goes on at the next place where a
+// length is followed by as many bytes that are one message in good order. Open queries are bounded
+// by number and size in each flow, and by Config.SessionBytes in all.
+//
+// # What is recognised
+//
+// On port 53 everything is taken for DNS, over TCP if it begins like it. On other ports the first
+// datagram, or the first message of a side, must read as a whole. NetBIOS name service, which looks
+// the same, is left alone. DNS over TLS, HTTPS and QUIC cannot be read; [ParseMessage] reads a
+// message that came by other ways.
+package dns
+
+import (
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"github.com/flowscope-go/flowscope"
+)
+
+// Factory makes parsers of DNS over UDP and TCP. The zero value has the defaults.
+type Factory struct {
+	// Timeout is how long a query waits for its response, in the time of packets. Default 10 s.
+	Timeout time.Duration
+	// MaxPending bounds the queries of a flow that wait for their responses. Default 1,024.
+	MaxPending int
+}
+
+// MDNS makes parsers of multicast DNS (RFC 6762), on port 5353.
+type MDNS struct{}
+
+// LLMNR makes parsers of Link-Local Multicast Name Resolution (RFC 4795), on port 5355.
+type LLMNR struct{}
+
+// config is what a parser knows of its factory.
+type config struct {
+	protocol   protocol
+	timeout    time.Duration
+	maxPending int
+}
+
+type protocol uint8
+
+const (
+	unicast protocol = iota
+	mdns
+	llmnr
+)
+
+const (
+	portDNS     = 53
+	portNetBIOS = 137
+	portMDNS    = 5353
+	portLLMNR   = 5355
+)
+
+// protocolOf is what the ports say; sure is false if they say nothing.
+func protocolOf(ports [2]uint16) (p protocol, sure bool) {
+	switch {
+	case slices.Contains(ports[:], portDNS):
+		return unicast, true
+	case slices.Contains(ports[:], portMDNS):
+		return mdns, true
+	case slices.Contains(ports[:], portLLMNR):
+		return llmnr, true
+	}
+	return unicast, false
+}
+
+func (f Factory) config() config {
+	c := config{timeout: f.Timeout, maxPending: f.MaxPending}
+	if c.timeout <= 0 {
+		c.timeout = 10 * time.Second
+	}
+	if c.maxPending <= 0 {
+		c.maxPending = 1024
+	}
+	return c
+}
+
+// Probe implements flowscope.ParserFactory.
+func (f Factory) Probe(p flowscope.Probe) flowscope.Verdict { return probe(p, unicast) }
+
+// NewSessionParser implements flowscope.SessionParserFactory.
+func (f Factory) NewSessionParser() flowscope.SessionParser {
+	return &streams{parser: parser{config: f.config()}}
+}
+
+// NewDatagramParser implements flowscope.DatagramParserFactory.
+func (f Factory) NewDatagramParser() flowscope.DatagramParser {
+	return &datagrams{parser: parser{config: f.config()}}
+}
+
+// Probe implements flowscope.ParserFactory.
+func (MDNS) Probe(p flowscope.Probe) flowscope.Verdict { return probe(p, mdns) }
+
+// NewDatagramParser implements flowscope.DatagramParserFactory.
+func (MDNS) NewDatagramParser() flowscope.DatagramParser {
+	return &datagrams{parser: parser{config: config{protocol: mdns}}}
+}
+
+// Probe implements flowscope.ParserFactory.
+func (LLMNR) Probe(p flowscope.Probe) flowscope.Verdict { return probe(p, llmnr) }
+
+// NewSessionParser implements flowscope.SessionParserFactory.
+func (LLMNR) NewSessionParser() flowscope.SessionParser {
+	return &streams{parser: parser{config: config{protocol: llmnr}}}
+}
+
+// NewDatagramParser implements flowscope.DatagramParserFactory.
+func (LLMNR) NewDatagramParser() flowscope.DatagramParser {
+	return &datagrams{parser: parser{config: config{protocol: llmnr}}}
+}
+
+// probe says whether the first bytes of a side are of a protocol.
+func probe(p flowscope.Probe, want protocol) flowscope.Verdict {
+	is, sure := protocolOf(p.Ports)
+	switch {
+	case is != want:
+		return flowscope.VerdictNo
+	case p.L4 == flowscope.L4TCP:
+		return probeStream(p.First, sure)
+	case sure && want == unicast:
+		return flowscope.VerdictYes
+	case sure:
+		m, ok := ParseMessage(p.First)
+		return verdict(ok && m.Opcode() == OpcodeQuery && m.NumQuestions()+m.NumAnswers() > 0)
+	case slices.Contains(p.Ports[:], portNetBIOS):
+		return flowscope.VerdictNo
+	}
+	return verdict(isWhole(p.First))
+}
+
+// probeStream says whether a length and a message begin here. Where the port says so a plausible
+// header is enough; otherwise the whole message must be there, and read well.
+func probeStream(b []byte, sure bool) flowscope.Verdict {
+	most := 1<<16 - 1
+	if !sure {
+		most = flowscope.MaxProbe - 2
+	}
+	if len(b) < 2 {
+		return min(verdict(int(b[0])<<8 <= most), flowscope.VerdictMaybe)
+	}
+	n := int(binary.BigEndian.Uint16(b))
+	maybe, yes := plausible(b[2:min(2+n, len(b))], n)
+	switch {
+	case n > most || !maybe:
+		return flowscope.VerdictNo
+	case sure && yes:
+		return flowscope.VerdictYes
+	case len(b) < 2+n:
+		return flowscope.VerdictMaybe
+	}
+	return verdict(isWhole(b[2 : 2+n]))
+}
+
+func verdict(yes bool) flowscope.Verdict {
+	if yes {
+		return flowscope.VerdictYes
+	}
+	return flowscope.VerdictNo
+}

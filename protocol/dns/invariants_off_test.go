@@ -1,0 +1,5 @@
+//go:build !invariants
+
+package dns_test
+
+const invariantsEnabled = false

@@ -1,0 +1,338 @@
+package dns
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/flowscope-go/flowscope"
+)
+
+const (
+	// linger is how long a parser stays in a flow in which nothing is open, to know further responses.
+	linger = 2 * time.Second
+	// patience is how many messages of a flow may be damaged before the first good one.
+	patience = 16
+)
+
+// parser is what the parsers of datagrams and of streams have in common.
+type parser struct {
+	pairs
+	config
+	last    Timestamp // of the last message
+	good    bool      // a message could be read
+	damaged uint8     // messages before that
+}
+
+// message takes a message, of which missing bytes follow that are not there. It reports false if the
+// parser leaves the flow.
+//
+// lend gives the bytes as something that a message may refer to; it is nil if they are that already.
+func (p *parser) message(c *flowscope.Chunk, b []byte, missing int, lend *flowscope.Carry, out *flowscope.Messages) bool {
+	m, _ := ParseMessage(b)
+	m.missing = uint32(min(max(missing, 0), 1<<16))
+	p.last = c.Time
+	if p.protocol != unicast {
+		e := flowscope.Emit[Multicast](out)
+		e.Sender, e.LLMNR, e.Message = c.Side, p.protocol == llmnr, lent(m, lend, out)
+		return true
+	}
+	if p.good = p.good || !m.damaged; !p.good {
+		if p.damaged++; p.damaged > patience {
+			return p.leave(NotDNS, c.Side, out)
+		}
+	}
+	if m.IsResponse() {
+		p.answer(lent(m, lend, out), c.Side.Opposite(), c.Time, c.Packet, out)
+		return true
+	}
+	if !p.add(&m, c.Side, c.Time, c.Packet, p.maxPending, out) {
+		p.end(Crowded, c.Time, out)
+		out.From(c.Side, c.Time, c.Packet)
+		return p.leave(Budget, c.Side, out)
+	}
+	out.From(c.Side, c.Time, c.Packet)
+	return true
+}
+
+func lent(m Message, lend *flowscope.Carry, out *flowscope.Messages) Message {
+	if lend != nil {
+		m.wire = lend.Lend(m.wire, out)
+	}
+	return m
+}
+
+// leave says why the flow is read no further, and reports false.
+func (p *parser) leave(why Why, side FlowSide, out *flowscope.Messages) bool {
+	l := flowscope.Emit[Lost](out)
+	l.Why, l.Side = why, side
+	out.Done()
+	return false
+}
+
+// timer emits what has waited too long, and says when to be called again. If nothing is open and
+// nothing was heard for a while the flow goes on without a parser.
+func (p *parser) timer(now Timestamp, idle bool, out *flowscope.Messages) (next Timestamp) {
+	if next = p.expire(now, p.timeout, out); next != 0 || !idle {
+		return next
+	}
+	if next = p.last.Add(linger); now < next {
+		return next
+	}
+	out.Park(0)
+	return 0
+}
+
+// Ended emits the queries that wait.
+func (p *parser) Ended(_ flowscope.EndReason, now Timestamp, out *flowscope.Messages) {
+	p.end(Ended, now, out)
+}
+
+// Resume goes on after Park.
+func (p *parser) Resume(uint16) { p.good = true }
+
+func (p *parser) reset() {
+	p.pairs.reset()
+	p.last, p.good, p.damaged = 0, false, 0
+}
+
+// datagrams reads a UDP flow.
+type datagrams struct{ parser }
+
+// Datagram implements flowscope.DatagramParser.
+func (p *datagrams) Datagram(c flowscope.Chunk, out *flowscope.Messages) {
+	if len(c.Bytes) < headerLen {
+		l := flowscope.Emit[Lost](out)
+		l.Why, l.Side, l.Bytes = Short, c.Side, int64(len(c.Bytes))
+		p.last = c.Time
+		return
+	}
+	p.message(&c, c.Bytes, c.Missing, nil, out)
+}
+
+// OnTimer implements flowscope.SessionTimer.
+func (p *datagrams) OnTimer(now Timestamp, out *flowscope.Messages) Timestamp {
+	return p.timer(now, true, out)
+}
+
+// Reset implements flowscope.DatagramParser.
+func (p *datagrams) Reset() { p.reset() }
+
+// streams reads a TCP connection: messages with their lengths before them (RFC 1035 section 4.2.2,
+// RFC 7766 section 8).
+type streams struct {
+	parser
+	sides [2]stream
+}
+
+// stream is one side of a connection.
+type stream struct {
+	carry flowscope.Carry
+	state state
+	skip  int64           // bytes to come of a message of which some are missing
+	last  flowscope.Chunk // without bytes
+	// While searching: what was passed over, and the length of the messages that were read in vain.
+	passed, tried int64
+}
+
+type state uint8
+
+const (
+	unsure    state = iota // the first message has to be plausible
+	framed                 // the next bytes are a length
+	searching              // it is not known where the next message begins
+	stopped                // the side is read no further
+)
+
+// How far a message is searched after a gap: over the longest there is, and reading through no more
+// than a few in vain.
+const (
+	maxPassed = 1 << 16
+	maxTried  = 1 << 18
+)
+
+// Data implements flowscope.SessionParser.
+func (p *streams) Data(c flowscope.Chunk, out *flowscope.Messages) {
+	s := &p.sides[c.Side]
+	if s.state == stopped {
+		return
+	}
+	s.last = flowscope.Chunk{Side: c.Side, Time: c.Time, Packet: c.Packet}
+	if n := min(s.skip, int64(len(c.Bytes))); n > 0 { // nothing is kept
+		s.skip -= n
+		if c.Bytes = c.Bytes[n:]; len(c.Bytes) == 0 {
+			return
+		}
+	}
+	b, ok := s.carry.Join(c.Bytes, out)
+	for ok {
+		if s.state == searching {
+			b, ok = p.search(s, &c, b, out)
+			if !ok {
+				return
+			}
+		}
+		n, good := s.next(b)
+		if !good {
+			if s.state == unsure {
+				s.state = searching
+				continue
+			}
+			p.stop(s, c.Side, 0, out)
+			return
+		}
+		if n == 0 {
+			break
+		}
+		s.state = framed
+		if !p.message(&c, b[2:n], 0, &s.carry, out) {
+			return
+		}
+		b = b[n:]
+	}
+	if !ok || !s.carry.Keep(b, out) {
+		p.end(Crowded, c.Time, out)
+		out.From(c.Side, c.Time, c.Packet)
+		p.leave(Budget, c.Side, out)
+	}
+}
+
+// next gives the length of the message at the beginning of b and of its length, 0 if it is not
+// complete. It is not good if there cannot be one.
+func (s *stream) next(b []byte) (n int, good bool) {
+	if len(b) < 2 || s.state == searching {
+		return 0, true
+	}
+	n = int(binary.BigEndian.Uint16(b))
+	if n < headerLen {
+		return 0, false
+	}
+	if s.state == unsure {
+		if maybe, _ := plausible(b[2:min(2+n, len(b))], n); !maybe {
+			return 0, false
+		}
+	}
+	if len(b) < 2+n {
+		return 0, true
+	}
+	return 2 + n, true
+}
+
+// search looks for the first place where a length is followed by as many bytes that read as one
+// message, and gives what begins there, or what may become one. It reports false if there is none
+// within reach; then the side is stopped.
+func (p *streams) search(s *stream, c *flowscope.Chunk, b []byte, out *flowscope.Messages) (rest []byte, ok bool) {
+	for len(b) >= 2 {
+		n := int(binary.BigEndian.Uint16(b))
+		maybe, _ := plausible(b[2:min(2+n, len(b))], n)
+		if maybe && len(b) < 2+n {
+			break // it is not known yet
+		}
+		if maybe {
+			if isWhole(b[2 : 2+n]) {
+				s.state = framed
+				return b, true
+			}
+			s.tried += int64(n)
+		}
+		s.passed++
+		if b = b[1:]; s.passed > maxPassed || s.tried > maxTried {
+			p.stop(s, c.Side, s.passed, out)
+			return nil, false
+		}
+	}
+	return b, true
+}
+
+// stop gives a side up. Its open queries go on waiting for the other side.
+func (p *streams) stop(s *stream, side FlowSide, n int64, out *flowscope.Messages) {
+	l := flowscope.Emit[Lost](out)
+	l.Why, l.Side, l.Bytes = Framing, side, n
+	s.carry.Drop(out)
+	s.state = stopped
+	if out.Stop(side); p.sides[side.Opposite()].state == stopped {
+		p.end(Ended, p.last, out)
+		out.Done()
+	}
+}
+
+// Gap implements flowscope.SessionParser. If the gap lies within one message, of which the length is
+// known, what came of it is told, and the next one begins where it should.
+func (p *streams) Gap(side FlowSide, n int64, now Timestamp, out *flowscope.Messages) {
+	s := &p.sides[side]
+	if s.state == stopped {
+		return
+	}
+	need, stay := s.skip, true
+	if need == 0 {
+		need, stay = p.cut(s, out)
+	}
+	s.carry.Drop(out)
+	if !stay {
+		return
+	}
+	out.From(side, now, s.last.Packet)
+	l := flowscope.Emit[Lost](out)
+	l.Why, l.Side, l.Bytes = Gap, side, n
+	s.state, s.skip = framed, need-n
+	if s.skip < 0 || need == 0 {
+		s.skip, s.state, s.passed, s.tried = 0, searching, 0, 0
+	}
+}
+
+// cut takes what there is of the message at hand, of which the rest does not come, and says how long
+// the rest is, 0 if that is not known. stay is false if the parser leaves the flow.
+func (p *streams) cut(s *stream, out *flowscope.Messages) (need int64, stay bool) {
+	b, _ := s.carry.Join(nil, out)
+	if len(b) < 2 || s.state > framed {
+		return 0, true
+	}
+	n := int(binary.BigEndian.Uint16(b))
+	if s.state == unsure {
+		if _, yes := plausible(b[2:], n); !yes {
+			return 0, true
+		}
+	}
+	missing := 2 + n - len(b)
+	if len(b) >= 2+headerLen {
+		out.From(s.last.Side, s.last.Time, s.last.Packet)
+		stay = p.message(&s.last, b[2:], missing, &s.carry, out)
+		return int64(missing), stay
+	}
+	return int64(missing), true
+}
+
+// Closed implements flowscope.SessionParser.
+func (p *streams) Closed(side FlowSide, _ flowscope.EndReason, now Timestamp, out *flowscope.Messages) {
+	s := &p.sides[side]
+	kept := s.carry.Len()
+	if _, stay := p.cut(s, out); !stay {
+		return
+	}
+	if kept > 0 && s.state <= framed {
+		out.From(side, now, s.last.Packet)
+		l := flowscope.Emit[Lost](out)
+		l.Why, l.Side, l.Bytes = Incomplete, side, int64(kept)
+	}
+	s.carry.Drop(out)
+	s.state = stopped
+}
+
+// OnTimer implements flowscope.SessionTimer.
+func (p *streams) OnTimer(now Timestamp, out *flowscope.Messages) Timestamp {
+	idle := true
+	for i := range p.sides {
+		s := &p.sides[i]
+		idle = idle && s.carry.Len() == 0 && s.skip == 0 && s.state <= framed
+	}
+	return p.timer(now, idle, out)
+}
+
+// Reset implements flowscope.SessionParser.
+func (p *streams) Reset() {
+	p.reset()
+	for i := range p.sides {
+		s := &p.sides[i]
+		s.carry.Reset()
+		*s = stream{carry: s.carry}
+	}
+}
