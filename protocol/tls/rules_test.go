@@ -110,6 +110,14 @@ func TestRules(t *testing.T) {
 			[]string{"lost responder too large 270006", said12 + " incomplete true"},
 		},
 		{
+			"the cap is for all certificates of a connection",
+			[]turn{
+				says(client, client12), says(server, records(slices.Concat(message(2, answer12), certificates(strings.Repeat("x", 200000)), message(14, nil)), 16384)),
+				says(client, records(certificates(strings.Repeat("y", 200000)), 16384), ccs),
+			},
+			[]string{"lost initiator too large 200006", said12 + " incomplete true certificate:false"},
+		},
+		{
 			"ChangeCipherSpec means nothing in TLS 1.3", // RFC 8446 appendix D.4
 			[]turn{says(client, handshake(message(1, hello13)), ccs), says(server, handshake(message(2, answer13)), ccs, appData), says(client, alert(2, 48), appData)},
 			[]string{said13 + " alert true 2 unknown certificate authority"},
@@ -136,6 +144,11 @@ func TestRules(t *testing.T) {
 		{
 			"a HelloRetryRequest without more stands for the server's hello",
 			[]turn{says(client, handshake(message(1, hello13))), says(server, handshake(message(2, retry(answer13))))},
+			[]string{said13 + " retried true"},
+		},
+		{
+			"a HelloRetryRequest behind the ServerHello takes no place",
+			[]turn{says(client, handshake(message(1, hello13))), says(server, handshake(message(2, answer13), message(2, retry(serverHello(0x0303, nil, 0x1302)))))},
 			[]string{said13 + " retried true"},
 		},
 		{
@@ -200,7 +213,7 @@ func TestRules(t *testing.T) {
 		},
 		{
 			"an encrypted alert is none", // RFC 8446 section 6: 2 bytes, level 1 or 2
-			[]turn{says(client, client12, record(21, []byte("encrypted")), record(21, []byte{9, 40})), says(server, alert(2, 40))},
+			[]turn{says(client, client12, record(21, []byte("\x02\x28encrypted")), record(21, []byte{9, 40})), says(server, alert(2, 40))},
 			[]string{"tls client initiator sni example.com alpn [h2 http/1.1] offered TLSv1.2 alert false 2 handshake failure"},
 		},
 		{
@@ -231,7 +244,7 @@ func TestRules(t *testing.T) {
 		},
 		{
 			"a Certificate message alone is enough", // the capture begins late
-			[]turn{says(server, handshake(certificates("leaf")), ccs)},
+			[]turn{says(server, handshake(certificates("leaf")), ccs, encrypted)},
 			[]string{"tls client initiator certificate:false"},
 		},
 		{
@@ -291,6 +304,32 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// A Handshake does not wait for the end of its connection.
+func TestAHandshakeIsToldOnceNothingMoreCanBeRead(t *testing.T) {
+	for _, turns := range [][]turn{
+		{says(client, handshake(message(1, hello12))), says(server, handshake(flight12)), says(client, ccs), says(server, ccs)},
+		{says(client, handshake(message(1, hello12)), ccs), says(server, handshake(flight12)), says(server, ccs)},
+		{says(client, handshake(message(1, hello12)), ccs), says(server, ccs), says(client, appData), says(server, appData)},
+		{says(client, handshake(message(1, hello13))), says(server, handshake(message(2, answer13)), ccs, appData), says(client, ccs), says(client, appData)},
+	} {
+		player, err := flowscope.NewSessionPlayer(flowscope.Config{}, tls.Factory{})
+		require.NoError(t, err)
+		flow := player.TCP(40000, 443)
+		for i, turn := range turns {
+			assert.Len(t, flow.Data(turn.side, turn.b, 1), i/(len(turns)-1), "turn %d of %d", i+1, len(turns))
+		}
+		assert.Zero(t, player.Stats().Parsers)
+		assert.Empty(t, flow.End(flowscope.EndFIN, 2))
+	}
+	player, err := flowscope.NewSessionPlayer(flowscope.Config{}, tls.Factory{})
+	require.NoError(t, err)
+	flow := player.TCP(40000, 443)
+	flow.Data(client, handshake(message(1, hello12)), 1)
+	flow.Data(server, alert(2, 40), 1)
+	assert.Empty(t, flow.Close(server, 1))
+	assert.Len(t, flow.Close(client, 1), 1, "both sides are closed")
+}
+
 // What comes behind a gap is read where it can be told.
 func TestGaps(t *testing.T) {
 	client12 := handshake(message(1, hello12))
@@ -319,6 +358,19 @@ func TestGaps(t *testing.T) {
 			"a whole record: the next one begins behind it",
 			[]turn{says(client, client12), says(server, handshake(hello)), missing(server, handshake(long)), says(server, handshake(message(14, nil)), alert(2, 40))},
 			[]string{fmt.Sprintf("lost responder gap %d", len(long)+5), said12 + " incomplete true alert false 2 handshake failure"},
+		},
+		{
+			"a whole record: the next one may begin with any message",
+			[]turn{says(client, client12), says(server, handshake(hello)), missing(server, handshake(keys)), says(server, handshake(message(13, []byte("request")), long), alert(2, 40))},
+			[]string{fmt.Sprintf("lost responder gap %d", len(keys)+5), said12 + " incomplete true certificate:false certificate:false alert false 2 handshake failure"},
+		},
+		{
+			"over the end of a message: the rest of the record is passed over",
+			[]turn{
+				says(client, client12), says(server, handshake(hello, keys, certificates("leaf"+string(certificates("forged"))))[:5+len(hello)+100]),
+				missing(server, make([]byte, len(keys)-100+4+3+3+4)), says(server, certificates("forged"), handshake(message(14, nil)), alert(2, 40)),
+			},
+			[]string{fmt.Sprintf("lost responder gap %d", len(keys)-100+14), said12 + " incomplete true alert false 2 handshake failure"},
 		},
 		{
 			"over the end of a record: the next one is looked for",
@@ -434,7 +486,9 @@ func TestStartTLS(t *testing.T) {
 		turns []turn
 		want  []string
 	}{
-		{"SMTP without TLS", []turn{text(server, "220 ready\r\n"), text(client, "EHLO me\r\n"), text(server, "250 mail\r\n"), text(client, strings.Repeat("DATA\r\n", 20000))}, nil},
+		{"SMTP without TLS, as far as MaxTalk", append([]turn{
+			text(server, "220 ready\r\n"), text(client, "EHLO me\r\n"), text(server, "250 mail\r\n"), text(client, strings.Repeat("DATA\r\n", 20000)),
+		}, handshake12...), nil},
 		{"MySQL without TLS", []turn{text(server, "\x4a\x00\x00\x00\x0a8.0.36\x00"+strings.Repeat("x", 66)), text(client, "\x20\x00\x00\x01\x05\xa6\xff\x19"+strings.Repeat("\x00", 28))}, nil},
 		{"PostgreSQL that refuses", []turn{text(client, "\x00\x00\x00\x08\x04\xd2\x16\x2f"), text(server, "N"), text(client, "\x00\x00\x00\x10\x00\x03\x00\x00user\x00me\x00")}, nil},
 		{
@@ -481,6 +535,13 @@ func TestStartTLS(t *testing.T) {
 			"a gap in the talk",
 			append([]turn{
 				text(server, "220 ready\r\n"), text(client, "EHLO me\r\n"), missing(server, []byte("250 STARTTLS")), text(server, "\r\n"), text(client, "STARTTLS\r\n"), text(server, "220 go\r\n"),
+			}, handshake12...),
+			want,
+		},
+		{
+			"a gap right before TLS",
+			append([]turn{
+				text(server, "220 ready\r\n"), text(client, "STARTTLS\r"), missing(client, []byte("\n")), text(server, "220 go\r\n"),
 			}, handshake12...),
 			want,
 		},
@@ -578,4 +639,57 @@ func TestNames(t *testing.T) {
 	assert.Equal(t, "handshake failure", tls.AlertDescription(40).String())
 	assert.Equal(t, "too large", tls.LostTooLarge.String())
 	assert.Equal(t, "unknown", tls.LostReason(99).String())
+}
+
+func TestProbe(t *testing.T) {
+	certificate := handshake(certificates("leaf"))
+	wrong := bytes.Clone(certificate)
+	wrong[11]++
+	v2 := []byte("\x80\x1c\x01\x03\x01\x00\x03\x00\x00\x00\x10\x00\x00\x2f0123456789abcdef")
+	wrong2 := bytes.Clone(v2)
+	wrong2[1]++
+	for _, c := range []struct {
+		name string
+		b    []byte
+		want flowscope.Verdict
+	}{
+		{"a ClientHello", handshake(message(1, hello12)), flowscope.VerdictYes},
+		{"a ServerHello", handshake(message(2, answer12)), flowscope.VerdictYes},
+		{"certificates", certificate, flowscope.VerdictYes},
+		{"certificates whose lengths disagree", wrong, flowscope.VerdictNo},
+		{"an alert", alert(2, 40), flowscope.VerdictYes},
+		{"an alert that nothing defines", alert(2, 200), flowscope.VerdictNo},
+		{"SSLv2", v2, flowscope.VerdictYes},
+		{"SSLv2 whose lengths disagree", wrong2, flowscope.VerdictNo},
+		{"application data", appData, flowscope.VerdictNo},
+		{"a message of another type", handshake(message(14, nil)), flowscope.VerdictNo},
+		{"text", []byte("GET / HTTP/1.1\r\n"), flowscope.VerdictNo},
+	} {
+		last := flowscope.VerdictMaybe
+		for n := 1; n <= len(c.b); n++ {
+			v := tls.Factory{}.Probe(flowscope.Probe{L4: flowscope.L4TCP, First: c.b[:n]})
+			if last != flowscope.VerdictMaybe {
+				assert.Equal(t, last, v, "%s: monotone at %d", c.name, n)
+			}
+			last = v
+		}
+		assert.Equal(t, c.want, last, c.name)
+		assert.Equal(t, flowscope.VerdictNo, tls.Factory{}.Probe(flowscope.Probe{L4: flowscope.L4UDP, First: c.b}), c.name)
+		assert.Equal(t, flowscope.VerdictNo, tls.StartTLS{}.Probe(flowscope.Probe{L4: flowscope.L4TCP, First: c.b}), c.name)
+	}
+}
+
+// A parser that is used again counts the memory that it has kept.
+func TestEveryConnectionCountsItsMemory(t *testing.T) {
+	player, err := flowscope.NewSessionPlayer(flowscope.Config{}, tls.Factory{})
+	require.NoError(t, err)
+	var held [2]int64
+	for i := range held {
+		flow := player.TCP(40000, 443)
+		flow.Data(client, handshake(message(1, hello12)), 1)
+		flow.Data(server, handshake(flight12)[:90], 1)
+		held[i] = player.Stats().HeldBytes
+		flow.End(flowscope.EndFIN, 2)
+	}
+	assert.Equal(t, held[0], held[1])
 }

@@ -91,3 +91,41 @@ func probeV2(b []byte) (size int, v flowscope.Verdict) {
 func v2Certificate(b []byte) []byte { return b[11:][:be16(b[5:])] }
 
 func (h SSLv2Hello) clone() SSLv2Hello { return bytes.Clone(h) }
+
+// v2Hello reads an SSLv2 hello, without its header.
+func (p *parser) v2Hello(side flowscope.FlowSide, b []byte, out *flowscope.Messages) {
+	d := &p.sides[side]
+	if d.begun { // one is enough
+		p.stop(side, out)
+		return
+	}
+	d.begun = true
+	ok := true
+	if b[0] == v2ClientHello {
+		p.roles, p.client, p.clientTime = true, side, p.time
+		p.v2, ok = p.keep(b, out)
+	} else {
+		p.roles, p.client, p.serverTime = true, side^1, p.time
+		p.hasServerHello, p.version = true, VersionSSL20
+		if c := v2Certificate(b); len(c) > 0 && len(c) <= p.maxCertificates {
+			var s span
+			if s, ok = p.keep([]byte{byte((len(c) + 3) >> 16), byte((len(c) + 3) >> 8), byte(len(c) + 3)}, out); ok {
+				_, ok = p.keep([]byte{byte(len(c) >> 16), byte(len(c) >> 8), byte(len(c))}, out)
+			}
+			if ok {
+				_, ok = p.keep(c, out)
+			}
+			s.to = len(p.kept.b)
+			p.certificates[0], p.numCertificates = sentSpan{s, side}, 1
+		}
+	}
+	switch {
+	case !ok:
+		p.overBudget(out)
+	case p.version == VersionSSL20: // the rest is of SSL 2.0
+		p.stop(side, out)
+		if !p.gone {
+			p.stop(side^1, out)
+		}
+	}
+}
