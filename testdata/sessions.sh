@@ -91,14 +91,12 @@ ask @192.0.2.20 nobody.example.net A
 ask @192.0.2.53 +tries=2 +timeout=1 www.example.net A
 ask @192.0.2.20 +tcp +keepopen www.example.net A example.net TXT
 
-host="http://192.0.2.20"
-fetch $host/ --next --silent --head --output /dev/null $host/report.txt --next --silent --output /dev/null $host/report.txt \
-	--next --silent --output /dev/null --data 'note=A+note+that+is+sent+in+the+body+of+a+request.' $host/notes \
-	--next --silent --output /dev/null $host/parts.txt \
-	--next --silent --output /dev/null --header 'If-Modified-Since: Fri, 02 Jan 2026 03:04:05 GMT' $host/one.txt
-host="http://[2001:db8::20]"
-fetch $host/one.txt --next --silent --output /dev/null $host/two.txt --next --silent --output /dev/null $host/three.txt \
-	--next --silent --output /dev/null $host/four.txt
+site=http://www.example.net
+next="--next --silent --output /dev/null"
+fetch --resolve www.example.net:80:192.0.2.20 $site/ $next --head $site/report.txt $next $site/report.txt \
+	$next --data 'note=A+note+that+is+sent+in+the+body+of+a+request.' $site/notes $next $site/parts.txt \
+	$next --header 'If-Modified-Since: Fri, 02 Jan 2026 03:04:05 GMT' $site/one.txt
+fetch --resolve www.example.net:80:2001:db8::20 $site/one.txt $next $site/two.txt $next $site/three.txt $next $site/four.txt
 
 www --tls-max 1.2 --http1.1
 www --tlsv1.3
