@@ -21,9 +21,11 @@ type direction struct {
 	conflicts   uint16 // 65,535 stands for more
 	reassembler uint32 // index into FlowDriver.reassemblers; 0: none
 	timedStream
-	gapBytes uint64
-	gaps     uint32
-	probeSeq uint32 // the sequence number of probe
+	gapBytesLo uint32 // gapBytes has 48 bits
+	gapBytesHi uint16
+	sessionRef uint16 // this direction's half of the flow's session.Ref
+	gaps       uint32
+	probeSeq   uint32 // the sequence number of probe
 }
 
 type directionBits uint8
@@ -37,6 +39,21 @@ const (
 	factoryAsked                              // the factory was called
 	fastPathOn                                // see updateFastPath
 )
+
+// gapBytes is how many bytes were given up, up to 256 TiB.
+func (d *direction) gapBytes() uint64 { return uint64(d.gapBytesHi)<<32 | uint64(d.gapBytesLo) }
+
+func (d *direction) addGap(n int64) {
+	sum := min(d.gapBytes()+uint64(n), 1<<48-1)
+	d.gaps++
+	d.gapBytesLo, d.gapBytesHi = uint32(sum), uint16(sum>>32)
+}
+
+// stop drops what the stream holds, and takes no more.
+func (d *direction) stop(a *stream.Arena) {
+	d.bits = d.bits&^(synDataHeld|probeHeld) | stopped
+	a.Drop(&d.stream)
+}
 
 // inUse reports whether the stream has a buffer or a Reassembler of the caller's.
 func (d *direction) inUse() bool { return d.reassembler != 0 || d.stream.HasBuffer() }

@@ -5,8 +5,10 @@ import (
 	"math"
 
 	"github.com/flowscope-go/flowscope/internal/clock"
+	"github.com/flowscope-go/flowscope/internal/flowtable"
 	"github.com/flowscope-go/flowscope/internal/history"
 	"github.com/flowscope-go/flowscope/internal/invariants"
+	"github.com/flowscope-go/flowscope/internal/session"
 	"github.com/flowscope-go/flowscope/internal/stream"
 	"github.com/flowscope-go/flowscope/internal/tcp"
 )
@@ -36,6 +38,14 @@ type FlowDriver[K comparable, S any] struct {
 	freeReassemblers []uint32
 	delivery         Delivery
 	calls            uint64 // of Track, Sweep and Finish
+
+	parsers         *parsers     // nil before UseParsers
+	parsing         bool         // there are parsers, and EventMessage is wanted
+	stopUnread      bool         // nobody but the parsers wants the bytes
+	unread          bool         // the parsers want no more of the current flow
+	sessionRef      session.Ref  // of the flow that the parsers are called about,
+	sessionFlow     flowtable.ID // into whose slot it goes back; 0: none
+	emittedMessages int          // of the parsers, in this call
 
 	fastPaths bool        // built-in streams that keep no delivered bytes, and fast paths are on
 	overflow  bool        // a stream of the current flow ran full: the flow must end
@@ -96,6 +106,10 @@ func (d *FlowDriver[K, S]) TrackBatch(views []PacketView) iter.Seq2[int, []FlowE
 func (d *FlowDriver[K, S]) reclaim() {
 	d.calls++
 	d.arena.Reclaim()
+	if invariants.Enabled && d.parsers != nil {
+		d.parsers.begin(d.calls) // otherwise at their first use in this call
+		d.emittedMessages = 0
+	}
 }
 
 // Stop says that the caller wants no more bytes of one side of an event's flow: there is no more Data,
@@ -106,9 +120,7 @@ func (d *FlowDriver[K, S]) Stop(ev *FlowEvent[K], side FlowSide) bool {
 	if st == nil || d.t.table.At(ev.slot).Value.bits&(lingering|released) != 0 {
 		return false
 	}
-	dir := &st.directions[side&1]
-	dir.bits = dir.bits&^(synDataHeld|probeHeld) | stopped
-	d.arena.Drop(&dir.stream)
+	st.directions[side&1].stop(d.arena)
 	updateFastPath(&st.directions, d.fastPaths)
 	return true
 }
@@ -190,6 +202,9 @@ func (d *FlowDriver[K, S]) Stats() DriverStats {
 		TrackerStats: d.t.Stats(), Streams: d.total, Late: a.Late, Duplicates: a.Duplicates, BudgetGaps: a.BudgetGaps,
 		HeldBytes: d.arena.HeldBytes(), MemoryBytes: d.arena.TotalBytes(),
 	}
+	if d.parsers != nil {
+		s.Sessions = d.parsers.counters()
+	}
 	return s
 }
 
@@ -215,13 +230,17 @@ func (d *FlowDriver[K, S]) fastPath(s *slot[K, driverState[S]], side FlowSide, p
 	}
 	n := len(x.Payload)
 	if x.Missing != 0 || x.TCP.Flags&FlagURG != 0 || !s.Value.user.directions[side&1].advance(pos, n) {
-		return false
+		return d.stopUnread && d.fastPaths && inOrderIgnored(&s.Value.user.directions, side)
 	}
 	if n > 0 {
 		d.total.Delivered += uint64(n)
 		if d.t.cfg.Events.Has(EventData) {
 			ev := d.t.emitSide(EventData, s, side)
 			ev.Bytes, ev.Offset, ev.Len = x.Payload, pos, int64(n)
+		}
+		if d.parsing {
+			d.feedData(s, side, x.Payload, pos, Timestamp(d.t.clock.Now()), d.t.packetID)
+			d.stopIfUnread(s)
 		}
 	}
 	return true
@@ -234,6 +253,7 @@ func (d *FlowDriver[K, S]) onSegment(s *slot[K, driverState[S]], side FlowSide, 
 		return false
 	}
 	overflow := d.slowPath(s, side, g, o)
+	d.stopIfUnread(s)
 	updateFastPath(&s.Value.user.directions, d.fastPaths)
 	return overflow
 }
@@ -490,8 +510,7 @@ func (d *FlowDriver[K, S]) emitItems(s *slot[K, driverState[S]], side FlowSide) 
 			d.total.Delivered += uint64(it.Len)
 			d.emitData(s, side, it)
 		case stream.Gap:
-			dir.gaps++
-			dir.gapBytes += uint64(it.Len)
+			dir.addGap(it.Len)
 			d.total.Gaps++
 			d.total.GapBytes += uint64(it.Len)
 			s.Value.addRepeated(history.Gap, uint16(min(dir.gaps, 1<<16-1)), side)
@@ -514,18 +533,29 @@ func (d *FlowDriver[K, S]) emitItems(s *slot[K, driverState[S]], side FlowSide) 
 }
 
 func (d *FlowDriver[K, S]) emitData(s *slot[K, driverState[S]], side FlowSide, it *stream.Item) {
-	if d.t.cfg.Events.Has(EventData) && s.Value.user.directions[side].bits&stopped == 0 {
+	if s.Value.user.directions[side].bits&stopped != 0 {
+		return
+	}
+	if d.t.cfg.Events.Has(EventData) {
 		ev := d.t.emitSide(EventData, s, side)
 		ev.Bytes, ev.Offset, ev.Len = it.Bytes, it.Pos, it.Len
 		ev.Timestamp, ev.Packet = Timestamp(it.Time), it.ID
+	}
+	if d.parsing {
+		d.feedData(s, side, it.Bytes, it.Pos, Timestamp(it.Time), it.ID)
 	}
 }
 
 // emitGap emits a gap and its anomalies. policy is what follows from a gap for want of room.
 func (d *FlowDriver[K, S]) emitGap(s *slot[K, driverState[S]], side FlowSide, it *stream.Item, policy OverflowPolicy) {
-	if d.t.cfg.Events.Has(EventGap) && s.Value.user.directions[side].bits&stopped == 0 {
-		ev := d.t.emitSide(EventGap, s, side)
-		ev.Offset, ev.Len, ev.Cause = it.Pos, it.Len, GapCause(it.Cause)
+	if s.Value.user.directions[side].bits&stopped == 0 {
+		if d.t.cfg.Events.Has(EventGap) {
+			ev := d.t.emitSide(EventGap, s, side)
+			ev.Offset, ev.Len, ev.Cause = it.Pos, it.Len, GapCause(it.Cause)
+		}
+		if d.parsing {
+			d.feedGap(s, side, it.Pos, it.Len)
+		}
 	}
 	d.t.anomaly(AnomalyGap, s, side, it.Pos, it.Len)
 	if it.Cause == stream.Budget {
@@ -541,6 +571,7 @@ func (d *FlowDriver[K, S]) onTimer(s *slot[K, driverState[S]], now int64) bool {
 		s.Value.user.nextTimer = 0
 		d.runTimers(s, now)
 		d.closeDirections(s, Initiator)
+		d.stopIfUnread(s)
 		updateFastPath(&s.Value.user.directions, d.fastPaths)
 	}
 	return d.overflow
@@ -572,6 +603,7 @@ func (d *FlowDriver[K, S]) runTimers(s *slot[K, driverState[S]], now int64) {
 		next = min(next, dir.expireHoles(d.arena, now, &d.timeouts, oneSided, &d.items))
 		d.emitItems(s, FlowSide(side))
 	}
+	next = min(next, d.runParserTimer(s, now))
 	before := st.nextTimer
 	if st.nextTimer = 0; next != math.MaxInt64 {
 		st.nextTimer = next
@@ -608,6 +640,9 @@ func (d *FlowDriver[K, S]) closeDirection(s *slot[K, driverState[S]], side FlowS
 	if d.t.cfg.Events.Has(EventSideClosed) {
 		ev := d.t.emitSide(EventSideClosed, s, side)
 		ev.Offset, ev.Reason = offset, reason
+	}
+	if d.parsing {
+		d.feedClosed(s, side, reason)
 	}
 }
 
@@ -655,6 +690,10 @@ func (d *FlowDriver[K, S]) onFlowEnd(s *slot[K, driverState[S]], reason EndReaso
 			d.closeDirection(s, side, max(offset, 0), reason)
 		}
 	}
+	if d.parsing {
+		d.feedEnded(s, reason)
+		d.unread = false
+	}
 }
 
 // onForget releases the caller's state and Reassemblers of a flow that has ended and, if final is set,
@@ -694,8 +733,8 @@ func (d *FlowDriver[K, S]) streamStats(s *slot[K, driverState[S]], to *[2]Stream
 			continue
 		}
 		st := &to[side] // field by field: to copy a struct that was just written stalls
-		st.Delivered = uint64(max(dir.stream.Next()-1, 0)) - dir.gapBytes
-		st.Gaps, st.GapBytes, st.Conflicts = uint64(dir.gaps), dir.gapBytes, uint64(dir.conflicts)
+		st.Delivered = uint64(max(dir.stream.Next()-1, 0)) - dir.gapBytes()
+		st.Gaps, st.GapBytes, st.Conflicts = uint64(dir.gaps), dir.gapBytes(), uint64(dir.conflicts)
 	}
 }
 

@@ -153,6 +153,9 @@ func (k FiveTupleKey) B() netip.AddrPort {
 	return netip.AddrPortFrom(k.addr(k.bHi, k.bLo), k.port(32))
 }
 
+// ports are those of the two ends.
+func (k FiveTupleKey) ports() (a, b uint16) { return k.port(48), k.port(32) }
+
 // Ends are the two ends in the given orientation: where packets of that
 // orientation come from, and where they go. With the orientation of an Ended event, from is the
 // initiator.

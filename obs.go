@@ -2,6 +2,7 @@ package flowscope
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 )
 
@@ -60,6 +61,8 @@ type DriverStats struct {
 	// Finish frees the pooled buffers, and the call after it those that its events lent; small
 	// tables stay.
 	MemoryBytes int64
+	// Sessions counts what the parsers do; see FlowDriver.UseParsers.
+	Sessions SessionStats
 }
 
 // AnomalyKind is a violation of a protocol, or a sign of loss, overload or attack. 0 is none. The
@@ -138,6 +141,9 @@ const (
 	// AnomalyImplausibleICMP: an ICMP error quotes of a TCP flow what was never
 	// sent. Len: packets.
 	AnomalyImplausibleICMP
+	// AnomalySessionLimit: parsers do not read a flow, or no longer, for want of room in
+	// Config.SessionBytes. Len: times.
+	AnomalySessionLimit
 
 	numAnomalyKinds
 )
@@ -155,7 +161,7 @@ var anomalyNames = &names{of: "AnomalyKind", text: []string{
 	AnomalyFragmentOverlap: "fragment_overlap", AnomalyBadFragment: "bad_fragment",
 	AnomalyFragmentLimit: "fragment_limit", AnomalyFragmentTimeout: "fragment_timeout",
 	AnomalyBadChecksum: "bad_checksum", AnomalyChecksumOffload: "checksum_offload",
-	AnomalyImplausibleICMP: "implausible_icmp",
+	AnomalyImplausibleICMP: "implausible_icmp", AnomalySessionLimit: "session_limit",
 }}
 
 // String is a short name, such as "buffer_overflow": the label of metrics and
@@ -312,6 +318,14 @@ func (s DriverStats) Metrics(yield func(Metric) bool) {
 		{Name: "flowscope_stream_duplicate_segments_total", Help: "Segments that brought nothing new.", Value: float64(s.Duplicates)},
 		{Name: "flowscope_stream_budget_gaps_total", Help: "Times there was no room for early bytes.", Value: float64(s.BudgetGaps)},
 		{Name: "flowscope_stream_held_bytes", Help: "Memory of early bytes.", Value: float64(s.HeldBytes), Gauge: true},
+		{Name: "flowscope_session_messages_total", Help: "Messages of parsers.", Value: float64(s.Sessions.Messages)},
+		{Name: "flowscope_session_parsers_started_total", Help: "Parsers that began to read a flow, or went on.", Value: float64(s.Sessions.Started)},
+		{Name: "flowscope_session_handovers_total", Help: "Flows that one protocol handed over to the next.", Value: float64(s.Sessions.Handovers)},
+		{Name: "flowscope_session_unwanted_total", Help: "Flows that no parser knows.", Value: float64(s.Sessions.Unwanted)},
+		{Name: "flowscope_session_refused_total", Help: "Flows that are not read, for want of room.", Value: float64(s.Sessions.Refused)},
+		{Name: "flowscope_session_evicted_total", Help: "Sessions that ended to make room for others.", Value: float64(s.Sessions.Evicted)},
+		{Name: "flowscope_session_parsers", Help: "Parsers that read a flow.", Value: float64(s.Sessions.Parsers), Gauge: true},
+		{Name: "flowscope_session_held_bytes", Help: "Memory of parsers, and of flows not known yet.", Value: float64(s.Sessions.HeldBytes), Gauge: true},
 		{Name: "flowscope_stream_memory_bytes", Help: "The same, with the pooled buffers.", Value: float64(s.MemoryBytes), Gauge: true},
 	} {
 		if !more || !yield(m) {
@@ -352,6 +366,8 @@ func LogEvent[K comparable](logger *slog.Logger, ev *FlowEvent[K]) {
 		if ev.Kind == EventGap {
 			attrs = append(attrs, slog.String("cause", ev.Cause.String()))
 		}
+	case EventMessage:
+		attrs = append(attrs, slog.String("side", ev.Side.String()), slog.String("message", fmt.Sprintf("%T", ev.Message)))
 	case EventICMPError:
 		attrs = append(attrs, slog.String("side", ev.Side.String()), slog.Int("icmp_type", int(ev.ICMPType)), slog.Int("icmp_code", int(ev.ICMPCode)))
 	case EventAnomaly:

@@ -49,7 +49,7 @@ type sessionFlow struct {
 	ref    *session.Ref
 	id     FlowID
 	l4     L4Proto
-	ports  [2]uint16
+	ports  [2]uint16 // valid if the flow has no session
 	now    Timestamp
 	packet uint64
 	// limited is set where something was not read for want of room.
@@ -67,6 +67,7 @@ type openSession struct {
 	first    *firstBytes    // while it is not known who reads the flow
 	kept     int64          // by Messages.Hold
 	share    session.Share
+	ports    [2]uint16
 	excluded uint64 // factories not to be asked at this place, by bit
 	sides    [2]sessionSide
 	factory  uint8
@@ -181,9 +182,9 @@ func (ps *parsers) data(c Chunk) {
 	}
 }
 
-// gap takes bytes of the flow at hand that will not come.
-func (ps *parsers) gap(side FlowSide, n int64) {
-	ps.run(&item{kind: itemGap, n: n, Chunk: Chunk{Side: side & 1, Time: ps.flow.now, Packet: ps.flow.packet}})
+// gap takes n bytes of the flow at hand, from offset on, that will not come.
+func (ps *parsers) gap(side FlowSide, offset, n int64) {
+	ps.run(&item{kind: itemGap, n: n, Chunk: Chunk{Side: side & 1, Offset: offset, Time: ps.flow.now, Packet: ps.flow.packet}})
 }
 
 // closed takes the end of a side's stream.
@@ -213,6 +214,14 @@ func (ps *parsers) wake() Timestamp {
 		return e.wake
 	}
 	return 0
+}
+
+// unread reports whether the parsers want no more of the flow at hand.
+func (ps *parsers) unread() bool {
+	if e := ps.session(); e != nil {
+		return e.sides[0].bits&e.sides[1].bits&sessionStopped != 0
+	}
+	return *ps.flow.ref == session.Nobody
 }
 
 // onTimer calls the parser of the flow at hand, if its time has come.
@@ -260,10 +269,11 @@ func (ps *parsers) tell(e *openSession, it *item) {
 	side := &e.sides[it.Side]
 	switch it.kind {
 	case itemData:
-		if side.bits&sessionBegun == 0 {
+		if side.bits&sessionBegun == 0 || it.Offset < side.next { // or the stream begins anew
 			side.bits |= sessionBegun
 			side.began = it.Offset
 		}
+		it.Ports = e.ports
 		side.next, side.time, side.packet = it.Offset+int64(len(it.Bytes)), it.Time, it.Packet
 	case itemGap:
 		side.next += it.n
@@ -281,7 +291,7 @@ func (ps *parsers) tell(e *openSession, it *item) {
 	case it.kind == itemData:
 		e.stream.Data(it.Chunk, out)
 	case it.kind == itemGap:
-		e.stream.Gap(it.Side, it.n, ps.flow.now, out)
+		e.stream.Gap(it.Side, it.Offset, it.n, ps.flow.now, out)
 	default:
 		e.stream.Closed(it.Side, it.reason, ps.flow.now, out)
 	}
@@ -422,7 +432,7 @@ func (ps *parsers) open() *openSession {
 		ps.sessions = append(ps.sessions, openSession{})
 	}
 	e := &ps.sessions[place]
-	*e = openSession{flow: ps.flow.id, before: before}
+	*e = openSession{flow: ps.flow.id, ports: ps.flow.ports, before: before}
 	for side := range e.sides {
 		if sides>>side&1 != 0 {
 			e.sides[side].bits = sessionUnknown

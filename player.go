@@ -104,8 +104,8 @@ func (f *PlayedFlow) Data(side FlowSide, b []byte, at Timestamp) []Emitted {
 func (f *PlayedFlow) Gap(side FlowSide, n int64, at Timestamp) []Emitted {
 	if side &= 1; f.next(at) && n > 0 && f.l4 == L4TCP && !f.closed[side] {
 		f.said[side] = true
+		f.p.ps.gap(side, f.offsets[side], n)
 		f.offsets[side] += n
-		f.p.ps.gap(side, n)
 	}
 	return f.p.ps.out.All()
 }

@@ -28,7 +28,7 @@ func (ps *parsers) decide(e *openSession, it *item) {
 	var excluded uint64
 	complete := ps.flow.l4 == L4UDP || it.kind == itemClosed
 	if e != nil {
-		e.share.Used = true
+		e.share.Used, probe.Ports = true, e.ports
 		side := &e.sides[it.Side]
 		if it.kind == itemClosed {
 			side.bits |= sessionComplete

@@ -23,8 +23,9 @@ package flowscope
 type SessionParser interface {
 	// Data takes the next bytes of one side, at least one.
 	Data(c Chunk, out *Messages)
-	// Gap says that the next n bytes of a side will not come, n at least 1.
-	Gap(side FlowSide, n int64, now Timestamp, out *Messages)
+	// Gap says that the next n bytes of a side will not come, n at least 1. offset is the place of the
+	// first of them in the side's stream.
+	Gap(side FlowSide, offset, n int64, now Timestamp, out *Messages)
 	// Closed says that a side is complete. The reason is 0 if it sent its FIN; otherwise the flow
 	// ended before that, and Ended follows. It is not called for a side that never said anything.
 	Closed(side FlowSide, reason EndReason, now Timestamp, out *Messages)
@@ -63,6 +64,8 @@ type SessionResumer interface {
 // Chunk is a piece of what one side said: the next bytes of its stream, or one datagram.
 type Chunk struct {
 	Side FlowSide
+	// Ports are those of the initiator and of the responder, by FlowSide, as in Probe.
+	Ports [2]uint16
 	// Bytes are lent until the next call on the driver.
 	Bytes []byte
 	// Offset is the place of the first byte in the side's stream; 0 is the byte after the SYN, or
@@ -158,6 +161,19 @@ type DatagramParserFactory interface {
 type Message interface {
 	// CloneMessage is a copy of the same type that shares no memory with the message.
 	CloneMessage() Message
+}
+
+// NewFlowSessionDriver makes a driver with built-in streams that also reads what the flows say: a
+// FlowDriver with UseParsers. The error wraps ErrConfig.
+func NewFlowSessionDriver[K comparable](ex FlowExtractor[K], cfg Config, parsers ...ParserFactory) (*FlowDriver[K, struct{}], error) {
+	d, err := NewFlowDriver(ex, nil, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.UseParsers(parsers...); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // SessionStats counts what the parsers of a driver do.

@@ -40,8 +40,9 @@ type FlowTracker[K comparable, S any] struct {
 	cfg        Config
 	maxFlows   int // Config.MaxFlows, or the lower number given to SetMaxFlows
 
-	hook  hook[K, S] // of a FlowDriver, or nil
-	table *flowtable.Table[K, flow[S]]
+	hook          hook[K, S] // of a FlowDriver, or nil
+	hookDatagrams bool       // it wants the payload of UDP
+	table         *flowtable.Table[K, flow[S]]
 	// latest is the slot of the last packet's flow while it is in the table, and latestHash the
 	// hash of its key.
 	latest     *slot[K, S]
@@ -103,6 +104,9 @@ type hook[K comparable, S any] interface {
 	streamStats(s *slot[K, S], to *[2]StreamStats)
 	// prefetch reads the memory that a packet of the flow will need. The sum means nothing.
 	prefetch(s *slot[K, S]) uint64
+	// onDatagram takes the payload of the current packet, a UDP datagram. It is called if
+	// hookDatagrams is set.
+	onDatagram(s *slot[K, S], side FlowSide)
 }
 
 func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init func(K) S) *FlowTracker[K, S] {
@@ -373,6 +377,9 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 		}
 		if next&inOrder != 0 && t.hook != nil && !t.hook.fastPath(s, side, pos) {
 			t.hookInOrder(hash, s, side, pos)
+		}
+		if t.hookDatagrams && x.L4 == L4UDP && f.l4 == L4UDP {
+			t.hook.onDatagram(s, side)
 		}
 	}
 	if len(t.pending) != 0 {

@@ -522,3 +522,15 @@ func mix(h, word, seed uint64) uint64 {
 	hi, lo := bits.Mul64(h^word, seed|1)
 	return hi ^ lo ^ h
 }
+
+// ports are those of the key inside, 0 if it has none.
+func (k TunnelKey[K]) ports() (a, b uint16) { return innerPorts(&k.Inner) }
+
+func (k FlowLabelKey[K]) ports() (a, b uint16) { return innerPorts(&k.Inner) }
+
+func innerPorts[K comparable](key *K) (a, b uint16) {
+	if k, ok := any(key).(interface{ ports() (a, b uint16) }); ok {
+		return k.ports()
+	}
+	return 0, 0
+}

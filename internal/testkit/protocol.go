@@ -131,7 +131,7 @@ func (p *lineParser) handover(side flowscope.FlowSide, b []byte, out *flowscope.
 	out.Handover(rest)
 }
 
-func (p *lineParser) Gap(side flowscope.FlowSide, n int64, _ flowscope.Timestamp, out *flowscope.Messages) {
+func (p *lineParser) Gap(side flowscope.FlowSide, _, n int64, _ flowscope.Timestamp, out *flowscope.Messages) {
 	p.carry[side].Drop(out)
 	p.seen[side] = 0
 	emitNote(out, "gap", out.Copy(fmt.Append(nil, n)), 0)
@@ -207,7 +207,7 @@ func (p *blockParser) Data(c flowscope.Chunk, out *flowscope.Messages) {
 	}
 }
 
-func (p *blockParser) Gap(side flowscope.FlowSide, n int64, _ flowscope.Timestamp, out *flowscope.Messages) {
+func (p *blockParser) Gap(side flowscope.FlowSide, _, n int64, _ flowscope.Timestamp, out *flowscope.Messages) {
 	emitNote(out, "lost", nil, n+int64(p.carry[side].Len()))
 	out.Done()
 }

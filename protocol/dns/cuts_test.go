@@ -105,7 +105,7 @@ func (w words) NewSessionParser() flowscope.SessionParser { return silent{} }
 type silent struct{}
 
 func (silent) Data(flowscope.Chunk, *flowscope.Messages)                               {}
-func (silent) Gap(flowscope.FlowSide, int64, flowscope.Timestamp, *flowscope.Messages) {}
+func (silent) Gap(flowscope.FlowSide, int64, int64, flowscope.Timestamp, *flowscope.Messages) {}
 func (silent) Ended(flowscope.EndReason, flowscope.Timestamp, *flowscope.Messages)     {}
 func (silent) Reset()                                                                  {}
 func (silent) Closed(flowscope.FlowSide, flowscope.EndReason, flowscope.Timestamp, *flowscope.Messages) {

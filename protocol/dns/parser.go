@@ -257,7 +257,7 @@ func (p *streams) stop(s *stream, side FlowSide, n int64, out *flowscope.Message
 
 // Gap implements flowscope.SessionParser. If the gap lies within one message, of which the length is
 // known, what came of it is told, and the next one begins where it should.
-func (p *streams) Gap(side FlowSide, n int64, now Timestamp, out *flowscope.Messages) {
+func (p *streams) Gap(side FlowSide, _, n int64, now Timestamp, out *flowscope.Messages) {
 	s := &p.sides[side]
 	if s.state == stopped {
 		return

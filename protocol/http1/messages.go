@@ -229,8 +229,7 @@ type Lost struct {
 	// it, the parser looks for one (LostGap, LostMidstream) or has given up.
 	Found   bool
 	Skipped int64
-	// Offset is the place in the side's stream: where reading stopped, or where it goes on. It is
-	// -1 for a gap before the first bytes that the parser is given, since nothing tells where it is.
+	// Offset is the place in the side's stream: where reading stopped, or where it goes on.
 	Offset int64
 	// IsClient is set if it is the side of the client.
 	IsClient bool

@@ -28,7 +28,7 @@ func deliver(f Factory, pieces []delivery) string {
 		now := flowscope.Timestamp(d.packet) * 1_000_000
 		switch {
 		case d.gap > 0:
-			p.Gap(d.side, d.gap, now, &out)
+			p.Gap(d.side, offsets[d.side], d.gap, now, &out)
 			offsets[d.side] += d.gap
 		case d.fin:
 			p.Closed(d.side, 0, now, &out)
@@ -59,7 +59,7 @@ func TestPairingGoesByPackets(t *testing.T) {
 	}{
 		{"a response lost, all behind it delivered at the end",
 			[]delivery{{client(gets("/a")), 1}, {client(gets("/b")), 3}, {client(gets("/c")), 5}, {serverGap(39), 7}, {server(ok("2")), 4}, {server(ok("3")), 6}},
-			"Lost server gap at -1\nLost server gap at 39, found after 39\nGET /a HTTP/1.1 -> ?\nGET /b HTTP/1.1 -> 200 HTTP/1.1 body 1\nGET /c HTTP/1.1 -> 200 HTTP/1.1 body 1\nend:"},
+			"Lost server gap at 0\nLost server gap at 39, found after 39\nGET /a HTTP/1.1 -> ?\nGET /b HTTP/1.1 -> 200 HTTP/1.1 body 1\nGET /c HTTP/1.1 -> 200 HTTP/1.1 body 1\nend:"},
 		{"a request lost, the next one delivered behind its response",
 			[]delivery{{client(gets("/a")), 1}, {server(ok("1")), 2}, {server(ok("2")), 4}, {server(ok("33")), 6}, {clientGap(19), 7}, {client(gets("/c")), 5}},
 			"GET /a HTTP/1.1 -> 200 HTTP/1.1 body 1\nLost client gap at 19\nLost client gap at 38, found after 19\n? -> 200 HTTP/1.1 body 1\nGET /c HTTP/1.1 -> 200 HTTP/1.1 body 2 after_gap\nend:"},

@@ -43,10 +43,7 @@ const (
 func (p *parser) Data(c flowscope.Chunk, out *flowscope.Messages) {
 	c.Side &= 1
 	s := &p.sides[c.Side]
-	if !s.placed {
-		s.placed = true
-		s.skipped += c.Offset - s.next // gaps came before, with no place
-	}
+	s.begin(c.Offset)
 	s.at, s.packetAt, s.from, s.next = c.Time, c.Packet, c.Offset, c.Offset+int64(len(c.Bytes))
 	b := c.Bytes
 	if !p.known {
@@ -154,11 +151,11 @@ func (p *parser) handover(i flowscope.FlowSide, b []byte, out *flowscope.Message
 }
 
 // Gap takes n bytes of a side that will not come.
-func (p *parser) Gap(i flowscope.FlowSide, n int64, now flowscope.Timestamp, out *flowscope.Messages) {
+func (p *parser) Gap(i flowscope.FlowSide, offset, n int64, now flowscope.Timestamp, out *flowscope.Messages) {
 	i &= 1
 	s := &p.sides[i]
-	from := s.next
-	s.next += n
+	s.begin(offset)
+	s.next = offset + n
 	if !p.known {
 		if s.state != stateSkip {
 			s.drop(out)
@@ -169,7 +166,7 @@ func (p *parser) Gap(i flowscope.FlowSide, n int64, now flowscope.Timestamp, out
 	if i != p.client {
 		p.settle09(i, out)
 	}
-	p.gap(i, from, n, out)
+	p.gap(i, offset, n, out)
 	p.unblock(out)
 }
 
@@ -206,9 +203,6 @@ func (p *parser) gap(i flowscope.FlowSide, from, n int64, out *flowscope.Message
 	}
 	if s.state = stateSeek; !seeking {
 		s.skipped, s.gap = from, true
-		if !s.placed {
-			from = -1
-		}
 		p.lost(i, LostGap, from, out)
 	}
 }

@@ -54,7 +54,7 @@ func (f shout) NewSessionParser() flowscope.SessionParser { return deaf{} }
 type deaf struct{}
 
 func (deaf) Data(flowscope.Chunk, *flowscope.Messages)                               {}
-func (deaf) Gap(flowscope.FlowSide, int64, flowscope.Timestamp, *flowscope.Messages) {}
+func (deaf) Gap(flowscope.FlowSide, int64, int64, flowscope.Timestamp, *flowscope.Messages) {}
 func (deaf) Ended(flowscope.EndReason, flowscope.Timestamp, *flowscope.Messages)     {}
 func (deaf) Reset()                                                                  {}
 func (deaf) Closed(flowscope.FlowSide, flowscope.EndReason, flowscope.Timestamp, *flowscope.Messages) {

@@ -14,7 +14,7 @@ type side struct {
 	inChunk chunkLine
 	synced  bool // a head was read
 	closed  bool // its stream has ended
-	placed  bool // next is right; before the first bytes it counts gaps only
+	begun   bool // something was delivered
 	gap     bool // a head is looked for because of a gap
 	version Version
 
@@ -420,5 +420,12 @@ func (p *parser) unblock(out *flowscope.Messages) {
 	s.state = stateStart
 	if s.carry.Len() > 0 {
 		p.read(p.client, nil, out)
+	}
+}
+
+// begin notes where the side begins, at its first bytes or gap.
+func (s *side) begin(offset int64) {
+	if !s.begun {
+		s.begun, s.skipped = true, offset
 	}
 }

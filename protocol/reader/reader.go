@@ -196,7 +196,7 @@ func (p *parser) Data(c flowscope.Chunk, out *flowscope.Messages) {
 }
 
 // Gap implements flowscope.SessionParser.
-func (p *parser) Gap(side flowscope.FlowSide, n int64, _ flowscope.Timestamp, out *flowscope.Messages) {
+func (p *parser) Gap(side flowscope.FlowSide, _, n int64, _ flowscope.Timestamp, out *flowscope.Messages) {
 	p.sides[side].stream.gap = n
 	p.run(side, out)
 }

@@ -201,7 +201,7 @@ func (p *toyParser) Data(c flowscope.Chunk, out *flowscope.Messages) {
 		out.Handover([2][]byte{p.b[0][line[0]+1:], p.b[1][line[1]+1:]})
 	}
 }
-func (p *toyParser) Gap(flowscope.FlowSide, int64, flowscope.Timestamp, *flowscope.Messages) {}
+func (p *toyParser) Gap(flowscope.FlowSide, int64, int64, flowscope.Timestamp, *flowscope.Messages) {}
 func (p *toyParser) Closed(flowscope.FlowSide, flowscope.EndReason, flowscope.Timestamp, *flowscope.Messages) {
 }
 func (p *toyParser) Ended(flowscope.EndReason, flowscope.Timestamp, *flowscope.Messages) {}

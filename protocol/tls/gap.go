@@ -8,7 +8,7 @@ import (
 
 // Gap says that bytes are missing. Where they lie inside a message that is passed over, or at least
 // inside one record, what follows can be told without a search.
-func (p *parser) Gap(side flowscope.FlowSide, n int64, now flowscope.Timestamp, out *flowscope.Messages) {
+func (p *parser) Gap(side flowscope.FlowSide, _, n int64, now flowscope.Timestamp, out *flowscope.Messages) {
 	p.time = now
 	d := &p.sides[side]
 	switch d.mode {

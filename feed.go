@@ -1,0 +1,192 @@
+package flowscope
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/flowscope-go/flowscope/internal/session"
+)
+
+// What a driver feeds its parsers, and the events that it makes of their messages. Bytes, gaps and
+// closed sides go to the parsers where their events are emitted, wanted or not, so a message stands
+// right behind the event that brought it about.
+
+// UseParsers makes the driver read protocols: it emits what the parsers of these factories find as
+// EventMessage. The factory named first is asked first. Call it once, before the first packet; the
+// error wraps ErrConfig. If Config.Events leaves out EventMessage no parser runs.
+//
+// The parsers read the bytes that EventData has and the payload of UDP flows. Where neither EventData
+// nor EventGap is wanted, and no parser reads a connection any more, its bytes are no longer put in
+// order, as if the caller had called Stop for both sides; a UDP flow costs nothing there.
+func (d *FlowDriver[K, S]) UseParsers(factories ...ParserFactory) error {
+	if d.parsers != nil || d.t.stats.Packets != 0 {
+		return fmt.Errorf("%w: UseParsers is for once, before the first packet", ErrConfig)
+	}
+	ps, err := newParsers(d.t.cfg.SessionBytes, factories)
+	if err != nil {
+		return err
+	}
+	ps.flow.ref = &d.sessionRef
+	d.parsers = ps
+	events := d.t.cfg.Events
+	d.parsing = len(factories) > 0 && events.Has(EventMessage)
+	d.stopUnread = d.parsing && d.factory == nil && !events.Has(EventData) && !events.Has(EventGap)
+	for i := range ps.factories {
+		d.t.hookDatagrams = d.t.hookDatagrams || d.parsing && ps.factories[i].datagram != nil
+	}
+	return nil
+}
+
+// feedData gives the parsers the next bytes of a side.
+func (d *FlowDriver[K, S]) feedData(s *slot[K, driverState[S]], side FlowSide, b []byte, offset int64, at Timestamp, packet uint64) {
+	if sessionRefOf(&s.Value.user.directions).Ignores(uint8(side)) {
+		return
+	}
+	d.beginParsing(s, d.t.clock.Now())
+	d.parsers.data(Chunk{Side: side, Bytes: b, Offset: offset, Time: at, Packet: packet})
+	d.endParsing(s)
+}
+
+// feedGap gives the parsers a gap of a side.
+func (d *FlowDriver[K, S]) feedGap(s *slot[K, driverState[S]], side FlowSide, offset, n int64) {
+	if sessionRefOf(&s.Value.user.directions) == session.Nobody {
+		return
+	}
+	d.beginParsing(s, d.t.clock.Now())
+	d.parsers.gap(side, offset, n)
+	d.endParsing(s)
+}
+
+// feedClosed gives the parsers the end of a side's stream.
+func (d *FlowDriver[K, S]) feedClosed(s *slot[K, driverState[S]], side FlowSide, reason EndReason) {
+	if sessionRefOf(&s.Value.user.directions).Place() == 0 {
+		return // a parked flow is not told, and of any other nothing is held
+	}
+	d.beginParsing(s, d.t.clock.Now())
+	d.parsers.closed(side, reason)
+	d.endParsing(s)
+}
+
+// onDatagram gives the parsers the payload of the current packet, which is a UDP datagram.
+func (d *FlowDriver[K, S]) onDatagram(s *slot[K, driverState[S]], side FlowSide) {
+	if sessionRefOf(&s.Value.user.directions).Ignores(uint8(side)) {
+		return
+	}
+	now, x := d.t.clock.Now(), d.t.x
+	d.beginParsing(s, now)
+	d.parsers.data(Chunk{
+		Side: side, Bytes: x.Payload, Missing: x.Missing, Time: Timestamp(now), Packet: d.t.packetID,
+	})
+	d.endParsing(s)
+	d.unread = false // there is no stream to stop
+}
+
+// feedEnded gives the parsers the end of a flow.
+func (d *FlowDriver[K, S]) feedEnded(s *slot[K, driverState[S]], reason EndReason) {
+	if sessionRefOf(&s.Value.user.directions).Place() == 0 {
+		return
+	}
+	d.beginParsing(s, d.t.clock.Now())
+	d.parsers.ended(reason)
+	d.endParsing(s)
+}
+
+// runParserTimer calls OnTimer of the flow's parser if it is due, and returns when it is due next;
+// math.MaxInt64 is never.
+func (d *FlowDriver[K, S]) runParserTimer(s *slot[K, driverState[S]], now int64) int64 {
+	if !d.parsing || sessionRefOf(&s.Value.user.directions).Place() == 0 {
+		return math.MaxInt64
+	}
+	d.beginParsing(s, now)
+	wake := d.parsers.wake()
+	d.emitMessages(s)
+	if wake == 0 {
+		return math.MaxInt64
+	}
+	return int64(wake)
+}
+
+// beginParsing makes the flow the current one of the parsers, and calls the OnTimer that is due.
+func (d *FlowDriver[K, S]) beginParsing(s *slot[K, driverState[S]], now int64) {
+	ps := d.parsers
+	if d.sessionFlow != 0 && d.t.table.Has(d.sessionFlow) {
+		d.saveSessionRef(d.t.table.At(d.sessionFlow)) // a parser panicked in the call before
+	}
+	if ps.call != d.calls {
+		ps.begin(d.calls)
+		d.emittedMessages = 0
+	}
+	f := &ps.flow
+	d.sessionFlow, d.sessionRef = s.ID(), sessionRefOf(&s.Value.user.directions)
+	f.id, f.l4 = s.Value.id, s.Value.l4
+	f.now, f.packet, f.limited = Timestamp(now), d.t.packetID, false
+	if d.sessionRef.Place() == 0 {
+		f.ports = portsOf(&s.Key, s.Value.forward())
+		return
+	}
+	ps.onTimer()
+}
+
+// endParsing emits what the parsers found, and sets the flow's timer for them.
+func (d *FlowDriver[K, S]) endParsing(s *slot[K, driverState[S]]) {
+	wake := int64(d.parsers.wake())
+	d.emitMessages(s)
+	if st := &s.Value.user; wake != 0 && (st.nextTimer == 0 || wake < st.nextTimer) {
+		st.nextTimer = wake
+		d.t.setTimer(s, s.Value.idleFrom())
+	}
+}
+
+func (d *FlowDriver[K, S]) emitMessages(s *slot[K, driverState[S]]) {
+	ps := d.parsers
+	for _, m := range ps.out.list[d.emittedMessages:] {
+		ev := d.t.emitSide(EventMessage, s, m.Side)
+		ev.Message, ev.Timestamp, ev.Packet = m.Message, m.Timestamp, m.Packet
+	}
+	d.emittedMessages = len(ps.out.list)
+	if ps.flow.limited {
+		ps.flow.limited = false
+		d.t.anomaly(AnomalySessionLimit, s, Initiator, 0, 1)
+	}
+	d.unread = d.stopUnread && ps.unread()
+	d.saveSessionRef(s)
+}
+
+func (d *FlowDriver[K, S]) saveSessionRef(s *slot[K, driverState[S]]) {
+	dirs := &s.Value.user.directions
+	dirs[0].sessionRef, dirs[1].sessionRef = uint16(d.sessionRef), uint16(d.sessionRef>>16)
+	d.sessionFlow = 0
+}
+
+// stopIfUnread stops both directions of the current flow, if its parser has just left it and nobody
+// wants its bytes.
+func (d *FlowDriver[K, S]) stopIfUnread(s *slot[K, driverState[S]]) {
+	if !d.unread {
+		return
+	}
+	d.unread = false
+	dirs := &s.Value.user.directions
+	for i := range dirs {
+		if dirs[i].bits&directionClosed == 0 {
+			dirs[i].stop(d.arena)
+		}
+	}
+	updateFastPath(dirs, d.fastPaths)
+}
+
+// sessionRefOf is the reference to the session of a flow, of which each direction holds a half.
+func sessionRefOf(d *[2]direction) session.Ref {
+	return session.Ref(d[0].sessionRef) | session.Ref(d[1].sessionRef)<<16
+}
+
+// portsOf are the ports of initiator and responder, 0 if the key has none.
+func portsOf[K comparable](key *K, forward FlowSide) (ports [2]uint16) {
+	ports[forward&1], ports[forward&1^1] = innerPorts(key)
+	return ports
+}
+
+// inOrderIgnored reports whether an in-order segment with an ACK changes nothing for stopped directions.
+func inOrderIgnored(directions *[2]direction, side FlowSide) bool {
+	d, other := &directions[side&1], &directions[side&1^1]
+	return d.bits&stopped != 0 && other.reassembler == 0 && other.streamIgnoresACKs()
+}
