@@ -16,10 +16,61 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/protocol/dns"
+	"github.com/flowscope-go/flowscope/protocol/http1"
+	"github.com/flowscope-go/flowscope/protocol/tls"
 )
 
 // The program of README.md; the other examples of this file are among its recipes.
 func Example() {
+	driver, err := flowscope.NewFlowSessionDriver(flowscope.FiveTuple{}, flowscope.Config{},
+		http1.Factory{}, tls.Factory{}, tls.StartTLS{}, dns.Factory{})
+	if err != nil {
+		log.Fatal(err) // a wrong Config; packets never cause an error
+	}
+	for ev, err := range driver.Events(flowscope.OpenCapture("testdata/captures/sessions.pcap")) {
+		if err != nil {
+			log.Fatal(err) // a damaged file; the error names the offset
+		}
+		switch m := ev.Message.(type) {
+		case *http1.Exchange:
+			fmt.Printf("%s %s%s: %d\n", m.Method, m.Host, m.Target, m.Status)
+		case *tls.Handshake:
+			fmt.Println(m.SNI, m.Version, m.JA4())
+		case *dns.Transaction:
+			fmt.Println(m.Type, m.Name, m.Outcome, m.Rcode)
+		}
+	}
+	// Output:
+	// A www.example.net answered NOERROR
+	// AAAA www.example.net answered NOERROR
+	// A web.example.net answered NOERROR
+	// MX example.net answered NOERROR
+	// A nobody.example.net answered NXDOMAIN
+	// A www.example.net answered NOERROR
+	// TXT example.net answered NOERROR
+	// GET www.example.net/: 200
+	// HEAD www.example.net/report.txt: 200
+	// GET www.example.net/report.txt: 200
+	// POST www.example.net/notes: 201
+	// GET www.example.net/parts.txt: 200
+	// GET www.example.net/one.txt: 304
+	// GET www.example.net/one.txt: 200
+	// GET www.example.net/two.txt: 0
+	// GET www.example.net/three.txt: 200
+	// GET www.example.net/four.txt: 404
+	// www.example.net TLSv1.2 t12d2807h1_d943125447b4_a44c6288192a
+	// www.example.net TLSv1.3 t13d0412h2_16476d049b0b_85302d7e289e
+	// www.example.net TLSv1.2 t12d280700_d943125447b4_e7e480e5a997
+	// www.example.net TLSv1.2 t12d280700_d943125447b4_e7e480e5a997
+	// www.example.net TLSv1.3 t13d041000_16476d049b0b_78f1d400d464
+	// www.example.net  t12d020700_b06afd972a5c_e7e480e5a997
+	// mail.example.net TLSv1.3 t13d311000_e8f1e7e78f70_1f22a2ca17c4
+	// A www.example.net ended NOERROR
+	// A www.example.net ended NOERROR
+}
+
+func Example_bytes() {
 	driver, err := flowscope.NewFlowDriver(flowscope.FiveTuple{}, nil, flowscope.Config{})
 	if err != nil {
 		log.Fatal(err) // a wrong Config; packets never cause an error
@@ -229,13 +280,15 @@ func TestREADMEShowsTheExamples(t *testing.T) {
 		code, _, _ := strings.Cut(b, "```")
 		require.Contains(t, flat(source), strings.TrimSpace(flat(code)))
 	}
-	_, output, ok := strings.Cut(readText(t, "README.md"), "\nIt prints\n\n")
+	_, output, ok := strings.Cut(readText(t, "README.md"), "\nIt prints, among others,\n\n")
 	require.True(t, ok)
 	output, _, _ = strings.Cut(output, "\n\n")
 	_, printed, ok := strings.Cut(source, "\n\t// Output:\n") // of the first Example
 	require.True(t, ok)
 	printed, _, _ = strings.Cut(printed, "\n}\n")
-	require.Equal(t, strings.ReplaceAll(flat(printed), "// ", ""), flat(output))
+	for line := range strings.Lines(output) {
+		require.Contains(t, printed, "\t// "+strings.TrimSpace(line)+"\n")
+	}
 }
 
 // TestREADMELinksToExamplesThatExist: the recipes name Examples and the files that they are in.

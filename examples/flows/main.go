@@ -27,6 +27,7 @@ import (
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/examples/internal/options"
+	"github.com/flowscope-go/flowscope/examples/internal/progress"
 	"github.com/flowscope-go/flowscope/examples/internal/sample"
 )
 
@@ -53,7 +54,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	out := bufio.NewWriter(stdout)
 	// Released is the only event whose counters are final: they include late packets.
 	cfg := opts.Config(flowscope.EventReleased)
-	p := program{out: out, stderr: stderr, ex: opts.Extractor(), cfg: cfg, print: newTable(out)}
+	p := program{out: out, stderr: stderr, ex: opts.Extractor(), cfg: cfg, print: newRows(out)}
 	if *asJSON {
 		p.print = newLines(out)
 	}
@@ -88,9 +89,9 @@ func (p *program) capture(name string, views iter.Seq2[flowscope.PacketView, err
 	if p.out.Flush() != nil {
 		return // the output cannot be written, which was reported
 	}
-	bar := newProgress(p.stderr, name)
+	bar := progress.New(p.stderr, name)
 	stats, err := p.flows(views, bar)
-	bar.clear()
+	bar.Clear()
 	p.print.flush()
 	if err := p.out.Flush(); err != nil {
 		p.fail(err)
@@ -116,7 +117,7 @@ func (p *program) fail(err error) {
 
 // flows tracks one capture. Of a damaged file it prints the flows of the packets before the
 // damage, and returns the error.
-func (p *program) flows(views iter.Seq2[flowscope.PacketView, error], bar *progress) (flowscope.TrackerStats, error) {
+func (p *program) flows(views iter.Seq2[flowscope.PacketView, error], bar *progress.Bar) (flowscope.TrackerStats, error) {
 	tracker, err := flowscope.NewFlowTracker(p.ex, p.cfg)
 	if err != nil {
 		return flowscope.TrackerStats{}, err
@@ -127,7 +128,7 @@ func (p *program) flows(views iter.Seq2[flowscope.PacketView, error], bar *progr
 			broken = err
 			break
 		}
-		bar.packet(len(view.Frame))
+		bar.Packet(len(view.Frame))
 		p.all(tracker.Track(view))
 	}
 	p.all(tracker.Finish())

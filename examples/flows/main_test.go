@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/flowscope-go/flowscope"
 )
 
 // The output of tshark on sample.pcapng; the flows of ICMP are by address and
@@ -166,20 +164,6 @@ func TestTheTableHasARowForEachFlowInAlignedColumns(t *testing.T) {
 		require.Equal(t, strings.TrimRight(row, " "), row)
 	}
 	require.Len(t, seen, len(sampleFlows))
-}
-
-func TestALongTableNeedsTheMemoryOfAThousandRows(t *testing.T) {
-	var out bytes.Buffer
-	table := newTable(&out)
-	ev := event{Key: flowscope.FiveTupleKey{}, Stats: &flowscope.FlowStats{}, Reason: flowscope.EndFIN}
-	const flows = 10*tableRows + 1
-	for range flows {
-		table.flow(&ev)
-		require.Less(t, len(table.rows), tableRows)
-	}
-	table.flush()
-	require.Equal(t, 1+flows, strings.Count(out.String(), "\n"))
-	require.Equal(t, 1, strings.Count(out.String(), "PROTO"))
 }
 
 // The same from tshark: with -idle 1s, a TCP stream becomes several flows where a packet comes a
@@ -341,37 +325,6 @@ func TestAFullDiskIsAnErrorSaidOnce(t *testing.T) {
 		require.Equal(t, 1, run([]string{format, captures("http.pcap"), captures("http.pcap")}, full{}, &stderr))
 		require.Equal(t, "flows: no space left\n", stderr.String())
 	}
-}
-
-func TestProgressIsForBigFilesOnTerminals(t *testing.T) {
-	terminal, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0) // a character device too
-	require.NoError(t, err)
-	defer terminal.Close()
-	require.Nil(t, newProgress(terminal, "../internal/sample/sample.pcapng"), "a small file")
-	big := filepath.Join(t.TempDir(), "big.pcap")
-	require.NoError(t, os.WriteFile(big, nil, 0o600))
-	require.NoError(t, os.Truncate(big, bigFile)) // a hole, not bytes
-	require.NotNil(t, newProgress(terminal, big))
-	require.Nil(t, newProgress(&bytes.Buffer{}, big), "no file at all")
-	pipe, err := os.Open(big)
-	require.NoError(t, err)
-	defer pipe.Close()
-	require.Nil(t, newProgress(pipe, big), "a file, but no terminal")
-
-	var p *progress
-	p.packet(100)
-	p.clear()
-
-	var out bytes.Buffer
-	p = &progress{w: &out, name: "big.pcap", size: 1000 << 20}
-	for range 1000 {
-		p.packet(1 << 20)
-	}
-	require.LessOrEqual(t, strings.Count(out.String(), "\r"), 201)
-	require.Contains(t, out.String(), "\rbig.pcap: 1 packets, 1 MB of 1000 MB")
-	out.Reset()
-	p.clear()
-	require.Empty(t, strings.TrimSpace(out.String()))
 }
 
 // A capture of these seconds, with a packet of no protocol each.

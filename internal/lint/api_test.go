@@ -109,7 +109,8 @@ func publicPackages(t *testing.T) map[string]*types.Package {
 
 func isPublic(path string) bool {
 	return (path+"/") == apiModule+"/" || strings.HasPrefix(path, apiModule+"/") &&
-		!strings.Contains(path+"/", "/internal/") && !strings.HasPrefix(path, apiModule+"/examples/")
+		!strings.Contains(path+"/", "/internal/") && !strings.Contains(path, "/testdata/") &&
+		!strings.HasPrefix(path, apiModule+"/examples/")
 }
 
 // exportedAPI is one line for each exported constant, variable, function and type, method and field, sorted.

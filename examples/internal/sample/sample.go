@@ -1,5 +1,5 @@
-// Package sample holds a small capture of real traffic, which the examples read when no file is
-// named. testdata/README.md describes how it was made.
+// Package sample holds small captures of real traffic, which the examples read when no file is
+// named. testdata/README.md describes how they were made.
 package sample
 
 import (
@@ -8,15 +8,21 @@ import (
 	"iter"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/testdata/captures"
 )
 
 //go:embed sample.pcapng
 var capture []byte
 
-// Name is the name of the capture in messages.
+// Name is the name of either capture in messages.
 const Name = "built-in capture"
 
-// Packets are the packets of the capture.
+// Packets are the packets of a capture with many kinds of flows.
 func Packets() iter.Seq2[flowscope.PacketView, error] {
 	return flowscope.ReadCapture(bytes.NewReader(capture))
+}
+
+// Sessions are the packets of a capture with HTTP/1, TLS and DNS.
+func Sessions() iter.Seq2[flowscope.PacketView, error] {
+	return flowscope.ReadCapture(bytes.NewReader(captures.Sessions))
 }

@@ -1,0 +1,152 @@
+// Command sessions prints the messages in capture files: HTTP/1 exchanges, TLS handshakes and DNS
+// transactions.
+//
+//	sessions [-json] [-idle D] [-no-encap] [-no-defrag] [-checksums MODE] [FILE...]
+//
+// Each FILE is a pcap or pcapng file, plain or gzip; "-" is standard input.
+// Without a file it reads a small built-in capture. Every message is one line, printed when it is
+// complete, or when it is clear that the rest does not come. TIME is that of its first byte, in UTC.
+// What could not be read, because of loss or damage, is counted on standard error.
+//
+// By default it decapsulates tunnels and reassembles IP fragments. TLS is also found after STARTTLS,
+// CONNECT and SOCKS.
+//
+// The exit status is 0; 1 if a file is damaged or missing, after the messages of the packets before
+// the damage; 2 if the command line is wrong.
+package main
+
+import (
+	"bufio"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+
+	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/examples/internal/options"
+	"github.com/flowscope-go/flowscope/examples/internal/progress"
+	"github.com/flowscope-go/flowscope/examples/internal/sample"
+	"github.com/flowscope-go/flowscope/protocol/dns"
+	"github.com/flowscope-go/flowscope/protocol/http1"
+	"github.com/flowscope-go/flowscope/protocol/tls"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("sessions", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, "usage: sessions [-json]", options.Usage, "[FILE...]")
+		flags.PrintDefaults()
+	}
+	asJSON := flags.Bool("json", false, "print one JSON object a line")
+	opts := options.Add(flags)
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	case opts.Idle < 0:
+		fmt.Fprintln(stderr, "sessions: -idle must not be negative")
+		return 2
+	}
+	out := bufio.NewWriter(stdout)
+	cfg := opts.Config(flowscope.EventMessage)
+	cfg.ClockJump = flowscope.Never // between two packets of a file may lie any time
+	p := program{out: out, stderr: stderr, ex: opts.Extractor(), cfg: cfg, print: newRows(out)}
+	if *asJSON {
+		p.print = newLines(out)
+	}
+	if flags.NArg() == 0 {
+		p.capture(sample.Name, sample.Sessions())
+	}
+	for _, name := range flags.Args() {
+		p.capture(name, flowscope.OpenCapture(name))
+	}
+	return p.status
+}
+
+type event = flowscope.FlowEvent[flowscope.FiveTupleKey]
+
+// printer prints records. It may hold some back until flush.
+type printer interface {
+	record(record)
+	flush()
+}
+
+type program struct {
+	out    *bufio.Writer
+	stderr io.Writer
+	ex     flowscope.FlowExtractor[flowscope.FiveTupleKey]
+	cfg    flowscope.Config
+	print  printer
+	status int
+}
+
+// capture prints the messages of one capture, then what could not be read, then an error.
+func (p *program) capture(name string, views iter.Seq2[flowscope.PacketView, error]) {
+	if p.out.Flush() != nil {
+		return // the output cannot be written, which was reported
+	}
+	bar := progress.New(p.stderr, name)
+	n, losses, err := p.messages(bar.Of(views))
+	bar.Clear()
+	p.print.flush()
+	if err := p.out.Flush(); err != nil {
+		p.fail(err)
+	}
+	if text := losses.String(); text != "" {
+		fmt.Fprintf(p.stderr, "sessions: %s: not all could be read: %s\n", name, text)
+	}
+	if n == 0 && err == nil {
+		fmt.Fprintf(p.stderr, "sessions: %s: no messages\n", name)
+	}
+	if err != nil {
+		p.fail(err)
+	}
+}
+
+func (p *program) fail(err error) {
+	fmt.Fprintln(p.stderr, "sessions:", err)
+	p.status = 1
+}
+
+// messages prints the messages of a capture, and returns their number and what could not be read. Of
+// a damaged file it prints those of the packets before the damage, and returns the error too.
+func (p *program) messages(views iter.Seq2[flowscope.PacketView, error]) (n int, lost losses, err error) {
+	lost = losses{}
+	show := func(r record) {
+		n++
+		p.print.record(r)
+	}
+	drv, err := flowscope.NewFlowSessionDriver(p.ex, p.cfg,
+		http1.Factory{}, tls.Factory{}, tls.StartTLS{}, dns.Factory{})
+	if err != nil {
+		return n, lost, err
+	}
+	for ev, err := range drv.Events(views) {
+		if err != nil {
+			return n, lost, err
+		}
+		switch m := ev.Message.(type) {
+		case *http1.Exchange:
+			show(newExchange(ev, m))
+		case *tls.Handshake:
+			show(newHandshake(ev, m))
+		case *dns.Transaction:
+			show(newTransaction(ev, m))
+		case *http1.Lost:
+			if !m.Found { // with Found it is the second message about one loss
+				lost.add("HTTP", m.Why)
+			}
+		case *tls.Lost:
+			lost.add("TLS", m.Why)
+		case *dns.Lost:
+			lost.add("DNS", m.Why)
+		}
+	}
+	return n, lost, nil
+}
