@@ -88,6 +88,9 @@ func runCompare(args []string) error {
 	if *only != "" {
 		c.only = strings.Split(*only, ",")
 	}
+	if err := checkWorkloads(c.only); err != nil {
+		return err
+	}
 	if c.dirs[oldSide] == "" || flags.NArg() > 0 {
 		return errors.New("usage: bench compare -old DIR [-new DIR] [-layouts 8] [-captures DIR] [-only web,bulk]")
 	}
@@ -124,9 +127,6 @@ func checkWorkloads(names []string) error {
 func (c *comparison) run() (err error) {
 	if c.layouts < 2 {
 		return errors.New("a standard error needs at least two layouts")
-	}
-	if err := checkWorkloads(c.only); err != nil {
-		return err
 	}
 	if c.probes, err = newProbes(c.dirs); err != nil {
 		return err
