@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/flowscope-go/flowscope"
@@ -37,17 +38,24 @@ func record(frame []byte) []byte {
 	return append([]byte{0, 2, 0, byte(n)}, frame[:n]...)
 }
 
+// audit tracks the views with fast paths and without, and compares the events.
 func audit[K comparable](tb testing.TB, ex flowscope.FlowExtractor[K], views []flowscope.PacketView) {
-	l := testkit.NewAudited(tb, ex, flowscope.Config{MaxFlows: 4})
-	l.Oversized = true
-	for _, v := range views {
-		kept := bytes.Clone(v.Frame)
-		l.Track(v)
-		if !bytes.Equal(kept, v.Frame) {
-			tb.Fatalf("frame %x was written to: %x", kept, v.Frame)
+	newLedger := func() *testkit.Ledger[K] { return testkit.NewAudited(tb, ex, flowscope.Config{MaxFlows: 4}) }
+	ledgers := []*testkit.Ledger[K]{newLedger(), testkit.WithoutFastPaths(newLedger)}
+	for _, l := range ledgers {
+		l.Oversized, l.Keep = true, true
+		for _, v := range views {
+			kept := bytes.Clone(v.Frame)
+			l.Track(v)
+			if !bytes.Equal(kept, v.Frame) {
+				tb.Fatalf("frame %x was written to: %x", kept, v.Frame)
+			}
 		}
+		l.Finish()
 	}
-	l.Finish()
+	if !slices.Equal(ledgers[0].Log, ledgers[1].Log) {
+		tb.Fatalf("the slow paths have other events:\n%+v\n%+v", ledgers[0].Log, ledgers[1].Log)
+	}
 }
 
 func FuzzFrames(f *testing.F) {

@@ -104,7 +104,6 @@ func TestCapturesAreFoundByName(t *testing.T) {
 func TestWrongArguments(t *testing.T) {
 	for _, c := range []comparison{
 		{layouts: 1},
-		{layouts: 2, only: []string{"nothing"}},
 		{layouts: 2, dirs: [2]string{t.TempDir(), "."}, progress: io.Discard},
 	} {
 		if err := c.run(); err == nil {

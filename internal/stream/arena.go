@@ -60,7 +60,7 @@ type Limits struct {
 }
 
 const (
-	defaultSideBytes  = 256 << 10
+	defaultSideBytes  = 256 << 10 // of tests; the root sets it
 	defaultSidePieces = 1024
 	defaultTotalBytes = 64 << 20
 
