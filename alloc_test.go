@@ -318,7 +318,7 @@ func TestABatchAllocatesNothing(t *testing.T) {
 		}
 	}
 	views := make([]flowscope.PacketView, 64)
-	n, told := 0, 0
+	n, emitted := 0, 0
 	next := func() {
 		for i := range views {
 			c, dir := n%conns, n/conns%2
@@ -332,7 +332,7 @@ func TestABatchAllocatesNothing(t *testing.T) {
 		for _, events := range d.TrackBatch(views) {
 			for i := range events {
 				if events[i].Kind == flowscope.EventData {
-					told++
+					emitted++
 				}
 			}
 		}
@@ -341,8 +341,8 @@ func TestABatchAllocatesNothing(t *testing.T) {
 		next()
 	}
 	allocs.None(t, len(views), next)
-	if told != n {
-		t.Errorf("data of %d of %d packets: this is not what it says", told, n)
+	if emitted != n {
+		t.Errorf("data of %d of %d packets: this is not what it says", emitted, n)
 	}
 }
 

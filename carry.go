@@ -64,6 +64,9 @@ func (c *Carry) Keep(rest []byte, out *Messages) bool {
 // Lend gives b, a part of what Join gave, as something that a message may refer to: b itself if it
 // lies in the chunk, otherwise a copy.
 func (c *Carry) Lend(b []byte, out *Messages) []byte {
+	if c.own {
+		return out.Copy(b)
+	}
 	return b
 }
 

@@ -199,9 +199,9 @@ func (d *FlowDriver[K, S]) Stats() DriverStats {
 // one of them that is set.
 const dataFlags = tcp.SYN | tcp.FIN | tcp.URG | tcp.ACK
 
-// justBytes reports whether a segment that took the slow path of its connection may take the driver's
-// fast path.
-func justBytes(g *tcp.Segment, o *tcp.Outcome) bool {
+// mayTakeFastPath reports whether a segment that took the slow path of its connection may take the
+// fast path of the driver.
+func mayTakeFastPath(g *tcp.Segment, o *tcp.Outcome) bool {
 	return g.Flags&dataFlags == tcp.ACK && o.Placed && o.Notes&^tcp.ZeroWindow == 0
 }
 

@@ -44,15 +44,14 @@ func TestWhyAHoleWasGivenUpIsNoMatterOfOtherFlows(t *testing.T) {
 	}
 }
 
-// The engine of the built-in streams gives up a hole as soon as they do when it is plugged in, also where no segment
-// follows the ACK.
-func TestAnEngineThatIsPluggedInWaitsNoLonger(t *testing.T) {
+// A StreamReassembler gives up a hole as soon as the built-in streams do, also where no segment follows the ACK.
+func TestAStreamReassemblerWaitsNoLongerThanTheBuiltInStreams(t *testing.T) {
 	factory := flowscope.ReassemblerFunc[testkit.Key](func(testkit.Key, flowscope.FlowSide) flowscope.Reassembler {
-		engine, err := flowscope.NewStreamReassembler(flowscope.Config{})
+		inner, err := flowscope.NewStreamReassembler(flowscope.Config{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return engine
+		return inner
 	})
 	for _, script := range []string{
 		"hs >0:aaaa >8:cccc <A12 +11ms sweep", "hs >0:aaaa >8:cccc <A6 +11ms sweep +40s sweep", "hs >0:aaaa >8:cccc <A12 +11ms >12:d",
@@ -65,20 +64,20 @@ func TestAnEngineThatIsPluggedInWaitsNoLonger(t *testing.T) {
 			said[i] = p.Said()
 		}
 		if said[0] != said[1] {
-			t.Errorf("%q: %s\nplugged in: %s", script, said[0], said[1])
+			t.Errorf("%q: %s\nStreamReassembler: %s", script, said[0], said[1])
 		}
 	}
 }
 
-// The example's Reassembler around the engine of the built-in streams loses nothing of what that delivers, and leaves
+// The example's Reassembler around a StreamReassembler loses nothing of what that delivers, and leaves
 // every byte and every gap in its place.
 func TestAReassemblerAroundAnotherKeepsBytesAndGapsInTheirPlaces(t *testing.T) {
 	factory := flowscope.ReassemblerFunc[testkit.Key](func(testkit.Key, flowscope.FlowSide) flowscope.Reassembler {
-		engine, err := flowscope.NewStreamReassembler(flowscope.Config{})
+		inner, err := flowscope.NewStreamReassembler(flowscope.Config{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &wholeLines{engine: engine}
+		return &wholeLines{inner: inner}
 	})
 	gaps := 0
 	for every := 3; every < 40; every++ {
@@ -120,7 +119,7 @@ func TestAReassemblerAroundAnotherKeepsBytesAndGapsInTheirPlaces(t *testing.T) {
 			texts[i] = string(streams[0]) + "|" + string(streams[1])
 		}
 		if texts[0] != texts[1] {
-			t.Errorf("without every %dth packet: %d bytes, %d by the engine alone", every, len(texts[1]), len(texts[0]))
+			t.Errorf("without every %dth packet: %d bytes, %d by the StreamReassembler alone", every, len(texts[1]), len(texts[0]))
 		}
 	}
 	if gaps == 0 {
@@ -205,8 +204,8 @@ func TestAnEvictionThatPanicsIsCountedOnce(t *testing.T) {
 	}
 }
 
-// Behind a path that loses and reorders, most of what comes goes a short way; see JudgeCalls.
-func TestBytesBehindHolesGoTheSameWayShortOrLong(t *testing.T) {
+// Behind a path that loses and reorders, most segments take a fast path; see JudgeCalls.
+func TestBytesBehindHolesAreTheSameOnTheFastAndTheSlowPath(t *testing.T) {
 	rounds := uint64(120)
 	if testing.Short() {
 		rounds = 24

@@ -143,7 +143,8 @@ func (m EventMask) AppendText(b []byte) ([]byte, error) { return maskNames.appen
 // MarshalText is what String gives.
 func (m EventMask) MarshalText() ([]byte, error) { return m.AppendText(nil) }
 
-// UnmarshalText takes what String gives, the kinds in any order.
+// UnmarshalText takes what String gives, the kinds in any order and with "|" or "," between them, and
+// "all" for AllEvents.
 func (m *EventMask) UnmarshalText(text []byte) error {
 	v, err := maskNames.parse(text)
 	if err != nil {
@@ -155,7 +156,7 @@ func (m *EventMask) UnmarshalText(text []byte) error {
 	return nil
 }
 
-var maskNames = &sets{of: "EventMask", text: eventNames.text, none: uint32(NoEvents)}
+var maskNames = &sets{of: "EventMask", text: eventNames.text, none: uint32(NoEvents), all: uint32(AllEvents)}
 
 // Has reports whether the mask contains the kind.
 func (m EventMask) Has(k EventKind) bool { return m&(1<<k) != 0 && k != 0 }
@@ -307,7 +308,7 @@ type FlowEvent[K comparable] struct {
 	// hole before them.
 	Packet uint64
 	// Timestamp is the time of that packet on the tracker's clock: its own timestamp, unless that
-	// ran backwards or leapt ahead. So the Timestamp of Data may be earlier than those of the
+	// ran backwards or jumped ahead. So the Timestamp of Data may be earlier than those of the
 	// events around it.
 	Timestamp Timestamp
 	// Key is the flow's key, as the extractor made it.

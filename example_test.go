@@ -48,11 +48,11 @@ func ExampleFlowDriver() {
 	// responder said 1212 bytes
 }
 
-// wholeLines delivers a stream line by line, lines of up to 64 KiB. It takes segments as they come, so it leaves the
-// putting in order to the engine of the built-in streams, and looks at what that delivers. All that the engine says
-// goes through pass, or bytes that wait here would be overtaken.
+// wholeLines delivers a stream line by line, lines of up to 64 KiB. It is a wrapper around a
+// StreamReassembler, which puts the segments in order. All results of that go through pass, so that none of them
+// overtakes the bytes that wait here.
 type wholeLines struct {
-	engine  *flowscope.StreamReassembler
+	inner   *flowscope.StreamReassembler
 	ordered flowscope.Delivery
 	rest    []byte
 }
@@ -80,38 +80,38 @@ func (l *wholeLines) flush(n int, out *flowscope.Delivery) {
 }
 
 func (l *wholeLines) Segment(s flowscope.Segment, out *flowscope.Delivery) {
-	l.engine.Segment(s, &l.ordered)
+	l.inner.Segment(s, &l.ordered)
 	l.pass(out)
 }
 
 func (l *wholeLines) Acked(pos int64, now flowscope.Timestamp, out *flowscope.Delivery) {
-	l.engine.Acked(pos, now, &l.ordered)
+	l.inner.Acked(pos, now, &l.ordered)
 	l.pass(out)
 }
 
 func (l *wholeLines) OnTimer(now flowscope.Timestamp, out *flowscope.Delivery) flowscope.Timestamp {
-	next := l.engine.OnTimer(now, &l.ordered)
+	next := l.inner.OnTimer(now, &l.ordered)
 	l.pass(out)
 	return next
 }
 
 func (l *wholeLines) Fin(out *flowscope.Delivery) {
-	l.engine.Fin(&l.ordered)
+	l.inner.Fin(&l.ordered)
 	l.pass(out)
 	l.flush(len(l.rest), out)
 }
 
 func (l *wholeLines) Rst(out *flowscope.Delivery) { l.Fin(out) }
 
-// A Reassembler of one's own around the engine of the built-in streams. What it puts into out comes back as Data
-// events, here whole lines only, although the capture's segments came in the wrong order and cut lines anywhere.
+// A Reassembler of one's own around a StreamReassembler. The data that it delivers becomes Data events, here of whole
+// lines only, although the capture's segments came in the wrong order and cut lines anywhere.
 func ExampleStreamReassembler() {
 	factory := flowscope.ReassemblerFunc[flowscope.FiveTupleKey](func(flowscope.FiveTupleKey, flowscope.FlowSide) flowscope.Reassembler {
-		engine, err := flowscope.NewStreamReassembler(flowscope.Config{})
+		inner, err := flowscope.NewStreamReassembler(flowscope.Config{})
 		if err != nil {
 			panic(err)
 		}
-		return &wholeLines{engine: engine}
+		return &wholeLines{inner: inner}
 	})
 	driver, err := flowscope.NewFlowDriver(flowscope.FiveTuple{}, factory, flowscope.Config{})
 	if err != nil {
@@ -141,22 +141,22 @@ func ExampleStreamReassembler() {
 	// 300 lines
 }
 
-// tally is about the least that a Reassembler can be: it counts, and says nothing.
-type tally struct{ segments, bytes int }
+// counter is a minimal Reassembler: it counts, and delivers nothing.
+type counter struct{ segments, bytes int }
 
-func (c *tally) Segment(s flowscope.Segment, _ *flowscope.Delivery) {
+func (c *counter) Segment(s flowscope.Segment, _ *flowscope.Delivery) {
 	c.segments++
 	c.bytes += len(s.Payload)
 }
 
-func (c *tally) Fin(*flowscope.Delivery) {}
-func (c *tally) Rst(*flowscope.Delivery) {}
+func (c *counter) Fin(*flowscope.Delivery) {}
+func (c *counter) Rst(*flowscope.Delivery) {}
 
-// A Reassembler sees every segment of its side, sent again or not, in the order of arrival. When the flow ends it is
-// still at hand.
+// A Reassembler sees every segment of its side, retransmissions included, in the order of arrival. It is still
+// there when the flow ends.
 func ExampleReassembler() {
 	factory := flowscope.ReassemblerFunc[flowscope.FiveTupleKey](func(flowscope.FiveTupleKey, flowscope.FlowSide) flowscope.Reassembler {
-		return new(tally)
+		return new(counter)
 	})
 	driver, err := flowscope.NewFlowDriver(flowscope.FiveTuple{}, factory, flowscope.Config{})
 	if err != nil {
@@ -168,7 +168,7 @@ func ExampleReassembler() {
 		}
 		for _, ev := range driver.Track(view) {
 			if ev.Kind == flowscope.EventEnded {
-				if c, ok := driver.ReassemblerOf(&ev, flowscope.Initiator).(*tally); ok { // else it said nothing
+				if c, ok := driver.ReassemblerOf(&ev, flowscope.Initiator).(*counter); ok { // else the initiator sent no payload
 					fmt.Println(c.segments, "segments,", c.bytes, "bytes for a text of 18300")
 				}
 			}
@@ -333,7 +333,7 @@ func ExampleReadCapture() {
 	// damaged: capture file, offset 577: file ends early: while reading a record
 }
 
-// Where packets stop coming, time must be told to pass: Sweep ends the flows that have been silent for too long.
+// Where packets stop coming, Sweep advances the time, and ends the flows that have timed out.
 func ExampleFlowTracker_Sweep() {
 	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{UDPTimeout: 10 * time.Second})
 	if err != nil {

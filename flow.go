@@ -107,7 +107,7 @@ func (t *FlowTracker[K, S]) replaceFlow(hash uint64, s *slot[K, S], g *tcp.Segme
 	f := &s.Value
 	side := t.sender(f)
 	next := f.conn
-	opener := FlowSide(next.Succeed(tcp.Side(side), g))
+	opener := FlowSide(next.ReplaceWith(tcp.Side(side), g))
 	t.endAndRelease(hash, s, reason)
 	return t.createFlow(hash, &successor{conn: next, sender: side ^ opener})
 }
@@ -290,8 +290,8 @@ func (f *record) idleFrom() int64 {
 // flow is alive and has not timed out, and no new connection is in sight. It is resolveFlow's answer
 // for nearly every packet, at the price of a few comparisons; false says nothing.
 func (f *record) continues(now int64, timeouts *[8]uint64, flags TCPFlags) bool {
-	silent := uint64(now) - uint64(max(f.last[0], f.last[1]))
-	return f.bits&lingering == 0 && silent < timeouts[f.class()&7] && flags&FlagSYN == 0 && !f.conn.Waiting()
+	idle := uint64(now) - uint64(max(f.last[0], f.last[1]))
+	return f.bits&lingering == 0 && idle < timeouts[f.class()&7] && flags&FlagSYN == 0 && !f.conn.HasCandidates()
 }
 
 // countResult is what is left to do for a packet after countPacket.

@@ -33,7 +33,7 @@
 // # Time
 //
 // Time is packet time. It advances with the timestamps of the packets given to Track, and with
-// Sweep where no packets come. It does not run backwards, and a timestamp that leaps ahead further
+// Sweep where no packets come. It does not run backwards, and a timestamp that jumps ahead further
 // than Config.ClockJump is accepted when the next one confirms it. Only at the very beginning,
 // while no two timestamps agree, may it be set back.
 //
@@ -101,10 +101,12 @@ type Config struct {
 	// EndBufferOverflow, so that its late packets do not look like a new flow. Default 60 s.
 	LingerTimeout time.Duration
 
-	// ClockJump is the longest leap ahead of packet time that is accepted at once; a longer one
+	// ClockJump is the longest jump ahead of packet time that is accepted at once; a longer one
 	// must be confirmed by the next packet. Never accepts every timestamp. Accepted time does not
 	// go back: if it was wrong, no flow times out until the timestamps have caught up, and
-	// TrackerStats.ClockBackward counts them; Finish begins with a new clock. Default 1 h.
+	// TrackerStats.ClockBackward counts them; Finish begins with a new clock. A capture with hours
+	// between all its packets needs Never: with a shorter limit packet time stays one packet behind.
+	// TrackerStats.ClockSuspects counts the timestamps that were not accepted at once. Default 1 h.
 	ClockJump time.Duration
 
 	// SideBytes bounds the memory of early bytes, those behind a hole, that a FlowDriver holds of

@@ -34,7 +34,7 @@ type TrackerStats struct {
 
 	ClockBackward uint64 // timestamps before the time already reached
 	ClockSuspects uint64 // timestamps far ahead that were not accepted at once
-	ClockJumps    uint64 // leaps that two timestamps agreed on
+	ClockJumps    uint64 // jumps that two timestamps agreed on
 
 	// Anomalies counts anomalies by AnomalyKind, whether or not EventAnomaly is in Config.Events.
 	Anomalies [numAnomalyKinds]uint64
@@ -119,8 +119,8 @@ const (
 	// is ignored. This may be an attempt at evasion. No flow. Len: packets.
 	AnomalyFragmentOverlap
 	// AnomalyBadFragment: a fragment that is wrong in itself: empty, too long, not
-	// a multiple of 8 bytes, or the first without its transport header, which of
-	// IPv4 is put together all the same. No flow. Len: packets.
+	// a multiple of 8 bytes, or the first without its transport header, which is
+	// reassembled all the same if it is of IPv4. No flow. Len: packets.
 	AnomalyBadFragment
 	// AnomalyFragmentLimit: a datagram was given up for a limit. No flow. Len:
 	// datagrams.
@@ -247,16 +247,16 @@ func (s TrackerStats) Metrics(yield func(Metric) bool) {
 		!one(MetricFlowsCreated, "Flows begun.", s.FlowsCreated) ||
 		!yield(Metric{Name: MetricFlowsActive, Help: "Live flows.", Value: float64(s.FlowsActive), Gauge: true}) ||
 		!yield(Metric{Name: "flowscope_flows_lingering", Help: "Ended flows kept for their late packets.", Value: float64(s.FlowsLingering), Gauge: true}) ||
-		!one("flowscope_clock_backward_total", "Stamps before the time already reached.", s.ClockBackward) ||
-		!one("flowscope_clock_suspects_total", "Stamps far ahead that were not believed at once.", s.ClockSuspects) ||
-		!one("flowscope_clock_jumps_total", "Leaps ahead that were confirmed.", s.ClockJumps) ||
+		!one("flowscope_clock_backward_total", "Timestamps before the time already reached.", s.ClockBackward) ||
+		!one("flowscope_clock_suspects_total", "Timestamps far ahead that were not accepted at once.", s.ClockSuspects) ||
+		!one("flowscope_clock_jumps_total", "Jumps ahead that were confirmed.", s.ClockJumps) ||
 		!one("flowscope_anomalies_suppressed_total", "Anomalies beyond Config.MaxAnomalies in one call.", s.AnomaliesSuppressed) ||
 		!one("flowscope_icmp_errors_matched_total", "ICMP errors about a known flow.", s.ICMPErrorsMatched) ||
 		!one("flowscope_fragments_total", "Fragments of IP datagrams.", s.Fragments.Frames) ||
-		!one("flowscope_datagrams_reassembled_total", "Datagrams put together.", s.Fragments.Datagrams) ||
+		!one("flowscope_datagrams_reassembled_total", "Datagrams reassembled.", s.Fragments.Datagrams) ||
 		!one("flowscope_fragments_duplicate_total", "Fragments all of whose bytes were there.", s.Fragments.Duplicates) ||
 		!one("flowscope_fragments_bad_total", "Fragments wrong in themselves.", s.Fragments.Bad) ||
-		!yield(Metric{Name: "flowscope_fragments_unused", Help: "Fragments that wait, or of which nothing came.", Value: float64(s.Fragments.Unused), Gauge: true}) ||
+		!yield(Metric{Name: "flowscope_fragments_unused", Help: "Fragments that wait, or whose datagram was given up.", Value: float64(s.Fragments.Unused), Gauge: true}) ||
 		!yield(Metric{Name: "flowscope_datagrams_waiting", Help: "Datagrams that wait for fragments.", Value: float64(s.Fragments.Waiting), Gauge: true}) ||
 		!yield(Metric{Name: "flowscope_fragment_bytes", Help: "Memory of fragments.", Value: float64(s.Fragments.Bytes), Gauge: true}) {
 		return
@@ -312,7 +312,7 @@ func (s DriverStats) Metrics(yield func(Metric) bool) {
 		{Name: "flowscope_stream_duplicate_segments_total", Help: "Segments that brought nothing new.", Value: float64(s.Duplicates)},
 		{Name: "flowscope_stream_budget_gaps_total", Help: "Times there was no room for early bytes.", Value: float64(s.BudgetGaps)},
 		{Name: "flowscope_stream_held_bytes", Help: "Memory of early bytes.", Value: float64(s.HeldBytes), Gauge: true},
-		{Name: "flowscope_stream_memory_bytes", Help: "The same, with the memory kept for the next.", Value: float64(s.MemoryBytes), Gauge: true},
+		{Name: "flowscope_stream_memory_bytes", Help: "The same, with the pooled buffers.", Value: float64(s.MemoryBytes), Gauge: true},
 	} {
 		if !more || !yield(m) {
 			return
@@ -364,8 +364,10 @@ func LogEvent[K comparable](logger *slog.Logger, ev *FlowEvent[K]) {
 			attrs = append(attrs, slog.String("policy", ev.Policy.String()))
 		}
 	case EventEnded, EventReleased:
-		attrs = append(attrs, slog.String("reason", ev.Reason.String()), slog.String("history", ev.History.String()),
-			slog.Uint64("packets", ev.Stats.Packets[0]+ev.Stats.Packets[1]), slog.Uint64("bytes", ev.Stats.Bytes[0]+ev.Stats.Bytes[1]))
+		attrs = append(attrs, slog.String("reason", ev.Reason.String()), slog.String("history", ev.History.String()))
+		if s := ev.Stats; s != nil { // nil in an event that the caller made
+			attrs = append(attrs, slog.Uint64("packets", s.Packets[0]+s.Packets[1]), slog.Uint64("bytes", s.Bytes[0]+s.Bytes[1]))
+		}
 	}
 	attrs = append(attrs, slog.Time("packet_time", ev.Timestamp.Time()))
 	logger.LogAttrs(ctx, level, ev.Kind.String(), attrs...)

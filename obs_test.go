@@ -81,7 +81,7 @@ func (a anomalyCase) after(p *testkit.Play, hear func([]testkit.Event)) {
 	}
 }
 
-func TestEachAnomalyIsToldOnceAndCounted(t *testing.T) {
+func TestEachAnomalyIsEmittedOnceAndCounted(t *testing.T) {
 	for _, a := range anomalyCases {
 		t.Run(a.name, func(t *testing.T) {
 			if a.kind.String() != a.name || a.kind.Severity() != a.severity {
@@ -94,7 +94,7 @@ func TestEachAnomalyIsToldOnceAndCounted(t *testing.T) {
 			p := testkit.NewPlay(t, f, a.cfg).Play(a.script)
 			a.after(p, p.Hear)
 			if st := p.Driver.Stats(); p.Seen[a.kind] != 1 || st.Anomalies[a.kind] != 1 || st.AnomaliesSuppressed != 0 {
-				t.Errorf("told %d, counted %d, untold %d; all: %s", p.Seen[a.kind], st.Anomalies[a.kind], st.AnomaliesSuppressed, p.Anomalies())
+				t.Errorf("emitted %d, counted %d, suppressed %d; all: %s", p.Seen[a.kind], st.Anomalies[a.kind], st.AnomaliesSuppressed, p.Anomalies())
 			}
 			cfg := a.cfg
 			cfg.Events = flowscope.DefaultEvents
@@ -103,7 +103,7 @@ func TestEachAnomalyIsToldOnceAndCounted(t *testing.T) {
 			silent := func(events []testkit.Event) {
 				for i := range events {
 					if events[i].Kind == flowscope.EventAnomaly {
-						t.Error("told although nobody asked")
+						t.Error("emitted although nobody asked")
 					}
 				}
 			}
@@ -121,7 +121,7 @@ func TestEachAnomalyIsToldOnceAndCounted(t *testing.T) {
 			}
 			a.after(quiet, silent)
 			if st := d.Stats(); st.Anomalies[a.kind] != 1 || st.AnomaliesSuppressed != 0 {
-				t.Errorf("unasked: counted %d, untold %d", st.Anomalies[a.kind], st.AnomaliesSuppressed)
+				t.Errorf("unasked: counted %d, suppressed %d", st.Anomalies[a.kind], st.AnomaliesSuppressed)
 			}
 		})
 	}
@@ -156,7 +156,7 @@ func TestAnomaliesOfOneKindInOneCallAreOne(t *testing.T) {
 		}
 	}
 	if st := p.Driver.Stats(); n != 1 || st.Anomalies[flowscope.AnomalyGap] != 2 {
-		t.Errorf("told %d, counted %d", n, st.Anomalies[flowscope.AnomalyGap])
+		t.Errorf("emitted %d, counted %d", n, st.Anomalies[flowscope.AnomalyGap])
 	}
 }
 
@@ -165,22 +165,22 @@ func TestEvictionsInOneCallAreOneAnomaly(t *testing.T) {
 	p.Driver.SetMaxFlows(1)
 	p.Play("sweep")
 	if n := p.Seen[flowscope.AnomalyFlowTableEvictionPressure]; n != 1 {
-		t.Errorf("told %d times", n)
+		t.Errorf("emitted %d times", n)
 	}
 	if st := p.Driver.Stats(); st.FlowsEvicted != 3 {
 		t.Errorf("%d evicted", st.FlowsEvicted)
 	}
 }
 
-func TestAnomaliesBeyondTheLimitAreCountedNotTold(t *testing.T) {
+func TestAnomaliesBeyondTheLimitAreCountedNotEmitted(t *testing.T) {
 	p := testkit.NewPlay(t, nil, flowscope.Config{MaxAnomalies: 1}).Play("hs >R@5/dxyz")
 	st := p.Driver.Stats()
 	if len(p.Seen) != 1 || st.AnomaliesSuppressed != 1 || st.Anomalies[flowscope.AnomalyImplausibleRST] != 1 || st.Anomalies[flowscope.AnomalyDataOnRST] != 1 {
-		t.Errorf("told %s, untold %d", p.Anomalies(), st.AnomaliesSuppressed)
+		t.Errorf("emitted %s, suppressed %d", p.Anomalies(), st.AnomaliesSuppressed)
 	}
 	p.Play(">R@5/dxyz")
 	if st := p.Driver.Stats(); st.AnomaliesSuppressed != 2 {
-		t.Errorf("untold %d after another", st.AnomaliesSuppressed)
+		t.Errorf("suppressed %d after another", st.AnomaliesSuppressed)
 	}
 }
 
@@ -330,6 +330,17 @@ func TestEventsAreLoggedAtTheirLevels(t *testing.T) {
 		}
 		if least == slog.LevelDebug && !strings.Contains(text, "10.0.0.1:40000") {
 			t.Error("no key in the log")
+		}
+	}
+}
+
+// Events that a caller's test made have no Stats.
+func TestEventsWithoutStatsAreLogged(t *testing.T) {
+	for _, kind := range []flowscope.EventKind{flowscope.EventEnded, flowscope.EventReleased} {
+		l := newEventLog(slog.LevelDebug)
+		flowscope.LogEvent(slog.New(l), &testkit.Event{Kind: kind, Reason: flowscope.EndFIN})
+		if text := l.text.String(); !strings.Contains(text, "reason=fin") || strings.Contains(text, "packets=") {
+			t.Errorf("%v: %s", kind, text)
 		}
 	}
 }

@@ -116,7 +116,11 @@ func (d *Delivery) Gap(n int64, cause GapCause) {
 }
 
 // Dropped reports that segments, or bytes of one, were dropped. They are counted in FlowStats.Streams
-// and reported as an anomaly of that kind.
+// and reported as an anomaly of that kind: AnomalyOutOfOrderSegment with the number of segments as its
+// Len, any other kind with the number of bytes. With AnomalyOutOfOrderSegment the bytes are not
+// counted, and with AnomalyConflictingOverlap neither number is: it counts one conflict. To report an
+// anomaly without a loss, such as a segment that came early and is held, give 0 segments and 0 bytes;
+// its Len is 0.
 func (d *Delivery) Dropped(kind AnomalyKind, segments int, bytes int64) {
 	d.drops = append(d.drops, drop{kind, segments, bytes})
 }
@@ -384,7 +388,9 @@ func (f BufferedReassemblerFactory[K]) NewReassembler(K, FlowSide) Reassembler {
 // StreamReassembler does for one side what the driver's built-in streams do, for a Reassembler that
 // wraps it: it holds early bytes, fills holes, decides overlaps, and gives up holes. A wrapper must pass
 // on Acked and OnTimer too, otherwise holes stay open until the end. Make one with
-// NewStreamReassembler.
+// NewStreamReassembler. Each one may hold Config.SideBytes of its own, which the driver's TotalBytes
+// does not count. A parser that has to survive loss is often simpler on EventData and EventGap, with
+// its state in the flow.
 type StreamReassembler struct {
 	arena    *stream.Arena
 	stream   timedStream

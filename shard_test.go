@@ -55,7 +55,7 @@ func (l *shardLog) hear(events []testkit.Event) {
 // shardPlay shows the packets to n drivers and gives how often each log of a flow is there, by its hash, and the logs.
 //
 // What happens to a flow depends on other flows' packets through the clock alone, which moves with all of them. So the
-// stamps must not run back, ClockJump must be Never, and either no timeout ever comes or, with sweep, each driver is
+// timestamps must not run back, ClockJump must be Never, and either no timeout ever comes or, with sweep, each driver is
 // told the time of each packet.
 func shardPlay(tb testing.TB, views []flowscope.PacketView, n int, cfg flowscope.Config, sweep bool, shard func(flowscope.PacketView) int) shardTold {
 	tb.Helper()
@@ -93,7 +93,7 @@ func shardPlay(tb testing.TB, views []flowscope.PacketView, n int, cfg flowscope
 	return told
 }
 
-// steady makes stamps that do not run back.
+// steady makes timestamps that do not run back.
 func steady(views []flowscope.PacketView) []flowscope.PacketView {
 	for i := range views {
 		if i > 0 {

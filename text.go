@@ -55,13 +55,27 @@ func (n *names) append(b []byte, v uint16) []byte {
 func unmarshal[T ~uint8 | ~uint16](n *names, to *T, text []byte) error {
 	v, ok := n.parse(text)
 	if !ok || v > uint16(^T(0)) {
-		if n.choice {
-			return fmt.Errorf("%w: unknown %s %.100q", ErrConfig, n.of, text)
-		}
-		return notText(n.of, text)
+		return n.notText(text)
 	}
 	*to = T(v)
 	return nil
+}
+
+// notText is the error of unmarshal. It lists the names if they are few.
+func (n *names) notText(text []byte) error {
+	if n.choice {
+		return fmt.Errorf("%w: unknown %s %.100q%s", ErrConfig, n.of, text, listed(n.text))
+	}
+	return fmt.Errorf("%w%s", notText(n.of, text), listed(n.text))
+}
+
+// listed is the part of an error that lists names, or "" if they are many.
+func listed(names []string) string {
+	const few = 16
+	if len(names) > few {
+		return ""
+	}
+	return "; it is one of " + strings.Join(names, ", ")
 }
 
 func (n *names) parse(text []byte) (uint16, bool) {
@@ -81,6 +95,8 @@ type sets struct {
 	text []string // by bit; "" for a bit without a name
 	// none is the bit that tells the empty set, "none", from the zero value, "default".
 	none uint32
+	// all are the bits of "all", a text that parse takes for them.
+	all uint32
 }
 
 func (s *sets) append(b []byte, v uint32) []byte {
@@ -103,7 +119,7 @@ func (s *sets) append(b []byte, v uint32) []byte {
 	return b[:max(start, len(b)-1)]
 }
 
-// parse takes the elements in any order.
+// parse takes the elements in any order, with "|" or "," between them.
 func (s *sets) parse(text []byte) (v uint32, err error) {
 	switch string(text) {
 	case "default":
@@ -111,13 +127,17 @@ func (s *sets) parse(text []byte) (v uint32, err error) {
 	case "none":
 		return s.none, nil
 	}
-	for element := range strings.SplitSeq(string(text), "|") {
+	for element := range strings.SplitSeq(strings.ReplaceAll(string(text), ",", "|"), "|") {
+		if element == "all" {
+			v |= s.all
+			continue
+		}
 		bits, ok := parseNumber(element, s.of)
 		if i := slices.Index(s.text, element); i >= 0 && element != "" {
 			bits, ok = 1<<i, true
 		}
 		if !ok || bits == 0 || bits > 1<<32-1 || uint32(bits)&s.none != 0 {
-			return 0, notText(s.of, text)
+			return 0, fmt.Errorf("%w: it has no element %.40q", notText(s.of, text), element)
 		}
 		v |= uint32(bits)
 	}
@@ -154,6 +174,11 @@ func unmarshalKey[K encoding.TextAppender](to *K, text []byte, of string, parse 
 	}
 	*to = k
 	return nil
+}
+
+// goString is a key for %#v, as failing tests show it.
+func goString(of string, key fmt.Stringer) string {
+	return fmt.Sprintf("flowscope.%s(%q)", of, key.String())
 }
 
 // noKey is the text of a zero key that is no key of any packet.

@@ -52,7 +52,7 @@ const (
 	NoEncaps  Encap = Encap(1 << 31)
 )
 
-var encapNames = &sets{of: "Encap", none: uint32(NoEncaps), text: []string{
+var encapNames = &sets{of: "Encap", none: uint32(NoEncaps), all: uint32(AllEncaps), text: []string{
 	"mpls", "pseudo_wire", "pppoe", "pbb", "vntag", "ipip", "gre", "etherip", "vxlan", "vxlan_gpe", "geneve", "gtpu", "teredo",
 	"ayiya", "l2tp",
 }}
@@ -67,7 +67,8 @@ func (e Encap) AppendText(b []byte) ([]byte, error) { return encapNames.append(b
 // MarshalText is what String gives.
 func (e Encap) MarshalText() ([]byte, error) { return e.AppendText(nil) }
 
-// UnmarshalText takes what String gives, the encapsulations in any order.
+// UnmarshalText takes what String gives, the encapsulations in any order and with "|" or "," between
+// them, and "all" for AllEncaps.
 func (e *Encap) UnmarshalText(text []byte) error {
 	v, err := encapNames.parse(text)
 	if err == nil {
@@ -334,6 +335,9 @@ func (k TunnelKey[K]) String() string {
 	return fmt.Sprint(k.Inner, " in ", k.TunnelString())
 }
 
+// GoString is what %#v shows, as in flowscope.TunnelKey("tcp 10.0.0.1:1234 <-> 10.0.0.2:80 in vxlan:77").
+func (k TunnelKey[K]) GoString() string { return goString("TunnelKey", k) }
+
 // AppendText appends what String gives. The inner key may bring a text of its own with it, by
 // encoding.TextAppender or encoding.TextMarshaler.
 func (k TunnelKey[K]) AppendText(b []byte) ([]byte, error) {
@@ -426,6 +430,9 @@ type FlowLabelKey[K comparable] struct {
 
 // String is the inner key and the label, as in "tcp [::1]:1234 <-> [::2]:80 label 74565".
 func (k FlowLabelKey[K]) String() string { return fmt.Sprint(k.Inner, " label ", k.Label) }
+
+// GoString is what %#v shows, as in flowscope.FlowLabelKey("tcp [::1]:1234 <-> [::2]:80 label 74565").
+func (k FlowLabelKey[K]) GoString() string { return goString("FlowLabelKey", k) }
 
 // AppendText appends what String gives. The inner key may bring a text of its own with it, by
 // encoding.TextAppender or encoding.TextMarshaler.

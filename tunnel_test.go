@@ -356,7 +356,7 @@ func TestAnOwnExtractorThatAsksABuiltInOneSeesTheInnermostPacket(t *testing.T) {
 	}
 }
 
-func TestAnInnerExtractorsOwnHashAndTimeOutsAreHonoured(t *testing.T) {
+func TestAnInnerExtractorsOwnHashAndTimeoutsAreHonoured(t *testing.T) {
 	question := testkit.UDP("10.0.0.1:5000", "10.0.0.2:53")
 	check := func(name string, n *int, quiet, over int) {
 		t.Helper()

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"math"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/flowscope-go/flowscope/internal/capfile"
@@ -149,8 +150,15 @@ func (t LinkType) AppendText(b []byte) ([]byte, error) { return linkTypes.append
 // MarshalText is what String gives.
 func (t LinkType) MarshalText() ([]byte, error) { return t.AppendText(nil) }
 
-// UnmarshalText takes what String gives.
-func (t *LinkType) UnmarshalText(text []byte) error { return unmarshal(linkTypes, t, text) }
+// UnmarshalText takes what String gives, and a number of the tcpdump link-type registry, as LinkTypeOf
+// does: "1" is Ethernet, "0" is BSD loopback.
+func (t *LinkType) UnmarshalText(text []byte) error {
+	if n, err := strconv.ParseUint(string(text), 10, 16); err == nil {
+		*t = LinkTypeOf(uint16(n))
+		return nil
+	}
+	return unmarshal(linkTypes, t, text)
+}
 
 // LinkTypeOf translates a number of the tcpdump link-type registry, as found in
 // capture files and given by gopacket's readers.
@@ -165,7 +173,8 @@ func LinkTypeOf(number uint16) LinkType {
 // must not change until the events that the call returned have been handled, since their Bytes are
 // a part of it.
 type PacketView struct {
-	// Frame is the packet from its link header on, as far as it was captured.
+	// Frame is the packet from its link header on, as far as it was captured. A Linux packet socket
+	// gives the outer VLAN tag beside the frame: put it back for FiveTuple{VLAN: true}.
 	Frame []byte
 	// Timestamp is the time of capture.
 	Timestamp Timestamp

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"os"
@@ -371,4 +372,32 @@ func TestProgressIsForBigFilesOnTerminals(t *testing.T) {
 	out.Reset()
 	p.clear()
 	require.Empty(t, strings.TrimSpace(out.String()))
+}
+
+// A capture of these seconds, with a packet of no protocol each.
+func capture(t *testing.T, seconds ...uint32) string {
+	b := []byte("\xd4\xc3\xb2\xa1\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\x00\x00\x01\x00\x00\x00")
+	for _, s := range seconds {
+		b = binary.LittleEndian.AppendUint32(b, s)
+		b = append(b, 0, 0, 0, 0, 14, 0, 0, 0, 14, 0, 0, 0)
+		b = append(b, make([]byte, 14)...)
+	}
+	name := filepath.Join(t.TempDir(), "made.pcap")
+	require.NoError(t, os.WriteFile(name, b, 0o600))
+	return name
+}
+
+func TestACaptureWithoutPacketsIsSaidToBeEmpty(t *testing.T) {
+	name := capture(t)
+	status, stdout, stderr := call(t, name)
+	require.Zero(t, status)
+	require.Empty(t, stdout)
+	require.Equal(t, "flows: "+name+": no packets\n", stderr)
+}
+
+func TestTimestampsFarAheadAreReported(t *testing.T) {
+	_, _, stderr := call(t, capture(t, 1e6, 1e6+1, 2e6, 2e6+1, 3e6))
+	require.Contains(t, stderr, "made.pcap: 2 timestamps lie far ahead")
+	_, _, stderr = call(t, capture(t, 1e6, 1e6+1))
+	require.NotContains(t, stderr, "far ahead")
 }

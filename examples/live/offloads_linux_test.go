@@ -21,7 +21,7 @@ func offloadsOff(name string) error {
 		setGSO      = 0x24
 		setGRO      = 0x2c
 	)
-	type value struct{ command, data uint32 }
+	type value struct{ command, _ uint32 } // ethtool_value; data 0 turns off
 	for _, command := range []uint32{setTSO, setGSO, setGRO} {
 		request := struct { // ifreq
 			name [syscall.IFNAMSIZ]byte

@@ -237,7 +237,7 @@ func TestTheTimekeeperKeepsTheTimeOfATracker(t *testing.T) {
 	}
 }
 
-func TestWhereStampsRunBackTimeIsThatOfOneTracker(t *testing.T) {
+func TestWhereTimestampsRunBackTimeIsThatOfOneTracker(t *testing.T) {
 	source := func(yield func(flowscope.PacketView, error) bool) {
 		for i := range 3000 {
 			now := flowscope.Timestamp(i)*1e8 - flowscope.Timestamp(i*7919%11)*1e9

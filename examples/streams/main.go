@@ -215,7 +215,7 @@ func (r *report) line(ev *event, k flowscope.FlowSide, s *side) {
 			Reason    string     `json:"reason"`
 		}{from.String(), to.String(), ev.Stats.TunnelString(), k.String(), s.length, sum, append([][2]int64{}, s.gaps...), conflicts, anchored, ev.Reason.String()})
 	} else {
-		_, err = fmt.Fprintf(r.out, "%-28v %-28v %-9v %10d bytes  %s  gaps %v\n", from, to, k, s.length, sum[:16], s.gaps)
+		_, err = fmt.Fprintf(r.out, "%-28v %-28v %-9v %10d bytes  sha256 %s...  gaps %v\n", from, to, k, s.length, sum[:16], s.gaps)
 	}
 	r.failed(err)
 }

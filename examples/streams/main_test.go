@@ -143,6 +143,17 @@ func TestWithoutAFileItReadsTheBuiltInSample(t *testing.T) {
 	}
 }
 
+func TestALineOfTextNamesTheHash(t *testing.T) {
+	text, _ := play(t, 0, captures+"http.pcap")
+	object, _ := play(t, 0, "-json", captures+"http.pcap")
+	lines := strings.Split(text, "\n")
+	for i, r := range records(t, object) {
+		if !strings.Contains(lines[i], " sha256 "+r.SHA256[:16]+"...  gaps []") {
+			t.Errorf("%s: %s", r.SHA256, lines[i])
+		}
+	}
+}
+
 func TestSeveralFilesAreReadOneByOne(t *testing.T) {
 	one, _ := play(t, 0, "-json", captures+"http.pcap")
 	two, _ := play(t, 0, "-json", captures+"lossy.pcap")

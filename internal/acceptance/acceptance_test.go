@@ -49,7 +49,7 @@ func sized(small, plain, nightly int) int {
 	return plain
 }
 
-// feeder gives frames to a driver, with stamps that advance evenly.
+// feeder gives frames to a driver, with timestamps that advance evenly.
 type feeder struct {
 	d    *testkit.Driver
 	now  flowscope.Timestamp

@@ -326,9 +326,9 @@ func TestOneCallGivesUpNoMoreDatagramsThanFlows(t *testing.T) {
 	}
 }
 
-// A packet may be counted in its flow on the detour of a fragment, or the usual way: a doubted stamp is taken back
+// A packet may be counted in its flow on the detour of a fragment, or the usual way: a doubted timestamp is taken back
 // from both.
-func TestAFirstFragmentsDoubtedStampIsTakenBackLikeAnyOther(t *testing.T) {
+func TestAFirstFragmentsDoubtedTimestampIsTakenBackLikeAnyOther(t *testing.T) {
 	f := ofUDP("10.0.0.1:1234", "10.0.0.2:80")
 	first := testkit.Piece{ID: 1, More: true, Body: testkit.WholeDatagram[:16]}.Frame()
 	for name, frame := range map[string][]byte{"datagram": f, "fragment": first} {
@@ -359,7 +359,7 @@ func TestAFlowThatTwoLeapsMeetInARowIsNotSplit(t *testing.T) {
 	}
 }
 
-func TestAFlowThatEndedOnAWrongFirstStampIsForgottenInTime(t *testing.T) {
+func TestAFlowThatEndedOnAWrongFirstTimestampIsForgottenInTime(t *testing.T) {
 	tr := testkit.NewTracker(t, flowscope.Config{})
 	tr.Track(flowscope.PacketView{Frame: testkit.TCP(testkit.Client, testkit.Server, "R", 1, 0, ""), Timestamp: testkit.Seconds(3_600_000)})
 	for s := 10; s < 200; s += 5 {

@@ -212,19 +212,19 @@ func TestAutoLearnsOfEachSenderByItself(t *testing.T) {
 	lazy = testkit.Changed(lazy, testkit.SumTCP4, 0x1234) // not even the pseudo header's
 	broken := testkit.Changed(good, testkit.SumTCP4, 0x1234)
 	l := testkit.NewAudited(t, flowscope.FiveTuple{}, flowscope.Config{Checksums: flowscope.ChecksumAuto})
-	told := 0
+	emitted := 0
 	for i := range 1000 {
-		require.Equal(t, 0, told, i)
+		require.Equal(t, 0, emitted, i)
 		l.Track(flowscope.PacketView{Frame: fromMAC(good, 2), ID: uint64(i + 1)})
 		for _, ev := range l.Track(flowscope.PacketView{Frame: fromMAC(lazy, 1), ID: uint64(i + 1)}) {
 			if ev.Anomaly == flowscope.AnomalyChecksumOffload {
-				told++
+				emitted++
 				assert.EqualValues(t, 1000, ev.Len)
 				assert.Zero(t, ev.Flow)
 			}
 		}
 	}
-	assert.Equal(t, 1, told)
+	assert.Equal(t, 1, emitted)
 	for range 100 {
 		l.Track(flowscope.PacketView{Frame: fromMAC(lazy, 1), ID: 5})
 		l.Track(flowscope.PacketView{Frame: fromMAC(broken, 2), ID: 6})

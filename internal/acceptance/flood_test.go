@@ -143,8 +143,8 @@ func TestA4ASYNOfAFloodCostsNotMuchMoreThanAPacket(t *testing.T) {
 	}
 }
 
-// A12. However much becomes due at one stamp, no call pays for much of it.
-func TestA12NoCallEndsMoreThanItsShareOfAMassTimeOut(t *testing.T) {
+// A12. However much becomes due at one timestamp, no call pays for much of it.
+func TestA12NoCallEndsMoreThanItsShareOfAMassTimeout(t *testing.T) {
 	flows := sized(5_000, 100_000, 100_000)
 	f := newFeeder(t, flowscope.Config{MaxFlows: flows + 10, Events: flowscope.AllEvents, LingerTimeout: time.Second}, 1)
 	f.play(attack.Handshakes(0, flows))
@@ -265,12 +265,12 @@ func TestA37ChaffIsCountedExactlyAndSaysLittle(t *testing.T) {
 			f.play(k.Prelude(1))
 			honest := keep(k.Honest(1))[0]
 			before := f.d.Stats()
-			told, other := 0, 0
+			emitted, other := 0, 0
 			f.most = 0
 			for frame := range k.Frames(1, n) {
 				for i, events := 0, f.track(frame); i < len(events); i++ {
 					if ev := &events[i]; ev.Kind == flowscope.EventAnomaly && ev.Anomaly == chaffs[k] {
-						told++
+						emitted++
 					} else if ev.Anomaly != flowscope.AnomalyOutOfOrderSegment {
 						if other++; other < 5 {
 							t.Logf("%s", testkit.EventText(ev))
@@ -286,8 +286,8 @@ func TestA37ChaffIsCountedExactlyAndSaysLittle(t *testing.T) {
 			if chaffs[k] == 0 {
 				want = 0
 			}
-			if counted := st.Anomalies[chaffs[k]] - before.Anomalies[chaffs[k]]; told != want || counted != uint64(want) || other != 0 {
-				t.Errorf("%d packets: %d told, %d counted, %d other events", n, told, counted, other)
+			if counted := st.Anomalies[chaffs[k]] - before.Anomalies[chaffs[k]]; emitted != want || counted != uint64(want) || other != 0 {
+				t.Errorf("%d packets: %d emitted, %d counted, %d other events", n, emitted, counted, other)
 			}
 			if f.most > 2 {
 				t.Errorf("%d events for one packet", f.most)
@@ -302,7 +302,7 @@ func TestA37ChaffIsCountedExactlyAndSaysLittle(t *testing.T) {
 	}
 }
 
-// A37. Of many anomalies in one call only so many are told, and the rest is counted.
+// A37. Of many anomalies in one call only so many are emitted, and the rest is counted.
 func TestA37AnomaliesOfOneCallHaveABound(t *testing.T) {
 	for _, limit := range []int{1, 3, 8} {
 		f := newFeeder(t, flowscope.Config{MaxAnomalies: limit, Events: flowscope.AllEvents, HoleTimeout: time.Second}, 1)
@@ -311,17 +311,17 @@ func TestA37AnomaliesOfOneCallHaveABound(t *testing.T) {
 		f.play(attack.Islands(0, conns, 3, attack.Ascending))
 		before := f.d.Stats()
 		f.now = f.now.Add(time.Minute)
-		told := uint64(0)
+		emitted := uint64(0)
 		for _, ev := range f.track(testkit.UDP("10.9.9.9:1", "10.9.9.8:2")) {
 			if ev.Kind == flowscope.EventAnomaly {
-				told++
+				emitted++
 			}
 		}
 		st := f.d.Stats()
 		counted := st.Anomalies[flowscope.AnomalyGap] - before.Anomalies[flowscope.AnomalyGap]
-		untold := st.AnomaliesSuppressed - before.AnomaliesSuppressed
-		if told != uint64(limit) || counted != 3*conns {
-			t.Errorf("limit %d: %s", limit, fmt.Sprintf("%d told, %d counted, %d untold", told, counted, untold))
+		suppressed := st.AnomaliesSuppressed - before.AnomaliesSuppressed
+		if emitted != uint64(limit) || counted != 3*conns {
+			t.Errorf("limit %d: %s", limit, fmt.Sprintf("%d emitted, %d counted, %d suppressed", emitted, counted, suppressed))
 		}
 	}
 }

@@ -57,7 +57,7 @@ type rowJ struct {
 	pieces  string
 	packets int // whole datagrams that come out
 	stats   flowscope.FragmentStats
-	told    flowscope.AnomalyKind
+	emitted flowscope.AnomalyKind
 }
 
 var rowsJ = []rowJ{
@@ -103,7 +103,7 @@ func TestFragmentsByTheTableOfFamilyJ(t *testing.T) {
 				assert.Equal(t, want, got, name)
 				assert.Equal(t, row.packets, out, name)
 				for k := flowscope.AnomalyFragmentOverlap; k <= flowscope.AnomalyFragmentTimeout; k++ {
-					assert.Equal(t, k == row.told, st.Anomalies[k] > 0, "%s: %v told %d times", name, k, st.Anomalies[k])
+					assert.Equal(t, k == row.emitted, st.Anomalies[k] > 0, "%s: %v emitted %d times", name, k, st.Anomalies[k])
 				}
 				for f := range l.Tracker.Flows() {
 					if st.Fragments.Unused == 0 && st.PacketsUnmatched == 0 {
@@ -340,13 +340,13 @@ func TestDatagramsThatAreNotCompleteInTimeAreGivenUp(t *testing.T) {
 		st := l.Tracker.Stats()
 		assert.EqualValues(t, 10, st.Fragments.Incomplete, by)
 		assert.Equal(t, left, st.Fragments.Waiting, by)
-		told := int64(0)
+		emitted := int64(0)
 		for _, ev := range events {
 			if ev.Anomaly == flowscope.AnomalyFragmentTimeout {
-				told += ev.Len
+				emitted += ev.Len
 			}
 		}
-		assert.EqualValues(t, 10, told, by)
+		assert.EqualValues(t, 10, emitted, by)
 		l.Sweep(testkit.Seconds(20))
 		l.Sweep(testkit.Seconds(30))
 		assert.Zero(t, l.Tracker.Stats().Fragments.Waiting)

@@ -9,7 +9,7 @@ import (
 	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
-// rawViews cuts any bytes into frames of any link type with any stamps:
+// rawViews cuts any bytes into frames of any link type with any timestamps:
 //
 //	link | step | wire | length | frame ...
 func rawViews(in []byte) (views []flowscope.PacketView) {

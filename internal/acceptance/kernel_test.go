@@ -261,7 +261,7 @@ func TestA16TheRulesAreThoseOfTheKernel(t *testing.T) {
 	}
 }
 
-// A16. The families that the rules leave to the tests of single rooms.
+// A16. The families that the rules leave to the tests of single packages.
 func TestA16TheFamiliesAreThoseOfTheKernel(t *testing.T) {
 	k := newKernel(t)
 	for i, r := range []struct{ name, script string }{

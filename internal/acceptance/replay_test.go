@@ -56,7 +56,7 @@ func TestA23AndA24TheSumsAreRightOverEveryCapture(t *testing.T) {
 }
 
 // A29. Stamps may be anything: nothing breaks, and one that is wrong ends no flow that is busy.
-func TestA29AnyStampsAreBorne(t *testing.T) {
+func TestA29AnyTimestampsAreHandled(t *testing.T) {
 	files := captured(t)
 	for seed, name := range sortedNames(files) {
 		r := rand.New(rand.NewPCG(uint64(seed), 29))
@@ -77,8 +77,8 @@ func TestA29AnyStampsAreBorne(t *testing.T) {
 	}
 }
 
-// A29. Among good stamps a wrong one, however wrong, ends nothing and is told once.
-func TestA29OneWrongStampEndsNothing(t *testing.T) {
+// A29. Among good timestamps a wrong one, however wrong, ends nothing and is reported once.
+func TestA29OneWrongTimestampEndsNothing(t *testing.T) {
 	views := testkit.NewTalk(rand.New(rand.NewPCG(29, 1)), 20_000).Views
 	for i := range views {
 		views[i].Timestamp = flowscope.Timestamp(1e18).Add(time.Duration(i) * time.Millisecond)
@@ -89,21 +89,21 @@ func TestA29OneWrongStampEndsNothing(t *testing.T) {
 			odd := slices.Clone(views)
 			odd[at].Timestamp = wrong
 			d := testkit.NewDriver(t, nil, flowscope.Config{})
-			told, data := 0, [2][]byte{}
+			reported, data := 0, [2][]byte{}
 			for i, v := range odd {
 				for _, ev := range d.Track(v) {
 					switch {
 					case ev.Kind == flowscope.EventEnded && i < len(odd)-1 || ev.Kind == flowscope.EventGap:
 						t.Fatalf("stamp %v at %d: %s", wrong, at, testkit.EventText(&ev))
 					case ev.Kind == flowscope.EventAnomaly && (ev.Anomaly == flowscope.AnomalyClockBackward || ev.Anomaly == flowscope.AnomalyClockJump):
-						told++
+						reported++
 					case ev.Kind == flowscope.EventData:
 						data[ev.Side] = append(data[ev.Side], ev.Bytes...)
 					}
 				}
 			}
-			if st := d.Stats(); told != 1 || st.FlowsCreated != 1 || st.Ended[flowscope.EndFIN] != 1 {
-				t.Errorf("stamp %v at %d: told %d times, %d flows, ended %v", wrong, at, told, st.FlowsCreated, st.Ended)
+			if st := d.Stats(); reported != 1 || st.FlowsCreated != 1 || st.Ended[flowscope.EndFIN] != 1 {
+				t.Errorf("stamp %v at %d: reported %d times, %d flows, ended %v", wrong, at, reported, st.FlowsCreated, st.Ended)
 			}
 			for side := range data {
 				if !bytes.Equal(data[side], want[side].Data) {

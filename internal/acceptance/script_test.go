@@ -196,7 +196,7 @@ func (s *script) step(line int, words []string) {
 	}
 }
 
-// stamp reads a time in seconds, to the nanosecond.
+// timestamp reads a time in seconds, to the nanosecond.
 func stamp(text string) (flowscope.Timestamp, error) {
 	switch text {
 	case "max":

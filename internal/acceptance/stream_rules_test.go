@@ -212,7 +212,7 @@ func TestTheAnswerToTheFirstOfTwoSYNsChoosesItsPayload(t *testing.T) {
 	p.Want("stream", "abc", p.Flow(2).Sides[0].Said())
 }
 
-// streamVectors are the published pair, triplet and longer vectors, in arrival order.
+// The published pair, triplet and longer vectors, in the order of arrival.
 func TestPublishedVectorsThroughTheWholeDriver(t *testing.T) {
 	isns := []uint32{0, 1, 1<<31 - 3, 1 << 31, 1<<32 - 1, 1<<32 - 2, 1<<32 - 3, 1<<32 - 11}
 	for _, v := range []struct{ name, segments, first, last, linux string }{

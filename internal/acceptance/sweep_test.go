@@ -13,7 +13,7 @@ import (
 // What the packets say must not depend on who asked in between. These tests play the same packets with and
 // without calls that must make no difference.
 
-// orderly keeps the calls of a soup that are packets, with stamps that never surprise.
+// orderly keeps the calls of a soup that are packets, with timestamps that never surprise.
 func orderly(in []byte) (packets []testkit.Call) {
 	for _, c := range testkit.Calls(in) {
 		if c.Kind != testkit.CallTrack {
@@ -50,7 +50,7 @@ func TestSweepsAtTimesThatHavePassedChangeNothing(t *testing.T) {
 				continue // no time yet that could have passed
 			}
 			if alone++; alone > 1 {
-				times = append(times, swept.Tracker.Now()) // earlier it would vouch for a stamp that stands alone
+				times = append(times, swept.Tracker.Now()) // earlier it would vouch for a timestamp that stands alone
 			}
 			for _, at := range times {
 				if events := swept.Sweep(at); len(events) > 0 {

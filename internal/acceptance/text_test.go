@@ -80,7 +80,7 @@ func named[T interface {
 			require.Equal(t, map[T]int{v: 1}, back)
 		}
 		v := T(1)
-		for _, text := range []string{"", " ", "unknown", "1", typ, typ + "()", typ + "(-1)", typ + "(0250)", typ + "(65536)",
+		for _, text := range []string{"", " ", "unknown", "-1", typ, typ + "()", typ + "(-1)", typ + "(0250)", typ + "(65536)",
 			typ + "(18446744073709551616)", typ + "(1)", typ + "(1)x", strings.ToUpper(want[1]), want[1] + " ", "\xff"} {
 			assert.Error(t, P(&v).UnmarshalText([]byte(text)), text)
 		}
@@ -176,12 +176,48 @@ func TestMasksAreReadInAnyOrder(t *testing.T) {
 	var m flowscope.EventMask
 	require.NoError(t, m.UnmarshalText([]byte("ended|started|ended")))
 	assert.Equal(t, flowscope.Events(flowscope.EventStarted, flowscope.EventEnded), m)
-	for _, text := range []string{"", "|", "started|", "none|started", "default|ended", "all", "EventMask(1)", "EventMask(0)",
-		"EventMask(4294967296)", "started,ended"} {
+	require.NoError(t, m.UnmarshalText([]byte("ended,started|data")))
+	assert.Equal(t, flowscope.Events(flowscope.EventStarted, flowscope.EventEnded, flowscope.EventData), m)
+	require.NoError(t, m.UnmarshalText([]byte("all")))
+	assert.Equal(t, flowscope.AllEvents, m)
+	var e flowscope.Encap
+	require.NoError(t, e.UnmarshalText([]byte("all")))
+	assert.Equal(t, flowscope.AllEncaps, e)
+	require.NoError(t, e.UnmarshalText([]byte("vxlan,gre")))
+	assert.Equal(t, flowscope.EncapVXLAN|flowscope.EncapGRE, e)
+	assert.EqualError(t, m.UnmarshalText([]byte("started,endde|data")),
+		`flowscope: "started,endde|data" is no EventMask: it has no element "endde"`)
+	require.NoError(t, m.UnmarshalText([]byte("started|ended")))
+	for _, text := range []string{"", "|", ",", "started|", "none|started", "default|ended", "EventMask(1)", "EventMask(0)",
+		"EventMask(4294967296)", "started, ended", "ALL"} {
 		assert.Error(t, m.UnmarshalText([]byte(text)), text)
 		assert.Error(t, new(flowscope.Encap).UnmarshalText([]byte(text)), text)
 	}
 	assert.Equal(t, flowscope.Events(flowscope.EventStarted, flowscope.EventEnded), m)
+}
+
+func TestLinkTypesAreReadAsNumbers(t *testing.T) {
+	for text, want := range map[string]flowscope.LinkType{
+		"0": flowscope.LinkTypeNull, "1": flowscope.LinkTypeEthernet, "276": flowscope.LinkTypeLinuxSLL2, "147": 147,
+	} {
+		var l flowscope.LinkType
+		require.NoError(t, l.UnmarshalText([]byte(text)))
+		assert.Equal(t, want, l)
+	}
+	for _, text := range []string{"-1", "+1", "65536", "0x1", "1 "} {
+		assert.Error(t, new(flowscope.LinkType).UnmarshalText([]byte(text)), text)
+	}
+}
+
+func TestErrorsListTheNames(t *testing.T) {
+	assert.EqualError(t, new(flowscope.EndReason).UnmarshalText([]byte("end")), `flowscope: "end" is no EndReason; `+
+		"it is one of none, fin, rst, idle, evicted, buffer_overflow, reused, force_closed, finished")
+	assert.EqualError(t, new(flowscope.L4Proto).UnmarshalText([]byte("TCP")),
+		`flowscope: "TCP" is no L4Proto; it is one of none, icmp, tcp, udp, icmpv6, sctp`)
+	err := new(flowscope.OverlapPolicy).UnmarshalText([]byte("second"))
+	assert.EqualError(t, err, `flowscope: wrong config: unknown OverlapPolicy "second"; it is one of first, last, linux`)
+	assert.ErrorIs(t, err, flowscope.ErrConfig)
+	assert.EqualError(t, new(flowscope.Refusal).UnmarshalText([]byte("bad")), `flowscope: "bad" is no Refusal`)
 }
 
 func TestTimestampsAsText(t *testing.T) {
@@ -321,6 +357,42 @@ func TestKeysOfCombinatorsHaveOneTextThatLeadsBack(t *testing.T) {
 	assert.Error(t, new(flowscope.TunnelKey[bare]).UnmarshalText(text), "a key without UnmarshalText")
 	addr := netip.MustParseAddr("10.0.0.1")
 	assert.Equal(t, "10.0.0.1 in gre", roundTrip(t, flowscope.TunnelKey[netip.Addr]{Inner: addr, Tunnel: flowscope.TunnelGRE}))
+}
+
+// An ordered key is the one that FiveTuple makes, whatever the order of the ends in the text.
+func TestKeysInOrder(t *testing.T) {
+	for _, text := range keyTexts {
+		k := parsed[flowscope.FiveTupleKey](t, text)
+		want := k
+		if text != "none" {
+			a, b := k.A(), k.B()
+			if id := k.ICMPID(); id != 0 {
+				a, b = netip.AddrPortFrom(a.Addr(), id), netip.AddrPortFrom(b.Addr(), id)
+			}
+			vlan, _ := k.VLAN()
+			made, err := flowscope.NewFiveTupleKey(k.Proto(), b, a)
+			require.NoError(t, err)
+			want = made.WithVLAN(vlan)
+		}
+		assert.Equal(t, want, k.Ordered(), text)
+	}
+	there, back := parsed[flowscope.FiveTupleKey](t, keyTexts[1]), parsed[flowscope.FiveTupleKey](t, keyTexts[2])
+	assert.NotEqual(t, there, back)
+	assert.Equal(t, there, back.Ordered())
+}
+
+func TestKeysInFailingTests(t *testing.T) {
+	five := parsed[flowscope.FiveTupleKey](t, keyTexts[1])
+	for want, key := range map[string]any{
+		`flowscope.FiveTupleKey("none")`: flowscope.FiveTupleKey{},
+		`map[flowscope.FiveTupleKey]int{flowscope.FiveTupleKey("tcp 10.0.0.1:1234 <-> 10.0.0.2:80"):1}`: map[flowscope.FiveTupleKey]int{five: 1},
+		`flowscope.IPPairKey("10.0.0.1 <-> 10.0.0.2")`:                                                  parsed[flowscope.IPPairKey](t, "10.0.0.1 <-> 10.0.0.2"),
+		`flowscope.MACPairKey("00:00:00:00:00:00 <-> 00:00:00:00:00:00")`:                               flowscope.MACPairKey{},
+		`flowscope.TunnelKey("tcp 10.0.0.1:1234 <-> 10.0.0.2:80 in gre:1")`:                             tunnelled{Inner: five, Tunnel: flowscope.TunnelGRE, ID: 1},
+		`flowscope.FlowLabelKey("tcp 10.0.0.1:1234 <-> 10.0.0.2:80 in gre label 7")`:                    labelled{Inner: tunnelled{Inner: five, Tunnel: flowscope.TunnelGRE}, Label: 7},
+	} {
+		assert.Equal(t, want, fmt.Sprintf("%#v", key))
+	}
 }
 
 func TestKeysOfPacketsLeadBack(t *testing.T) {
@@ -492,7 +564,7 @@ func FuzzTextsOfKeys(f *testing.F) {
 		exact[flowscope.TCPFlags](t, text)
 		exact[flowscope.History](t, text)
 		exact[flowscope.FlowState](t, text)
-		exact[flowscope.LinkType](t, text)
+		readable[flowscope.LinkType](t, text)
 		readable[flowscope.Timestamp](t, text)
 		readable[flowscope.EventMask](t, text)
 		readable[flowscope.Encap](t, text)

@@ -70,7 +70,7 @@ const captureVariable = "FLOWSCOPE_CAPTURE"
 
 // BenchmarkCapture replays files. A round is the whole file from its beginning, several times if it is small, and at
 // its end every contender has to finish: all flows end, all that is held is given up. Nothing is built anew, so no one
-// pays for memory. To run on instead, with shifted stamps and addresses, would need new headers in tunnels, fragments
+// pays for memory. To run on instead, with shifted timestamps and addresses, would need new headers in tunnels, fragments
 // and options, and would be another capture.
 //
 // The peer takes part where a file is of Ethernet, Linux cooked or raw IP frames throughout.

@@ -88,6 +88,9 @@ func runCompare(args []string) error {
 	if *only != "" {
 		c.only = strings.Split(*only, ",")
 	}
+	if err := checkWorkloads(c.only); err != nil {
+		return err
+	}
 	if c.dirs[oldSide] == "" || flags.NArg() > 0 {
 		return errors.New("usage: bench compare -old DIR [-new DIR] [-layouts 8] [-captures DIR] [-only web,bulk]")
 	}
@@ -106,23 +109,24 @@ func runCompare(args []string) error {
 	return nil
 }
 
+// checkWorkloads reports a name that is no workload.
+func checkWorkloads(names []string) error {
+	var all []string
+	for _, w := range workloads {
+		all = append(all, w.name)
+	}
+	for _, name := range names {
+		if !slices.Contains(all, name) {
+			return fmt.Errorf("no workload %q; there are %s", name, strings.Join(all, ", "))
+		}
+	}
+	return nil
+}
+
 // run measures.
 func (c *comparison) run() (err error) {
 	if c.layouts < 2 {
 		return errors.New("a standard error needs at least two layouts")
-	}
-	known := func(name string) bool {
-		for _, w := range workloads {
-			if w.name == name {
-				return true
-			}
-		}
-		return false
-	}
-	for _, name := range c.only {
-		if !known(name) {
-			return fmt.Errorf("no workload %q", name)
-		}
 	}
 	if c.probes, err = newProbes(c.dirs); err != nil {
 		return err

@@ -3,7 +3,7 @@
 //
 //	go run ./internal/bench
 //
-// It takes about five minutes. FLOWSCOPE_ROUNDS is the number of rounds of each row, 60 by default: more make the
+// It takes about seven minutes. FLOWSCOPE_ROUNDS is the number of rounds of each row, 60 by default: more make the
 // medians steadier. FLOWSCOPE_CAPTURE names capture files to be replayed too, separated as in PATH. What stands around
 // the tables is in BENCHMARKS.tmpl beside this file.
 //
@@ -20,6 +20,7 @@ import (
 	"bytes"
 	_ "embed"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path"
@@ -35,14 +36,35 @@ import (
 var page string
 
 func main() {
-	measure := run
-	if len(os.Args) > 1 && os.Args[1] == "compare" {
-		measure = func() error { return runCompare(os.Args[2:]) }
+	measure, status := command(os.Args[1:], os.Stderr)
+	if measure == nil {
+		os.Exit(status)
 	}
 	if err := measure(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+const usage = `usage: bench               measure (about 7 minutes) and rewrite BENCHMARKS.md
+       bench compare ...   compare two trees; bench compare -h lists its flags
+`
+
+// command is what the arguments ask for: nil, and the exit status, if it is the usage or if they are
+// wrong.
+func command(args []string, stderr io.Writer) (measure func() error, status int) {
+	switch {
+	case len(args) == 0:
+		return run, 0
+	case args[0] == "compare":
+		return func() error { return runCompare(args[1:]) }, 0
+	}
+	fmt.Fprint(stderr, usage)
+	switch args[0] {
+	case "-h", "-help", "--help", "help":
+		return nil, 0
+	}
+	return nil, 2
 }
 
 // job is one run of go test.

@@ -1,33 +1,33 @@
 // Package clock turns the timestamps of packets into a time that only moves forward and that one wrong
 // timestamp does not change.
 //
-//	stamp   10.0  10.2  10.1   9999.0  10.3   |  10.4  9999.0  9999.1
-//	time    10.0  10.2  10.2   10.2    10.3   |  10.4  10.4    9999.1
-//	              back: clamped   alone: ignored        confirmed by the next
+//	timestamp   10.0  10.2  10.1   9999.0  10.3   |  10.4  9999.0  9999.1
+//	time        10.0  10.2  10.2   10.2    10.3   |  10.4  10.4    9999.1
+//	                  back: clamped   alone: ignored        confirmed by the next
 //
 // All times are nanoseconds since the Unix epoch; the machine's clock is never read.
 package clock
 
 import "math"
 
-// Verdict says what a timestamp (stamp for short) did to the clock.
+// Verdict says what a timestamp did to the clock.
 type Verdict uint8
 
 const (
-	// Steady: the stamp was followed.
+	// Steady: the timestamp was followed.
 	Steady Verdict = iota
-	// Backward: the stamp lies before the clock, which stayed where it was. Only if it had seen
-	// nothing but the first stamp, or that and a suspect one, and the new one lies further back than
+	// Backward: the timestamp lies before the clock, which stayed where it was. Only if it had seen
+	// nothing but the first timestamp, or that and a suspect one, and the new one lies further back than
 	// the limit, the clock went back.
 	Backward
-	// Suspect: the stamp lies further ahead than the limit and waits for the
+	// Suspect: the timestamp lies further ahead than the limit and waits for the
 	// next one to confirm it; the clock stayed where it was.
 	Suspect
-	// Jumped: the clock jumped further than the limit, which two stamps in a row agree on.
+	// Jumped: the clock jumped further than the limit, which two timestamps in a row agree on.
 	Jumped
 )
 
-// Clock is packet time. The zero value follows every stamp forward; set Limit before use to have
+// Clock is packet time. The zero value follows every timestamp forward; set Limit before use to have
 // jumps confirmed.
 type Clock struct {
 	// Limit is the longest jump ahead, in nanoseconds, that needs no confirmation. With 0 or less,
@@ -35,28 +35,28 @@ type Clock struct {
 	Limit int64
 
 	now     int64
-	suspect int64 // a stamp far ahead of now; used while split or leaping
+	suspect int64 // a timestamp far ahead of now; used while split or jumping
 	state   state
 }
 
 type state uint8
 
 const (
-	unset   state = iota // no stamp seen
-	single               // one stamp seen, nothing supports it yet
+	unset   state = iota // no timestamp seen
+	single               // one timestamp seen, nothing supports it yet
 	split                // nothing supports now, and suspect contradicts it
 	running              // something supports now
-	leaping              // as running, and suspect waits for confirmation
+	jumping              // as running, and suspect waits for confirmation
 )
 
-// Now is the current time, 0 before the first stamp.
+// Now is the current time, 0 before the first timestamp.
 func (c *Clock) Now() int64 { return c.now }
 
-// Started reports whether the clock has seen a stamp.
+// Started reports whether the clock has seen a timestamp.
 func (c *Clock) Started() bool { return c.state != unset }
 
-// Doubtful reports whether the last stamp waits for the next one to confirm it.
-func (c *Clock) Doubtful() bool { return c.state == leaping || c.state == split }
+// Doubtful reports whether the last timestamp waits for the next one to confirm it.
+func (c *Clock) Doubtful() bool { return c.state == jumping || c.state == split }
 
 // Follow takes the timestamp of the next packet if it is a small step ahead, as nearly all are, and
 // reports whether it was. It is Observe's fast path, small enough to be inlined. The difference is
@@ -81,10 +81,10 @@ func (c *Clock) Observe(stamp int64) Verdict {
 		c.now, c.state = stamp, running
 		return Steady
 	case c.Doubtful():
-		// Two stamps in a row lie far ahead: it is at least as late as the
+		// Two timestamps in a row lie far ahead: it is at least as late as the
 		// earlier of them says.
 		if c.far(c.suspect, stamp) {
-			c.now, c.suspect, c.state = c.suspect, stamp, leaping
+			c.now, c.suspect, c.state = c.suspect, stamp, jumping
 		} else {
 			c.now, c.state = stamp, running
 		}
@@ -93,14 +93,14 @@ func (c *Clock) Observe(stamp int64) Verdict {
 		c.suspect, c.state = stamp, split
 		return Suspect
 	default:
-		c.suspect, c.state = stamp, leaping
+		c.suspect, c.state = stamp, jumping
 		return Suspect
 	}
 }
 
-// backward judges a stamp that lies before now. As long as nothing supported
-// the first stamp, an earlier one far from it may mean that the first was
-// wrong: the clock goes back, and the next stamp decides between the two.
+// backward judges a timestamp that lies before now. As long as nothing supported
+// the first timestamp, an earlier one far from it may mean that the first was
+// wrong: the clock goes back, and the next timestamp decides between the two.
 //
 //	first wrong     9999    10.0   10.1        time  9999  10.0  10.1
 //	second wrong    10.0     0.0   10.1        time  10.0   0.0  10.1
@@ -119,7 +119,7 @@ func (c *Clock) far(from, to int64) bool {
 }
 
 // Advance moves the clock to a time that the caller vouches for. A time that
-// has passed changes nothing. A stamp that waits for confirmation goes on
+// has passed changes nothing. A timestamp that waits for confirmation goes on
 // waiting unless the clock comes near it, so it does no harm to call this
 // after every packet.
 func (c *Clock) Advance(to int64) {
@@ -128,7 +128,7 @@ func (c *Clock) Advance(to int64) {
 		c.now, c.state = to, running
 	case to < c.now:
 	case c.Doubtful() && c.far(to, c.suspect):
-		c.now, c.state = to, leaping
+		c.now, c.state = to, jumping
 	default:
 		c.now, c.state = to, running
 	}

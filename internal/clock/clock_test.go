@@ -13,7 +13,7 @@ const (
 	highest = math.MaxInt64
 )
 
-// seen is one stamp and what must come of it.
+// seen is one timestamp and what must come of it.
 type seen struct {
 	stamp   int64
 	verdict Verdict
@@ -21,7 +21,7 @@ type seen struct {
 }
 
 // The limit is 10 in all rows that do not say otherwise.
-func TestTheClockFollowsWhatTwoStampsAgreeOn(t *testing.T) {
+func TestTheClockFollowsWhatTwoTimestampsAgreeOn(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		limit int64
@@ -103,7 +103,7 @@ func TestAClockThatHasSeenNothingStandsAtZero(t *testing.T) {
 	}
 }
 
-// stamps makes times that lie near each other, far apart and at the ends.
+// timestamps makes times that lie near each other, far apart and at the ends.
 func stamps(r *rand.Rand, n int) []int64 {
 	base := []int64{0, 1000, 5000, -4000, lowest, highest, lowest / 2, highest / 2}
 	list := make([]int64, n)
@@ -119,7 +119,7 @@ func stamps(r *rand.Rand, n int) []int64 {
 }
 
 // Whatever is observed: what the verdicts promise holds, no time is made up,
-// and time never goes back once two stamps in a row lay within the limit.
+// and time never goes back once two timestamps in a row lay within the limit.
 func TestEveryVerdictKeepsItsWord(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 20000 {
@@ -154,8 +154,8 @@ func TestEveryVerdictKeepsItsWord(t *testing.T) {
 	}
 }
 
-// The clock without Limit is the highest stamp so far.
-func TestWithoutALimitTimeIsTheHighestStamp(t *testing.T) {
+// The clock without Limit is the highest timestamp so far.
+func TestWithoutALimitTimeIsTheHighestTimestamp(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 2000 {
 		for _, limit := range []int64{0, -1, lowest, highest} {
@@ -171,13 +171,13 @@ func TestWithoutALimitTimeIsTheHighestStamp(t *testing.T) {
 	}
 }
 
-// A good stamp lies at most half the limit from the one before, a wrong one
+// A good timestamp lies at most half the limit from the one before, a wrong one
 // further than the limit from all of them, on either side.
 //
 //	good    100  103       101  104        107
 //	wrong             -9             9999          never two in a row
 //	time    100  103  103  103  104  104   107
-func TestOneWrongStampNeverMovesARunningClock(t *testing.T) {
+func TestOneWrongTimestampNeverMovesARunningClock(t *testing.T) {
 	const limit = 10
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 20000 {
@@ -212,9 +212,9 @@ func outlier(r *rand.Rand, top int64) int64 {
 	return Add(top, d)
 }
 
-// Where the wrong stamp is among the first, the clock cannot know, but two good
+// Where the wrong timestamp is among the first, the clock cannot know, but two good
 // ones in a row are enough to put it right for ever.
-func TestTwoGoodStampsRepairAWrongStart(t *testing.T) {
+func TestTwoGoodTimestampsRepairAWrongStart(t *testing.T) {
 	const limit = 10
 	r := rand.New(rand.NewPCG(7, 8))
 	for range 20000 {
@@ -273,7 +273,7 @@ func TestAdvanceToATimeThatHasPassedChangesNothing(t *testing.T) {
 	}
 }
 
-// Who calls Advance with the clock's own time between any two stamps sees the
+// Who calls Advance with the clock's own time between any two timestamps sees the
 // same leaps confirmed: else a true leap would never be.
 func TestAdvanceDoesNotForgetASuspect(t *testing.T) {
 	c := Clock{Limit: 10}
@@ -297,7 +297,7 @@ func TestAdvanceDoesNotForgetASuspect(t *testing.T) {
 	}
 }
 
-func TestAdvanceBetweenStampsNeverMakesTimeGoBack(t *testing.T) {
+func TestAdvanceBetweenTimestampsNeverMakesTimeGoBack(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))
 	for range 20000 {
 		c := Clock{Limit: 10}

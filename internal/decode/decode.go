@@ -75,17 +75,6 @@ func DecodeWith(p *Packet, frame []byte, link Link, wireLen int, w *Peeler) Stat
 		var status Status
 		switch next {
 		case typeIPv4:
-			// Nearly every header has no options and its packet is whole in the frame: that is
-			// worth saving the call.
-			if len(b) >= ipv4Header && simpleIPv4(binary.BigEndian.Uint64(b)) {
-				h := b[:ipv4Header:ipv4Header]
-				end := int(binary.BigEndian.Uint16(h[2:]))
-				if end >= ipv4Header && end <= len(b) && h[9] != protoAH {
-					proto = ipv4Fields(p, h)
-					b, cut = b[ipv4Header:end], 0
-					break
-				}
-			}
 			proto, b, cut, status = ipv4(p, b, cut)
 		case typeIPv6:
 			proto, b, cut, status = ipv6(p, b, cut)

@@ -14,7 +14,7 @@ func fragment(p *Packet, proto uint8, id uint32, offset uint16, b []byte, cut in
 	return FragmentLater
 }
 
-// Reassembled reads the transport of a datagram that was put together from fragments: p as Decode
+// Reassembled reads the transport of a datagram that was reassembled from fragments: p as Decode
 // left it for the fragment at offset 0 (its FragmentProto counts, RFC 8200 section 4.5), and data,
 // the Fragment bytes of all of them in order. Afterwards Payload is a sub-slice of data, and p is
 // no longer a fragment.

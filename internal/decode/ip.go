@@ -10,21 +10,6 @@ const (
 // Mapped is the low word of ::ffff:0.0.0.0, under which an IPv4 address stands in a Packet.
 const Mapped = 0x0000ffff_00000000
 
-// simpleIPv4 looks at the first 8 bytes of an IPv4 header: version 4, no options, and not a
-// fragment. Such a header has no surprise but its length and its protocol, and may be read without
-// ipv4.
-func simpleIPv4(w uint64) bool { return w>>56 == 0x45 && w&0x3fff == 0 }
-
-// ipv4Fields reads what the fixed header says of every packet, and returns the protocol.
-func ipv4Fields(p *Packet, h []byte) uint8 {
-	h = h[:ipv4Header]
-	p.Family = 4
-	p.SrcLo = Mapped | uint64(binary.BigEndian.Uint32(h[12:]))
-	p.DstLo = Mapped | uint64(binary.BigEndian.Uint32(h[16:]))
-	p.Proto = h[9]
-	return h[9]
-}
-
 // ipv4 reads an IPv4 header (RFC 791 section 3.1): the protocol of what follows, and its bytes,
 // padding gone.
 func ipv4(p *Packet, b []byte, cut int) (uint8, []byte, int, Status) {
@@ -54,7 +39,12 @@ func ipv4(p *Packet, b []byte, cut int) (uint8, []byte, int, Status) {
 	if size > len(b) {
 		return 0, nil, 0, TruncatedIPv4
 	}
-	proto, b := ipv4Fields(p, h), b[size:]
+	p.Family = 4
+	p.SrcLo = Mapped | uint64(binary.BigEndian.Uint32(h[12:]))
+	p.DstLo = Mapped | uint64(binary.BigEndian.Uint32(h[16:]))
+	proto := h[9]
+	p.Proto = proto
+	b = b[size:]
 	p.before = uint16(size)
 	if place := binary.BigEndian.Uint16(h[6:]); place&0x3fff != 0 {
 		p.MoreFragments = place&0x2000 != 0

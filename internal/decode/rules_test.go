@@ -156,7 +156,7 @@ func TestPayloadIsWhatTheLengthsPromise(t *testing.T) {
 	}
 }
 
-func TestFamiliesAreTold(t *testing.T) {
+func TestAddressFamiliesAreRecognised(t *testing.T) {
 	four, _ := check(t, frames.UDP{Src: "1.2.3.4:1", Dst: "1.2.3.4:1"}.IP(), LinkRaw, 0)
 	compatible, _ := check(t, frames.UDP{Src: "[::1.2.3.4]:1", Dst: "[::1.2.3.4]:1"}.IP(), LinkRaw, 0)
 	mapped6 := ruleUDP6.IP()

@@ -113,3 +113,7 @@ func (h *SimpleTCP) Ack() uint32    { return binary.BigEndian.Uint32(h[8:]) }
 func (h *SimpleTCP) Flags() uint8   { return h[13] }
 func (h *SimpleTCP) Window() uint16 { return binary.BigEndian.Uint16(h[14:]) }
 func (h *SimpleTCP) Urgent() uint16 { return binary.BigEndian.Uint16(h[18:]) }
+
+// simpleIPv4 looks at the first 8 bytes of an IPv4 header: version 4, no options, and not a
+// fragment. Such a header has no surprise but its length and its protocol.
+func simpleIPv4(w uint64) bool { return w>>56 == 0x45 && w&0x3fff == 0 }

@@ -231,7 +231,7 @@ func TestAFixedTimeTakesAtMostOneLookForEachLevel(t *testing.T) {
 
 // A slot that is busy all the time is looked at a few times in each timeout,
 // whatever the timeout and however often somebody sweeps.
-func TestABusySlotIsLookedAtAFewTimesInEachTimeOut(t *testing.T) {
+func TestABusySlotIsLookedAtAFewTimesInEachTimeout(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	var all, timeOuts float64
 	for range 400 {

@@ -16,15 +16,15 @@ import (
 	"testing/fstest"
 )
 
-// TestTheHouseStandsAsDrawn reads every file of the library, and holds:
+// TestTheTreeKeepsItsRules reads every file of the library, and holds:
 //
-//   - the direction of imports: the root knows the rooms, the rooms know neither the root nor each other; the
-//     protocols know the root, and neither rooms nor each other, and nobody but tests from outside knows them;
-//     the tests of the root, of internal/acceptance and of internal/bench know the root, by testkit too
+//   - the direction of imports: the root imports the packages of internal/, which import neither the root nor each other;
+//     the packages of protocol/ import the root alone, and only tests and programs of this repository import them;
+//     the tests of the root, of internal/acceptance and of internal/bench import the root, through testkit too
 //   - what library code does without: other modules, unsafe, go:linkname, cgo, goroutines, the machine's clock, logs,
 //     init, recover, and package-level state that changes
-func TestTheHouseStandsAsDrawn(t *testing.T) {
-	for _, fault := range inspectHouse(t, dirFS(tree)) {
+func TestTheTreeKeepsItsRules(t *testing.T) {
+	for _, fault := range inspectTree(t, dirFS(tree)) {
 		t.Error(fault)
 	}
 }
@@ -33,23 +33,21 @@ func TestTheHouseStandsAsDrawn(t *testing.T) {
 const tree = "../.."
 
 const (
-	module = "github.com/flowscope-go/flowscope"
-	rooms  = module + "/internal/"
-	kit    = rooms + "testkit" // the test aid that knows the root
-	// protocols are the parsers of application protocols.
-	protocols = module + "/protocol/"
+	module       = "github.com/flowscope-go/flowscope"
+	internalPath = module + "/internal/"
+	protocolPath = module + "/protocol/"
+	kit          = internalPath + "testkit" // the test aid that imports the root
 )
 
-// rules of the house.
 var (
-	// everybodys are the rooms that every other room may use.
-	everybodys = []string{rooms + "invariants", rooms + "fastpath"}
-	// testAids are for tests alone, and know no more than a room does.
+	// shared are the packages that every package may import.
+	shared = []string{internalPath + "invariants", internalPath + "fastpath"}
+	// testAids are for tests alone, and import no more than an internal package does.
 	testAids = []string{kit + "/frames", kit + "/attack", kit + "/traffic", kit + "/contest", kit + "/allocs"}
 	// outsiders have tests that see the library from outside, as those of the root do.
 	outsiders = []string{".", "internal/acceptance", "internal/bench"}
 	// programs are for those who work on the library.
-	programs = []string{rooms + "bench", rooms + "bench/probe"}
+	programs = []string{internalPath + "bench", internalPath + "bench/probe"}
 	// rootModules are the other modules that the root may use.
 	rootModules = []string{"github.com/dgryski/go-wyhash", "github.com/google/gopacket"}
 	// testModules are those that tests, and test aids, may use beyond these.
@@ -93,8 +91,8 @@ func isModule(dir string) bool {
 	return err == nil
 }
 
-// inspectHouse names every fault of the files. A file without data is read from disk.
-func inspectHouse(t *testing.T, files fstest.MapFS) (faults []string) {
+// inspectTree names every fault of the files. A file without data is read from disk.
+func inspectTree(t *testing.T, files fstest.MapFS) (faults []string) {
 	t.Helper()
 	set := token.NewFileSet()
 	parsed := map[string]*ast.File{}
@@ -143,7 +141,7 @@ func isTestAid(name string) bool {
 	return own == kit || slices.Contains(testAids, own)
 }
 
-func isProtocol(what string) bool { return strings.HasPrefix(what, protocols) }
+func isProtocol(what string) bool { return strings.HasPrefix(what, protocolPath) }
 
 // mayImport says why a file may not import a package, or nothing.
 func mayImport(name, what string) string {
@@ -165,26 +163,26 @@ func mayImport(name, what string) string {
 		return ""
 	case isTestAid(name) && (slices.Contains(testModules, what) || slices.Contains(rootModules, what)):
 		return ""
-	case dir == "." && slices.Contains(rootModules, what), slices.Contains(everybodys, what):
+	case dir == "." && slices.Contains(rootModules, what), slices.Contains(shared, what):
 		return ""
 	case slices.Contains(programs, own) && (what == module || isProtocol(what)):
 		return ""
 	case what == kit && test:
-		return "testkit knows the root, which no room knows"
+		return "testkit imports the root, which no internal package imports"
 	case what == kit || slices.Contains(testAids, what):
 		return "it is for tests"
 	case slices.Contains(outsiders, strings.TrimPrefix(what, module+"/")):
-		return "nobody knows it"
-	case dir == "." && strings.HasPrefix(what, rooms):
+		return "nothing imports it"
+	case dir == "." && strings.HasPrefix(what, internalPath):
 		return ""
 	case what == module && isProtocol(own):
 		return ""
 	case isProtocol(what):
-		return "nobody knows a protocol"
+		return "no package imports a protocol"
 	case what == module:
-		return "no room knows the root"
-	case strings.HasPrefix(what, rooms):
-		return "no room knows another"
+		return "no internal package imports the root"
+	case strings.HasPrefix(what, internalPath):
+		return "no internal package imports another"
 	default:
 		return "no such dependency"
 	}
@@ -219,7 +217,7 @@ func inspectCode(f *ast.File, say func(token.Pos, string, ...any)) {
 	})
 }
 
-// inspectDirectives looks for words to the compiler that reach around the language.
+// inspectDirectives looks for compiler directives that go around the rules of the language.
 func inspectDirectives(f *ast.File, say func(token.Pos, string, ...any)) {
 	for _, group := range f.Comments {
 		for _, c := range group.List {
@@ -334,28 +332,28 @@ func shadowed(f *ast.File, id *ast.Ident) (yes bool) {
 	return yes
 }
 
-func TestEveryFaultOfTheHouseIsSeen(t *testing.T) {
+func TestEveryBrokenRuleIsFound(t *testing.T) {
 	for _, c := range []struct{ name, file, src, want string }{
-		{"a room that knows the root", "internal/tcp/x.go", `import _ "github.com/flowscope-go/flowscope"`, "no room knows the root"},
-		{"a room that knows another", "internal/tcp/x.go", `import _ "github.com/flowscope-go/flowscope/internal/clock"`, "no room knows another"},
-		{"a room's test that knows another", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope/internal/clock"`, "no room knows another"},
-		{"a room's test that knows the root", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope"`, "no room knows the root"},
-		{"the root knows a protocol", "x.go", `import _ "github.com/flowscope-go/flowscope/protocol/tls"`, "nobody knows a protocol"},
-		{"a room that knows a protocol", "internal/tcp/x.go", `import _ "github.com/flowscope-go/flowscope/protocol/tls"`, "nobody knows a protocol"},
-		{"a protocol that knows another", "protocol/dns/x.go", `import _ "github.com/flowscope-go/flowscope/protocol/tls"`, "nobody knows a protocol"},
-		{"a protocol that knows a room", "protocol/dns/x.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`, "no room knows another"},
+		{"a package that imports the root", "internal/tcp/x.go", `import _ "github.com/flowscope-go/flowscope"`, "no internal package imports the root"},
+		{"a package that imports another", "internal/tcp/x.go", `import _ "github.com/flowscope-go/flowscope/internal/clock"`, "no internal package imports another"},
+		{"a package's test that imports another", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope/internal/clock"`, "no internal package imports another"},
+		{"a package's test that imports the root", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope"`, "no internal package imports the root"},
+		{"the root that imports a protocol", "x.go", `import _ "github.com/flowscope-go/flowscope/protocol/tls"`, "no package imports a protocol"},
+		{"an internal package that imports a protocol", "internal/tcp/x.go", `import _ "github.com/flowscope-go/flowscope/protocol/tls"`, "no package imports a protocol"},
+		{"a protocol that imports another", "protocol/dns/x.go", `import _ "github.com/flowscope-go/flowscope/protocol/tls"`, "no package imports a protocol"},
+		{"a protocol that imports an internal package", "protocol/dns/x.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`, "no internal package imports another"},
 		{"a protocol that starts goroutines", "protocol/dns/x.go", "func f() { go f() }", "goroutine"},
 		{"a test aid in the library", "x.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit/frames"`, "for tests"},
 		{"the kit in the library", "x.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit"`, "for tests"},
-		{"a room's test with the kit", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit"`, "no room knows"},
+		{"a package's test with the kit", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit"`, "no internal package imports"},
 		{"a test aid with the kit", "internal/testkit/frames/x.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit"`, "for tests"},
-		{"the kit that knows a room", "internal/testkit/x.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`, "no room knows another"},
-		{"an acceptance test that knows a room", "internal/acceptance/x_test.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`, "no room knows another"},
-		{"the library with its acceptance tests", "x.go", `import _ "github.com/flowscope-go/flowscope/internal/acceptance"`, "nobody knows it"},
+		{"the kit that imports a package", "internal/testkit/x.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`, "no internal package imports another"},
+		{"an acceptance test that imports a package", "internal/acceptance/x_test.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`, "no internal package imports another"},
+		{"the library with its acceptance tests", "x.go", `import _ "github.com/flowscope-go/flowscope/internal/acceptance"`, "nothing imports it"},
 		{"fast paths turned off", "x.go", "import \"github.com/flowscope-go/flowscope/internal/fastpath\"\nfunc f() { fastpath.Off = true }", "only tests"},
 		{"a test module in the library", "x.go", `import _ "github.com/stretchr/testify/assert"`, "no such dependency"},
 		{"layers in the library", "x.go", `import _ "github.com/google/gopacket/layers"`, "no such dependency"},
-		{"a module in a room", "internal/tcp/x.go", `import _ "github.com/dgryski/go-wyhash"`, "no such dependency"},
+		{"a module in a package", "internal/tcp/x.go", `import _ "github.com/dgryski/go-wyhash"`, "no such dependency"},
 		{"a strange module in a test", "x_test.go", `import _ "example.org/x"`, "no such dependency"},
 		{"unsafe", "x.go", `import _ "unsafe"`, "does without"},
 		{"a log", "internal/tcp/x.go", `import _ "log"`, "does without"},
@@ -365,8 +363,8 @@ func TestEveryFaultOfTheHouseIsSeen(t *testing.T) {
 		{"a link to a name of another package", "x.go", "//go:linkname f runtime.nanotime\nfunc f() int64", "go:linkname"},
 		{"cgo", "x.go", `import "C"`, "does without"},
 		{"an attack in the library", "x.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit/attack"`, "for tests"},
-		{"a test aid that knows the root", "internal/testkit/attack/x.go", `import _ "github.com/flowscope-go/flowscope"`, "no room knows the root"},
-		{"a program that knows a room", "internal/bench/probe/x.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`, "no room knows another"},
+		{"a test aid that imports the root", "internal/testkit/attack/x.go", `import _ "github.com/flowscope-go/flowscope"`, "no internal package imports the root"},
+		{"a program that imports a package", "internal/bench/probe/x.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`, "no internal package imports another"},
 		{"a goroutine", "x.go", "func f() { go f() }", "goroutine"},
 		{"init", "x.go", "func init() {}", "init"},
 		{"recover", "internal/tcp/x.go", "func f() { defer func() { recover() }() }", "recover"},
@@ -376,32 +374,32 @@ func TestEveryFaultOfTheHouseIsSeen(t *testing.T) {
 		{"an address", "x.go", "var s int\nfunc f() *int { return &s }", "writes to package-level s"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := inspectHouse(t, fstest.MapFS{c.file: {Data: []byte("package x\n" + c.src)}})
+			got := inspectTree(t, fstest.MapFS{c.file: {Data: []byte("package x\n" + c.src)}})
 			if len(got) != 1 || !strings.Contains(got[0], c.want) {
 				t.Errorf("faults %q, want one with %q", got, c.want)
 			}
 		})
 	}
 	for _, c := range []struct{ name, file, src string }{
-		{"the root knows a room", "x.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`},
+		{"the root imports a package", "x.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`},
 		{"the root hashes", "x.go", `import _ "github.com/dgryski/go-wyhash"`},
-		{"a program knows the root", "internal/bench/probe/x.go", `import _ "github.com/flowscope-go/flowscope"`},
-		{"a protocol knows the root", "protocol/dns/x.go", `import _ "github.com/flowscope-go/flowscope"`},
-		{"a protocol's test knows the root", "protocol/dns/x_test.go", `import _ "github.com/flowscope-go/flowscope"`},
-		{"a test from outside knows a protocol", "internal/acceptance/x_test.go", `import _ "github.com/flowscope-go/flowscope/protocol/dns"`},
-		{"rooms check themselves", "internal/tcp/x.go", `import _ "github.com/flowscope-go/flowscope/internal/invariants"`},
+		{"a program imports the root", "internal/bench/probe/x.go", `import _ "github.com/flowscope-go/flowscope"`},
+		{"a protocol imports the root", "protocol/dns/x.go", `import _ "github.com/flowscope-go/flowscope"`},
+		{"a protocol's test imports the root", "protocol/dns/x_test.go", `import _ "github.com/flowscope-go/flowscope"`},
+		{"an acceptance test imports a protocol", "internal/acceptance/x_test.go", `import _ "github.com/flowscope-go/flowscope/protocol/dns"`},
+		{"packages check themselves", "internal/tcp/x.go", `import _ "github.com/flowscope-go/flowscope/internal/invariants"`},
 		{"tests build frames", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit/frames"`},
-		{"a room reads the switch", "internal/tcp/x.go", "import \"github.com/flowscope-go/flowscope/internal/fastpath\"\nfunc f() bool { return fastpath.Off }"},
+		{"a package reads the switch", "internal/tcp/x.go", "import \"github.com/flowscope-go/flowscope/internal/fastpath\"\nfunc f() bool { return fastpath.Off }"},
 		{"a test sets the switch", "internal/tcp/x_test.go", "import \"github.com/flowscope-go/flowscope/internal/fastpath\"\nfunc f() { fastpath.Off = true }"},
-		{"the kit knows the root", "internal/testkit/x.go", `import _ "github.com/flowscope-go/flowscope"`},
-		{"acceptance tests know the root", "internal/acceptance/x_test.go", `import _ "github.com/flowscope-go/flowscope"`},
+		{"the kit imports the root", "internal/testkit/x.go", `import _ "github.com/flowscope-go/flowscope"`},
+		{"acceptance tests import the root", "internal/acceptance/x_test.go", `import _ "github.com/flowscope-go/flowscope"`},
 		{"acceptance tests use the kit", "internal/acceptance/x_test.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit"`},
-		{"benchmarks know the root", "internal/bench/x_test.go", `import _ "github.com/flowscope-go/flowscope"`},
+		{"benchmarks import the root", "internal/bench/x_test.go", `import _ "github.com/flowscope-go/flowscope"`},
 		{"a table that nobody writes to", "x.go", "var names = []string{\"a\"}\nfunc f() string { return names[0] }"},
 		{"a local of the same name", "x.go", "var n = 1\nfunc f() { n := 2; n++ }"},
 	} {
 		t.Run("no fault: "+c.name, func(t *testing.T) {
-			if got := inspectHouse(t, fstest.MapFS{c.file: {Data: []byte("package x\n" + c.src)}}); len(got) > 0 {
+			if got := inspectTree(t, fstest.MapFS{c.file: {Data: []byte("package x\n" + c.src)}}); len(got) > 0 {
 				t.Errorf("%q", got)
 			}
 		})

@@ -26,16 +26,16 @@ var mustInline = []string{
 	"flowtable.levelOf", "flowtable.ordered", "flowtable.timerHash",
 	"history.LettersOf",
 	"tcp.(*Conn).Abort", "tcp.(*Conn).EndedAt", "tcp.(*Conn).AnyFIN", "tcp.(*Conn).FINPosition", "tcp.(*Conn).Finished",
-	"tcp.(*Conn).OwnerWord", "tcp.(*Conn).PendingReset", "tcp.(*Conn).Sent", "tcp.(*Conn).SetEndedAt",
-	"tcp.(*Conn).State", "tcp.(*Conn).Waiting", "tcp.(*Outcome).Ended", "tcp.Opener",
+	"tcp.(*Conn).OwnerWord", "tcp.(*Conn).PendingReset", "tcp.(*Conn).MayHaveSent", "tcp.(*Conn).SetEndedAt",
+	"tcp.(*Conn).State", "tcp.(*Conn).HasCandidates", "tcp.(*Outcome).Ended", "tcp.Opener",
 	"stream.(*Arena).Reclaim", "stream.(*Stream).Advance", "stream.(*Stream).HasBuffer", "stream.(*Stream).Next",
 	"(*FiveTupleKey).equal", "(*direction).advance", "(*direction).inUse", "(*record).class", "(*record).forward", "(*record).idleFrom",
 	"(*record).letters", "(*record).packets", "(*record).setLetters", "(*record).state",
 }
 
 // A generic type is compiled in the user's package, where the compiler knows the body of a small function only if
-// instantiate (tracker.go) made it known. A program that instantiates the generic types is built, and no call of these functions may
-// be left in their methods.
+// instantiate (tracker.go) made it known. A program that instantiates the generic types is built, and no call of
+// these functions may be left in their methods.
 func TestSmallFunctionsAreInlinedWhereTheGenericTypesAreInstantiated(t *testing.T) {
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("no go command")

@@ -17,8 +17,8 @@ type Share struct {
 	bytes      int64
 	prev, next uint32
 	class      uint8
-	// Used is set whenever the session is used: it then does not give way before the others of its
-	// class have been looked at.
+	// Used is set whenever the session is used after its beginning: it then gives way after those of
+	// its class that were not, so that many new ones do not take the place of one that goes on.
 	Used bool
 }
 
@@ -46,7 +46,7 @@ func (b *Budget) Fits(n int64) bool { return n <= b.limit-b.held }
 
 // Open begins a share with n bytes, whether or not they fit.
 func (b *Budget) Open(place uint32, n int64) {
-	*b.at(place) = Share{bytes: n, Used: true}
+	*b.at(place) = Share{bytes: n}
 	b.held += n
 	b.enqueue(place)
 }

@@ -161,7 +161,7 @@ func TestFINAtIsThePositionOfTheFirstFIN(t *testing.T) {
 func TestWhatAConnectionTells(t *testing.T) {
 	var zero Conn
 	if zero.State() != Active || zero.Midstream() || zero.Opening() || zero.Finished() ||
-		zero.PendingReset() || zero.Waiting() || zero.Flags(0)|zero.Flags(1) != 0 {
+		zero.PendingReset() || zero.HasCandidates() || zero.Flags(0)|zero.Flags(1) != 0 {
 		t.Errorf("the zero connection has seen something: %+v", zero)
 	}
 	opening := play(t, "> SU 0 ; SynSent").conn

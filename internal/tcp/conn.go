@@ -9,7 +9,7 @@ type Conn struct {
 	// initiator during the handshake, afterwards those of connections that may replace this one.
 	candidates     [3]uint32
 	ncandidates    uint8
-	candidateSides uint8 // bit i: others[i] was sent by the responder
+	candidateSides uint8 // bit i: candidates[i] was sent by the responder
 	state          State
 	bits           connBits
 }
@@ -62,14 +62,14 @@ func (c *Conn) Finished() bool { return c.half[0].has(finAccepted) && c.half[1].
 // Opening reports whether the handshake has begun and is not complete.
 func (c *Conn) Opening() bool { return c.state == SynSent || c.state == SynReceived }
 
-// Waiting reports whether there are candidates for a connection that replaces this one, so that
+// HasCandidates reports whether there are candidates for a connection that replaces this one, so that
 // Reuses must be called for every segment and not only for SYNs.
-func (c *Conn) Waiting() bool { return c.ncandidates != 0 }
+func (c *Conn) HasCandidates() bool { return c.ncandidates != 0 }
 
-// Sent reports whether side i may have sent a segment with that number: the number lies between its
+// MayHaveSent reports whether side i may have sent a segment with that number: the number lies between its
 // SYN and the highest number seen. Of a side that was not seen no number is known, so it may have
 // sent any.
-func (c *Conn) Sent(i Side, seq uint32) bool {
+func (c *Conn) MayHaveSent(i Side, seq uint32) bool {
 	h := &c.half[i&1]
 	pos := h.pos(seq)
 	return !h.has(anchored) || pos >= -1 && pos <= h.end

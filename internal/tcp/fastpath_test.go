@@ -238,7 +238,7 @@ func TestASuccessorHasNoFastPathsEither(t *testing.T) {
 				c.DisableFastPath()
 			}
 			c.step(Initiator, &Segment{Flags: SYN, Seq: 1})
-			c.Succeed(Initiator, &g)
+			c.ReplaceWith(Initiator, &g)
 			if c.half[0].has(slowPath) != off || c.half[1].has(slowPath) != off {
 				t.Errorf("after flags %x, disabled %v", g.Flags, off)
 			}

@@ -82,9 +82,9 @@ func (c *Conn) Reopens(i Side, g *Segment) bool {
 	return false
 }
 
-// Succeed turns c into the connection that replaces it, before Step handles the segment that opens
+// ReplaceWith turns c into the connection that replaces it, before Step handles the segment that opens
 // it, and returns the side of the old connection that opens the new one.
-func (c *Conn) Succeed(i Side, g *Segment) (opener Side) {
+func (c *Conn) ReplaceWith(i Side, g *Segment) (opener Side) {
 	i &= 1
 	var next Conn
 	opener = i

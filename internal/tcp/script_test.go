@@ -135,7 +135,7 @@ func (w *watcher) see(right bool, g *Segment, stale bool) (s sight) {
 		s.fresh = "reused"
 	}
 	if s.fresh != "" {
-		opener := w.conn.Succeed(i, g)
+		opener := w.conn.ReplaceWith(i, g)
 		w.leftish = right == (opener == i)
 	}
 	s.turned = !w.leftish

@@ -90,7 +90,7 @@ func (c *checked) see(t testing.TB, l *line, g *Segment) sight {
 	before := c.conn
 	s := c.watcher.see(l.right, g, l.stale)
 	switch {
-	case s.fresh == "reused" && g.Flags&SYN == 0 && !before.Waiting():
+	case s.fresh == "reused" && g.Flags&SYN == 0 && !before.HasCandidates():
 		t.Fatal("neither a SYN nor a connection that waits, yet the numbers are reused")
 	case s.fresh != "" && g.Flags&RST != 0:
 		t.Fatal("a reset opened a connection")

@@ -82,20 +82,20 @@ func (b *Book) Take(events []Event) {
 // passed, and then again because of the packet, may tell one each time.
 func (b *Book) anomalies(events []Event) {
 	b.TB.Helper()
-	type told struct {
+	type reported struct {
 		flow  flowscope.FlowID
 		side  flowscope.FlowSide
 		kind  flowscope.AnomalyKind
 		again bool
 	}
-	all, seen, again := 0, map[told]bool{}, map[flowscope.FlowID]bool{}
+	all, seen, again := 0, map[reported]bool{}, map[flowscope.FlowID]bool{}
 	for i := range events {
 		ev := &events[i]
 		switch ev.Kind {
 		case flowscope.EventAnomaly:
-			k := told{ev.Flow, ev.Side, ev.Anomaly, again[ev.Flow]}
+			k := reported{ev.Flow, ev.Side, ev.Anomaly, again[ev.Flow]}
 			if seen[k] {
-				b.fail(ev, "is told twice in one call")
+				b.fail(ev, "is reported twice in one call")
 			}
 			if ev.Anomaly == 0 || strings.Contains(ev.Anomaly.String(), "(") {
 				b.fail(ev, "has no name")

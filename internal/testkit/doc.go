@@ -9,5 +9,5 @@
 //   - [Lines], [Blocks], [Guide], [Asks]: application protocols for parsers, of which [Note] is the message
 //   - [Captures], [Load], [Path]: files
 //
-// It knows the root, so the tests of the rooms cannot use it; they use the packages below it.
+// It knows the root, so the tests of the internal packages cannot use it; they use the packages below it.
 package testkit

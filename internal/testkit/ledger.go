@@ -15,7 +15,7 @@ import (
 //	Ended    -> it is balanced against the event's Stats
 //	Released -> it is closed
 //
-// The tracker must be made by newAudited, so that the accounts of user states can be audited too.
+// The tracker must be made by NewAudited, so that the accounts of user states can be audited too.
 type Ledger[K comparable] struct {
 	tb        testing.TB
 	Tracker   *flowscope.FlowTracker[K, tag[K]]
@@ -27,7 +27,7 @@ type Ledger[K comparable] struct {
 	lates     uint64
 	frames    uint64 // that brought the packet of the last call
 	limit     int
-	taken     flowscope.FlowID // flows up to this one were begun at a stamp that was taken back
+	taken     flowscope.FlowID // flows up to this one were begun at a timestamp that was taken back
 	Running   bool             // the tracker has a time
 	Oversized bool             // frames may claim more payload than was on the wire
 	Log       []Fact[K]        // what was said, if keep is set

@@ -12,7 +12,7 @@ import (
 )
 
 // soup turns any bytes into a sequence of calls: packets of a few conversations whose numbers mostly fit and
-// sometimes do not, stamps that mostly advance and sometimes do not, and now and then a call from outside.
+// sometimes do not, timestamps that mostly advance and sometimes do not, and now and then a call from outside.
 type soup struct {
 	in    []byte
 	now   int64
@@ -126,7 +126,7 @@ func (s *soup) step() (Call, bool) {
 	}
 }
 
-// time is the stamp of the next call. One that runs off the scale does not stay.
+// time is the timestamp of the next call. One that runs off the scale does not stay.
 func (s *soup) time() flowscope.Timestamp {
 	b := s.byte()
 	d := SoupTimes[b%len(SoupTimes)]
@@ -135,7 +135,7 @@ func (s *soup) time() flowscope.Timestamp {
 		return flowscope.Timestamp(d)
 	case 1e17:
 		if b < 128 {
-			return flowscope.Timestamp(s.now + d) // a leap that nobody confirms
+			return flowscope.Timestamp(s.now + d) // a jump that nobody confirms
 		}
 	}
 	if s.now+d > 8e18 {

@@ -27,7 +27,7 @@ func NewTracker(tb testing.TB, cfg flowscope.Config) *Tracker {
 	return t
 }
 
-// Seconds is a stamp that many seconds after 1970.
+// Seconds is a timestamp that many seconds after 1970.
 func Seconds(s float64) flowscope.Timestamp { return flowscope.Timestamp(s * 1e9) }
 
 // Track shows a frame to a tracker, at a time in seconds.

@@ -22,7 +22,7 @@ type Options struct {
 // Add defines the flags.
 func Add(flags *flag.FlagSet) *Options {
 	o := new(Options)
-	flags.DurationVar(&o.Idle, "idle", 0, "end flows that are silent for this long, whatever their kind (0: the defaults)")
+	flags.DurationVar(&o.Idle, "idle", 0, "end flows that are idle for this long, whatever their kind (0: the defaults)")
 	flags.BoolVar(&o.NoEncap, "no-encap", false, "do not decapsulate tunnels")
 	flags.BoolVar(&o.NoDefrag, "no-defrag", false, "do not reassemble IP fragments")
 	flags.TextVar(&o.Checksums, "checksums", flowscope.ChecksumIgnore, "whether checksums are verified: ignore, verify or auto")

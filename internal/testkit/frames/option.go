@@ -19,7 +19,7 @@ func WindowScale(shift uint8) layers.TCPOption {
 // SACKPermitted is the option that allows selective acknowledgements.
 func SACKPermitted() layers.TCPOption { return option(layers.TCPOptionKindSACKPermitted) }
 
-// Timestamps is the time stamps option.
+// Timestamps is the timestamps option.
 func Timestamps(value, echo uint32) layers.TCPOption {
 	return option(layers.TCPOptionKindTimestamps, binary.BigEndian.AppendUint64(nil, uint64(value)<<32|uint64(echo))...)
 }

@@ -45,7 +45,7 @@ func (w WiFi) Put(ip []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(h, etherType(ip)), ip...)
 }
 
-// Radiotap puts a radiotap header with a time stamp and flags, and a second word of field bits, before an 802.11
+// Radiotap puts a radiotap header with a timestamp and flags, and a second word of field bits, before an 802.11
 // frame.
 func Radiotap(flags uint8, frame []byte) []byte {
 	h := []byte{0, 0, 25, 0, 3, 0, 0, 0x80, 0, 0, 0, 0, 0xee, 0xee, 0xee, 0xee}

@@ -9,7 +9,7 @@
 //
 // Every conversation follows a script, a list of steps made once for its mix; what is kept of a conversation is its
 // number and its place in the script, twelve bytes, so that a million of them fit anywhere. The conversations are
-// visited in a fixed order that is random to a cache, each once in a pass, and the stamps put passes at equal
+// visited in a fixed order that is random to a cache, each once in a pass, and the timestamps put passes at equal
 // distances. A script that ends gives its place to a new conversation with addresses of its own. The same Config
 // makes the same packets.
 package traffic
@@ -169,7 +169,7 @@ func (g *Generator) MaxFlows() int { return g.cfg.Flows + g.cfg.Flows/2 + 64 }
 func (g *Generator) MaxFrame() int { return g.cfg.Frame }
 
 // put writes the next packet over frame, which must be as long as MaxFrame and hold nothing but filler behind the
-// headers of an earlier packet, and returns its length and stamp.
+// headers of an earlier packet, and returns its length and timestamp.
 func (g *Generator) put(frame []byte) (n int, stamp int64) {
 	for {
 		p := &g.flows[g.order[g.at]]
@@ -191,7 +191,7 @@ func (g *Generator) put(frame []byte) (n int, stamp int64) {
 	}
 }
 
-// epoch is the first stamp: 2026-01-01.
+// epoch is the first timestamp: 2026-01-01.
 const epoch = 1767225600e9
 
 // mixed makes a number that looks random of any other; it is a bijection.

@@ -74,7 +74,7 @@ func TestTheSameConfigMakesTheSamePackets(t *testing.T) {
 	}
 }
 
-func TestStampsRiseAndAPassTakesTheGap(t *testing.T) {
+func TestTimestampsRiseAndAPassTakesTheGap(t *testing.T) {
 	each(t, 1000, 0, 20000, func(t *testing.T, g *Generator, packets []Packet) {
 		for i := 1; i < len(packets); i++ {
 			if packets[i].Stamp < packets[i-1].Stamp {
