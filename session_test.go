@@ -254,10 +254,10 @@ func TestNeitherManyNorLargeParsersStarveOthers(t *testing.T) {
 	held := q.Stats().HeldBytes
 	f.Data(initiator, []byte("lllllllll"), 1)
 	assert.Equal(t, held-4096, q.Stats().HeldBytes, "but not more than was taken")
-	f.Data(initiator, []byte("hhhh!hl"), 1)
+	f.Data(initiator, []byte("hhhh!hlll"), 1)
 	assert.Equal(t, held-4096, q.Stats().HeldBytes, "nor more than the parser of now has taken")
 	// One that wants more than there is is refused.
-	assert.Equal(t, "initiator 2 noroom \"\" at 20 []\n", testkit.Notes(f.Data(initiator, []byte(strings.Repeat("h", 100)), 2)))
+	assert.Equal(t, "initiator 2 noroom \"\" at 22 []\n", testkit.Notes(f.Data(initiator, []byte(strings.Repeat("h", 100)), 2)))
 	assert.EqualValues(t, 1, q.Stats().HoldsRefused)
 	assert.EqualValues(t, 0, q.Stats().HeldBytes)
 	// With no room at all nothing is read.
