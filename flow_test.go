@@ -34,6 +34,15 @@ func TestASlotIsFourLines(t *testing.T) {
 	}
 }
 
+func TestASessionCostsWhatIsCounted(t *testing.T) {
+	if n := unsafe.Sizeof(openSession{}); n > sessionCost {
+		t.Errorf("a session takes %d bytes, counted are %d", n, sessionCost)
+	}
+	if n := unsafe.Sizeof(item{}); 2*n > pieceCost {
+		t.Errorf("a piece takes up to %d bytes, counted are %d", 2*n, pieceCost)
+	}
+}
+
 func TestPacketsAreCountedBeyond32Bits(t *testing.T) {
 	var f record
 	f.packetsLo[1] = math.MaxUint32

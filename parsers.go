@@ -52,8 +52,10 @@ type sessionFlow struct {
 	ports  [2]uint16 // valid if the flow has no session
 	now    Timestamp
 	packet uint64
-	// limited is set where something was not read for want of room.
+	// limited is set where something is not read for want of room, stopped where the parser wants no
+	// more of a side.
 	limited bool
+	stopped [2]bool
 }
 
 // openSession is a flow that is being read, or whose first bytes are held until a factory knows
@@ -66,10 +68,11 @@ type openSession struct {
 	wake     Timestamp      // when timer wants to be called; 0 never
 	first    *firstBytes    // while it is not known who reads the flow
 	kept     int64          // by Messages.Hold
+	opened   uint64         // the call of the owner
 	share    session.Share
-	ports    [2]uint16
 	excluded uint64 // factories not to be asked at this place, by bit
 	sides    [2]sessionSide
+	ports    [2]uint16
 	factory  uint8
 	before   bool // another parser has read what came before
 	resumed  bool // so has this one, before it was parked
@@ -130,13 +133,23 @@ func newParsers(limit int64, factories []ParserFactory) (*parsers, error) {
 	return ps, nil
 }
 
-// begin takes back what was lent, at the first use in a call of the owner. Those of an owner are
-// numbered.
-func (ps *parsers) begin(call uint64) {
-	if ps.call != call {
-		ps.call = call
-		ps.reclaim()
+// begin takes back what was lent, at the first use in a call of the owner, and reports whether this is
+// it. The calls of an owner are numbered from 1.
+func (ps *parsers) begin(call uint64) bool {
+	if ps.call == call {
+		return false
 	}
+	ps.call = call
+	ps.reclaim()
+	return true
+}
+
+// ignores reports whether the bytes of a side of the flow at hand are of no interest.
+func (ps *parsers) ignores(side FlowSide) bool {
+	if place := ps.flow.ref.Place(); place != 0 {
+		return ps.sessions[place].sides[side].bits&sessionStopped != 0
+	}
+	return ps.flow.ref.Ignores(uint8(side))
 }
 
 func (ps *parsers) reclaim() {
@@ -301,7 +314,7 @@ func (ps *parsers) tell(e *openSession, it *item) {
 
 // prepare makes out ready for a call of the session's parser.
 func (ps *parsers) prepare(e *openSession, side FlowSide, at Timestamp, packet uint64) *Messages {
-	e.share.Used = true
+	e.share.Used = e.share.Used || e.opened != ps.call
 	ps.out.place, ps.out.ask = ps.flow.ref.Place(), 0
 	ps.out.From(side, at, packet)
 	return &ps.out
@@ -322,6 +335,7 @@ func (ps *parsers) obey(e *openSession, it *item) {
 		if asked&(askStop<<side) != 0 {
 			e.sides[side].bits |= sessionStopped
 		}
+		ps.flow.stopped[side] = asked&(askStop<<side|askDone) != 0
 	}
 	switch {
 	case asked&askHandover != 0:
@@ -433,7 +447,7 @@ func (ps *parsers) open() *openSession {
 		ps.sessions = append(ps.sessions, openSession{})
 	}
 	e := &ps.sessions[place]
-	*e = openSession{flow: ps.flow.id, ports: ps.flow.ports, before: before}
+	*e = openSession{flow: ps.flow.id, before: before, ports: ps.flow.ports, opened: ps.call}
 	for side := range e.sides {
 		if sides>>side&1 != 0 {
 			e.sides[side].bits = sessionUnknown

@@ -18,7 +18,7 @@ type firstBytes struct {
 }
 
 // pieceCost is what a piece takes beside its bytes.
-const pieceCost = 104
+const pieceCost = 160
 
 // decide asks the factories about a flow that has no parser. e is its session, nil if it has none
 // yet. it is what came.
@@ -28,7 +28,8 @@ func (ps *parsers) decide(e *openSession, it *item) {
 	var excluded uint64
 	complete := ps.flow.l4 == L4UDP || it.kind == itemClosed
 	if e != nil {
-		e.share.Used, probe.Ports = true, e.ports
+		e.share.Used = e.share.Used || e.opened != ps.call
+		probe.Ports = e.ports
 		side := &e.sides[it.Side]
 		if it.kind == itemClosed {
 			side.bits |= sessionComplete
@@ -40,7 +41,7 @@ func (ps *parsers) decide(e *openSession, it *item) {
 			ps.forget(e, it.Side)
 			return
 		}
-		held, excluded, probe.Handover = e.first.bytes[it.Side], e.excluded, e.before
+		held, excluded, probe.Handover, probe.Ports = e.first.bytes[it.Side], e.excluded, e.before, e.ports
 	} else {
 		var sides uint8
 		if sides, probe.Handover = ps.flow.ref.Asked(); it.kind != itemData || sides>>it.Side&1 != 0 {

@@ -19,6 +19,8 @@ package flowscope
 //     a parser may not keep them: it copies what it needs later, see Carry.
 //   - Nothing that the parser keeps may grow without bound, and what grows is asked for with
 //     Messages.Hold. A parser that is refused emits a message of its own about it and is Done.
+//   - It may be evicted when others need room: it is Reset without Ended, and the factories are asked
+//     anew about what follows, with Probe.Handover set.
 //   - Damaged or missing bytes are a message, never a panic.
 type SessionParser interface {
 	// Data takes the next bytes of one side, at least one.
@@ -118,7 +120,7 @@ type Probe struct {
 	// Ports are those of the initiator and of the responder, by FlowSide, as a hint; 0 if the key
 	// has none.
 	Ports [2]uint16
-	// Handover is set where another parser has handed over: First begins where that one stopped.
+	// Handover is set where a parser has read what came before: it has handed over, or was evicted.
 	Handover bool
 }
 
@@ -188,7 +190,7 @@ type SessionStats struct {
 	Unwanted  uint64 // flows that no factory recognised, on either side
 
 	Refused      uint64 // flows that are not read, for want of room
-	Evicted      uint64 // sessions that ended, with what they held, to make room for others
+	Evicted      uint64 // parsers, and first bytes, that were let go to make room for others
 	HoldsRefused uint64 // calls of Messages.Hold for which there was no room
 
 	// HeldBytes is what counts in Config.SessionBytes now: parsers, what they hold, and first bytes.

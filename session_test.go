@@ -42,8 +42,11 @@ func TestFirstBytesAreReplayed(t *testing.T) {
 	assert.Positive(t, p.Stats().FirstBytes)
 	assert.Equal(t, "responder 4 AB \"\" at 0 []\ninitiator 5 AB \"x\" at 0 [1]\n",
 		testkit.Notes(f.Data(responder, []byte(":\n"), 4))+testkit.Notes(f.Data(initiator, []byte(":x\n"), 5)))
+	held := p.Stats().HeldBytes
 	f.End(flowscope.EndFIN, 6)
 	testkit.HoldsNothing(t, p.Stats())
+	p.TCP(1000, 80).Data(initiator, []byte("AB:\n"), 7)
+	assert.Equal(t, held, p.Stats().HeldBytes+2*256, "first bytes count no more, but the carries of both sides do")
 }
 
 func TestAMaybeOfAnEarlierFactoryIsWaitedFor(t *testing.T) {
@@ -208,7 +211,7 @@ func TestNeitherManyNorLargeParsersStarveOthers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := testkit.NewPlayer(t, flowscope.Config{SessionBytes: limit}, testkit.Lines{Name: "A:A:"}, testkit.Lines{Name: "A"}, testkit.Hogs{})
 			busy := p.TCP(1, 2)
-			busy.Data(initiator, []byte("A:x\n"), 1)
+			busy.Data(initiator, []byte("A:x\nA:"), 1)
 			var all []*flowscope.PlayedFlow
 			for i := range 2000 {
 				f := p.TCP(1, 2)
@@ -216,7 +219,7 @@ func TestNeitherManyNorLargeParsersStarveOthers(t *testing.T) {
 				f.Data(initiator, []byte(flood), 1)
 				within(p)
 				if i%20 == 0 {
-					require.Len(t, busy.Data(initiator, []byte("A:x\n"), 1), 1, "a flow that is busy keeps its parser")
+					require.Len(t, busy.Data(initiator, []byte("x\nA:"), 1), 1, "a flow that is busy keeps its parser")
 				}
 			}
 			require.Positive(t, p.Stats().Evicted)
@@ -251,8 +254,10 @@ func TestNeitherManyNorLargeParsersStarveOthers(t *testing.T) {
 	held := q.Stats().HeldBytes
 	f.Data(initiator, []byte("lllllllll"), 1)
 	assert.Equal(t, held-4096, q.Stats().HeldBytes, "but not more than was taken")
+	f.Data(initiator, []byte("hhhh!hlll"), 1)
+	assert.Equal(t, held-4096, q.Stats().HeldBytes, "nor more than the parser of now has taken")
 	// One that wants more than there is is refused.
-	assert.Equal(t, "initiator 2 noroom \"\" at 13 []\n", testkit.Notes(f.Data(initiator, []byte(strings.Repeat("h", 100)), 2)))
+	assert.Equal(t, "initiator 2 noroom \"\" at 22 []\n", testkit.Notes(f.Data(initiator, []byte(strings.Repeat("h", 100)), 2)))
 	assert.EqualValues(t, 1, q.Stats().HoldsRefused)
 	assert.EqualValues(t, 0, q.Stats().HeldBytes)
 	// With no room at all nothing is read.
@@ -391,4 +396,33 @@ func TestParsersAllocateNothingInTheLongRun(t *testing.T) {
 		g.Data(initiator, b, now)
 		g.End(flowscope.EndFIN, now)
 	}), uint64(3000), "whole flows")
+}
+
+// nags is a protocol whose parser wants to be called at once, always.
+type nags struct{ calls *int }
+
+func (nags) Probe(flowscope.Probe) flowscope.Verdict { return flowscope.VerdictYes }
+
+func (f nags) NewDatagramParser() flowscope.DatagramParser { return f }
+
+func (nags) Datagram(flowscope.Chunk, *flowscope.Messages) {}
+
+func (f nags) OnTimer(now flowscope.Timestamp, _ *flowscope.Messages) flowscope.Timestamp {
+	*f.calls++
+	return 1
+}
+
+func (nags) Ended(flowscope.EndReason, flowscope.Timestamp, *flowscope.Messages) {}
+
+func (nags) Reset() {}
+
+func TestAParserIsCalledOnceAtATime(t *testing.T) {
+	calls := 0
+	p := testkit.NewPlayer(t, flowscope.Config{}, nags{&calls})
+	p.UDP(1, 2).Data(initiator, []byte("x"), 5)
+	assert.Equal(t, 1, calls)
+	p.Sweep(5)
+	assert.Equal(t, 1, calls)
+	p.Sweep(6)
+	assert.Equal(t, 2, calls)
 }

@@ -2,9 +2,9 @@ package session
 
 import "math/bits"
 
-// Budget divides a number of bytes among sessions. When it is used up, the one that holds most
-// gives way, and of those that hold about as much one that was not used for long; so neither a few
-// that hold much nor many that hold a little keep others from their share.
+// Budget divides a number of bytes among sessions. When it is used up, the session that holds most
+// is evicted, and among those that hold about as much one that was not used for long. So neither a
+// few large sessions nor many small ones keep new sessions out.
 type Budget struct {
 	limit, held int64
 	at          func(place uint32) *Share
@@ -17,8 +17,8 @@ type Share struct {
 	bytes      int64
 	prev, next uint32
 	class      uint8
-	// Used is set whenever the session is used: it then does not give way before the others of its
-	// class have been looked at.
+	// Used is set whenever the session is used after the call that opened it. It is then evicted after
+	// those of its class that were not, so that a flood of new sessions evicts its own.
 	Used bool
 }
 
@@ -46,7 +46,7 @@ func (b *Budget) Fits(n int64) bool { return n <= b.limit-b.held }
 
 // Open begins a share with n bytes, whether or not they fit.
 func (b *Budget) Open(place uint32, n int64) {
-	*b.at(place) = Share{bytes: n, Used: true}
+	*b.at(place) = Share{bytes: n}
 	b.held += n
 	b.enqueue(place)
 }
@@ -70,8 +70,8 @@ func (b *Budget) Close(place uint32) {
 	*s = Share{}
 }
 
-// Victim is the session that gives way to the one at that place, or to a new one at 0; it is 0 if
-// there is no other.
+// Victim is the session to evict for the one at that place, or for a new one at 0. It is 0 if there is
+// no other.
 func (b *Budget) Victim(place uint32) uint32 {
 	for class := classes - 1; class >= 0; class-- {
 		q := &b.queues[class]

@@ -114,7 +114,7 @@ func TestABudgetIsDividedAsTheModelSays(t *testing.T) {
 			case 0, 1:
 				if !open {
 					b.Open(place, n)
-					m.bytes[place], m.used[place] = n, true
+					m.bytes[place], m.used[place] = n, false
 					m.requeue(place)
 				}
 			case 2:

@@ -259,8 +259,8 @@ func (p *guideParser) Data(c flowscope.Chunk, out *flowscope.Messages) {
 }
 
 // Asks is a datagram protocol of questions "?x" and answers "=x", which gives up on a question after
-// 100 ns, and is silent about itself on port 9.
-type Asks struct{}
+// Timeout, at least 100 ns, and is silent about itself on port 9.
+type Asks struct{ Timeout flowscope.Timestamp }
 
 func (Asks) Probe(p flowscope.Probe) flowscope.Verdict {
 	if p.First[0] != '?' && p.First[0] != '=' || p.Ports[1] == 9 {
@@ -269,12 +269,15 @@ func (Asks) Probe(p flowscope.Probe) flowscope.Verdict {
 	return flowscope.VerdictYes
 }
 
-func (Asks) NewDatagramParser() flowscope.DatagramParser { return &askParser{} }
+func (f Asks) NewDatagramParser() flowscope.DatagramParser {
+	return &askParser{timeout: max(f.Timeout, 100)}
+}
 
 type askParser struct {
-	open  [8]byte
-	since [8]flowscope.Timestamp
-	n     int
+	timeout flowscope.Timestamp
+	open    [8]byte
+	since   [8]flowscope.Timestamp
+	n       int
 }
 
 func (p *askParser) Datagram(c flowscope.Chunk, out *flowscope.Messages) {
@@ -301,7 +304,7 @@ func (p *askParser) drop(i int) {
 }
 
 func (p *askParser) OnTimer(now flowscope.Timestamp, out *flowscope.Messages) flowscope.Timestamp {
-	for p.n > 0 && now >= p.since[0]+100 {
+	for p.n > 0 && now >= p.since[0]+p.timeout {
 		emitNote(out, "unanswered", out.Copy(p.open[:1]), int64(now))
 		p.drop(0)
 	}
@@ -309,7 +312,7 @@ func (p *askParser) OnTimer(now flowscope.Timestamp, out *flowscope.Messages) fl
 		out.Park(0)
 		return 0
 	}
-	return p.since[0] + 100
+	return p.since[0] + p.timeout
 }
 
 func (p *askParser) Ended(reason flowscope.EndReason, now flowscope.Timestamp, out *flowscope.Messages) {
@@ -346,7 +349,8 @@ func (p *eagerParser) Data(c flowscope.Chunk, out *flowscope.Messages) {
 	out.Handover(rest)
 }
 
-// Hogs is a protocol in which each "h" makes the parser hold 1 KiB more, and each "l" 1 KiB less.
+// Hogs is a protocol in which each "h" makes the parser hold 1 KiB more, each "l" 1 KiB
+// less, and "!" hands over.
 type Hogs struct{}
 
 func (Hogs) Probe(p flowscope.Probe) flowscope.Verdict { return begins(p.First[:1], "h") }
@@ -356,10 +360,14 @@ func (Hogs) NewSessionParser() flowscope.SessionParser { return &hogParser{} }
 type hogParser struct{ lineParser }
 
 func (p *hogParser) Data(c flowscope.Chunk, out *flowscope.Messages) {
-	for _, b := range c.Bytes {
+	for i, b := range c.Bytes {
 		n := 1024
-		if b == 'l' {
+		switch b {
+		case 'l':
 			n = -n
+		case '!':
+			p.handover(c.Side, c.Bytes[i+1:], out)
+			return
 		}
 		if !out.Hold(n) {
 			emitNote(out, "noroom", nil, c.Offset)
@@ -394,4 +402,61 @@ func HoldsNothing(t testing.TB, s flowscope.SessionStats) {
 	assert.Zero(t, s.Undecided, "undecided")
 	assert.Zero(t, s.HeldBytes, "held")
 	assert.Zero(t, s.FirstBytes, "first bytes")
+}
+
+// Letters is a protocol of words of small letters that end with z; anything else is not of it. Its parser
+// tells words, gaps and ends, and says when it starts.
+type Letters struct{}
+
+// Probe implements flowscope.ParserFactory.
+func (Letters) Probe(p flowscope.Probe) flowscope.Verdict {
+	for i, b := range p.First {
+		switch {
+		case b < 'a' || b > 'z':
+			return flowscope.VerdictNo
+		case i == 5:
+			return flowscope.VerdictYes
+		}
+	}
+	return flowscope.VerdictMaybe
+}
+
+// NewSessionParser implements flowscope.SessionParserFactory.
+func (Letters) NewSessionParser() flowscope.SessionParser { return &letterParser{} }
+
+type letterParser struct {
+	lineParser
+	words int
+}
+
+func (p *letterParser) Data(c flowscope.Chunk, out *flowscope.Messages) {
+	if p.words == 0 {
+		p.words = 1
+		emitNote(out, "start", nil, 0)
+	}
+	carry := &p.carry[c.Side]
+	b, ok := carry.Join(c.Bytes, out)
+	for i := 0; ok && i < len(b); i++ {
+		if b[i] < 'a' || b[i] > 'z' {
+			p.handover(c.Side, b, out)
+			return
+		}
+		if b[i] == 'z' {
+			p.words++
+			emitNote(out, "word", carry.Lend(b[:i], out), 0)
+			b, i = b[i+1:], -1
+		}
+	}
+	if p.words > 20 {
+		out.Stop(c.Side)
+	}
+	if !ok || !carry.Keep(b, out) {
+		emitNote(out, "noroom", nil, 0)
+		out.Done()
+	}
+}
+
+func (p *letterParser) Reset() {
+	p.lineParser.Reset()
+	p.words = 0
 }
