@@ -302,17 +302,22 @@ func plausibleOpcode(b byte) bool {
 	return false
 }
 
-// isWhole reports whether all bytes are one message in good order, of a plausible header.
+// isWhole reports whether all bytes are one message in order that says something.
 func isWhole(b []byte) bool {
 	if _, yes := plausible(b, len(b)); !yes {
 		return false
 	}
 	m, _ := ParseMessage(b)
-	if m.damaged || int(m.end) != len(b) {
-		return false
+	// Without a question it is as the later messages of a zone transfer.
+	return m.inOrder() && m.NumQuestions()+m.NumAnswers()+m.NumAuthorities() > 0
+}
+
+// inOrder reports whether all bytes of a message have been read, after a plausible header. If some
+// were not captured the header decides.
+func (m *Message) inOrder() bool {
+	if _, yes := plausible(m.wire, len(m.wire)+int(m.missing)); !yes || m.missing > 0 {
+		return yes
 	}
-	if q, ok := m.Question(); ok {
-		return q.Class.known() && q.Type != 0
-	}
-	return m.NumAnswers()+m.NumAuthorities() > 0 // as in the later messages of a zone transfer
+	q, ok := m.Question()
+	return !m.damaged && int(m.end) == len(m.wire) && (!ok || q.Class.known() && q.Type != 0)
 }

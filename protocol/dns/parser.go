@@ -18,6 +18,7 @@ const (
 type parser struct {
 	pairs
 	config
+	service service   // unset before the first bytes
 	last    Timestamp // of the last message
 	good    bool      // a message could be read
 	damaged uint8     // messages before that
@@ -31,12 +32,19 @@ func (p *parser) message(c *flowscope.Chunk, b []byte, missing int, lend *flowsc
 	m, _ := ParseMessage(b)
 	m.missing = uint32(min(max(missing, 0), 1<<16))
 	p.last = c.Time
-	if p.protocol != unicast {
+	switch p.service {
+	case mdns, llmnr:
 		e := flowscope.Emit[Multicast](out)
-		e.Sender, e.LLMNR, e.Message = c.Side, p.protocol == llmnr, lent(m, lend, out)
+		e.Sender, e.LLMNR, e.Message = c.Side, p.service == llmnr, lent(m, lend, out)
 		return true
-	}
-	if p.good = p.good || !m.damaged; !p.good {
+	case otherPort:
+		if !m.inOrder() {
+			return p.notDNS(c, out)
+		}
+	default:
+		if p.good = p.good || !m.damaged; p.good {
+			break
+		}
 		if p.damaged++; p.damaged > patience {
 			return p.leave(NotDNS, c.Side, out)
 		}
@@ -59,6 +67,13 @@ func lent(m Message, lend *flowscope.Carry, out *flowscope.Messages) Message {
 		m.wire = lend.Lend(m.wire, out)
 	}
 	return m
+}
+
+// notDNS ends the reading of a flow on a port that does not stand for DNS, and reports false.
+func (p *parser) notDNS(c *flowscope.Chunk, out *flowscope.Messages) bool {
+	p.end(Ended, c.Time, out)
+	out.From(c.Side, c.Time, c.Packet)
+	return p.leave(NotDNS, c.Side, out)
 }
 
 // leave says why the flow is read no further, and reports false.
@@ -92,7 +107,7 @@ func (p *parser) Resume(uint16) { p.good = true }
 
 func (p *parser) reset() {
 	p.pairs.reset()
-	p.last, p.good, p.damaged = 0, false, 0
+	p.service, p.last, p.good, p.damaged = unset, 0, false, 0
 }
 
 // datagrams reads a UDP flow.
@@ -100,7 +115,12 @@ type datagrams struct{ parser }
 
 // Datagram implements flowscope.DatagramParser.
 func (p *datagrams) Datagram(c flowscope.Chunk, out *flowscope.Messages) {
+	p.service = serviceOf(flowscope.L4UDP, c.Ports)
 	if len(c.Bytes) < headerLen {
+		if p.service == otherPort && c.Missing == 0 {
+			p.notDNS(&c, out)
+			return
+		}
 		l := flowscope.Emit[Lost](out)
 		l.Why, l.Side, l.Bytes = Short, c.Side, int64(len(c.Bytes))
 		p.last = c.Time
@@ -156,6 +176,7 @@ func (p *streams) Data(c flowscope.Chunk, out *flowscope.Messages) {
 	if s.state == stopped {
 		return
 	}
+	p.service = serviceOf(flowscope.L4TCP, c.Ports)
 	s.last = flowscope.Chunk{Side: c.Side, Time: c.Time, Packet: c.Packet}
 	if n := min(s.skip, int64(len(c.Bytes))); n > 0 { // nothing is kept
 		s.skip -= n

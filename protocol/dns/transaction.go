@@ -17,7 +17,7 @@ const (
 	TimedOut
 	// Reused: TimedOut or Ended, and meanwhile its number was used for another question.
 	Reused
-	// Ended: the flow ended before a response came.
+	// Ended: the flow ended, or was read no further, before a response came.
 	Ended
 	// Crowded: there were more open queries in the flow than Factory.MaxPending, or more bytes of
 	// them than are kept, and this one was the oldest.
@@ -146,7 +146,8 @@ const (
 	Incomplete
 	// Short: a datagram is shorter than a header.
 	Short
-	// NotDNS: nothing on this flow could be read; it is read no further.
+	// NotDNS: nothing on this flow could be read, or something on a port other than 53 could not be
+	// read as a whole; it is read no further.
 	NotDNS
 	// Budget: Config.SessionBytes is used up; the flow is read no further.
 	Budget
