@@ -7,27 +7,27 @@ import (
 	"github.com/flowscope-go/flowscope/internal/session"
 )
 
-// The parsers of a driver: what they are told, and what becomes of what they ask for. Nothing here
-// depends on the type parameters of a driver, so it is compiled once, and a SessionPlayer goes the
-// same way.
+// The parsers of a driver: the calls on them, and the execution of their requests. Nothing here depends
+// on the type parameters of a driver, so it is compiled once, and a SessionPlayer uses it too.
 
-// parsers are the factories of a driver, and the sessions that their parsers read.
+// parsers are the factories of a driver, and the sessions that their parsers read. The owner is the
+// driver or player: it sets flow, the current flow, before a call.
 type parsers struct {
 	factories []factory
 	out       Messages
-	call      uint64 // of the owner: when out was reset
+	call      uint64 // the owner's number of the call in which out was reset
 	flow      sessionFlow
 
 	sessions []openSession // by place; 0 is none
 	free     []uint32
-	stack    []item        // what the flow at hand is still to be given, the next one last
-	spare    []*firstBytes // of no session
-	lent     []*firstBytes // whose bytes the messages of this call may refer to
+	stack    []item        // for the current flow, the next one last
+	spare    []*firstBytes // pooled
+	lent     []*firstBytes // the messages of this call may refer to their bytes
 	budget   session.Budget
 	stats    SessionStats
 }
 
-// factory is a ParserFactory with its parsers that read no flow now.
+// factory is a ParserFactory with its pooled parsers.
 type factory struct {
 	ParserFactory
 	stream    SessionParserFactory
@@ -38,13 +38,13 @@ type factory struct {
 
 const (
 	maxFactories = 64
-	keepParsers  = 256  // of each kind of a factory, reading no flow
+	keepParsers  = 256  // pooled, of each kind of a factory
 	keepSessions = 4096 // places, once none is in use
-	keepFirst    = 64   // firstBytes of no session
-	sessionCost  = 256  // what a session takes beside its parser
+	keepFirst    = 64   // pooled firstBytes
+	sessionCost  = 256  // memory of a session beside its parser
 )
 
-// sessionFlow is the flow at hand, as its owner knows it.
+// sessionFlow describes the current flow.
 type sessionFlow struct {
 	ref    *session.Ref
 	id     FlowID
@@ -52,34 +52,34 @@ type sessionFlow struct {
 	ports  [2]uint16 // valid if the flow has no session
 	now    Timestamp
 	packet uint64
-	// limited is set where something was not read for want of room.
+	// limited is set if something is not read since Config.SessionBytes is used up.
 	limited bool
 }
 
-// openSession is a flow that is being read, or whose first bytes are held until a factory knows
-// them.
+// openSession is a flow that a parser reads, or of which the first bytes are held until a factory
+// recognises them.
 type openSession struct {
-	flow     FlowID         // whose it is: a flow that lost it finds another's number
+	flow     FlowID         // a flow whose session was evicted finds another's number here
 	stream   SessionParser  // at most one of the two;
 	datagram DatagramParser // neither while first is set
-	timer    SessionTimer   // the parser, if it is one
-	wake     Timestamp      // when timer wants to be called; 0 never
-	first    *firstBytes    // while it is not known who reads the flow
+	timer    SessionTimer   // the parser, if it implements it
+	wake     Timestamp      // when timer is due; 0 never
+	first    *firstBytes    // nil if the flow has a parser
 	kept     int64          // by Messages.Hold
 	share    session.Share
 	ports    [2]uint16
 	excluded uint64 // factories not to be asked at this place, by bit
 	sides    [2]sessionSide
 	factory  uint8
-	before   bool // another parser has read what came before
-	resumed  bool // so has this one, before it was parked
+	before   bool // another parser has read the flow before
+	resumed  bool // a parser of the same factory has, and was parked
 }
 
-// sessionSide is how far a parser has come on one side.
+// sessionSide is the progress of a parser on one side.
 type sessionSide struct {
-	began  int64 // where the parser's first byte lay,
-	next   int64 // and where the next one will
-	time   Timestamp
+	began  int64     // offset of the first byte that the parser was given
+	next   int64     // offset of the next one
+	time   Timestamp // of the last bytes
 	packet uint64
 	bits   sessionBits
 	reason EndReason // with sessionComplete
@@ -90,11 +90,11 @@ type sessionBits uint8
 const (
 	sessionBegun    sessionBits = 1 << iota // began and next are valid
 	sessionStopped                          // the parser wants no more of the side
-	sessionUnknown                          // no factory knows its first bytes
+	sessionUnknown                          // no factory recognises its first bytes
 	sessionComplete                         // the stream has ended
 )
 
-// item is something to tell a parser.
+// item is the input of one call on a parser.
 type item struct {
 	Chunk
 	kind   itemKind
@@ -130,8 +130,8 @@ func newParsers(limit int64, factories []ParserFactory) (*parsers, error) {
 	return ps, nil
 }
 
-// begin takes back what was lent, at the first use in a call of the owner. Those of an owner are
-// numbered.
+// begin reclaims the messages and their memory, at the first use in a call of the owner. The owner
+// numbers its calls.
 func (ps *parsers) begin(call uint64) {
 	if ps.call != call {
 		ps.call = call
@@ -160,8 +160,8 @@ func (ps *parsers) counters() SessionStats {
 	return s
 }
 
-// session is the session of the flow at hand, nil if it has none. One that lost its session to
-// others is asked about anew.
+// session is the session of the current flow, nil if it has none. If it was evicted, the factories are
+// asked anew.
 func (ps *parsers) session() *openSession {
 	place := ps.flow.ref.Place()
 	if place == 0 {
@@ -174,7 +174,7 @@ func (ps *parsers) session() *openSession {
 	return nil
 }
 
-// data takes the next bytes of the flow at hand, or its next datagram.
+// data takes the next bytes of the current flow, or its next datagram.
 func (ps *parsers) data(c Chunk) {
 	c.Side &= 1
 	if !ps.flow.ref.Ignores(uint8(c.Side)) {
@@ -182,7 +182,7 @@ func (ps *parsers) data(c Chunk) {
 	}
 }
 
-// gap takes n bytes of the flow at hand, from offset on, that will not come.
+// gap takes a gap of n bytes, from offset on, of the current flow.
 func (ps *parsers) gap(side FlowSide, offset, n int64) {
 	ps.run(&item{kind: itemGap, n: n, Chunk: Chunk{Side: side & 1, Offset: offset, Time: ps.flow.now, Packet: ps.flow.packet}})
 }
@@ -192,7 +192,7 @@ func (ps *parsers) closed(side FlowSide, reason EndReason) {
 	ps.run(&item{kind: itemClosed, reason: reason, Chunk: Chunk{Side: side & 1, Time: ps.flow.now, Packet: ps.flow.packet}})
 }
 
-// ended takes the end of the flow at hand.
+// ended takes the end of the current flow.
 func (ps *parsers) ended(reason EndReason) {
 	if e := ps.session(); e != nil {
 		out := ps.prepare(e, Initiator, ps.flow.now, ps.flow.packet)
@@ -208,7 +208,7 @@ func (ps *parsers) ended(reason EndReason) {
 	*ps.flow.ref = session.Nobody
 }
 
-// wake is when the parser of the flow at hand wants to be called; 0 never.
+// wake is when the timer of the current flow's parser is due; 0 never.
 func (ps *parsers) wake() Timestamp {
 	if e := ps.session(); e != nil {
 		return e.wake
@@ -216,7 +216,7 @@ func (ps *parsers) wake() Timestamp {
 	return 0
 }
 
-// unread reports whether the parsers want no more of the flow at hand.
+// unread reports whether no parser wants more of the current flow.
 func (ps *parsers) unread() bool {
 	if e := ps.session(); e != nil {
 		return e.sides[0].bits&e.sides[1].bits&sessionStopped != 0
@@ -224,7 +224,7 @@ func (ps *parsers) unread() bool {
 	return *ps.flow.ref == session.Nobody
 }
 
-// onTimer calls the parser of the flow at hand, if its time has come.
+// onTimer calls the timer of the current flow's parser if it is due.
 func (ps *parsers) onTimer() {
 	if e := ps.session(); e != nil && e.wake != 0 && ps.flow.now >= e.wake {
 		ps.prepare(e, Initiator, ps.flow.now, ps.flow.packet)
@@ -234,8 +234,8 @@ func (ps *parsers) onTimer() {
 	}
 }
 
-// run gives the flow at hand one item, and then what comes of it: its first bytes, and what a parser
-// hands over.
+// run processes one item of the current flow, and the items that follow from it: first bytes, and
+// bytes that a parser hands over.
 func (ps *parsers) run(it *item) {
 	ps.stack = ps.stack[:0]
 	ps.give(it)
@@ -264,7 +264,7 @@ func (ps *parsers) give(it *item) {
 	}
 }
 
-// tell gives an item to the session's parser.
+// tell calls the session's parser with an item.
 func (ps *parsers) tell(e *openSession, it *item) {
 	side := &e.sides[it.Side]
 	if it.kind == itemClosed {
@@ -307,7 +307,8 @@ func (ps *parsers) prepare(e *openSession, side FlowSide, at Timestamp, packet u
 	return &ps.out
 }
 
-// obey calls the parser's OnTimer, and does what it asked for there and while it was given an item.
+// obey calls the parser's OnTimer, and carries out its requests, those of the call before included. it
+// is the item of that call.
 func (ps *parsers) obey(e *openSession, it *item) {
 	const leave = askDone | askPark | askHandover
 	if e.timer != nil && ps.out.ask&leave == 0 {
@@ -334,7 +335,7 @@ func (ps *parsers) obey(e *openSession, it *item) {
 	}
 }
 
-// handover takes the parser from its flow, and gives back what it has not read.
+// handover takes the parser from its flow, and puts the bytes that it has not read on the stack.
 func (ps *parsers) handover(e *openSession, it *item) {
 	ps.stats.Handovers++
 	excluded := e.excluded | 1<<e.factory
@@ -342,7 +343,7 @@ func (ps *parsers) handover(e *openSession, it *item) {
 		excluded = 0
 	}
 	for i := range e.sides {
-		side := it.Side ^ FlowSide(i) // the one at hand lies deeper on the stack, so it comes last
+		side := it.Side ^ FlowSide(i) // that of the item lies deeper on the stack, so it comes last
 		sd, rest := &e.sides[side], ps.out.rest[side]
 		given := int64(0)
 		if sd.bits&sessionBegun != 0 {
@@ -372,8 +373,8 @@ func (ps *parsers) handover(e *openSession, it *item) {
 	ps.await(e)
 }
 
-// lend gives rest as bytes that live as long as the call does: they are the end of the chunk, or lie
-// in memory of the parser.
+// lend returns rest as bytes that stay valid for the call: rest is the end of the chunk, or lies in
+// memory of the parser and is copied.
 func (ps *parsers) lend(rest []byte, it *item) []byte {
 	if at := len(it.Bytes) - len(rest); at >= 0 && &it.Bytes[at] == &rest[0] {
 		return it.Bytes[at:]
@@ -396,7 +397,7 @@ func (ps *parsers) hold(place uint32, n int64) bool {
 	return true
 }
 
-// charge adds to what a session holds, and reports false if there is no room.
+// charge adds to the memory of a session, and reports false if there is no room.
 func (ps *parsers) charge(place uint32, n int64) bool {
 	if n > 0 && !ps.room(place, n) {
 		return false
@@ -405,8 +406,8 @@ func (ps *parsers) charge(place uint32, n int64) bool {
 	return true
 }
 
-// room makes room for n more bytes of the session at that place, or of a new one at 0, by ending
-// others if need be, and reports whether there is.
+// room makes room for n more bytes of the session at that place, or of a new one at 0, by evicting
+// others if need be. It reports false if it cannot.
 func (ps *parsers) room(place uint32, n int64) bool {
 	for !ps.budget.Fits(n) {
 		victim := ps.budget.Victim(place)
@@ -419,7 +420,7 @@ func (ps *parsers) room(place uint32, n int64) bool {
 	return true
 }
 
-// open makes the session of the flow at hand, nil if there is no room.
+// open makes the session of the current flow, nil if there is no room.
 func (ps *parsers) open() *openSession {
 	if !ps.room(0, sessionCost) {
 		ps.refuse()
@@ -444,15 +445,15 @@ func (ps *parsers) open() *openSession {
 	return e
 }
 
-// refuse leaves the flow at hand unread, for want of room.
+// refuse leaves the current flow unread, since there is no room.
 func (ps *parsers) refuse() {
 	ps.stats.Refused++
 	ps.flow.limited = true
 	*ps.flow.ref = session.Nobody
 }
 
-// adopt gives the session of the flow at hand a parser. If there is no room, the session is gone and
-// it reports false.
+// adopt gives the session of the current flow a parser. If there is no room, it ends the session and
+// reports false.
 func (ps *parsers) adopt(e *openSession, number int) bool {
 	f := &ps.factories[number]
 	var p any
@@ -483,7 +484,7 @@ func (ps *parsers) adopt(e *openSession, number int) bool {
 	return true
 }
 
-// sizeOf is what a parser takes without what it refers to.
+// sizeOf is the size of a parser's struct.
 func sizeOf(p any) int64 {
 	t := reflect.TypeOf(p)
 	if t.Kind() == reflect.Pointer {
@@ -492,7 +493,7 @@ func sizeOf(p any) int64 {
 	return int64(t.Size())
 }
 
-// resume gives the flow at hand, which was parked, a new parser of its factory.
+// resume gives the current flow, which was parked, a new parser of its factory.
 func (ps *parsers) resume(number int, state uint16) *openSession {
 	e := ps.open()
 	if e == nil || !ps.adopt(e, number) {
@@ -511,7 +512,7 @@ func (ps *parsers) resume(number int, state uint16) *openSession {
 	return e
 }
 
-// retire takes the parser from a session and makes it ready for another.
+// retire takes the parser from a session, resets and pools it.
 func (ps *parsers) retire(e *openSession) {
 	f := &ps.factories[e.factory]
 	switch {
@@ -529,7 +530,7 @@ func (ps *parsers) retire(e *openSession) {
 	e.stream, e.datagram, e.timer, e.wake = nil, nil, nil, 0
 }
 
-// leave ends the session of the flow at hand, of which ref is what remains.
+// leave ends the session of the current flow, which is marked with ref.
 func (ps *parsers) leave(e *openSession, ref session.Ref) {
 	ps.end(ps.flow.ref.Place())
 	*ps.flow.ref = ref

@@ -7,8 +7,8 @@ import (
 	"github.com/flowscope-go/flowscope/internal/session"
 )
 
-// Which factory's parser reads a flow: the first bytes of each side are shown to the factories, and
-// held until one of them knows them.
+// The selection of a parser: the first bytes of each side of a flow are shown to the factories, and held
+// until one of them recognises them.
 
 // firstBytes are the first bytes of a flow, in the pieces in which they came.
 type firstBytes struct {
@@ -17,11 +17,11 @@ type firstBytes struct {
 	cost   int64
 }
 
-// pieceCost is what a piece takes beside its bytes.
+// pieceCost is the memory of a piece beside its bytes.
 const pieceCost = 104
 
 // decide asks the factories about a flow that has no parser. e is its session, nil if it has none
-// yet. it is what came.
+// yet. it is the next item of the flow.
 func (ps *parsers) decide(e *openSession, it *item) {
 	probe := Probe{L4: ps.flow.l4, Side: it.Side, Ports: ps.flow.ports}
 	var held []byte
@@ -91,7 +91,7 @@ func (ps *parsers) ask(p Probe, excluded uint64, complete bool) (int, Verdict) {
 			return i, VerdictYes
 		case VerdictMaybe:
 			if !complete {
-				return i, VerdictMaybe // whatever those after it say
+				return i, VerdictMaybe // whatever later factories say
 			}
 		}
 	}
@@ -127,14 +127,14 @@ func (ps *parsers) await(e *openSession) {
 	ps.stats.Undecided++
 }
 
-// undone takes the first bytes from a session.
+// undone detaches the first bytes from a session.
 func (ps *parsers) undone(e *openSession) {
 	ps.stats.Undecided--
 	ps.stats.FirstBytes -= e.first.cost
 	e.first = nil
 }
 
-// letGo lets go of the first bytes of a session, if it has any.
+// letGo drops the first bytes of a session, if it has any.
 func (ps *parsers) letGo(e *openSession) {
 	if f := e.first; f != nil {
 		ps.undone(e)
@@ -142,8 +142,7 @@ func (ps *parsers) letGo(e *openSession) {
 	}
 }
 
-// keep adds to the first bytes of a side. If there is no room, the session is gone and it reports
-// false.
+// keep adds to the first bytes of a side. If there is no room, it ends the session and reports false.
 func (ps *parsers) keep(e *openSession, side FlowSide, b []byte) bool {
 	if len(b) == 0 {
 		return true
@@ -169,7 +168,7 @@ func (f *firstBytes) add(it *item) {
 	}
 }
 
-// replay puts the pieces on the stack, so that they come off as they came.
+// replay puts the pieces on the stack, so that they come off in the order of their arrival.
 func (f *firstBytes) replay(stack []item) []item {
 	at := len(stack)
 	var from [2]int64
@@ -182,7 +181,7 @@ func (f *firstBytes) replay(stack []item) []item {
 	return stack
 }
 
-// unknown notes that no factory knows the first bytes of a side.
+// unknown notes that no factory recognises the first bytes of a side.
 func (ps *parsers) unknown(e *openSession, side FlowSide) {
 	if e != nil {
 		e.sides[side].bits |= sessionUnknown
@@ -193,7 +192,7 @@ func (ps *parsers) unknown(e *openSession, side FlowSide) {
 	ps.asked(sides|1<<side, before)
 }
 
-// forget lets go of the first bytes of a side, and of the session if there is nothing left in it.
+// forget drops the first bytes of a side, and the session if it holds none any more.
 func (ps *parsers) forget(e *openSession, side FlowSide) {
 	f := e.first
 	f.bytes[side] = f.bytes[side][:0]
@@ -212,7 +211,7 @@ func (ps *parsers) forget(e *openSession, side FlowSide) {
 	ps.asked(sides, before)
 }
 
-// asked notes which sides of a flow without a session no factory knows.
+// asked notes which sides of a flow without a session no factory recognises.
 func (ps *parsers) asked(sides uint8, before bool) {
 	if *ps.flow.ref = session.Asked(sides, before); *ps.flow.ref == session.Nobody {
 		ps.stats.Unwanted++

@@ -2,28 +2,28 @@ package session
 
 import "math/bits"
 
-// Budget divides a number of bytes among sessions. When it is used up, the one that holds most
-// gives way, and of those that hold about as much one that was not used for long; so neither a few
-// that hold much nor many that hold a little keep others from their share.
+// Budget divides a number of bytes among sessions. When it is used up, the session that holds most is
+// evicted, and of those that hold about as much one that was not used for long; so neither a few that
+// hold much nor many that hold a little keep others from their share.
 type Budget struct {
 	limit, held int64
 	at          func(place uint32) *Share
 	queues      [classes]queue
 }
 
-// Share is what a session holds, and its place in the budget's queues. Sessions have places other
-// than 0.
+// Share is the part of the budget that a session holds, with its links in a queue. The place of a
+// session is never 0.
 type Share struct {
 	bytes      int64
 	prev, next uint32
 	class      uint8
-	// Used is set whenever the session is used: it then does not give way before the others of its
-	// class have been looked at.
+	// Used is set whenever the session is used: it is then not evicted before the others of its class
+	// have been looked at.
 	Used bool
 }
 
-// Sessions are queued by the size of what they hold: under 1 KiB, 2 KiB, 4 KiB ... The longest
-// queued, since it was last found in use, is first.
+// There is a queue for each class of sizes: under 1 KiB, 2 KiB, 4 KiB ... The session that is queued for
+// longest, since it was last found in use, is first.
 const (
 	classes    = 32
 	classShift = 10
@@ -38,7 +38,7 @@ func NewBudget(limit int64, at func(place uint32) *Share) Budget {
 	return Budget{limit: limit, at: at}
 }
 
-// Held is what all sessions hold.
+// Held is the memory that all sessions hold.
 func (b *Budget) Held() int64 { return b.held }
 
 // Fits reports whether there is room for n more bytes.
@@ -70,8 +70,8 @@ func (b *Budget) Close(place uint32) {
 	*s = Share{}
 }
 
-// Victim is the session that gives way to the one at that place, or to a new one at 0; it is 0 if
-// there is no other.
+// Victim is the session to evict for the one at that place, or for a new one at 0. It is 0 if there is
+// no other.
 func (b *Budget) Victim(place uint32) uint32 {
 	for class := classes - 1; class >= 0; class-- {
 		q := &b.queues[class]
