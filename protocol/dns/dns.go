@@ -1,5 +1,5 @@
-// Package dns reads the Domain Name System as seen from beside the path: which question was asked,
-// what was answered, and how long it took. It is a protocol of flowscope's session layer:
+// Package dns reads the Domain Name System as seen from beside the path: questions, answers, and the
+// time between them. It is a protocol of flowscope's session layer:
 //
 //	drv, err := flowscope.NewFlowSessionDriver(flowscope.FiveTuple{}, flowscope.Config{}, dns.Factory{})
 //	...
@@ -14,31 +14,31 @@
 // A [*Transaction] is a query with its response, over UDP or TCP. The response belongs to the query
 // of the same flow with the same number and the same first question, in upper or lower case; if one
 // of them has no question that can be read, the number decides. A query that is sent again before
-// its answer is the same transaction, with the times of both. Queries that nobody answers, and
-// responses that nobody asked for, are transactions too: [Outcome] says which.
+// its answer is the same transaction, with the times of both. Queries without response, and responses
+// without query, are transactions too, with another [Outcome].
 //
-// A [*Multicast] is one message of mDNS or LLMNR, which are never paired. A [*Lost] says what could
-// not be read.
+// A [*Multicast] is one message of mDNS or LLMNR, which are never paired. A [*Lost] reports bytes that
+// could not be read.
 //
 // # Records
 //
 // A [Message] is the bytes as they came, read through once to find damage, and records are taken
 // apart when they are asked for, without allocating: [Message.Answers] gives each [Record], and
-// [Record.Addr], [Record.Target], [Record.MX] and so on what it says. [Record.AppendText] shows any
-// record as people write it. Names are bytes; what shows them escapes what cannot be shown.
+// [Record.Addr], [Record.Target], [Record.MX] and so on its data. [Record.AppendText] shows any record
+// in the form of a zone file. Names are bytes; in texts those that are not printable are escaped.
 //
 // All of it is lent until the next call on the driver, and Clone of the event, or CloneMessage,
 // keeps it.
 //
 // # Damage and loss
 //
-// Nothing is believed: counts do not allocate, pointers of compressed names go backwards only, and a
-// record that cannot be read ends the reading of its message, while what came before it stays
-// ([Message.Damaged]). After a gap in a TCP connection reading goes on at the next place where a
+// No number in a message is trusted: counts do not allocate, pointers of compressed names go backwards
+// only, and a record that cannot be read ends the reading of its message, while the records before it
+// stay ([Message.Damaged]). After a gap in a TCP connection reading goes on at the next place where a
 // length is followed by as many bytes that are one message in good order. Open queries are bounded
 // by number and size in each flow, and by Config.SessionBytes in all.
 //
-// # What is recognised
+// # Recognition
 //
 // Ports decide between DNS and its relatives, of which the messages look the same: UDP port 5353 is
 // mDNS, port 5355 LLMNR. On port 53 everything is taken for DNS, over TCP if it begins like it. On

@@ -16,7 +16,7 @@ type Message struct {
 	layout
 }
 
-// layout is what one reading finds out about a message.
+// layout is the result of reading a message once.
 type layout struct {
 	starts  [numSections]uint16 // where each section begins
 	counts  [numSections]uint16 // its records that can be read
@@ -88,7 +88,7 @@ func (m *Message) isOPT(at int) bool {
 	return m.wire[at] == 0 && Type(binary.BigEndian.Uint16(m.wire[at+1:])) == TypeOPT
 }
 
-// declared is how many records the header says that a section has.
+// declared is the count of a section in the header.
 func (m *Message) declared(s section) uint16 { return m.word(4 + 2*int(s)) }
 
 // word is two bytes of the header; 0 of the zero Message.
@@ -110,7 +110,7 @@ func (m Message) Bytes() []byte { return m.wire }
 // a query too long to be kept.
 func (m Message) Missing() int { return int(m.missing) }
 
-// Damaged reports whether there are fewer records than the header says. What came before the first
+// Damaged reports whether there are fewer records than the header counts. What came before the first
 // one that cannot be read is there. A message of which bytes are missing is damaged too, unless all
 // its records are there.
 func (m Message) Damaged() bool { return m.damaged }
@@ -135,7 +135,7 @@ func (m Message) Opcode() Opcode { return Opcode(m.word(2) >> 11 & 15) }
 // Authoritative is the AA bit.
 func (m Message) Authoritative() bool { return m.word(2)&(1<<10) != 0 }
 
-// Truncated is the TC bit: the sender left out what did not fit.
+// Truncated is the TC bit: the message did not fit and the sender has cut it.
 func (m Message) Truncated() bool { return m.word(2)&(1<<9) != 0 }
 
 // RecursionDesired is the RD bit.
