@@ -102,6 +102,11 @@ func (d *FlowDriver[K, S]) TrackBatch(views []PacketView) iter.Seq2[int, []FlowE
 	return d.t.trackBatch(views, d.reclaim)
 }
 
+// Events tracks all views of a capture; see FlowTracker.Events.
+func (d *FlowDriver[K, S]) Events(views iter.Seq2[PacketView, error]) iter.Seq2[*FlowEvent[K], error] {
+	return eventsOf(views, d.Track, d.Finish)
+}
+
 // reclaim takes back the bytes that the streams lent in the last call.
 func (d *FlowDriver[K, S]) reclaim() {
 	d.calls++

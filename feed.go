@@ -7,17 +7,17 @@ import (
 	"github.com/flowscope-go/flowscope/internal/session"
 )
 
-// What a driver feeds its parsers, and the events that it makes of their messages. Bytes, gaps and
-// closed sides go to the parsers where their events are emitted, wanted or not, so a message stands
-// right behind the event that brought it about.
+// The feed of a driver's parsers, and the events of their messages. Bytes, gaps and closed sides go to
+// the parsers where their events are emitted, wanted or not, so a message stands right behind the event
+// that it comes from.
 
-// UseParsers makes the driver read protocols: it emits what the parsers of these factories find as
-// EventMessage. The factory named first is asked first. Call it once, before the first packet; the
-// error wraps ErrConfig. If Config.Events leaves out EventMessage no parser runs.
+// UseParsers makes the driver read application protocols: each message of the parsers of these
+// factories is an EventMessage. The factories are asked in this order. Call it once, before the first
+// packet; the error wraps ErrConfig. If Config.Events leaves out EventMessage no parser runs.
 //
-// The parsers read the bytes that EventData has and the payload of UDP flows. Where neither EventData
-// nor EventGap is wanted, and no parser reads a connection any more, its bytes are no longer put in
-// order, as if the caller had called Stop for both sides; a UDP flow costs nothing there.
+// The parsers read the bytes of EventData and the payload of UDP flows. If neither EventData nor
+// EventGap is wanted, and no parser reads a connection any more, its bytes are no longer put in order,
+// as if the caller had called Stop for both sides.
 func (d *FlowDriver[K, S]) UseParsers(factories ...ParserFactory) error {
 	if d.parsers != nil || d.t.stats.Packets != 0 {
 		return fmt.Errorf("%w: UseParsers is for once, before the first packet", ErrConfig)
@@ -49,7 +49,7 @@ func (d *FlowDriver[K, S]) feedData(s *slot[K, driverState[S]], side FlowSide, b
 
 // feedGap gives the parsers a gap of a side.
 func (d *FlowDriver[K, S]) feedGap(s *slot[K, driverState[S]], side FlowSide, offset, n int64) {
-	if sessionRefOf(&s.Value.user.directions) == session.Nobody {
+	if sessionRefOf(&s.Value.user.directions) == session.Unread {
 		return
 	}
 	d.beginParsing(s, d.t.clock.Now())
@@ -60,7 +60,7 @@ func (d *FlowDriver[K, S]) feedGap(s *slot[K, driverState[S]], side FlowSide, of
 // feedClosed gives the parsers the end of a side's stream.
 func (d *FlowDriver[K, S]) feedClosed(s *slot[K, driverState[S]], side FlowSide, reason EndReason) {
 	if sessionRefOf(&s.Value.user.directions).Place() == 0 {
-		return // a parked flow is not told, and of any other nothing is held
+		return // a parked flow gets no calls, and of any other no bytes are held
 	}
 	d.beginParsing(s, d.t.clock.Now())
 	d.parsers.closed(side, reason)
@@ -127,7 +127,7 @@ func (d *FlowDriver[K, S]) beginParsing(s *slot[K, driverState[S]], now int64) {
 	ps.onTimer()
 }
 
-// endParsing emits what the parsers found, and sets the flow's timer for them.
+// endParsing emits the messages of the parsers, and sets the flow's timer for them.
 func (d *FlowDriver[K, S]) endParsing(s *slot[K, driverState[S]]) {
 	wake := int64(d.parsers.wake())
 	d.emitMessages(s)
@@ -158,8 +158,8 @@ func (d *FlowDriver[K, S]) saveSessionRef(s *slot[K, driverState[S]]) {
 	d.sessionFlow = 0
 }
 
-// stopIfUnread stops both directions of the current flow, if its parser has just left it and nobody
-// wants its bytes.
+// stopIfUnread stops both directions of the current flow, if its parser has just left it and its bytes
+// are not wanted either.
 func (d *FlowDriver[K, S]) stopIfUnread(s *slot[K, driverState[S]]) {
 	if !d.unread {
 		return

@@ -3,10 +3,12 @@ package flowscope
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"unsafe"
 
 	"github.com/flowscope-go/flowscope/internal/decode"
+	"github.com/flowscope-go/flowscope/internal/flowtable"
 )
 
 // What a packet touches lies on whole lines of 64 bytes; see record.
@@ -103,6 +105,23 @@ func TestTheOrderOfEndsIsThatOfAddressThenPort(t *testing.T) {
 		*[]*uint64{&b.aHi, &b.aLo, &b.bHi, &b.bLo, &b.meta}[i]++
 		if a.equal(&b) || !a.equal(&FiveTupleKey{1, 2, 3, 4, 5}) {
 			t.Errorf("word %d", i)
+		}
+	}
+}
+
+func TestEndingsAreSortedByFlow(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, gap := range []int{1, 2, 3, 10, 1000} { // between numbers, on average half of it
+		for n := range 50 {
+			var want []expiredFlow
+			for flow := FlowID(r.IntN(1000)); len(want) < n; flow += FlowID(1 + r.IntN(gap)) {
+				want = append(want, expiredFlow{flow, flowtable.ID(1 + r.IntN(n))})
+			}
+			got := slices.Clone(want)
+			r.Shuffle(n, func(i, j int) { got[i], got[j] = got[j], got[i] })
+			if got = sortByCreation(got); !slices.Equal(got, want) {
+				t.Fatalf("gaps of %d: %v, want %v", gap, got, want)
+			}
 		}
 	}
 }

@@ -141,8 +141,8 @@ const (
 	// AnomalyImplausibleICMP: an ICMP error quotes of a TCP flow what was never
 	// sent. Len: packets.
 	AnomalyImplausibleICMP
-	// AnomalySessionLimit: parsers do not read a flow, or no longer, for want of room in
-	// Config.SessionBytes. Len: times.
+	// AnomalySessionLimit: parsers do not read a flow, or no longer, since Config.SessionBytes is used
+	// up. Len: times.
 	AnomalySessionLimit
 
 	numAnomalyKinds
@@ -321,11 +321,11 @@ func (s DriverStats) Metrics(yield func(Metric) bool) {
 		{Name: "flowscope_session_messages_total", Help: "Messages of parsers.", Value: float64(s.Sessions.Messages)},
 		{Name: "flowscope_session_parsers_started_total", Help: "Parsers that began to read a flow, or went on.", Value: float64(s.Sessions.Started)},
 		{Name: "flowscope_session_handovers_total", Help: "Flows that one protocol handed over to the next.", Value: float64(s.Sessions.Handovers)},
-		{Name: "flowscope_session_unwanted_total", Help: "Flows that no parser knows.", Value: float64(s.Sessions.Unwanted)},
-		{Name: "flowscope_session_refused_total", Help: "Flows that are not read, for want of room.", Value: float64(s.Sessions.Refused)},
+		{Name: "flowscope_session_unwanted_total", Help: "Flows that no factory recognises.", Value: float64(s.Sessions.Unwanted)},
+		{Name: "flowscope_session_refused_total", Help: "Flows that are not read, since SessionBytes was used up.", Value: float64(s.Sessions.Refused)},
 		{Name: "flowscope_session_evicted_total", Help: "Sessions that ended to make room for others.", Value: float64(s.Sessions.Evicted)},
 		{Name: "flowscope_session_parsers", Help: "Parsers that read a flow.", Value: float64(s.Sessions.Parsers), Gauge: true},
-		{Name: "flowscope_session_held_bytes", Help: "Memory of parsers, and of flows not known yet.", Value: float64(s.Sessions.HeldBytes), Gauge: true},
+		{Name: "flowscope_session_held_bytes", Help: "Memory of parsers, and of first bytes that no factory has recognised yet.", Value: float64(s.Sessions.HeldBytes), Gauge: true},
 		{Name: "flowscope_stream_memory_bytes", Help: "The same, with the pooled buffers.", Value: float64(s.MemoryBytes), Gauge: true},
 	} {
 		if !more || !yield(m) {

@@ -7,27 +7,27 @@ import (
 	"github.com/flowscope-go/flowscope/internal/session"
 )
 
-// The parsers of a driver: what they are told, and what becomes of what they ask for. Nothing here
-// depends on the type parameters of a driver, so it is compiled once, and a SessionPlayer goes the
-// same way.
+// The parsers of a driver: the calls on them, and the execution of their requests. Nothing here depends
+// on the type parameters of a driver, so it is compiled once, and a SessionPlayer uses it too.
 
-// parsers are the factories of a driver, and the sessions that their parsers read.
+// parsers are the factories of a driver, and the sessions that their parsers read. The owner is the
+// driver or player: it sets flow, the current flow, before a call.
 type parsers struct {
 	factories []factory
 	out       Messages
-	call      uint64 // of the owner: when out was reset
+	call      uint64 // the owner's number of the call in which out was reset
 	flow      sessionFlow
 
 	sessions []openSession // by place; 0 is none
 	free     []uint32
-	stack    []item        // what the flow at hand is still to be given, the next one last
-	spare    []*firstBytes // of no session
-	lent     []*firstBytes // whose bytes the messages of this call may refer to
+	stack    []item        // for the current flow, the next one last
+	spare    []*firstBytes // pooled
+	lent     []*firstBytes // the messages of this call may refer to their bytes
 	budget   session.Budget
 	stats    SessionStats
 }
 
-// factory is a ParserFactory with its parsers that read no flow now.
+// factory is a ParserFactory with its pooled parsers.
 type factory struct {
 	ParserFactory
 	stream    SessionParserFactory
@@ -38,13 +38,13 @@ type factory struct {
 
 const (
 	maxFactories = 64
-	keepParsers  = 256  // of each kind of a factory, reading no flow
+	keepParsers  = 256  // pooled, of each kind of a factory
 	keepSessions = 4096 // places, once none is in use
-	keepFirst    = 64   // firstBytes of no session
-	sessionCost  = 256  // what a session takes beside its parser
+	keepFirst    = 64   // pooled firstBytes
+	sessionCost  = 256  // memory of a session beside its parser
 )
 
-// sessionFlow is the flow at hand, as its owner knows it.
+// sessionFlow describes the current flow.
 type sessionFlow struct {
 	ref    *session.Ref
 	id     FlowID
@@ -52,37 +52,35 @@ type sessionFlow struct {
 	ports  [2]uint16 // valid if the flow has no session
 	now    Timestamp
 	packet uint64
-	// limited is set where something is not read for want of room, stopped where the parser wants no
-	// more of a side.
+	// limited is set if something is not read since Config.SessionBytes is used up.
 	limited bool
-	stopped [2]bool
 }
 
-// openSession is a flow that is being read, or whose first bytes are held until a factory knows
-// them.
+// openSession is a flow that a parser reads, or of which the first bytes are held until a factory
+// recognises them.
 type openSession struct {
-	flow     FlowID         // whose it is: a flow that lost it finds another's number
+	flow     FlowID         // a flow whose session was evicted finds another's number here
 	stream   SessionParser  // at most one of the two;
 	datagram DatagramParser // neither while first is set
-	timer    SessionTimer   // the parser, if it is one
-	wake     Timestamp      // when timer wants to be called; 0 never
-	first    *firstBytes    // while it is not known who reads the flow
+	timer    SessionTimer   // the parser, if it implements it
+	wake     Timestamp      // when timer is due; 0 never
+	first    *firstBytes    // nil if the flow has a parser
 	kept     int64          // by Messages.Hold
-	opened   uint64         // the call of the owner
+	opened   uint64         // the call of the driver in which it was opened
 	share    session.Share
+	ports    [2]uint16
 	excluded uint64 // factories not to be asked at this place, by bit
 	sides    [2]sessionSide
-	ports    [2]uint16
 	factory  uint8
-	before   bool // another parser has read what came before
-	resumed  bool // so has this one, before it was parked
+	before   bool // another parser has read the flow before
+	resumed  bool // a parser of the same factory has, and was parked
 }
 
-// sessionSide is how far a parser has come on one side.
+// sessionSide is the progress of a parser on one side.
 type sessionSide struct {
-	began  int64 // where the parser's first byte lay,
-	next   int64 // and where the next one will
-	time   Timestamp
+	began  int64     // offset of the first byte that the parser was given
+	next   int64     // offset of the next one
+	time   Timestamp // of the last bytes
 	packet uint64
 	bits   sessionBits
 	reason EndReason // with sessionComplete
@@ -91,13 +89,13 @@ type sessionSide struct {
 type sessionBits uint8
 
 const (
-	sessionBegun    sessionBits = 1 << iota // began and next are valid
-	sessionStopped                          // the parser wants no more of the side
-	sessionUnknown                          // no factory knows its first bytes
-	sessionComplete                         // the stream has ended
+	sessionBegun        sessionBits = 1 << iota // began and next are valid
+	sessionStopped                              // the parser wants no more of the side
+	sessionUnrecognised                         // no factory recognises its first bytes
+	sessionComplete                             // the stream has ended
 )
 
-// item is something to tell a parser.
+// item is the input of one call on a parser.
 type item struct {
 	Chunk
 	kind   itemKind
@@ -133,23 +131,13 @@ func newParsers(limit int64, factories []ParserFactory) (*parsers, error) {
 	return ps, nil
 }
 
-// begin takes back what was lent, at the first use in a call of the owner, and reports whether this is
-// it. The calls of an owner are numbered from 1.
-func (ps *parsers) begin(call uint64) bool {
-	if ps.call == call {
-		return false
+// begin reclaims the messages and their memory, at the first use in a call of the owner. The owner
+// numbers its calls.
+func (ps *parsers) begin(call uint64) {
+	if ps.call != call {
+		ps.call = call
+		ps.reclaim()
 	}
-	ps.call = call
-	ps.reclaim()
-	return true
-}
-
-// ignores reports whether the bytes of a side of the flow at hand are of no interest.
-func (ps *parsers) ignores(side FlowSide) bool {
-	if place := ps.flow.ref.Place(); place != 0 {
-		return ps.sessions[place].sides[side].bits&sessionStopped != 0
-	}
-	return ps.flow.ref.Ignores(uint8(side))
 }
 
 func (ps *parsers) reclaim() {
@@ -173,8 +161,8 @@ func (ps *parsers) counters() SessionStats {
 	return s
 }
 
-// session is the session of the flow at hand, nil if it has none. One that lost its session to
-// others is asked about anew.
+// session is the session of the current flow, nil if it has none. If it was evicted, the factories are
+// asked anew.
 func (ps *parsers) session() *openSession {
 	place := ps.flow.ref.Place()
 	if place == 0 {
@@ -187,7 +175,7 @@ func (ps *parsers) session() *openSession {
 	return nil
 }
 
-// data takes the next bytes of the flow at hand, or its next datagram.
+// data takes the next bytes of the current flow, or its next datagram.
 func (ps *parsers) data(c Chunk) {
 	c.Side &= 1
 	if !ps.flow.ref.Ignores(uint8(c.Side)) {
@@ -195,7 +183,7 @@ func (ps *parsers) data(c Chunk) {
 	}
 }
 
-// gap takes n bytes of the flow at hand, from offset on, that will not come.
+// gap takes a gap of n bytes, from offset on, of the current flow.
 func (ps *parsers) gap(side FlowSide, offset, n int64) {
 	ps.run(&item{kind: itemGap, n: n, Chunk: Chunk{Side: side & 1, Offset: offset, Time: ps.flow.now, Packet: ps.flow.packet}})
 }
@@ -205,7 +193,7 @@ func (ps *parsers) closed(side FlowSide, reason EndReason) {
 	ps.run(&item{kind: itemClosed, reason: reason, Chunk: Chunk{Side: side & 1, Time: ps.flow.now, Packet: ps.flow.packet}})
 }
 
-// ended takes the end of the flow at hand.
+// ended takes the end of the current flow.
 func (ps *parsers) ended(reason EndReason) {
 	if e := ps.session(); e != nil {
 		out := ps.prepare(e, Initiator, ps.flow.now, ps.flow.packet)
@@ -216,12 +204,12 @@ func (ps *parsers) ended(reason EndReason) {
 			e.datagram.Ended(reason, ps.flow.now, out)
 		}
 		out.place = 0
-		ps.leave(e, session.Nobody)
+		ps.leave(e, session.Unread)
 	}
-	*ps.flow.ref = session.Nobody
+	*ps.flow.ref = session.Unread
 }
 
-// wake is when the parser of the flow at hand wants to be called; 0 never.
+// wake is when the timer of the current flow's parser is due; 0 never.
 func (ps *parsers) wake() Timestamp {
 	if e := ps.session(); e != nil {
 		return e.wake
@@ -229,29 +217,29 @@ func (ps *parsers) wake() Timestamp {
 	return 0
 }
 
-// unread reports whether the parsers want no more of the flow at hand.
+// unread reports whether no parser wants more of the current flow.
 func (ps *parsers) unread() bool {
 	if e := ps.session(); e != nil {
 		return e.sides[0].bits&e.sides[1].bits&sessionStopped != 0
 	}
-	return *ps.flow.ref == session.Nobody
+	return *ps.flow.ref == session.Unread
 }
 
-// onTimer calls the parser of the flow at hand, if its time has come.
+// onTimer calls the timer of the current flow's parser if it is due.
 func (ps *parsers) onTimer() {
 	if e := ps.session(); e != nil && e.wake != 0 && ps.flow.now >= e.wake {
 		ps.prepare(e, Initiator, ps.flow.now, ps.flow.packet)
 		ps.stack = ps.stack[:0]
-		ps.obey(e, &item{})
+		ps.carryOut(e, &item{})
 		ps.drain()
 	}
 }
 
-// run gives the flow at hand one item, and then what comes of it: its first bytes, and what a parser
-// hands over.
+// run processes one item of the current flow, and the items that follow from it: first bytes, and
+// bytes that a parser hands over.
 func (ps *parsers) run(it *item) {
 	ps.stack = ps.stack[:0]
-	ps.give(it)
+	ps.route(it)
 	ps.drain()
 }
 
@@ -260,25 +248,25 @@ func (ps *parsers) drain() {
 		it := ps.stack[n-1]
 		ps.stack[n-1] = item{} // do not keep frames alive
 		ps.stack = ps.stack[:n-1]
-		ps.give(&it)
+		ps.route(&it)
 	}
 }
 
-func (ps *parsers) give(it *item) {
+func (ps *parsers) route(it *item) {
 	e := ps.session()
 	if factory, state, ok := ps.flow.ref.Parked(); ok && it.kind != itemClosed {
 		e = ps.resume(factory, state)
 	}
 	switch {
 	case e != nil && e.first == nil:
-		ps.tell(e, it)
-	case *ps.flow.ref != session.Nobody:
+		ps.feed(e, it)
+	case *ps.flow.ref != session.Unread:
 		ps.decide(e, it)
 	}
 }
 
-// tell gives an item to the session's parser.
-func (ps *parsers) tell(e *openSession, it *item) {
+// feed calls the session's parser with an item.
+func (ps *parsers) feed(e *openSession, it *item) {
 	side := &e.sides[it.Side]
 	if it.kind == itemClosed {
 		side.bits |= sessionComplete
@@ -309,7 +297,7 @@ func (ps *parsers) tell(e *openSession, it *item) {
 	default:
 		e.stream.Closed(it.Side, it.reason, ps.flow.now, out)
 	}
-	ps.obey(e, it)
+	ps.carryOut(e, it)
 }
 
 // prepare makes out ready for a call of the session's parser.
@@ -320,8 +308,9 @@ func (ps *parsers) prepare(e *openSession, side FlowSide, at Timestamp, packet u
 	return &ps.out
 }
 
-// obey calls the parser's OnTimer, and does what it asked for there and while it was given an item.
-func (ps *parsers) obey(e *openSession, it *item) {
+// carryOut calls the parser's OnTimer, and carries out its requests, those of the call before included. it
+// is the item of that call.
+func (ps *parsers) carryOut(e *openSession, it *item) {
 	const leave = askDone | askPark | askHandover
 	if e.timer != nil && ps.out.ask&leave == 0 {
 		ps.out.From(Initiator, ps.flow.now, ps.flow.packet)
@@ -335,7 +324,6 @@ func (ps *parsers) obey(e *openSession, it *item) {
 		if asked&(askStop<<side) != 0 {
 			e.sides[side].bits |= sessionStopped
 		}
-		ps.flow.stopped[side] = asked&(askStop<<side|askDone) != 0
 	}
 	switch {
 	case asked&askHandover != 0:
@@ -344,11 +332,11 @@ func (ps *parsers) obey(e *openSession, it *item) {
 		ps.stats.Parked++
 		ps.leave(e, session.Parked(int(e.factory), ps.out.state))
 	case asked&askDone != 0:
-		ps.leave(e, session.Nobody)
+		ps.leave(e, session.Unread)
 	}
 }
 
-// handover takes the parser from its flow, and gives back what it has not read.
+// handover takes the parser from its flow, and puts the bytes that it has not read on the stack.
 func (ps *parsers) handover(e *openSession, it *item) {
 	ps.stats.Handovers++
 	excluded := e.excluded | 1<<e.factory
@@ -356,7 +344,7 @@ func (ps *parsers) handover(e *openSession, it *item) {
 		excluded = 0
 	}
 	for i := range e.sides {
-		side := it.Side ^ FlowSide(i) // the one at hand lies deeper on the stack, so it comes last
+		side := it.Side ^ FlowSide(i) // that of the item lies deeper on the stack, so it comes last
 		sd, rest := &e.sides[side], ps.out.rest[side]
 		given := int64(0)
 		if sd.bits&sessionBegun != 0 {
@@ -383,11 +371,11 @@ func (ps *parsers) handover(e *openSession, it *item) {
 	ps.budget.Close(ps.flow.ref.Place())
 	ps.budget.Open(ps.flow.ref.Place(), sessionCost)
 	e.kept, e.excluded, e.before, e.resumed = 0, excluded, true, false
-	ps.await(e)
+	ps.attachFirst(e)
 }
 
-// lend gives rest as bytes that live as long as the call does: they are the end of the chunk, or lie
-// in memory of the parser.
+// lend returns rest as bytes that stay valid for the call: rest is the end of the chunk, or lies in
+// memory of the parser and is copied.
 func (ps *parsers) lend(rest []byte, it *item) []byte {
 	if at := len(it.Bytes) - len(rest); at >= 0 && &it.Bytes[at] == &rest[0] {
 		return it.Bytes[at:]
@@ -410,7 +398,7 @@ func (ps *parsers) hold(place uint32, n int64) bool {
 	return true
 }
 
-// charge adds to what a session holds, and reports false if there is no room.
+// charge adds to the memory of a session, and reports false if there is no room.
 func (ps *parsers) charge(place uint32, n int64) bool {
 	if n > 0 && !ps.room(place, n) {
 		return false
@@ -419,8 +407,8 @@ func (ps *parsers) charge(place uint32, n int64) bool {
 	return true
 }
 
-// room makes room for n more bytes of the session at that place, or of a new one at 0, by ending
-// others if need be, and reports whether there is.
+// room makes room for n more bytes of the session at that place, or of a new one at 0, by evicting
+// others if need be. It reports false if it cannot.
 func (ps *parsers) room(place uint32, n int64) bool {
 	for !ps.budget.Fits(n) {
 		victim := ps.budget.Victim(place)
@@ -433,7 +421,7 @@ func (ps *parsers) room(place uint32, n int64) bool {
 	return true
 }
 
-// open makes the session of the flow at hand, nil if there is no room.
+// open makes the session of the current flow, nil if there is no room.
 func (ps *parsers) open() *openSession {
 	if !ps.room(0, sessionCost) {
 		ps.refuse()
@@ -447,10 +435,10 @@ func (ps *parsers) open() *openSession {
 		ps.sessions = append(ps.sessions, openSession{})
 	}
 	e := &ps.sessions[place]
-	*e = openSession{flow: ps.flow.id, before: before, ports: ps.flow.ports, opened: ps.call}
+	*e = openSession{flow: ps.flow.id, ports: ps.flow.ports, before: before, opened: ps.call}
 	for side := range e.sides {
 		if sides>>side&1 != 0 {
-			e.sides[side].bits = sessionUnknown
+			e.sides[side].bits = sessionUnrecognised
 		}
 	}
 	ps.budget.Open(place, sessionCost)
@@ -458,15 +446,15 @@ func (ps *parsers) open() *openSession {
 	return e
 }
 
-// refuse leaves the flow at hand unread, for want of room.
+// refuse leaves the current flow unread, since there is no room.
 func (ps *parsers) refuse() {
 	ps.stats.Refused++
 	ps.flow.limited = true
-	*ps.flow.ref = session.Nobody
+	*ps.flow.ref = session.Unread
 }
 
-// adopt gives the session of the flow at hand a parser. If there is no room, the session is gone and
-// it reports false.
+// adopt gives the session of the current flow a parser. If there is no room, it ends the session and
+// reports false.
 func (ps *parsers) adopt(e *openSession, number int) bool {
 	f := &ps.factories[number]
 	var p any
@@ -489,7 +477,7 @@ func (ps *parsers) adopt(e *openSession, number int) bool {
 	e.factory = uint8(number)
 	ps.stats.Parsers++
 	if !ps.charge(ps.flow.ref.Place(), sizeOf(p)) {
-		ps.leave(e, session.Nobody)
+		ps.leave(e, session.Unread)
 		ps.refuse()
 		return false
 	}
@@ -497,7 +485,7 @@ func (ps *parsers) adopt(e *openSession, number int) bool {
 	return true
 }
 
-// sizeOf is what a parser takes without what it refers to.
+// sizeOf is the size of a parser's struct.
 func sizeOf(p any) int64 {
 	t := reflect.TypeOf(p)
 	if t.Kind() == reflect.Pointer {
@@ -506,7 +494,7 @@ func sizeOf(p any) int64 {
 	return int64(t.Size())
 }
 
-// resume gives the flow at hand, which was parked, a new parser of its factory.
+// resume gives the current flow, which was parked, a new parser of its factory.
 func (ps *parsers) resume(number int, state uint16) *openSession {
 	e := ps.open()
 	if e == nil || !ps.adopt(e, number) {
@@ -525,7 +513,7 @@ func (ps *parsers) resume(number int, state uint16) *openSession {
 	return e
 }
 
-// retire takes the parser from a session and makes it ready for another.
+// retire takes the parser from a session, resets and pools it.
 func (ps *parsers) retire(e *openSession) {
 	f := &ps.factories[e.factory]
 	switch {
@@ -543,7 +531,7 @@ func (ps *parsers) retire(e *openSession) {
 	e.stream, e.datagram, e.timer, e.wake = nil, nil, nil, 0
 }
 
-// leave ends the session of the flow at hand, of which ref is what remains.
+// leave ends the session of the current flow, which is marked with ref.
 func (ps *parsers) leave(e *openSession, ref session.Ref) {
 	ps.end(ps.flow.ref.Place())
 	*ps.flow.ref = ref
@@ -553,7 +541,7 @@ func (ps *parsers) leave(e *openSession, ref session.Ref) {
 func (ps *parsers) end(place uint32) {
 	e := &ps.sessions[place]
 	ps.retire(e)
-	ps.letGo(e)
+	ps.dropFirst(e)
 	ps.budget.Close(place)
 	*e = openSession{}
 	if ps.free = append(ps.free, place); len(ps.free) == len(ps.sessions)-1 && cap(ps.sessions) > keepSessions {

@@ -1,5 +1,5 @@
-// Command sessions prints the messages in capture files: HTTP/1 exchanges, TLS handshakes and DNS
-// transactions.
+// Command sessions prints the messages in capture files: HTTP/1 exchanges, TLS handshakes, DNS
+// transactions, and messages of mDNS and LLMNR.
 //
 //	sessions [-json] [-idle D] [-no-encap] [-no-defrag] [-checksums MODE] [FILE...]
 //
@@ -138,6 +138,8 @@ func (p *program) messages(views iter.Seq2[flowscope.PacketView, error]) (n int,
 			show(newHandshake(ev, m))
 		case *dns.Transaction:
 			show(newTransaction(ev, m))
+		case *dns.Multicast:
+			show(newMulticast(ev, m))
 		case *http1.Lost:
 			if !m.Found { // with Found it is the second message about one loss
 				lost.add("HTTP", m.Why)

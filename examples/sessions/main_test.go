@@ -319,6 +319,25 @@ func TestTheNameOfTheRootIsEmptyInJSONAndADotInTheTable(t *testing.T) {
 	require.Equal(t, "NS .", x.cells()[0])
 }
 
+func TestMessagesOfMDNSAndLLMNRAreRecordsOfTheirOwn(t *testing.T) {
+	player, err := flowscope.NewSessionPlayer(flowscope.Config{}, dns.Factory{})
+	require.NoError(t, err)
+	response := []byte("\x00\x00\x84\x00\x00\x00\x00\x01\x00\x00\x00\x00\x01a\x05local\x00\x00\x01\x80\x01\x00\x00\x00\x78\x00\x04\xc0\x00\x02\x01")
+	all := player.UDP(5353, 5353).Data(flowscope.Initiator, response, 1)
+	require.Len(t, all, 1)
+	x := newMulticast(&event{}, all[0].Message.(*dns.Multicast))
+	require.Equal(t, "mdns", x.Kind)
+	require.True(t, x.Response)
+	require.Equal(t, []string{"", "A a.local 192.0.2.1", "", "35"}, x.cells())
+
+	query := []byte("\x00\x07\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x1c\x00\x01")
+	all = player.UDP(50000, 5355).Data(flowscope.Initiator, query, 1)
+	require.Len(t, all, 1)
+	x = newMulticast(&event{}, all[0].Message.(*dns.Multicast))
+	require.Equal(t, "llmnr", x.Kind)
+	require.Equal(t, []string{"AAAA a", "", "", "19"}, x.cells())
+}
+
 func TestTextFromTheNetworkCannotControlATerminal(t *testing.T) {
 	require.Equal(t, `GET a\x1b[2J\u009b\xff`, short("GET a\x1b[2J\u009b\xff"))
 	long := short(strings.Repeat("a", 1000))

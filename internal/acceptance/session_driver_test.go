@@ -16,7 +16,7 @@ import (
 
 // protocols are all parsers that users have.
 func protocols() []flowscope.ParserFactory {
-	return []flowscope.ParserFactory{http1.Factory{}, tls.Factory{}, tls.StartTLS{}, dns.Factory{}, dns.MDNS{}, dns.LLMNR{}}
+	return []flowscope.ParserFactory{http1.Factory{}, tls.Factory{}, tls.StartTLS{}, dns.Factory{}}
 }
 
 // toys are the parsers of tests, with handovers, timers, parking and datagrams.

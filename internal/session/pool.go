@@ -2,7 +2,7 @@ package session
 
 import "github.com/flowscope-go/flowscope/internal/invariants"
 
-// chunkLen is how many values of a Pool lie in one piece of memory.
+// chunkLen is the number of values in a chunk of a Pool.
 const chunkLen = 32
 
 // Pool lends values of one type until Reclaim. They lie in chunks that never move, so that a value
@@ -22,14 +22,14 @@ func (p *Pool[T]) Next() *T {
 	return &p.chunks[chunk][i]
 }
 
-// Reclaim takes back what was lent. The values are zeroed, so that none keeps anything alive, and
-// memory for keep of them is kept.
+// Reclaim takes back all values. They are zeroed, so that none keeps anything alive, and memory for
+// keep of them is kept.
 func (p *Pool[T]) Reclaim(keep int) {
 	for i := 0; i*chunkLen < p.used; i++ {
 		clear(p.chunks[i][:min(p.used-i*chunkLen, chunkLen)])
 	}
 	if p.used = 0; invariants.Enabled {
-		p.chunks = nil // one that is still looked at stays zero
+		p.chunks = nil // a value that is still read stays zero
 	}
 	if n := max(keep/chunkLen, 1); len(p.chunks) > n {
 		clear(p.chunks[n:])
@@ -54,13 +54,13 @@ func (s *Slab[T]) Take(n int) []T {
 		if invariants.Enabled {
 			s.old = append(s.old, s.buf)
 		}
-		s.buf, at = make([]T, 0, max(2*cap(s.buf), n, 64)), 0 // what was lent stays in the old one
+		s.buf, at = make([]T, 0, max(2*cap(s.buf), n, 64)), 0 // lent slices stay in the old one
 	}
 	s.buf = s.buf[:at+n]
 	return s.buf[at : at+n : at+n]
 }
 
-// Reclaim takes back what was lent. The values are zeroed, and memory for keep of them is kept.
+// Reclaim takes back all slices. The values are zeroed, and memory for keep of them is kept.
 func (s *Slab[T]) Reclaim(keep int) {
 	clear(s.buf)
 	if invariants.Enabled {
@@ -72,7 +72,7 @@ func (s *Slab[T]) Reclaim(keep int) {
 	s.buf = s.buf[:0]
 }
 
-// trample makes what was lent unlike anything that a parser writes, for whoever still looks at it.
+// trample overwrites lent slices, so that a use after Reclaim shows.
 func (s *Slab[T]) trample() {
 	for _, buf := range append(s.old, s.buf) {
 		clear(buf)

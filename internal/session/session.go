@@ -1,3 +1,4 @@
-// Package session is what the session layer needs beside parsers: what a flow knows of the parser
-// that reads it, the division of a budget among parsers, and the memory that is lent with messages.
+// Package session has the parts of the session layer that need no type of the root: the reference
+// from a flow to its session, the division of a budget among sessions, and the memory that is lent with
+// messages.
 package session

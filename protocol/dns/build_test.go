@@ -90,7 +90,7 @@ func parse(t testing.TB, w wire) dns.Message {
 func newPlayer(t testing.TB, factories ...flowscope.ParserFactory) *flowscope.SessionPlayer {
 	t.Helper()
 	if factories == nil {
-		factories = []flowscope.ParserFactory{dns.Factory{}, dns.MDNS{}, dns.LLMNR{}}
+		factories = []flowscope.ParserFactory{dns.Factory{}}
 	}
 	p, err := flowscope.NewSessionPlayer(flowscope.Config{}, factories...)
 	require.NoError(t, err)

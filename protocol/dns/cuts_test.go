@@ -64,7 +64,7 @@ func conversation(r *rand.Rand) (runs []run) {
 
 // playRuns plays the runs cut into pieces of at most that size.
 func playRuns(t *testing.T, runs []run, port uint16, size func() int) string {
-	p := newPlayer(t, dns.Factory{}, words{"a line"}, words{"and"}, dns.LLMNR{})
+	p := newPlayer(t, dns.Factory{}, words{"a line"}, words{"and"})
 	f := p.TCP(40000, port)
 	var b strings.Builder
 	now := at(1)

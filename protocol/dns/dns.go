@@ -1,5 +1,5 @@
-// Package dns reads the Domain Name System as seen from beside the path: which question was asked,
-// what was answered, and how long it took. It is a protocol of flowscope's session layer:
+// Package dns reads the Domain Name System as seen from beside the path: questions, answers, and the
+// time between them. It is a protocol of flowscope's session layer:
 //
 //	drv, err := flowscope.NewFlowSessionDriver(flowscope.FiveTuple{}, flowscope.Config{}, dns.Factory{})
 //	...
@@ -14,36 +14,38 @@
 // A [*Transaction] is a query with its response, over UDP or TCP. The response belongs to the query
 // of the same flow with the same number and the same first question, in upper or lower case; if one
 // of them has no question that can be read, the number decides. A query that is sent again before
-// its answer is the same transaction, with the times of both. Queries that nobody answers, and
-// responses that nobody asked for, are transactions too: [Outcome] says which.
+// its answer is the same transaction, with the times of both. Queries without response, and responses
+// without query, are transactions too, with another [Outcome].
 //
-// A [*Multicast] is one message of mDNS or LLMNR, which are never paired. A [*Lost] says what could
-// not be read.
+// A [*Multicast] is one message of mDNS or LLMNR, which are never paired. A [*Lost] reports bytes that
+// could not be read.
 //
 // # Records
 //
 // A [Message] is the bytes as they came, read through once to find damage, and records are taken
 // apart when they are asked for, without allocating: [Message.Answers] gives each [Record], and
-// [Record.Addr], [Record.Target], [Record.MX] and so on what it says. [Record.AppendText] shows any
-// record as people write it. Names are bytes; what shows them escapes what cannot be shown.
+// [Record.Addr], [Record.Target], [Record.MX] and so on its data. [Record.AppendText] shows any record
+// in the form of a zone file. Names are bytes; in texts those that are not printable are escaped.
 //
 // All of it is lent until the next call on the driver, and Clone of the event, or CloneMessage,
 // keeps it.
 //
 // # Damage and loss
 //
-// Nothing is believed: counts do not allocate, pointers of compressed names go backwards only, and a
-// record that cannot be read ends the reading of its message, while what came before it stays
-// ([Message.Damaged]). After a gap in a TCP connection reading goes on at the next place where a
+// No number in a message is trusted: counts do not allocate, pointers of compressed names go backwards
+// only, and a record that cannot be read ends the reading of its message, while the records before it
+// stay ([Message.Damaged]). After a gap in a TCP connection reading goes on at the next place where a
 // length is followed by as many bytes that are one message in good order. Open queries are bounded
 // by number and size in each flow, and by Config.SessionBytes in all.
 //
-// # What is recognised
+// # Recognition
 //
-// On port 53 everything is taken for DNS, over TCP if it begins like it. On other ports the first
-// datagram, or the first message of a side, must read as a whole. NetBIOS name service, which looks
-// the same, is left alone. DNS over TLS, HTTPS and QUIC cannot be read; [ParseMessage] reads a
-// message that came by other ways.
+// Ports decide between DNS and its relatives, of which the messages look the same: UDP port 5353 is
+// mDNS, port 5355 LLMNR. On port 53 everything is taken for DNS, over TCP if it begins like it. On
+// other ports every message of both sides must read as a whole, from the first byte to the last; the
+// first that does not ends the reading of the flow ([NotDNS]). NetBIOS name service is left alone.
+// DNS over TLS, HTTPS and QUIC cannot be read; [ParseMessage] reads a message that came by other
+// ways.
 package dns
 
 import (
@@ -54,7 +56,8 @@ import (
 	"github.com/flowscope-go/flowscope"
 )
 
-// Factory makes parsers of DNS over UDP and TCP. The zero value has the defaults.
+// Factory makes parsers of DNS over UDP and TCP, of multicast DNS (RFC 6762) and of LLMNR (RFC 4795).
+// The zero value has the defaults.
 type Factory struct {
 	// Timeout is how long a query waits for its response, in the time of packets. Default 10 s.
 	Timeout time.Duration
@@ -62,45 +65,10 @@ type Factory struct {
 	MaxPending int
 }
 
-// MDNS makes parsers of multicast DNS (RFC 6762), on port 5353.
-type MDNS struct{}
-
-// LLMNR makes parsers of Link-Local Multicast Name Resolution (RFC 4795), on port 5355.
-type LLMNR struct{}
-
-// config is what a parser knows of its factory.
+// config is a Factory with its defaults filled in.
 type config struct {
-	protocol   protocol
 	timeout    time.Duration
 	maxPending int
-}
-
-type protocol uint8
-
-const (
-	unicast protocol = iota
-	mdns
-	llmnr
-)
-
-const (
-	portDNS     = 53
-	portNetBIOS = 137
-	portMDNS    = 5353
-	portLLMNR   = 5355
-)
-
-// protocolOf is what the ports say; sure is false if they say nothing.
-func protocolOf(ports [2]uint16) (p protocol, sure bool) {
-	switch {
-	case slices.Contains(ports[:], portDNS):
-		return unicast, true
-	case slices.Contains(ports[:], portMDNS):
-		return mdns, true
-	case slices.Contains(ports[:], portLLMNR):
-		return llmnr, true
-	}
-	return unicast, false
 }
 
 func (f Factory) config() config {
@@ -114,8 +82,35 @@ func (f Factory) config() config {
 	return c
 }
 
-// Probe implements flowscope.ParserFactory.
-func (f Factory) Probe(p flowscope.Probe) flowscope.Verdict { return probe(p, unicast) }
+// service is the protocol that the ports of a flow stand for.
+type service uint8
+
+const (
+	unset     service = iota
+	unicast           // port 53: damaged messages are DNS too
+	otherPort         // DNS as long as every message reads as a whole
+	mdns              // UDP port 5353
+	llmnr             // port 5355
+)
+
+const (
+	portDNS     = 53
+	portNetBIOS = 137
+	portMDNS    = 5353
+	portLLMNR   = 5355
+)
+
+func serviceOf(l4 flowscope.L4Proto, ports [2]uint16) service {
+	switch {
+	case slices.Contains(ports[:], portDNS):
+		return unicast
+	case slices.Contains(ports[:], portMDNS) && l4 == flowscope.L4UDP: // there is no mDNS over TCP
+		return mdns
+	case slices.Contains(ports[:], portLLMNR):
+		return llmnr
+	}
+	return otherPort
+}
 
 // NewSessionParser implements flowscope.SessionParserFactory.
 func (f Factory) NewSessionParser() flowscope.SessionParser {
@@ -128,37 +123,14 @@ func (f Factory) NewDatagramParser() flowscope.DatagramParser {
 }
 
 // Probe implements flowscope.ParserFactory.
-func (MDNS) Probe(p flowscope.Probe) flowscope.Verdict { return probe(p, mdns) }
-
-// NewDatagramParser implements flowscope.DatagramParserFactory.
-func (MDNS) NewDatagramParser() flowscope.DatagramParser {
-	return &datagrams{parser: parser{config: config{protocol: mdns}}}
-}
-
-// Probe implements flowscope.ParserFactory.
-func (LLMNR) Probe(p flowscope.Probe) flowscope.Verdict { return probe(p, llmnr) }
-
-// NewSessionParser implements flowscope.SessionParserFactory.
-func (LLMNR) NewSessionParser() flowscope.SessionParser {
-	return &streams{parser: parser{config: config{protocol: llmnr}}}
-}
-
-// NewDatagramParser implements flowscope.DatagramParserFactory.
-func (LLMNR) NewDatagramParser() flowscope.DatagramParser {
-	return &datagrams{parser: parser{config: config{protocol: llmnr}}}
-}
-
-// probe says whether the first bytes of a side are of a protocol.
-func probe(p flowscope.Probe, want protocol) flowscope.Verdict {
-	is, sure := protocolOf(p.Ports)
+func (Factory) Probe(p flowscope.Probe) flowscope.Verdict {
+	s := serviceOf(p.L4, p.Ports)
 	switch {
-	case is != want:
-		return flowscope.VerdictNo
 	case p.L4 == flowscope.L4TCP:
-		return probeStream(p.First, sure)
-	case sure && want == unicast:
+		return probeStream(p.First, s != otherPort)
+	case s == unicast:
 		return flowscope.VerdictYes
-	case sure:
+	case s == mdns, s == llmnr:
 		m, ok := ParseMessage(p.First)
 		return verdict(ok && m.Opcode() == OpcodeQuery && m.NumQuestions()+m.NumAnswers() > 0)
 	case slices.Contains(p.Ports[:], portNetBIOS):
@@ -167,8 +139,8 @@ func probe(p flowscope.Probe, want protocol) flowscope.Verdict {
 	return verdict(isWhole(p.First))
 }
 
-// probeStream says whether a length and a message begin here. Where the port says so a plausible
-// header is enough; otherwise the whole message must be there, and read well.
+// probeStream says whether a length and a message begin here. If the port is sure a plausible header
+// is enough; otherwise the whole message must be there, and in order.
 func probeStream(b []byte, sure bool) flowscope.Verdict {
 	most := 1<<16 - 1
 	if !sure {

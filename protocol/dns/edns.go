@@ -6,7 +6,7 @@ import (
 	"net/netip"
 )
 
-// EDNS is what the OPT record of a message says, RFC 6891 section 6.1.
+// EDNS is the data of the OPT record of a message, RFC 6891 section 6.1.
 type EDNS struct {
 	// Size is the largest UDP payload that the sender takes.
 	Size uint16
@@ -21,7 +21,7 @@ type EDNS struct {
 	options  []byte
 }
 
-// EDNS is what the OPT record says, if there is one.
+// EDNS is the data of the OPT record, if there is one.
 func (m Message) EDNS() (e EDNS, ok bool) {
 	if m.opt == 0 {
 		return EDNS{}, false

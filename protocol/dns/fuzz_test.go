@@ -28,7 +28,7 @@ func FuzzDNS(f *testing.F) {
 				t.Fatal("trailing bytes are more than all")
 			}
 		}
-		p, err := flowscope.NewSessionPlayer(flowscope.Config{SessionBytes: 1 << 20}, dns.Factory{MaxPending: 8}, dns.MDNS{}, dns.LLMNR{})
+		p, err := flowscope.NewSessionPlayer(flowscope.Config{SessionBytes: 1 << 20}, dns.Factory{MaxPending: 8})
 		if err != nil {
 			t.Fatal(err)
 		}

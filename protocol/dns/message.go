@@ -16,7 +16,7 @@ type Message struct {
 	layout
 }
 
-// layout is what one reading finds out about a message.
+// layout is the result of reading a message once.
 type layout struct {
 	starts  [numSections]uint16 // where each section begins
 	counts  [numSections]uint16 // its records that can be read
@@ -88,7 +88,7 @@ func (m *Message) isOPT(at int) bool {
 	return m.wire[at] == 0 && Type(binary.BigEndian.Uint16(m.wire[at+1:])) == TypeOPT
 }
 
-// declared is how many records the header says that a section has.
+// declared is the count of a section in the header.
 func (m *Message) declared(s section) uint16 { return m.word(4 + 2*int(s)) }
 
 // word is two bytes of the header; 0 of the zero Message.
@@ -110,7 +110,7 @@ func (m Message) Bytes() []byte { return m.wire }
 // a query too long to be kept.
 func (m Message) Missing() int { return int(m.missing) }
 
-// Damaged reports whether there are fewer records than the header says. What came before the first
+// Damaged reports whether there are fewer records than the header counts. What came before the first
 // one that cannot be read is there. A message of which bytes are missing is damaged too, unless all
 // its records are there.
 func (m Message) Damaged() bool { return m.damaged }
@@ -135,7 +135,7 @@ func (m Message) Opcode() Opcode { return Opcode(m.word(2) >> 11 & 15) }
 // Authoritative is the AA bit.
 func (m Message) Authoritative() bool { return m.word(2)&(1<<10) != 0 }
 
-// Truncated is the TC bit: the sender left out what did not fit.
+// Truncated is the TC bit: the message did not fit and the sender has cut it.
 func (m Message) Truncated() bool { return m.word(2)&(1<<9) != 0 }
 
 // RecursionDesired is the RD bit.
@@ -302,17 +302,22 @@ func plausibleOpcode(b byte) bool {
 	return false
 }
 
-// isWhole reports whether all bytes are one message in good order, of a plausible header.
+// isWhole reports whether all bytes are one message in order that says something.
 func isWhole(b []byte) bool {
 	if _, yes := plausible(b, len(b)); !yes {
 		return false
 	}
 	m, _ := ParseMessage(b)
-	if m.damaged || int(m.end) != len(b) {
-		return false
+	// Without a question it is as the later messages of a zone transfer.
+	return m.inOrder() && m.NumQuestions()+m.NumAnswers()+m.NumAuthorities() > 0
+}
+
+// inOrder reports whether all bytes of a message have been read, after a plausible header. If some
+// were not captured the header decides.
+func (m *Message) inOrder() bool {
+	if _, yes := plausible(m.wire, len(m.wire)+int(m.missing)); !yes || m.missing > 0 {
+		return yes
 	}
-	if q, ok := m.Question(); ok {
-		return q.Class.known() && q.Type != 0
-	}
-	return m.NumAnswers()+m.NumAuthorities() > 0 // as in the later messages of a zone transfer
+	q, ok := m.Question()
+	return !m.damaged && int(m.end) == len(m.wire) && (!ok || q.Class.known() && q.Type != 0)
 }

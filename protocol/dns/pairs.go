@@ -9,11 +9,11 @@ import (
 
 // Which response belongs to which query of a flow.
 
-// Bounds of what is kept of the queries of a flow.
+// Bounds of the memory for the queries of a flow.
 const (
 	maxKept  = 4096    // bytes of one query; of a longer one, such as an UPDATE, the question
 	maxStore = 1 << 18 // bytes of all of them
-	recents  = 8       // answered transactions, whose further responses are known as such
+	recents  = 8       // answered transactions, whose further responses are recognised
 
 	keepStore   = 3072 // bytes that a parser without a flow keeps
 	keepPending = 16   // and entries
@@ -21,13 +21,13 @@ const (
 
 // pairs are the open queries of a flow, in the order in which they were sent last.
 type pairs struct {
-	ids   []uint16  // of each query: what is searched
+	ids   []uint16  // of each query, for the search
 	open  []pending // and the rest of it
 	first int       // all before it are over
 	live  int       // that are not over
 	store []byte    // their bytes, in the same order
 	bytes int       // of those that are not over: at least half of store, before it grows
-	held  int       // what Messages.Hold has granted
+	held  int       // granted by Messages.Hold
 
 	recent [recents]answered
 	at     uint8 // in recent
@@ -47,7 +47,7 @@ type pending struct {
 	layout
 }
 
-// pendingSize is what an entry counts for in the budget.
+// pendingSize is the size of an entry in the budget.
 const pendingSize = 80
 
 // answered is a transaction that is over.
@@ -58,7 +58,7 @@ type answered struct {
 	valid  bool
 }
 
-// reset makes room for another flow. What is kept is small, and is not counted.
+// reset makes room for another flow. The memory that is kept is small, and is not counted.
 func (p *pairs) reset() {
 	ids, open, store := p.ids[:0], p.open[:0], p.store[:0]
 	if cap(store) > keepStore {
@@ -264,7 +264,7 @@ func (p *pairs) emit(at int, why Outcome, now Timestamp, out *flowscope.Messages
 	p.close(at)
 }
 
-// fill says what is known of a query. Its bytes are copied: the store is written to again.
+// fill fills in the query. Its bytes are copied: the store is written to again.
 func (p *pairs) fill(t *Transaction, e *pending, out *flowscope.Messages) {
 	t.Client, t.Queries = e.client, e.queries
 	t.Queried, t.Requeried, t.QueryPacket = e.queried, e.requeried, e.packet
@@ -308,7 +308,7 @@ func (p *pairs) wasAnswered(client FlowSide, id uint16, key []byte) bool {
 	return false
 }
 
-// expire emits the queries that have waited for too long, and says when the next one has.
+// expire emits the queries that have waited for too long, and returns when the next one has.
 func (p *pairs) expire(now Timestamp, timeout time.Duration, out *flowscope.Messages) (next Timestamp) {
 	for p.live > 0 {
 		i := p.oldest()

@@ -8,16 +8,17 @@ import (
 )
 
 const (
-	// linger is how long a parser stays in a flow in which nothing is open, to know further responses.
-	linger = 2 * time.Second
-	// patience is how many messages of a flow may be damaged before the first good one.
-	patience = 16
+	// stayTime is how long a parser stays in a flow without open queries, to recognise further responses.
+	stayTime = 2 * time.Second
+	// maxDamaged is how many messages of a flow may be damaged before the first good one.
+	maxDamaged = 16
 )
 
-// parser is what the parsers of datagrams and of streams have in common.
+// parser is the common part of the parsers of datagrams and of streams.
 type parser struct {
 	pairs
 	config
+	service service   // unset before the first bytes
 	last    Timestamp // of the last message
 	good    bool      // a message could be read
 	damaged uint8     // messages before that
@@ -31,13 +32,20 @@ func (p *parser) message(c *flowscope.Chunk, b []byte, missing int, lend *flowsc
 	m, _ := ParseMessage(b)
 	m.missing = uint32(min(max(missing, 0), 1<<16))
 	p.last = c.Time
-	if p.protocol != unicast {
+	switch p.service {
+	case mdns, llmnr:
 		e := flowscope.Emit[Multicast](out)
-		e.Sender, e.LLMNR, e.Message = c.Side, p.protocol == llmnr, lent(m, lend, out)
+		e.Sender, e.LLMNR, e.Message = c.Side, p.service == llmnr, lent(m, lend, out)
 		return true
-	}
-	if p.good = p.good || !m.damaged; !p.good {
-		if p.damaged++; p.damaged > patience {
+	case otherPort:
+		if !m.inOrder() {
+			return p.notDNS(c, out)
+		}
+	default:
+		if p.good = p.good || !m.damaged; p.good {
+			break
+		}
+		if p.damaged++; p.damaged > maxDamaged {
 			return p.leave(NotDNS, c.Side, out)
 		}
 	}
@@ -61,7 +69,14 @@ func lent(m Message, lend *flowscope.Carry, out *flowscope.Messages) Message {
 	return m
 }
 
-// leave says why the flow is read no further, and reports false.
+// notDNS ends the reading of a flow on a port that does not stand for DNS, and reports false.
+func (p *parser) notDNS(c *flowscope.Chunk, out *flowscope.Messages) bool {
+	p.end(Ended, c.Time, out)
+	out.From(c.Side, c.Time, c.Packet)
+	return p.leave(NotDNS, c.Side, out)
+}
+
+// leave emits why the flow is read no further, and reports false.
 func (p *parser) leave(why Why, side FlowSide, out *flowscope.Messages) bool {
 	l := flowscope.Emit[Lost](out)
 	l.Why, l.Side = why, side
@@ -69,13 +84,13 @@ func (p *parser) leave(why Why, side FlowSide, out *flowscope.Messages) bool {
 	return false
 }
 
-// timer emits what has waited too long, and says when to be called again. If nothing is open and
-// nothing was heard for a while the flow goes on without a parser.
+// timer emits the queries that have waited for too long, and returns when it is due again. If no query
+// is open and no message has come for a while the flow goes on without a parser.
 func (p *parser) timer(now Timestamp, idle bool, out *flowscope.Messages) (next Timestamp) {
 	if next = p.expire(now, p.timeout, out); next != 0 || !idle {
 		return next
 	}
-	if next = p.last.Add(linger); now < next {
+	if next = p.last.Add(stayTime); now < next {
 		return next
 	}
 	out.Park(0)
@@ -92,7 +107,7 @@ func (p *parser) Resume(uint16) { p.good = true }
 
 func (p *parser) reset() {
 	p.pairs.reset()
-	p.last, p.good, p.damaged = 0, false, 0
+	p.service, p.last, p.good, p.damaged = unset, 0, false, 0
 }
 
 // datagrams reads a UDP flow.
@@ -100,7 +115,12 @@ type datagrams struct{ parser }
 
 // Datagram implements flowscope.DatagramParser.
 func (p *datagrams) Datagram(c flowscope.Chunk, out *flowscope.Messages) {
+	p.service = serviceOf(flowscope.L4UDP, c.Ports)
 	if len(c.Bytes) < headerLen {
+		if p.service == otherPort && c.Missing == 0 {
+			p.notDNS(&c, out)
+			return
+		}
 		l := flowscope.Emit[Lost](out)
 		l.Why, l.Side, l.Bytes = Short, c.Side, int64(len(c.Bytes))
 		p.last = c.Time
@@ -130,7 +150,7 @@ type stream struct {
 	state state
 	skip  int64           // bytes to come of a message of which some are missing
 	last  flowscope.Chunk // without bytes
-	// While searching: what was passed over, and the length of the messages that were read in vain.
+	// While searching: the bytes passed over, and the length of the messages that were read without success.
 	passed, tried int64
 }
 
@@ -139,12 +159,12 @@ type state uint8
 const (
 	unsure    state = iota // the first message has to be plausible
 	framed                 // the next bytes are a length
-	searching              // it is not known where the next message begins
+	searching              // for the next message
 	stopped                // the side is read no further
 )
 
-// How far a message is searched after a gap: over the longest there is, and reading through no more
-// than a few in vain.
+// Bounds of the search for a message after a gap: the longest message, and the length of a few that are
+// read without success.
 const (
 	maxPassed = 1 << 16
 	maxTried  = 1 << 18
@@ -156,6 +176,7 @@ func (p *streams) Data(c flowscope.Chunk, out *flowscope.Messages) {
 	if s.state == stopped {
 		return
 	}
+	p.service = serviceOf(flowscope.L4TCP, c.Ports)
 	s.last = flowscope.Chunk{Side: c.Side, Time: c.Time, Packet: c.Packet}
 	if n := min(s.skip, int64(len(c.Bytes))); n > 0 { // nothing is kept
 		s.skip -= n
@@ -218,14 +239,14 @@ func (s *stream) next(b []byte) (n int, good bool) {
 }
 
 // search looks for the first place where a length is followed by as many bytes that read as one
-// message, and gives what begins there, or what may become one. It reports false if there is none
-// within reach; then the side is stopped.
+// message, and returns the bytes from there on, or those that may become a message. It reports false if
+// there is none within the bounds; then the side is stopped.
 func (p *streams) search(s *stream, c *flowscope.Chunk, b []byte, out *flowscope.Messages) (rest []byte, ok bool) {
 	for len(b) >= 2 {
 		n := int(binary.BigEndian.Uint16(b))
 		maybe, _ := plausible(b[2:min(2+n, len(b))], n)
 		if maybe && len(b) < 2+n {
-			break // it is not known yet
+			break // more bytes are needed
 		}
 		if maybe {
 			if isWhole(b[2 : 2+n]) {
@@ -243,7 +264,7 @@ func (p *streams) search(s *stream, c *flowscope.Chunk, b []byte, out *flowscope
 	return b, true
 }
 
-// stop gives a side up. Its open queries go on waiting for the other side.
+// stop ends the reading of a side. Its open queries still wait for the other side.
 func (p *streams) stop(s *stream, side FlowSide, n int64, out *flowscope.Messages) {
 	l := flowscope.Emit[Lost](out)
 	l.Why, l.Side, l.Bytes = Framing, side, n
@@ -256,7 +277,7 @@ func (p *streams) stop(s *stream, side FlowSide, n int64, out *flowscope.Message
 }
 
 // Gap implements flowscope.SessionParser. If the gap lies within one message, of which the length is
-// known, what came of it is told, and the next one begins where it should.
+// known, the part of it that was captured is read, and the next message begins behind it.
 func (p *streams) Gap(side FlowSide, _, n int64, now Timestamp, out *flowscope.Messages) {
 	s := &p.sides[side]
 	if s.state == stopped {
@@ -279,8 +300,8 @@ func (p *streams) Gap(side FlowSide, _, n int64, now Timestamp, out *flowscope.M
 	}
 }
 
-// cut takes what there is of the message at hand, of which the rest does not come, and says how long
-// the rest is, 0 if that is not known. stay is false if the parser leaves the flow.
+// cut reads the part of the current message that has come, and returns the length of the rest, which
+// does not come; 0 if that is not known. stay is false if the parser leaves the flow.
 func (p *streams) cut(s *stream, out *flowscope.Messages) (need int64, stay bool) {
 	b, _ := s.carry.Join(nil, out)
 	if len(b) < 2 || s.state > framed {

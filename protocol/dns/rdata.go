@@ -94,7 +94,7 @@ type MX struct {
 	Exchange   Name
 }
 
-// MX is what an MX, AFSDB, RT, KX or LP record says.
+// MX is the data of an MX, AFSDB, RT, KX or LP record.
 func (r Record) MX() (v MX, ok bool) {
 	d := r.data(TypeMX, TypeAFSDB, TypeRT, TypeKX, TypeLP)
 	v = MX{d.u16(), d.name()}
@@ -107,7 +107,7 @@ type SRV struct {
 	Target                 Name
 }
 
-// SRV is what an SRV record says.
+// SRV is the data of an SRV record.
 func (r Record) SRV() (v SRV, ok bool) {
 	d := r.data(TypeSRV)
 	v = SRV{d.u16(), d.u16(), d.u16(), d.name()}
@@ -120,7 +120,7 @@ type SOA struct {
 	Serial, Refresh, Retry, Expire, Minimum uint32
 }
 
-// SOA is what a SOA record says.
+// SOA is the data of a SOA record.
 func (r Record) SOA() (v SOA, ok bool) {
 	d := r.data(TypeSOA)
 	v = SOA{d.name(), d.name(), d.u32(), d.u32(), d.u32(), d.u32(), d.u32()}
@@ -130,7 +130,7 @@ func (r Record) SOA() (v SOA, ok bool) {
 // TwoNames are two mailboxes, or a mailbox and where there is more about it.
 type TwoNames struct{ First, Second Name }
 
-// TwoNames is what an RP or MINFO record says.
+// TwoNames is the data of an RP or MINFO record.
 func (r Record) TwoNames() (v TwoNames, ok bool) {
 	d := r.data(TypeRP, TypeMINFO)
 	v = TwoNames{d.name(), d.name()}
@@ -157,7 +157,7 @@ type CAA struct {
 	Tag, Value []byte
 }
 
-// CAA is what a CAA record says.
+// CAA is the data of a CAA record.
 func (r Record) CAA() (v CAA, ok bool) {
 	d := r.data(TypeCAA)
 	v = CAA{d.u8(), d.str(), d.rest()}
@@ -171,7 +171,7 @@ type SVCB struct {
 	params   []byte
 }
 
-// SVCB is what an SVCB or HTTPS record says.
+// SVCB is the data of an SVCB or HTTPS record.
 func (r Record) SVCB() (v SVCB, ok bool) {
 	d := r.data(TypeSVCB, TypeHTTPS)
 	v = SVCB{d.u16(), d.name(), d.rest()}
@@ -219,7 +219,7 @@ type DS struct {
 	Digest                []byte
 }
 
-// DS is what a DS, CDS or DLV record says.
+// DS is the data of a DS, CDS or DLV record.
 func (r Record) DS() (v DS, ok bool) {
 	d := r.data(TypeDS, TypeCDS, TypeDLV)
 	v = DS{d.u16(), d.u8(), d.u8(), d.rest()}
@@ -233,7 +233,7 @@ type DNSKEY struct {
 	Key                 []byte
 }
 
-// DNSKEY is what a DNSKEY, CDNSKEY or KEY record says.
+// DNSKEY is the data of a DNSKEY, CDNSKEY or KEY record.
 func (r Record) DNSKEY() (v DNSKEY, ok bool) {
 	d := r.data(TypeDNSKEY, TypeCDNSKEY, TypeKEY)
 	v = DNSKEY{d.u16(), d.u8(), d.u8(), d.rest()}
@@ -252,7 +252,7 @@ type RRSIG struct {
 	Signature             []byte
 }
 
-// RRSIG is what an RRSIG or SIG record says.
+// RRSIG is the data of an RRSIG or SIG record.
 func (r Record) RRSIG() (v RRSIG, ok bool) {
 	d := r.data(TypeRRSIG, TypeSIG)
 	v = RRSIG{Type(d.u16()), d.u8(), d.u8(), d.u32(), d.u32(), d.u32(), d.u16(), d.name(), d.rest()}
@@ -266,7 +266,7 @@ type NSEC struct {
 	bitmap []byte
 }
 
-// NSEC is what an NSEC record says.
+// NSEC is the data of an NSEC record.
 func (r Record) NSEC() (v NSEC, ok bool) {
 	d := r.data(TypeNSEC)
 	v = NSEC{d.name(), d.rest()}
@@ -286,7 +286,7 @@ type NSEC3 struct {
 	bitmap           []byte
 }
 
-// NSEC3 is what an NSEC3 record says.
+// NSEC3 is the data of an NSEC3 record.
 func (r Record) NSEC3() (v NSEC3, ok bool) {
 	d := r.data(TypeNSEC3)
 	v = NSEC3{d.u8(), d.u8(), d.u16(), d.str(), d.str(), d.rest()}
@@ -305,7 +305,7 @@ type NSEC3Param struct {
 	Salt             []byte
 }
 
-// NSEC3Param is what an NSEC3PARAM record says.
+// NSEC3Param is the data of an NSEC3PARAM record.
 func (r Record) NSEC3Param() (v NSEC3Param, ok bool) {
 	d := r.data(TypeNSEC3PARAM)
 	v = NSEC3Param{d.u8(), d.u8(), d.u16(), d.str()}
@@ -336,7 +336,7 @@ type TLSA struct {
 	Data                      []byte
 }
 
-// TLSA is what a TLSA or SMIMEA record says.
+// TLSA is the data of a TLSA or SMIMEA record.
 func (r Record) TLSA() (v TLSA, ok bool) {
 	d := r.data(TypeTLSA, TypeSMIMEA)
 	v = TLSA{d.u8(), d.u8(), d.u8(), d.rest()}
@@ -349,7 +349,7 @@ type SSHFP struct {
 	Fingerprint                []byte
 }
 
-// SSHFP is what an SSHFP record says.
+// SSHFP is the data of an SSHFP record.
 func (r Record) SSHFP() (v SSHFP, ok bool) {
 	d := r.data(TypeSSHFP)
 	v = SSHFP{d.u8(), d.u8(), d.rest()}
@@ -363,7 +363,7 @@ type CERT struct {
 	Data           []byte
 }
 
-// CERT is what a CERT record says.
+// CERT is the data of a CERT record.
 func (r Record) CERT() (v CERT, ok bool) {
 	d := r.data(TypeCERT)
 	v = CERT{d.u16(), d.u16(), d.u8(), d.rest()}
@@ -377,7 +377,7 @@ type NAPTR struct {
 	Replacement              Name
 }
 
-// NAPTR is what a NAPTR record says.
+// NAPTR is the data of a NAPTR record.
 func (r Record) NAPTR() (v NAPTR, ok bool) {
 	d := r.data(TypeNAPTR)
 	v = NAPTR{d.u16(), d.u16(), d.str(), d.str(), d.str(), d.name()}
@@ -390,7 +390,7 @@ type URI struct {
 	Target           []byte
 }
 
-// URI is what a URI record says.
+// URI is the data of a URI record.
 func (r Record) URI() (v URI, ok bool) {
 	d := r.data(TypeURI)
 	v = URI{d.u16(), d.u16(), d.rest()}
@@ -404,7 +404,7 @@ type ZONEMD struct {
 	Digest         []byte
 }
 
-// ZONEMD is what a ZONEMD record says.
+// ZONEMD is the data of a ZONEMD record.
 func (r Record) ZONEMD() (v ZONEMD, ok bool) {
 	d := r.data(TypeZONEMD)
 	v = ZONEMD{d.u32(), d.u8(), d.u8(), d.rest()}

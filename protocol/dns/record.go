@@ -4,14 +4,14 @@ import (
 	"strconv"
 )
 
-// Question is what a query asks for.
+// Question is a question of a query.
 type Question struct {
 	Name  Name
 	Type  Type
 	Class Class // of mDNS the top bit asks for a unicast response
 }
 
-// Record is one resource record. What it says is read when it is asked for, by the method for its
+// Record is one resource record. Its data is read when it is asked for, by the method for its
 // type: Addr, Target, MX and so on, each of which reports false for other types and if the data is
 // damaged. AppendText shows any.
 type Record struct {

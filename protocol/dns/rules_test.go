@@ -363,6 +363,11 @@ func TestMulticastIsNeverPaired(t *testing.T) {
 	assert.Equal(t, "initiator llmnr=true from initiator A=192.0.2.1\n", show(f.Data(0, response(9, "a"), at(1))))
 	f = p.TCP(50000, 5355)
 	assert.Equal(t, "initiator llmnr=true from initiator\n", show(f.Data(0, query(9, "a", 1).framed(), at(1))))
+	f = p.UDP(50000, 5355)
+	f.Data(0, query(9, "a", 1), at(1))
+	assert.Equal(t, "initiator llmnr=true from initiator damaged\n", show(f.Data(0, query(9, "a", 1)[:13], at(1))))
+	f = p.TCP(50000, 5353) // there is no mDNS over TCP
+	assert.Equal(t, "", show(f.Data(0, query(9, "a", 1).framed(), at(1))))
 	f = p.UDP(5353, 53) // a port like any other
 	assert.Equal(t, "", show(f.Data(0, query(9, "a", 1), at(1))))
 }
@@ -387,7 +392,11 @@ func TestRecognition(t *testing.T) {
 		{"another port, two questions", flowscope.L4UDP, [2]uint16{40000, 5300}, query(1, "a", 1).ask("b", 1), flowscope.VerdictNo},
 		{"another port, a header alone", flowscope.L4UDP, [2]uint16{40000, 5300}, header(1, answer|4), flowscope.VerdictNo},
 		{"NetBIOS", flowscope.L4UDP, [2]uint16{137, 137}, q, flowscope.VerdictNo},
-		{"mDNS", flowscope.L4UDP, [2]uint16{5353, 5353}, q, flowscope.VerdictNo},
+		{"mDNS", flowscope.L4UDP, [2]uint16{5353, 5353}, q, flowscope.VerdictYes},
+		{"mDNS, garbage", flowscope.L4UDP, [2]uint16{5353, 5353}, []byte("x"), flowscope.VerdictNo},
+		{"LLMNR", flowscope.L4UDP, [2]uint16{5355, 9}, q, flowscope.VerdictYes},
+		{"LLMNR, TCP", flowscope.L4TCP, [2]uint16{9, 5355}, q.framed()[:14], flowscope.VerdictYes},
+		{"TCP, port 5353", flowscope.L4TCP, [2]uint16{9, 5353}, q.framed()[:14], flowscope.VerdictMaybe},
 		{"TCP, port 53", flowscope.L4TCP, [2]uint16{40000, 53}, q.framed()[:14], flowscope.VerdictYes},
 		{"TCP, port 53, some of it", flowscope.L4TCP, [2]uint16{40000, 53}, q.framed()[:13], flowscope.VerdictMaybe},
 		{"TCP, port 53, HTTP", flowscope.L4TCP, [2]uint16{40000, 53}, []byte("GET / HTTP/1.1\r\n\r\n"), flowscope.VerdictNo},
@@ -399,9 +408,6 @@ func TestRecognition(t *testing.T) {
 	} {
 		assert.Equal(t, c.want, dns.Factory{}.Probe(flowscope.Probe{L4: c.l4, First: c.b, Ports: c.ports}), c.name)
 	}
-	assert.Equal(t, flowscope.VerdictYes, dns.MDNS{}.Probe(flowscope.Probe{L4: flowscope.L4UDP, First: q, Ports: [2]uint16{5353, 5353}}))
-	assert.Equal(t, flowscope.VerdictNo, dns.MDNS{}.Probe(flowscope.Probe{L4: flowscope.L4UDP, First: []byte("x"), Ports: [2]uint16{5353, 5353}}))
-	assert.Equal(t, flowscope.VerdictYes, dns.LLMNR{}.Probe(flowscope.Probe{L4: flowscope.L4UDP, First: q, Ports: [2]uint16{5355, 9}}))
 }
 
 // A verdict does not depend on how many bytes are shown, once it is one.
@@ -433,6 +439,52 @@ func TestGarbageOnPort53IsGivenUp(t *testing.T) {
 	}
 	assert.Equal(t, "lost not_dns initiator 0\n", all)
 	assert.Equal(t, "", show(f.End(flowscope.EndFinished, at(2))))
+}
+
+// Away from port 53 every message of each side must read as a whole.
+func TestOnOtherPortsEveryMessageMustReadAsAWhole(t *testing.T) {
+	q, r := query(1, "example.com", 1), response(1, "example.com")
+	const asked = "initiator ended 1 example.com A asked=1..1\n"
+	for _, c := range []struct {
+		name string
+		side flowscope.FlowSide
+		b    wire
+		want string
+	}{
+		{"an answer", 1, r, "responder answered 1 example.com A asked=1..1 NOERROR replied=2 A=192.0.2.1\n"},
+		{"an error without question", 1, header(1, answer|1), "responder answered 1 example.com A asked=1..1 FORMERR replied=2\n"},
+		{"another query", 0, query(2, "a", 1), ""},
+		{"a damaged answer", 1, r[:len(r)-1], asked + "lost not_dns responder 0\n"},
+		{"a damaged query", 0, q[:len(q)-1], asked + "lost not_dns initiator 0\n"},
+		{"something behind a message", 1, append(r[:len(r):len(r)], 0), asked + "lost not_dns responder 0\n"},
+		{"text", 1, wire("hello, this is no message"), asked + "lost not_dns responder 0\n"},
+	} {
+		p := newPlayer(t)
+		udp := p.UDP(40000, 5300)
+		assert.Empty(t, udp.Data(0, q, at(1)), c.name)
+		assert.Equal(t, c.want, show(udp.Data(c.side, c.b, at(2))), c.name)
+		if strings.Contains(c.want, "lost") {
+			assert.Empty(t, udp.Data(1, r, at(3)), c.name)
+		}
+		if c.name == "text" {
+			continue // a side of a stream may begin within a message: one is searched
+		}
+		tcp := p.TCP(40000, 5300)
+		assert.Empty(t, tcp.Data(0, q.framed(), at(1)), c.name)
+		assert.Equal(t, c.want, show(tcp.Data(c.side, c.b.framed(), at(2))), c.name)
+	}
+	p := newPlayer(t)
+	f := p.UDP(40000, 5300)
+	f.Data(0, q, at(1))
+	assert.Equal(t, asked+"lost not_dns responder 0\n", show(f.Data(1, []byte("short"), at(2))))
+	f = p.UDP(40000, 5300)
+	f.Data(0, q, at(1))
+	cut := f.Chunk(flowscope.Chunk{Side: 1, Bytes: r[:30], Missing: len(r) - 30, Time: at(2)}, at(2))
+	assert.Equal(t, fmt.Sprintf("responder answered 1 example.com A asked=1..1 NOERROR replied=2 damaged! missing!%d\n", len(r)-30),
+		show(cut), "the capture has not all of it")
+	f = p.UDP(40000, 53)
+	f.Data(0, q, at(1))
+	assert.Contains(t, show(f.Data(1, r[:len(r)-1], at(2))), "answered 1 example.com A asked=1..1 NOERROR replied=2 damaged!")
 }
 
 // RFC 7766 section 8, and after a gap: only where what follows reads as a whole message.

@@ -30,7 +30,7 @@ func (r Record) AppendText(b []byte) []byte {
 	return b
 }
 
-// appendKnown appends data of a type that this package knows, which is not damaged.
+// appendKnown appends data of a type that this package can read, which is not damaged.
 func (r Record) appendKnown(b []byte) ([]byte, bool) {
 	w := words{b: b, start: len(b)}
 	switch r.Type {

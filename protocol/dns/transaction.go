@@ -6,7 +6,7 @@ import (
 	"github.com/flowscope-go/flowscope"
 )
 
-// Outcome says how a Transaction went.
+// Outcome is the result of a Transaction.
 type Outcome uint8
 
 const (
@@ -17,7 +17,7 @@ const (
 	TimedOut
 	// Reused: TimedOut or Ended, and meanwhile its number was used for another question.
 	Reused
-	// Ended: the flow ended before a response came.
+	// Ended: the flow ended, or was read no further, before a response came.
 	Ended
 	// Crowded: there were more open queries in the flow than Factory.MaxPending, or more bytes of
 	// them than are kept, and this one was the oldest.
@@ -50,7 +50,7 @@ func (o Outcome) String() string {
 // was sent several times is one transaction.
 //
 // It is emitted with its response, or else when it is clear that there is none. The event of an
-// unanswered one says the client's side, when that became clear, and the packet of the query.
+// unanswered one has the client's side, the time at which that became clear, and the query's packet.
 type Transaction struct {
 	// ID is the number that query and response share.
 	ID uint16
@@ -114,9 +114,9 @@ func (t *Transaction) setQuestion() {
 	t.Name, t.Type, t.Class = q.Name, q.Type, q.Class
 }
 
-// Multicast is one message of mDNS (RFC 6762) or LLMNR (RFC 4795). It stands alone: mDNS says its
-// messages to everyone and without numbers, and answers that belong to a query of LLMNR come in
-// flows of their own.
+// Multicast is one message of mDNS (RFC 6762) or LLMNR (RFC 4795). It stands alone: mDNS sends its
+// messages to a group and without numbers, and answers that belong to a query of LLMNR come in flows
+// of their own.
 type Multicast struct {
 	// LLMNR is set for LLMNR, on port 5355; otherwise it is mDNS, on port 5353.
 	LLMNR bool
@@ -132,7 +132,7 @@ func (m *Multicast) CloneMessage() flowscope.Message {
 	return &c
 }
 
-// Why says why something was Lost.
+// Why is the reason of a Lost.
 type Why uint8
 
 const (
@@ -146,7 +146,8 @@ const (
 	Incomplete
 	// Short: a datagram is shorter than a header.
 	Short
-	// NotDNS: nothing on this flow could be read; it is read no further.
+	// NotDNS: nothing on this flow could be read, or something on a port other than 53 could not be
+	// read as a whole; it is read no further.
 	NotDNS
 	// Budget: Config.SessionBytes is used up; the flow is read no further.
 	Budget
@@ -166,7 +167,7 @@ func (w Why) String() string {
 	return "unknown"
 }
 
-// Lost says that something could not be read. Queries that wait for their response are not lost
+// Lost reports bytes that could not be read. Queries that wait for their response are not lost
 // with it.
 type Lost struct {
 	Why  Why

@@ -4,7 +4,7 @@ import (
 	"github.com/flowscope-go/flowscope"
 )
 
-// message is the exchange of the message at hand of a side, and which part of it that is.
+// message is the exchange of the current message of a side, and its part there.
 func (p *parser) message(i flowscope.FlowSide) (*entry, part) {
 	if i == p.client {
 		return p.pending.at(p.pending.n - 1), request
@@ -12,7 +12,7 @@ func (p *parser) message(i flowscope.FlowSide) (*entry, part) {
 	return p.answered(), response
 }
 
-// body counts a piece of the body at hand.
+// body counts a piece of the current body.
 func (p *parser) body(i flowscope.FlowSide, b []byte, out *flowscope.Messages) {
 	e, part := p.message(i)
 	if p.Want&WantBodies != 0 && len(b) > 0 {
@@ -24,7 +24,7 @@ func (p *parser) body(i flowscope.FlowSide, b []byte, out *flowscope.Messages) {
 	e.ended[part] = p.sides[i].at
 }
 
-// missing counts n bytes of the body at hand that are lost in a gap.
+// missing counts n bytes of the current body that are lost in a gap.
 func (p *parser) missing(i flowscope.FlowSide, n int64, out *flowscope.Messages) {
 	e, part := p.message(i)
 	if p.Want&WantBodies != 0 && n > 0 {

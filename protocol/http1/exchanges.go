@@ -33,17 +33,17 @@ const (
 	response
 )
 
-// kind is what matters of a request for the framing of the response.
+// kind is the property of a request that decides about the framing of the response.
 type kind uint8
 
 const (
 	kindHead    kind = 1 << iota
-	kindConnect      // and what follows waits for the response
+	kindConnect      // and the bytes behind it wait for the response
 	kindUpgrade
 	kind09
 )
 
-// entrySize is what an entry takes.
+// entrySize is the memory of an entry.
 const entrySize = 168
 
 // queue is a ring of entries. Its memory is counted by capacity.
@@ -93,11 +93,11 @@ func (q *queue) reset() {
 }
 
 // store keeps the words of entries, in the order in which they came. Places count from the first
-// word ever, so they stay right when what nobody needs any more is moved away.
+// word ever, so they stay right when words that are no longer needed are removed.
 type store struct {
 	buf  []byte
 	base uint64 // place of buf[0]
-	held int    // of the capacity of buf, what Hold has granted
+	held int    // the part of buf's capacity that Hold has granted
 }
 
 const keepStore = 2048

@@ -7,7 +7,7 @@ import (
 	"github.com/flowscope-go/flowscope"
 )
 
-// head is how far the head of a message has been read, and what its fields say about framing. It
+// head is the progress in the head of a message, and the framing by its fields. It
 // holds no pointer: places are counted from the head's first byte, which stays at the front of the
 // side's Carry until the head is complete. So a head that comes byte by byte is looked at once.
 type head struct {
@@ -31,7 +31,7 @@ type head struct {
 	flags     Flags
 }
 
-// lengths says what the Content-Length fields are.
+// lengths is the state of the Content-Length fields.
 type lengths uint8
 
 const (
@@ -143,7 +143,7 @@ func (h *head) take(b []byte, from, to int) {
 			case is(trim(token), "chunked"):
 				h.coding = codingChunked
 			case is(trim(token), "identity"):
-				continue // RFC 2616 section 3.6: no coding; RFC 9112 knows it no more
+				continue // RFC 2616 section 3.6: no coding; not in RFC 9112
 			default:
 				h.coding = codingOther
 			}

@@ -20,7 +20,7 @@
 //	                                                 Exchange GET /b, NoResponse
 //	                                                 Exchange GET /c, 204
 //
-// # What an exchange tells
+// # Exchanges
 //
 // Method, target, host, versions, status, how many interim (1xx) responses came before the final
 // one, the times of the first and last byte of the request and of the final response, the sizes of
@@ -53,7 +53,7 @@
 //
 // After 101 (Switching Protocols), after a 2xx to CONNECT, and at the preface of HTTP/2 the parser
 // emits [Switched] and hands the connection over to the other parsers of the driver. Switched names
-// the protocol, so a connection that nobody can read from there on, such as WebSocket or HTTP/2, is
+// the protocol, so a connection that no parser reads from there on, such as WebSocket or HTTP/2, is
 // known as one.
 package http1
 
@@ -87,7 +87,7 @@ type Factory struct {
 	ParkAfter time.Duration
 }
 
-// Want is a set of what a parser emits beyond exchanges.
+// Want is a set of messages that a parser emits beyond exchanges.
 type Want uint8
 
 const (
@@ -95,7 +95,7 @@ const (
 	WantRequests Want = 1 << iota
 	// WantResponses: a Response as soon as its head is complete, interim ones too.
 	WantResponses
-	// WantBodies: a Body for each piece of a body, and for what is missing of it.
+	// WantBodies: a Body for each piece of a body, and for each gap in it.
 	WantBodies
 	// WantTrailers: a Trailer for the fields behind a chunked body.
 	WantTrailers

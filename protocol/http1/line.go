@@ -6,9 +6,9 @@ import (
 	"github.com/flowscope-go/flowscope"
 )
 
-// First lines: what tells a request from a response, and both from everything else.
+// First lines: they tell a request from a response, and both from other protocols.
 
-// preface is what a client of HTTP/2 sends first (RFC 9113 section 3.4). It is made to look like a
+// preface are the first bytes of a client of HTTP/2 (RFC 9113 section 3.4). It is made to look like a
 // request to an HTTP/1 server.
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
@@ -119,7 +119,7 @@ func methodLen(b []byte) int {
 	return len(b)
 }
 
-// isKnownMethod knows the methods of RFC 9110 and RFC 5789 that take a path.
+// isKnownMethod recognises the methods of RFC 9110 and RFC 5789 that take a path.
 func isKnownMethod(m []byte) bool {
 	switch string(m) {
 	case "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH":

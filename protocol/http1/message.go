@@ -4,7 +4,7 @@ import (
 	"github.com/flowscope-go/flowscope"
 )
 
-// What the heads of requests and responses mean.
+// The meaning of the heads of requests and responses.
 
 // requestHead takes the head of a request. cut says that it is not complete.
 func (p *parser) requestHead(b []byte, cut bool, out *flowscope.Messages) {

@@ -60,7 +60,7 @@ func (e *Exchange) CloneMessage() flowscope.Message {
 	return &c
 }
 
-// Flags say what is special about a message.
+// Flags are the peculiarities of a message.
 type Flags uint32
 
 const (

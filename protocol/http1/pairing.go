@@ -6,11 +6,11 @@ import (
 
 // Which response answers which request.
 //
-// Requests wait in p.pending in the order in which they were sent. The response at hand belongs to
+// Requests wait in p.pending in the order in which they were sent. The current response belongs to
 // the first of them (answerFirst), or to none (answerNone): then it is p.stray while it is read, and
 // waits in p.unasked until it is known that no request for it comes late.
 
-// answer is to whom the response at hand belongs.
+// answer says which request the current response belongs to.
 type answer uint8
 
 const (
@@ -25,7 +25,7 @@ func (p *parser) asked(e *entry, out *flowscope.Messages) bool {
 		e.flags |= AfterGap
 	}
 	if p.pending.n >= p.MaxPending {
-		// The responses to what is given up may still come, so it is as after a gap.
+		// The responses to requests that are given up may still come, so it is as after a gap.
 		if !p.toldPending {
 			p.toldPending = true
 			p.lost(p.client, LostPending, e.offset[request], out)
@@ -93,7 +93,7 @@ func (p *parser) reading() bool {
 	return false
 }
 
-// pair decides whose response begins with that packet.
+// pair decides which request the response that begins with that packet answers.
 func (p *parser) pair(packet uint64, out *flowscope.Messages) *entry {
 	q := &p.pending
 	resumed := p.hole
@@ -120,7 +120,7 @@ func (p *parser) pair(packet uint64, out *flowscope.Messages) *entry {
 	return q.at(0)
 }
 
-// answered is the entry that the response at hand belongs to.
+// answered is the entry that the current response belongs to.
 func (p *parser) answered() *entry {
 	if p.answering == answerFirst {
 		return p.pending.at(0)
@@ -156,7 +156,7 @@ func (p *parser) finishResponse(out *flowscope.Messages) {
 	}
 }
 
-// abandon gives up the response at hand, if there is one.
+// abandon gives up the current response, if there is one.
 func (p *parser) abandon(out *flowscope.Messages) {
 	if p.reading() {
 		p.answered().flags |= ResponseCut
@@ -167,7 +167,7 @@ func (p *parser) abandon(out *flowscope.Messages) {
 // noMore reports whether nothing more will be read of a side.
 func (p *parser) noMore(side flowscope.FlowSide) bool { return p.sides[side].state == stateStopped }
 
-// advance emits what is complete.
+// advance emits the exchanges that are complete.
 func (p *parser) advance(out *flowscope.Messages) {
 	for p.pending.n > 0 {
 		e := p.pending.at(0)

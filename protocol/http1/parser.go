@@ -12,7 +12,7 @@ type parser struct {
 	pending   queue // requests, the oldest first
 	unasked   queue // complete responses to no known request
 	words     store // of both
-	stray     entry // the response at hand, or its interim ones, with answerNone
+	stray     entry // the current response, or its interim ones, with answerNone
 	answering answer
 	lastAsked uint64 // packet of the newest request
 	parkAt    flowscope.Timestamp
@@ -100,7 +100,7 @@ func (p *parser) learn(c flowscope.Chunk, out *flowscope.Messages) bool {
 	return !p.left
 }
 
-// read reads what was kept of a side, followed by b.
+// read reads the kept bytes of a side, followed by b.
 func (p *parser) read(i flowscope.FlowSide, b []byte, out *flowscope.Messages) {
 	s := &p.sides[i]
 	if p.left || s.state == stateStopped {
@@ -137,7 +137,7 @@ func (p *parser) read(i flowscope.FlowSide, b []byte, out *flowscope.Messages) {
 	}
 }
 
-// handover gives up the flow, with what was not read of side i and what is kept of the other.
+// handover gives up the flow, with the unread bytes of side i and the kept bytes of the other.
 func (p *parser) handover(i flowscope.FlowSide, b []byte, out *flowscope.Messages) {
 	var rest [2][]byte
 	rest[i] = b
@@ -207,7 +207,7 @@ func (p *parser) gap(i flowscope.FlowSide, from, n int64, out *flowscope.Message
 	}
 }
 
-// cut ends the message at hand where it is. Of a head that has a first line that is told.
+// cut ends the current message where it is. Of a head, the first line is emitted if it is complete.
 func (p *parser) cut(i flowscope.FlowSide, out *flowscope.Messages) {
 	s := &p.sides[i]
 	switch s.state {
@@ -379,7 +379,7 @@ func (p *parser) Reset() {
 	*p = parser{Factory: p.Factory, sides: p.sides, pending: p.pending, unasked: p.unasked, words: p.words}
 }
 
-// lost says that a side is not read from a place on.
+// lost emits that a side is not read from a place on.
 func (p *parser) lost(i flowscope.FlowSide, why LostWhy, at int64, out *flowscope.Messages) {
 	m := flowscope.Emit[Lost](out)
 	m.Why, m.Offset, m.IsClient = why, at, i == p.client

@@ -21,18 +21,18 @@ type side struct {
 	remain  int64 // of the body, or of the chunk
 	size    int64 // of the chunk, while its line is read
 	line    int   // how much of that line was read
-	next    int64 // place in the stream behind what was given
+	next    int64 // offset behind the last bytes that were given
 	skipped int64 // place where reading stopped, while a head is looked for
 
-	at       flowscope.Timestamp // of the chunk at hand
+	at       flowscope.Timestamp // of the current chunk
 	packetAt uint64
 	from     int64 // place where it begins
-	old      int   // how many of the bytes at hand came before it
+	old      int   // how many of the current bytes came before it
 	fresh    int   // how many of the bytes kept are of it nevertheless
 	marks    [4]mark
 	numMarks int
 
-	of     int64 // place of the head of the message at hand; valid after unit
+	of     int64 // place of the head of the current message; valid after unit
 	began  flowscope.Timestamp
 	packet uint64
 }
@@ -46,7 +46,7 @@ type mark struct {
 	at     flowscope.Timestamp
 }
 
-// state is what a side's next bytes are.
+// state is the meaning of a side's next bytes.
 type state uint8
 
 const (
@@ -60,7 +60,7 @@ const (
 	stateTrailer                // the fields behind the last chunk
 	stateSeek                   // a line that may be the first of a head
 	stateSkip                   // a line that is not
-	stateBlocked                // what follows CONNECT or Upgrade, until that is answered
+	stateBlocked                // bytes behind CONNECT or Upgrade, until that is answered
 	stateStopped                // nothing that will be read
 )
 
@@ -113,7 +113,7 @@ func (s *side) markOf(place int64) int {
 
 func (s *side) drop(out *flowscope.Messages) { s.carry.Drop(out) }
 
-// kept is what join would give without new bytes.
+// kept are the bytes that join would return without new ones.
 func (s *side) kept(out *flowscope.Messages) []byte {
 	b, _ := s.join(nil, out)
 	return b
@@ -133,7 +133,7 @@ func (s *side) isIdle() bool {
 	return s.state == stateStart && s.carry.Len() == 0 && !s.closed
 }
 
-// unit notes where and when the message at hand begins, which is with b.
+// unit notes where and when the current message begins, which is with b.
 func (s *side) unit(b []byte) {
 	s.of, s.began, s.packet = s.place(len(b)), s.at, s.packetAt
 	if s.old > 0 {
@@ -330,7 +330,7 @@ func (p *parser) refuse(i flowscope.FlowSide, b []byte, out *flowscope.Messages)
 	return 0
 }
 
-// block keeps what the client sends until its last request is answered.
+// block keeps the bytes of the client until its last request is answered.
 func (p *parser) block(s *side) int {
 	s.state = stateBlocked
 	return 0

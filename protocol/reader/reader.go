@@ -1,4 +1,4 @@
-// Package reader lets a program read what each side of a TCP connection says from an io.Reader, so
+// Package reader lets a program read each side of a TCP connection from an io.Reader, so
 // that parsers written for connections work on captured ones:
 //
 //	read := func(side flowscope.FlowSide, s *reader.Stream) {
@@ -15,11 +15,11 @@
 //	}
 //	drv, err := flowscope.NewFlowSessionDriver(flowscope.FiveTuple{}, flowscope.Config{}, reader.Factory{Read: read})
 //
-// [Factory.Read] is called for each side that says something. When it has read all there is, it stands
+// [Factory.Read] is called for each side that sends something. When it has read all there is, it stands
 // still within [Stream.Read] until more comes; so it runs only within calls on the driver, never at
 // the same time as the program or the other side, and nothing needs a lock.
 //
-// # What ends, and what goes on
+// # Ends
 //
 // Bytes that were not captured are an error of type [Gap], after which reading may go on behind them.
 // At the sender's FIN the error is io.EOF, and of type [Ended] if the connection ends otherwise. These
@@ -78,7 +78,7 @@ func (g Gap) Error() string {
 	return "flowscope/reader: " + strconv.FormatInt(g.Bytes, 10) + " bytes of the stream are missing"
 }
 
-// Ended is the error at the end of a connection whose side has not said FIN.
+// Ended is the error at the end of a connection of which the side has not sent its FIN.
 type Ended struct {
 	// Reason is why the flow ended. It is 0 if it goes on, but the driver needed the memory.
 	Reason flowscope.EndReason
@@ -103,9 +103,9 @@ func (r *Refused) CloneMessage() flowscope.Message {
 	return &c
 }
 
-// Conn is what both sides of a connection share.
+// Conn is shared by both sides of a connection.
 type Conn struct {
-	// Value is the program's: what the function of one side leaves for that of the other one. The two
+	// Value is the program's: the function of one side may leave it for that of the other one. The two
 	// never run at the same time.
 	Value any
 }
@@ -114,7 +114,7 @@ type Conn struct {
 type Stream struct {
 	conn *Conn
 	wait func() bool // stands still until there is more; nil outside of the function
-	rest []byte      // of the chunk at hand: lent, and read before the driver's call ends
+	rest []byte      // of the current chunk: lent, and read before the driver's call ends
 	gap  int64
 	end  error // final
 	out  *flowscope.Messages
@@ -158,14 +158,14 @@ func (s *Stream) Packet() uint64 { return s.packet }
 // Offset is the place in the side's stream of the byte that Read gives next.
 func (s *Stream) Offset() int64 { return s.offset }
 
-// Conn is what this side shares with the other one.
+// Conn is shared with the other side.
 func (s *Stream) Conn() *Conn { return s.conn }
 
 // Messages takes messages of the program's own, which become events of the driver behind those of the
-// bytes at hand: see flowscope.Emit. They, and what this gives, are good until the next Read.
+// current bytes: see flowscope.Emit. They, and what this gives, are good until the next Read.
 func (s *Stream) Messages() *flowscope.Messages { return s.out }
 
-// sideCost is what a side counts for in the budget: a coroutine's first stack, and about as much as
+// sideCost is the cost of a side in the budget: a coroutine's first stack, and about as much as
 // a bufio.Reader and what is read with it.
 const sideCost = 16 << 10
 
@@ -174,10 +174,10 @@ type parser struct {
 	read    func(flowscope.FlowSide, *Stream)
 	conn    Conn
 	sides   [2]side
-	nowhere flowscope.Messages // for what is emitted when nobody listens
+	nowhere flowscope.Messages // for messages that are emitted outside a call
 }
 
-// side is a function and what it reads.
+// side is a function and the stream that it reads.
 type side struct {
 	stream Stream
 	resume func() (struct{}, bool) // runs it until it waits; nil before the start
@@ -223,7 +223,7 @@ func (p *parser) end(side flowscope.FlowSide, reason flowscope.EndReason, out *f
 	p.run(side, out)
 }
 
-// run lets the function of a side read what there is.
+// run lets the function of a side read the bytes that have come.
 func (p *parser) run(which flowscope.FlowSide, out *flowscope.Messages) {
 	s := &p.sides[which]
 	if s.resume == nil && !s.done {
@@ -257,7 +257,7 @@ func (p *parser) start(which flowscope.FlowSide) {
 	})
 }
 
-// leave says that nothing more of a side is wanted.
+// leave stops the reading of a side.
 func (p *parser) leave(which flowscope.FlowSide, out *flowscope.Messages) {
 	s := &p.sides[which]
 	s.done, s.stream.rest, s.stream.gap = true, nil, 0

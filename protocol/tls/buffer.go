@@ -5,7 +5,7 @@ import "github.com/flowscope-go/flowscope"
 // buffer is memory of a parser that counts with Messages.Hold, by its capacity.
 type buffer struct {
 	b    []byte
-	held int // of the capacity, what Hold has granted
+	held int // the part of the capacity that Hold has granted
 }
 
 // bufferKeeps is how much memory an empty buffer keeps.

@@ -20,7 +20,7 @@ func (c Certificate) SHA1() [20]byte { return sha1Sum(c.DER) }
 // SHA256 is the SHA-256 fingerprint.
 func (c Certificate) SHA256() [32]byte { return sha256.Sum256(c.DER) }
 
-// Parse gives the subject, the validity and all else. It says nothing about whether the certificate
+// Parse reads the subject, the validity and the rest. It says nothing about whether the certificate
 // can be trusted. The result shares no memory with the message, and allocates.
 func (c Certificate) Parse() (*x509.Certificate, error) {
 	return x509.ParseCertificate(bytes.Clone(c.DER))

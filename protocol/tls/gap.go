@@ -4,10 +4,10 @@ import (
 	"github.com/flowscope-go/flowscope"
 )
 
-// What is done about bytes that are missing.
+// Missing bytes.
 
-// Gap says that bytes are missing. Where they lie inside a message that is passed over, or at least
-// inside one record, what follows can be told without a search.
+// Gap takes a gap. If it lies inside a message that is passed over, or at least inside one record, the
+// place of the next message or record is known without a search.
 func (p *parser) Gap(side flowscope.FlowSide, _, n int64, now flowscope.Timestamp, out *flowscope.Messages) {
 	p.time = now
 	d := &p.sides[side]

@@ -7,14 +7,14 @@ import (
 	"github.com/flowscope-go/flowscope"
 )
 
-// Handshake is what could be read of the handshake of a connection. It is emitted once both sides
+// Handshake is the handshake of a connection, as far as it could be read. It is emitted once both sides
 // encrypt or are complete, at the latest at the end of the flow, for each connection on which a
 // hello, a Certificate message or a readable alert was seen.
 //
 // Its bytes are lent until the next call on the driver; Clone of the event, or CloneMessage, keeps
 // them.
 type Handshake struct {
-	// Client is the side of the client: who sent a ClientHello, or did not send a ServerHello. It is
+	// Client is the side of the client: the one that sent a ClientHello, or did not send a ServerHello. It is
 	// not always the initiator.
 	Client flowscope.FlowSide
 
@@ -102,7 +102,7 @@ func (h *Hello) CloneMessage() flowscope.Message {
 	return &Hello{Client: bytes.Clone(h.Client), Server: bytes.Clone(h.Server)}
 }
 
-// Lost says that something could not be read. Its event's Side is whose bytes they were.
+// Lost reports bytes that could not be read. The Side of its event has sent them.
 type Lost struct {
 	Why LostReason
 	// Bytes is how many bytes are missing, or how long the message is that was too large; else 0.
@@ -115,7 +115,7 @@ func (l *Lost) CloneMessage() flowscope.Message {
 	return &c
 }
 
-// LostReason says why something could not be read.
+// LostReason is the reason of a Lost.
 type LostReason uint8
 
 const (

@@ -34,7 +34,7 @@ type ServerHello []byte
 type clientParts struct {
 	session, ciphers, compressions, extensions []byte
 	// level is how much is well-formed: 0 nothing, 1 the head and the session, 2 the ciphers, 3 the
-	// compressions, 4 the list of extensions, but for what is in it.
+	// compressions, 4 the list of extensions, without its contents.
 	level int
 }
 

@@ -6,7 +6,7 @@ import (
 
 // The two layers of a side: records, and the messages in them.
 
-// records reads b, which follows what was read of the side's records.
+// records reads b, the next bytes of the side's records.
 func (p *parser) records(side flowscope.FlowSide, b []byte, out *flowscope.Messages) {
 	d := &p.sides[side]
 	d.begun = true
@@ -159,5 +159,5 @@ func (p *parser) message(side flowscope.FlowSide, out *flowscope.Messages) {
 }
 
 // maxServerHellos is how many are looked at: that of a HelloRetryRequest, and that after it. The
-// rest is for peers that do what they must not.
+// rest is for peers that break the protocol.
 const maxServerHellos = 4

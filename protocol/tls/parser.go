@@ -19,7 +19,7 @@ type parser struct {
 	found
 }
 
-// found is what a parser knows of its connection.
+// found is the result so far.
 type found struct {
 	gone   bool                // the flow is no longer ours
 	time   flowscope.Timestamp // of the call
@@ -95,7 +95,7 @@ type direction struct {
 	headerLen uint8
 	skip      int                 // bytes of a message to pass over
 	need      int                 // length of the message that is collected; 0 none
-	message   buffer              // what there is of it
+	message   buffer              // its bytes so far
 	began     flowscope.Timestamp // when its first byte came
 	deaf      bool                // it is not known where a message begins: look at the next record
 	mute      bool                // the rest of the record is not readable
@@ -135,7 +135,7 @@ func (p *parser) Data(c flowscope.Chunk, out *flowscope.Messages) {
 	}
 }
 
-// enter reads b as far as the records of the side, and these, and gives what has to be kept.
+// enter reads b up to the records of the side, then the records, and returns the bytes to keep.
 func (p *parser) enter(side flowscope.FlowSide, b []byte, midway bool, out *flowscope.Messages) []byte {
 	d := &p.sides[side]
 	for more := true; more && len(b) > 0; {
@@ -277,14 +277,14 @@ func (p *parser) keep(b []byte, out *flowscope.Messages) (s span, ok bool) {
 	return s, s.ok
 }
 
-// Closed says that a side is complete.
+// Closed takes the end of a side.
 func (p *parser) Closed(side flowscope.FlowSide, _ flowscope.EndReason, now flowscope.Timestamp, out *flowscope.Messages) {
 	if p.time = now; p.sides[side].mode != modeDone {
 		p.stop(side, out)
 	}
 }
 
-// Ended says that the flow is over.
+// Ended takes the end of the flow.
 func (p *parser) Ended(_ flowscope.EndReason, _ flowscope.Timestamp, out *flowscope.Messages) {
 	p.finish(out)
 }

@@ -104,7 +104,7 @@ func probeRecord(b []byte) flowscope.Verdict {
 	return flowscope.VerdictNo
 }
 
-// strongRecord is probeRecord for a search: it knows ChangeCipherSpec too.
+// strongRecord is probeRecord for a search: it accepts ChangeCipherSpec too.
 func strongRecord(b []byte) flowscope.Verdict {
 	if len(b) == 0 || b[0] != recordChangeCipherSpec {
 		return probeRecord(b)

@@ -4,7 +4,7 @@ import (
 	"github.com/flowscope-go/flowscope"
 )
 
-// What is said of a connection at the end of its reading.
+// The Handshake at the end of a connection.
 
 // finish emits the Handshake, if there is anything to say.
 func (p *parser) finish(out *flowscope.Messages) {

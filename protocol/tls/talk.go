@@ -14,7 +14,7 @@ import (
 //   - SOCKS 4, 4a and 5 (RFC 1928, 1929), and the PROXY protocol of HAProxy, after which may follow
 //     any protocol: if it is not TLS, all factories are asked
 //
-// What is said before TLS is passed over, unit by unit: lines, packets, messages. A record of TLS can
+// The protocol before TLS is passed over, unit by unit: lines, packets, messages. A record of TLS can
 // only begin where a unit may begin. Nothing is emitted for a connection that never begins TLS.
 // After CONNECT it is the parser of HTTP that hands over, and Factory that reads.
 type StartTLS struct {
@@ -71,7 +71,7 @@ const (
 	proxyV2 = "\r\n\r\n\x00\r\nQUIT\n"
 )
 
-// recognise says which talk begins with b, the first bytes of either side.
+// recognise returns the talk that begins with b, the first bytes of either side.
 func recognise(b []byte) (talk, flowscope.Verdict) {
 	maybe := false
 	for _, try := range [...]struct {
@@ -134,7 +134,7 @@ func equalFold(b []byte, upper string) bool {
 	return true
 }
 
-// probeXMPP knows <stream:stream, after an XML declaration or not: RFC 6120 section 4.7.
+// probeXMPP recognises <stream:stream, after an XML declaration or not: RFC 6120 section 4.7.
 func probeXMPP(b []byte) flowscope.Verdict {
 	if v := hasPrefix(b, "<?xml"); v == flowscope.VerdictMaybe && len(b) > 1 {
 		return v
@@ -154,7 +154,7 @@ func probeXMPP(b []byte) flowscope.Verdict {
 	return hasPrefix(b, "<stream:stream")
 }
 
-// probeLDAP knows an LDAPMessage with a bind, a search or an extended operation, or the answer to one:
+// probeLDAP recognises an LDAPMessage with a bind, a search or an extended operation, or the answer to one:
 // RFC 4511 section 4.1.1.
 func probeLDAP(b []byte) flowscope.Verdict {
 	if b[0] != 0x30 {
@@ -178,7 +178,7 @@ func probeLDAP(b []byte) flowscope.Verdict {
 	return flowscope.VerdictNo
 }
 
-// berHeader gives the sizes of the tag with its length, and of what follows.
+// berHeader returns the sizes of the tag with its length, and of the contents.
 func berHeader(b []byte) (header, size int, v flowscope.Verdict) {
 	if len(b) < 2 {
 		return 0, 0, flowscope.VerdictMaybe
@@ -202,7 +202,7 @@ func berHeader(b []byte) (header, size int, v flowscope.Verdict) {
 	return 2 + n, size, flowscope.VerdictYes
 }
 
-// probeSOCKS knows the first message of a client of SOCKS 4 with CONNECT, or of SOCKS 5.
+// probeSOCKS recognises the first message of a client of SOCKS 4 with CONNECT, or of SOCKS 5.
 func probeSOCKS(b []byte) flowscope.Verdict {
 	switch {
 	case b[0] == 4:
@@ -242,7 +242,7 @@ func probeSOCKS4(b []byte) flowscope.Verdict {
 	return flowscope.VerdictMaybe
 }
 
-// probeMySQL knows the server's greeting of protocol version 10, and the client's request for TLS:
+// probeMySQL recognises the server's greeting of protocol version 10, and the client's request for TLS:
 // a packet of 32 bytes whose capabilities have CLIENT_SSL and CLIENT_PROTOCOL_41.
 func probeMySQL(b []byte) flowscope.Verdict {
 	if v := probeMySQLRequest(b); v != flowscope.VerdictNo {
@@ -301,7 +301,7 @@ func probePostgreSQL(b []byte) flowscope.Verdict {
 	return max(hasPrefix(b, postgresSSL), hasPrefix(b, postgresGSS))
 }
 
-// probeRDP knows the connection request and confirm of X.224 in TPKT: MS-RDPBCGR section 2.2.1.
+// probeRDP recognises the connection request and confirm of X.224 in TPKT: MS-RDPBCGR section 2.2.1.
 func probeRDP(b []byte) flowscope.Verdict {
 	switch {
 	case b[0] != 3, len(b) > 1 && b[1] != 0, len(b) > 2 && b[2] != 0, len(b) > 3 && b[3] < 11,
@@ -317,7 +317,7 @@ func probePROXY(b []byte) flowscope.Verdict {
 	return max(hasPrefix(b, proxyV1+"TCP4 "), hasPrefix(b, proxyV1+"TCP6 "), hasPrefix(b, proxyV1+"UNKNOWN"), hasPrefix(b, proxyV2))
 }
 
-// readTalk reads what a side says before TLS.
+// readTalk reads the bytes of a side before TLS.
 func (p *parser) readTalk(side flowscope.FlowSide, b []byte, out *flowscope.Messages) (rest []byte, more bool) {
 	d := &p.sides[side]
 	if p.talk == 0 {
@@ -404,7 +404,7 @@ func (p *parser) afterTalk(side flowscope.FlowSide, b []byte, out *flowscope.Mes
 	return nil, false
 }
 
-// gapInTalk says that n bytes of a side are missing before TLS has begun on it.
+// gapInTalk takes a gap of n bytes of a side before TLS has begun on it.
 func (p *parser) gapInTalk(side flowscope.FlowSide, n int64, out *flowscope.Messages) {
 	d := &p.sides[side]
 	t := &d.talk
@@ -476,7 +476,7 @@ func (p *parser) unit(t *talkSide, b []byte, talker bool) (size int, v flowscope
 	return 0, flowscope.VerdictNo
 }
 
-// unitPostgreSQL knows requests of 8 bytes, and their answers of one: S to go on with TLS, G with
+// unitPostgreSQL recognises requests of 8 bytes, and their answers of one: S to go on with TLS, G with
 // GSSAPI, N without.
 func unitPostgreSQL(t *talkSide, b []byte) (size int, v flowscope.Verdict) {
 	switch b[0] {

@@ -1,5 +1,5 @@
-// Package tls reads the handshakes of TLS and SSL connections, without any key: what client and
-// server say in clear before they encrypt.
+// Package tls reads the handshakes of TLS and SSL connections, without any key: the messages that
+// client and server send in clear before they encrypt.
 //
 //	driver, err := flowscope.NewFlowSessionDriver(flowscope.FiveTuple{}, flowscope.Config{},
 //		tls.Factory{}, tls.StartTLS{})
@@ -44,7 +44,7 @@ import (
 	"github.com/flowscope-go/flowscope"
 )
 
-// Factory recognises TLS from the first byte of a connection, or of what follows a handover, as
+// Factory recognises TLS from the first byte of a connection, or of the bytes after a handover, as
 // after CONNECT. It makes one *Handshake for each connection, and *Lost where something is missing.
 type Factory struct {
 	// MaxHello is how long a ClientHello or ServerHello may be. Longer ones are passed over, with
