@@ -13,6 +13,12 @@ import (
 // history and AnomalyBadChecksum, and does nothing else: no receiver would take it, and an attacker
 // might send it to deceive an observer. Without a flow it is refused as RefusedBadChecksum. So is one
 // whose IPv4 header is wrong, since that may name the wrong flow.
+//
+// The constants and their texts; go doc flowscope.ChecksumIgnore says more of them:
+//
+//	ChecksumIgnore ignore
+//	ChecksumVerify verify
+//	ChecksumAuto   auto
 type ChecksumMode uint8
 
 const (

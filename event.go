@@ -49,6 +49,9 @@ import (
 // A flow whose hole has timed out, and that itself has to end in the same call, goes through this
 // order twice. ICMPError is about another flow than the packet's own, and is the only event of its
 // packet. Late and Released are the only kinds that may follow the Ended of their flow.
+//
+// The constants have Event in front, as EventStateChange; go doc flowscope.EventStarted says more of
+// them. Their texts are as in "state_change".
 type EventKind uint8
 
 const (
@@ -112,6 +115,12 @@ func (k EventKind) MarshalText() ([]byte, error) { return k.AppendText(nil) }
 func (k *EventKind) UnmarshalText(text []byte) error { return unmarshal(eventNames, k, text) }
 
 // EventMask is a set of event kinds.
+//
+// The constants and their texts; go doc flowscope.NoEvents says more of them:
+//
+//	NoEvents      none
+//	AllEvents     all
+//	DefaultEvents default
 type EventMask uint32
 
 // Events makes a mask of kinds.
@@ -168,6 +177,11 @@ type FlowID uint64
 // FlowSide is one of the two ends of a conversation. The initiator of a TCP connection is the
 // sender of the SYN, even if the SYN+ACK was captured first; that of any other flow is the sender
 // of its first packet. Sides index the pairs in FlowStats.
+//
+// The constants and their texts; go doc flowscope.Initiator says more of them:
+//
+//	Initiator initiator
+//	Responder responder
 type FlowSide uint8
 
 const (
@@ -195,6 +209,18 @@ func (s FlowSide) Opposite() FlowSide { return s ^ 1 }
 // FlowState is the state of a flow. Flows without TCP and midstream TCP flows are StateActive until
 // they close; a new connection is StateActive before its SYN, which shows in From of its first
 // StateChange.
+//
+// The constants and their texts; go doc flowscope.StateActive says more of them:
+//
+//	StateActive      active
+//	StateSynSent     syn_sent
+//	StateSynReceived syn_received
+//	StateEstablished established
+//	StateFinWait     fin_wait
+//	StateClosingTCP  closing_tcp
+//	StateClosed      closed
+//	StateReset       reset
+//	StateAborted     aborted
 type FlowState uint8
 
 const (
@@ -229,6 +255,17 @@ func (s *FlowState) UnmarshalText(text []byte) error { return unmarshal(stateNam
 func (s FlowState) IsTerminal() bool { return s >= StateClosed }
 
 // EndReason is the reason why a flow ended. 0 is none: the flow has not ended.
+//
+// The constants and their texts; go doc flowscope.EndFIN says more of them:
+//
+//	EndFIN            fin
+//	EndRST            rst
+//	EndIdleTimeout    idle
+//	EndEvicted        evicted
+//	EndBufferOverflow buffer_overflow
+//	EndReused         reused
+//	EndForceClosed    force_closed
+//	EndFinished       finished
 type EndReason uint8
 
 const (

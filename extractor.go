@@ -194,6 +194,11 @@ func (x *Extracted[K]) decodeAll(v *PacketView) bool {
 
 // Orientation is the direction of a packet relative to the order of the two ends in its key. It does
 // not depend on which end began the conversation; FlowSide does.
+//
+// The constants and their texts; go doc flowscope.Forward says more of them:
+//
+//	Forward forward
+//	Reverse reverse
 type Orientation uint8
 
 const (
@@ -221,6 +226,14 @@ var orientationNames = &names{of: "Orientation", text: []string{Forward: "forwar
 func (o Orientation) Opposite() Orientation { return o ^ 1 }
 
 // L4Proto is a transport protocol by its IP protocol number. 0 stands for none.
+//
+// The constants and their texts; go doc flowscope.L4ICMP says more of them:
+//
+//	L4ICMP   icmp
+//	L4TCP    tcp
+//	L4UDP    udp
+//	L4ICMPv6 icmpv6
+//	L4SCTP   sctp
 type L4Proto uint8
 
 // Protocols with a name. Any other number is itself: L4Proto(47) is GRE.
@@ -274,6 +287,17 @@ var protoNames = &names{
 }
 
 // TCPFlags are the flag bits of a TCP header.
+//
+// The constants and their texts; go doc flowscope.FlagFIN says more of them:
+//
+//	FlagFIN F
+//	FlagSYN S
+//	FlagRST R
+//	FlagPSH P
+//	FlagACK A
+//	FlagURG U
+//	FlagECE E
+//	FlagCWR C
 type TCPFlags uint8
 
 const (
@@ -340,6 +364,31 @@ type TCPInfo struct {
 }
 
 // Refusal is the reason why a packet belongs to no flow.
+//
+// The constants and their texts; go doc flowscope.RefusedByExtractor says more of them:
+//
+//	RefusedByExtractor        by_extractor          RefusedTruncatedTCP       truncated_tcp
+//	RefusedFragment           fragment_later        RefusedBadTCPOffset       bad_tcp_offset
+//	RefusedUnknownLink        unknown_link          RefusedTruncatedUDP       truncated_udp
+//	RefusedNotIP              not_ip                RefusedBadUDPLength       bad_udp_length
+//	RefusedNoMACs             no_macs               RefusedTruncatedICMP      truncated_icmp
+//	RefusedTruncatedEthernet  truncated_ethernet    RefusedTruncatedSCTP      truncated_sctp
+//	RefusedTruncatedVLAN      truncated_vlan        RefusedTruncatedMPLS      truncated_mpls
+//	RefusedTooManyVLANs       too_many_vlans        RefusedTooManyLabels      too_many_labels
+//	RefusedTruncatedLLC       truncated_llc         RefusedTruncatedPPPoE     truncated_pppoe
+//	RefusedTruncatedNull      truncated_null        RefusedTruncatedPBB       truncated_pbb
+//	RefusedTruncatedPPP       truncated_ppp         RefusedTruncatedVNTag     truncated_vntag
+//	RefusedTruncatedSLL       truncated_sll         RefusedTooManyTunnels     too_many_tunnels
+//	RefusedTruncatedRaw       truncated_raw         RefusedNotTunnel          not_tunnel
+//	RefusedBadIPVersion       bad_ip_version        RefusedTruncatedHDLC      truncated_hdlc
+//	RefusedTruncatedIPv4      truncated_ipv4        RefusedTruncatedWiFi      truncated_wifi
+//	RefusedBadIPv4Header      bad_ipv4_header       RefusedTruncatedMonitor   truncated_monitor
+//	RefusedBadIPv4Length      bad_ipv4_length       RefusedEncrypted          encrypted
+//	RefusedTruncatedIPv6      truncated_ipv6        RefusedTruncatedNFLOG     truncated_nflog
+//	RefusedTruncatedExtension truncated_extension   RefusedTruncatedPFLOG     truncated_pflog
+//	RefusedBadAuthHeader      bad_auth_header       RefusedTruncatedIPoIB     truncated_ipoib
+//	RefusedTooManyExtensions  too_many_extensions   RefusedBadChecksum        bad_checksum
+//	RefusedNestedFragment     nested_fragment
 type Refusal uint8
 
 // Refusals of the built-in extractors. RefusedByExtractor, the zero value,

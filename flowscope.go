@@ -49,7 +49,8 @@
 // UnmarshalText reads: so they can be flags, parts of configuration files, and keys of JSON
 // objects. A value without a name is its type and number, as in "FlowState(200)"; a zero value that
 // stands for nothing is "none". The text of a Timestamp is that of RFC 3339, its String is in
-// seconds. A FlowID is a number.
+// seconds. A FlowID is a number. The comment of a type lists its constants and their texts; go doc of
+// one constant, such as flowscope.EndFIN, shows all constants of the type with their meanings.
 //
 // # Concurrency
 //

@@ -9,6 +9,11 @@ import (
 )
 
 // FragmentPolicy says what is done with the fragments of IP datagrams.
+//
+// The constants and their texts; go doc flowscope.FragmentsReassemble says more of them:
+//
+//	FragmentsReassemble reassemble
+//	FragmentsIgnore     ignore
 type FragmentPolicy uint8
 
 const (

@@ -68,6 +68,22 @@ type DriverStats struct {
 // AnomalyKind is a violation of a protocol, or a sign of loss, overload or attack. 0 is none. The
 // comment of each kind says what Offset and Len of its event are; where one call has several of a
 // kind for one side of a flow there is one event, with the sum of their Len.
+//
+// The constants and their texts; go doc flowscope.AnomalyBufferOverflow says more of them:
+//
+//	AnomalyBufferOverflow            buffer_overflow         AnomalyDataOnRST                 data_on_rst
+//	AnomalyOutOfOrderSegment         ooo_segment             AnomalyDataBeforeHandshake       data_before_handshake
+//	AnomalyFlowTableEvictionPressure flow_table_eviction     AnomalySYNDataIgnored            syn_data_ignored
+//	AnomalyConflictingOverlap        conflicting_overlap     AnomalyLateData                  late_data
+//	AnomalyGap                       gap                     AnomalyClockBackward             clock_backward
+//	AnomalyMemoryCap                 memory_cap              AnomalyClockJump                 clock_jump
+//	AnomalyImplausibleRST            implausible_rst         AnomalyFragmentOverlap           fragment_overlap
+//	AnomalyImplausibleSYN            implausible_syn         AnomalyBadFragment               bad_fragment
+//	AnomalyImplausibleACK            implausible_ack         AnomalyFragmentLimit             fragment_limit
+//	AnomalyOutOfWindow               out_of_window           AnomalyFragmentTimeout           fragment_timeout
+//	AnomalyFINConflict               fin_conflict            AnomalyBadChecksum               bad_checksum
+//	AnomalyDataAfterClose            data_after_close        AnomalyChecksumOffload           checksum_offload
+//	AnomalyDataWithoutACK            data_without_ack        AnomalyImplausibleICMP           implausible_icmp
 type AnomalyKind uint8
 
 const (
@@ -180,6 +196,12 @@ func (k AnomalyKind) MarshalText() ([]byte, error) { return k.AppendText(nil) }
 func (k *AnomalyKind) UnmarshalText(text []byte) error { return unmarshal(anomalyNames, k, text) }
 
 // Severity says how much an anomaly matters.
+//
+// The constants and their texts; go doc flowscope.SeverityInfo says more of them:
+//
+//	SeverityInfo    info
+//	SeverityWarning warning
+//	SeverityError   error
 type Severity uint8
 
 const (

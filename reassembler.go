@@ -160,6 +160,14 @@ func (d *Delivery) reset(offset int64, now Timestamp, packet uint64) {
 }
 
 // GapCause says why bytes of a stream were given up.
+//
+// The constants and their texts; go doc flowscope.GapAcknowledged says more of them:
+//
+//	GapAcknowledged acknowledged
+//	GapExpired      expired
+//	GapBudget       budget
+//	GapCut          cut
+//	GapEnded        ended
 type GapCause uint8
 
 const (
@@ -196,6 +204,12 @@ var gapNames = &names{of: "GapCause", text: []string{
 // delivered yet. A byte belongs to the segment it came in; the arriving segment is compared with the
 // whole of that segment as it was sent, also where part of it has been overwritten since. No such rule
 // behaves like a real TCP stack in every case; conflicting copies are always reported.
+//
+// The constants and their texts; go doc flowscope.OverlapFirst says more of them:
+//
+//	OverlapFirst first
+//	OverlapLast  last
+//	OverlapLinux linux
 type OverlapPolicy uint8
 
 const (
@@ -225,6 +239,11 @@ func (p OverlapPolicy) MarshalText() ([]byte, error) { return p.AppendText(nil) 
 func (p *OverlapPolicy) UnmarshalText(text []byte) error { return unmarshal(overlapPolicies, p, text) }
 
 // OverflowPolicy says what happens when a stream has no room left.
+//
+// The constants and their texts; go doc flowscope.OverflowSlidingWindow says more of them:
+//
+//	OverflowSlidingWindow sliding_window
+//	OverflowDropFlow      drop_flow
 type OverflowPolicy uint8
 
 const (

@@ -26,6 +26,18 @@ import (
 // v.Frame itself sees the frame as captured.
 
 // Encap is a set of encapsulations.
+//
+// The constants and their texts; go doc flowscope.EncapMPLS says more of them:
+//
+//	EncapMPLS       mpls          EncapVXLANGPE   vxlan_gpe
+//	EncapPseudoWire pseudo_wire   EncapGeneve     geneve
+//	EncapPPPoE      pppoe         EncapGTPU       gtpu
+//	EncapPBB        pbb           EncapTeredo     teredo
+//	EncapVNTag      vntag         EncapAYIYA      ayiya
+//	EncapIPIP       ipip          EncapL2TP       l2tp
+//	EncapGRE        gre           AllEncaps       all
+//	EncapEtherIP    etherip       NoEncaps        none
+//	EncapVXLAN      vxlan
 type Encap uint32
 
 // The encapsulations that can be peeled off. VLAN tags, up to four, always are.
@@ -258,6 +270,18 @@ func (e peeling[K]) peels() decode.Options        { return e.options }
 func (e peeling[K]) hollow() bool                 { return isHollow(e.inner) }
 
 // Tunnel is a kind of encapsulation. The zero value is none.
+//
+// The constants and their texts; go doc flowscope.NoTunnel says more of them:
+//
+//	NoTunnel       none        TunnelPPTP     pptp
+//	TunnelMPLS     mpls        TunnelEtherIP  etherip
+//	TunnelPPPoE    pppoe       TunnelVXLAN    vxlan
+//	TunnelPBB      pbb         TunnelVXLANGPE vxlan_gpe
+//	TunnelVNTag    vntag       TunnelGeneve   geneve
+//	TunnelIPIP     ipip        TunnelGTPU     gtpu
+//	TunnelGRE      gre         TunnelTeredo   teredo
+//	TunnelNVGRE    nvgre       TunnelAYIYA    ayiya
+//	TunnelERSPAN   erspan      TunnelL2TP     l2tp
 type Tunnel uint8
 
 // The kinds, with their identifiers. Those of one direction are chosen by its

@@ -97,6 +97,19 @@ func (t Timestamp) String() string {
 // tcpdump link-type registry, except that the zero value is Ethernet, so that a
 // view that says nothing about its link is an Ethernet frame; the registry's 0,
 // BSD loopback, is LinkTypeNull. LinkTypeOf makes the translation.
+//
+// The constants and their texts; go doc flowscope.LinkTypeEthernet says more of them:
+//
+//	LinkTypeEthernet   ethernet     LinkTypePrism      prism
+//	LinkTypePPP        ppp          LinkTypeRadiotap   radiotap
+//	LinkTypePPPHDLC    ppp_hdlc     LinkTypeAVS        avs
+//	LinkTypePPPoE      pppoe        LinkTypeIPv4       ipv4
+//	LinkTypeRaw        raw          LinkTypeIPv6       ipv6
+//	LinkTypeCiscoHDLC  cisco_hdlc   LinkTypeNFLOG      nflog
+//	LinkTypeWiFi       wifi         LinkTypeInfiniBand infiniband
+//	LinkTypeLoop       loop         LinkTypeLinuxSLL2  linux_sll2
+//	LinkTypeLinuxSLL   linux_sll    LinkTypeNull       null
+//	LinkTypePFLOG      pflog
 type LinkType uint16
 
 // The link types that the built-in extractors read. Frames of others are

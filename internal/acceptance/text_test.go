@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"math"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -607,6 +608,7 @@ func TestEveryConstantIsDocumentedWithItsType(t *testing.T) {
 	}
 	counts := map[string]int{}
 	for _, typ := range p.Types {
+		checkListed(t, typ)
 		for _, value := range typ.Consts {
 			for _, name := range value.Names {
 				if ast.IsExported(name) {
@@ -617,4 +619,61 @@ func TestEveryConstantIsDocumentedWithItsType(t *testing.T) {
 	}
 	assert.Equal(t, 9, counts["FlowState"])
 	assert.Equal(t, 18, counts["Tunnel"])
+}
+
+// checkListed checks that the comment of a type lists its constants with their texts, in their order,
+// since go doc of the type shows the first one only.
+func checkListed(t *testing.T, typ *doc.Type) {
+	var names []string
+	for _, value := range typ.Consts {
+		for _, name := range value.Names {
+			if ast.IsExported(name) {
+				names = append(names, name)
+			}
+		}
+	}
+	if typ.Name == "EventKind" {
+		for _, name := range names {
+			assert.Regexp(t, `(?m)^\t`+strings.TrimPrefix(name, "Event")+` `, typ.Doc)
+		}
+		return
+	}
+	texts := map[string]string{}
+	for line := range strings.Lines(typ.Doc) {
+		for pair := strings.Fields(line); strings.HasPrefix(line, "\t") && len(pair) >= 2; pair = pair[2:] {
+			texts[pair[0]] = pair[1]
+		}
+	}
+	last := uint64(0)
+	for i, name := range names {
+		assert.Contains(t, texts, name, typ.Name)
+		n, err := number(typ.Name, texts[name])
+		require.NoError(t, err, "%s: the text of %s", typ.Name, name)
+		switch {
+		case strings.HasPrefix(name, "All"), strings.HasPrefix(name, "No"), strings.HasPrefix(name, "Default"):
+			continue
+		case i > 0:
+			assert.Greater(t, n, last, "%s: the text of %s", typ.Name, name)
+		}
+		last = n
+	}
+}
+
+// number is the value of a type that has a text.
+func number(typ, text string) (uint64, error) {
+	values := map[string]encoding.TextUnmarshaler{}
+	for _, v := range []encoding.TextUnmarshaler{
+		new(flowscope.AnomalyKind), new(flowscope.ChecksumMode), new(flowscope.Encap), new(flowscope.EndReason), new(flowscope.EventMask),
+		new(flowscope.FlowSide), new(flowscope.FlowState), new(flowscope.FragmentPolicy), new(flowscope.GapCause), new(flowscope.L4Proto),
+		new(flowscope.LinkType), new(flowscope.Orientation), new(flowscope.OverflowPolicy), new(flowscope.OverlapPolicy),
+		new(flowscope.Refusal), new(flowscope.Severity), new(flowscope.TCPFlags), new(flowscope.Tunnel),
+	} {
+		values[reflect.TypeOf(v).Elem().Name()] = v
+	}
+	v, ok := values[typ]
+	if !ok {
+		return 0, fmt.Errorf("no type %s", typ)
+	}
+	err := v.UnmarshalText([]byte(text))
+	return reflect.ValueOf(v).Elem().Uint(), err
 }

@@ -128,6 +128,9 @@ func (c *comparison) run() (err error) {
 	if c.layouts < 2 {
 		return errors.New("a standard error needs at least two layouts")
 	}
+	if err := checkWorkloads(c.only); err != nil {
+		return err
+	}
 	if c.probes, err = newProbes(c.dirs); err != nil {
 		return err
 	}
