@@ -84,6 +84,7 @@ type DriverStats struct {
 //	AnomalyFINConflict               fin_conflict            AnomalyBadChecksum               bad_checksum
 //	AnomalyDataAfterClose            data_after_close        AnomalyChecksumOffload           checksum_offload
 //	AnomalyDataWithoutACK            data_without_ack        AnomalyImplausibleICMP           implausible_icmp
+//	AnomalySessionLimit              session_limit
 type AnomalyKind uint8
 
 const (
