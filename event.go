@@ -46,6 +46,10 @@ import (
 //  8. Ended.
 //  9. Anomalies that concern no flow.
 //
+// A Message stands right behind the Data, Gap or SideClosed that it comes from, and of a UDP flow
+// behind the Packet, also if these are not wanted; those at the end of a flow stand before Ended. One
+// of a parser's timeout stands where the streams of step 1 do, or before the packet's next Message.
+//
 // A flow whose hole has timed out, and that itself has to end in the same call, goes through this
 // order twice. ICMPError is about another flow than the packet's own, and is the only event of its
 // packet. Late and Released are the only kinds that may follow the Ended of their flow.

@@ -178,6 +178,77 @@ func ExampleReassembler() {
 	// 38 segments, 19800 bytes for a text of 18300
 }
 
+// commandLine is a message of the protocol below.
+type commandLine struct{ Text []byte }
+
+func (m *commandLine) CloneMessage() flowscope.Message {
+	return &commandLine{Text: bytes.Clone(m.Text)}
+}
+
+// commands is a factory of a protocol of lines of text, on port 4000.
+type commands struct{}
+
+func (commands) Probe(p flowscope.Probe) flowscope.Verdict {
+	if p.Ports[flowscope.Responder] == 4000 {
+		return flowscope.VerdictYes
+	}
+	return flowscope.VerdictNo
+}
+
+func (commands) NewSessionParser() flowscope.SessionParser { return new(commandParser) }
+
+type commandParser struct{ carry [2]flowscope.Carry }
+
+func (p *commandParser) Data(c flowscope.Chunk, out *flowscope.Messages) {
+	const maxLine = 1000
+	carry := &p.carry[c.Side]
+	b, ok := carry.Join(c.Bytes, out)
+	for ok {
+		end := bytes.IndexByte(b, '\n')
+		if end < 0 || end > maxLine {
+			ok = len(b) <= maxLine
+			break
+		}
+		flowscope.Emit[commandLine](out).Text = carry.Lend(b[:end], out)
+		b = b[end+1:]
+	}
+	if !ok || !carry.Keep(b, out) {
+		out.Done() // a real protocol emits a message about it
+	}
+}
+
+func (p *commandParser) Gap(side flowscope.FlowSide, _, _ int64, _ flowscope.Timestamp, out *flowscope.Messages) {
+	p.carry[side].Drop(out)
+}
+
+func (p *commandParser) Closed(flowscope.FlowSide, flowscope.EndReason, flowscope.Timestamp, *flowscope.Messages) {
+}
+
+func (p *commandParser) Ended(flowscope.EndReason, flowscope.Timestamp, *flowscope.Messages) {}
+
+func (p *commandParser) Reset() {
+	p.carry[flowscope.Initiator].Reset()
+	p.carry[flowscope.Responder].Reset()
+}
+
+// A parser of one's own reads both sides of a connection, however the bytes are cut. A SessionPlayer
+// tests it without packets.
+func ExampleSessionParser() {
+	player, err := flowscope.NewSessionPlayer(flowscope.Config{}, commands{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	flow := player.TCP(50000, 4000)
+	flow.Data(flowscope.Initiator, []byte("HEL"), 1)
+	for _, e := range flow.Data(flowscope.Initiator, []byte("LO\nLIST\n"), 2) {
+		fmt.Printf("%v: %s\n", e.Side, e.Message.(*commandLine).Text)
+	}
+	// Output:
+	// initiator: HELLO
+	// initiator: LIST
+}
+
 // Events go to any logger, at levels that fit them.
 func ExampleLogEvent() {
 	driver, err := flowscope.NewFlowDriver(flowscope.FiveTuple{}, nil, flowscope.Config{Events: flowscope.AllEvents})

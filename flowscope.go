@@ -1,5 +1,6 @@
-// Package flowscope turns packets into flows and TCP byte streams: which flows there are, when and
-// why each began and ended, and the bytes that each side of a connection sent.
+// Package flowscope turns packets into flows, TCP byte streams and messages: which flows there are,
+// when and why each began and ended, the bytes that each side of a connection sent, and the messages
+// of application protocols in them.
 //
 // A FlowTracker takes packets in the order of capture and returns events. A FlowDriver does the
 // same and also reassembles the streams of TCP connections. Neither waits, starts a goroutine,
@@ -29,6 +30,11 @@
 //
 // A FlowDriver gives the streams as EventData and EventGap. A Reassembler of the caller's may take
 // the place of its built-in streams.
+//
+// With NewFlowSessionDriver, or UseParsers, a driver also reads sessions: parsers of application
+// protocols, those of protocol/http1, protocol/tls and protocol/dns or the caller's own, give their
+// messages as EventMessage. A parser is chosen by the first bytes of each side, with the ports as a
+// hint; see SessionParser and ParserFactory.
 //
 // # Time
 //

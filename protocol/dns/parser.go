@@ -41,6 +41,7 @@ func (p *parser) message(c *flowscope.Chunk, b []byte, missing int, lend *flowsc
 		if !m.inOrder() {
 			return p.notDNS(c, out)
 		}
+		p.good = true
 	default:
 		if p.good = p.good || !m.damaged; p.good {
 			break
