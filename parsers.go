@@ -88,10 +88,10 @@ type sessionSide struct {
 type sessionBits uint8
 
 const (
-	sessionBegun    sessionBits = 1 << iota // began and next are valid
-	sessionStopped                          // the parser wants no more of the side
-	sessionUnknown                          // no factory knows its first bytes
-	sessionComplete                         // the stream has ended
+	sessionBegun        sessionBits = 1 << iota // began and next are valid
+	sessionStopped                              // the parser wants no more of the side
+	sessionUnrecognised                         // no factory knows its first bytes
+	sessionComplete                             // the stream has ended
 )
 
 // item is something to tell a parser.
@@ -170,7 +170,7 @@ func (ps *parsers) session() *openSession {
 	if int(place) < len(ps.sessions) && ps.sessions[place].flow == ps.flow.id {
 		e := &ps.sessions[place]
 		if e.first == nil && e.stream == nil && e.datagram == nil { // its factory panicked
-			ps.leave(session.Nobody)
+			ps.leave(session.Unread)
 			return nil
 		}
 		return e
@@ -208,9 +208,9 @@ func (ps *parsers) ended(reason EndReason) {
 			e.datagram.Ended(reason, ps.flow.now, out)
 		}
 		out.place = 0
-		ps.leave(session.Nobody)
+		ps.leave(session.Unread)
 	}
-	*ps.flow.ref = session.Nobody
+	*ps.flow.ref = session.Unread
 }
 
 // wake is when the parser of the flow at hand wants to be called; 0 never.
@@ -226,7 +226,7 @@ func (ps *parsers) unread() bool {
 	if e := ps.session(); e != nil {
 		return e.sides[0].bits&e.sides[1].bits&sessionStopped != 0
 	}
-	return *ps.flow.ref == session.Nobody
+	return *ps.flow.ref == session.Unread
 }
 
 // onTimer calls the parser of the flow at hand, if its time has come.
@@ -234,7 +234,7 @@ func (ps *parsers) onTimer() {
 	if e := ps.session(); e != nil && e.wake != 0 && ps.flow.now >= e.wake {
 		ps.prepare(e, Initiator, ps.flow.now, ps.flow.packet)
 		ps.stack = ps.stack[:0]
-		ps.obey(e, &item{})
+		ps.carryOut(e, &item{})
 		ps.drain()
 	}
 }
@@ -243,7 +243,7 @@ func (ps *parsers) onTimer() {
 // hands over.
 func (ps *parsers) run(it *item) {
 	ps.stack = ps.stack[:0]
-	ps.give(it)
+	ps.route(it)
 	ps.drain()
 }
 
@@ -252,25 +252,25 @@ func (ps *parsers) drain() {
 		it := ps.stack[n-1]
 		ps.stack[n-1] = item{} // do not keep frames alive
 		ps.stack = ps.stack[:n-1]
-		ps.give(&it)
+		ps.route(&it)
 	}
 }
 
-func (ps *parsers) give(it *item) {
+func (ps *parsers) route(it *item) {
 	e := ps.session()
 	if factory, state, ok := ps.flow.ref.Parked(); ok && it.kind != itemClosed {
 		e = ps.resume(factory, state)
 	}
 	switch {
 	case e != nil && e.first == nil:
-		ps.tell(e, it)
-	case *ps.flow.ref != session.Nobody:
+		ps.feed(e, it)
+	case *ps.flow.ref != session.Unread:
 		ps.decide(e, it)
 	}
 }
 
 // tell gives an item to the session's parser.
-func (ps *parsers) tell(e *openSession, it *item) {
+func (ps *parsers) feed(e *openSession, it *item) {
 	side := &e.sides[it.Side]
 	if it.kind == itemClosed {
 		side.bits |= sessionComplete
@@ -301,7 +301,7 @@ func (ps *parsers) tell(e *openSession, it *item) {
 	default:
 		e.stream.Closed(it.Side, it.reason, ps.flow.now, out)
 	}
-	ps.obey(e, it)
+	ps.carryOut(e, it)
 }
 
 // prepare makes out ready for a call of the session's parser.
@@ -312,8 +312,8 @@ func (ps *parsers) prepare(e *openSession, side FlowSide, at Timestamp, packet u
 	return &ps.out
 }
 
-// obey calls the parser's OnTimer, and does what it asked for there and while it was given an item.
-func (ps *parsers) obey(e *openSession, it *item) {
+// carryOut calls the parser's OnTimer, and does what it asked for there and while it was given an item.
+func (ps *parsers) carryOut(e *openSession, it *item) {
 	const leave = askDone | askPark | askHandover
 	if e.timer != nil && ps.out.ask&leave == 0 {
 		ps.out.From(Initiator, ps.flow.now, ps.flow.packet)
@@ -335,7 +335,7 @@ func (ps *parsers) obey(e *openSession, it *item) {
 		ps.stats.Parked++
 		ps.leave(session.Parked(int(e.factory), ps.out.state))
 	case asked&askDone != 0:
-		ps.leave(session.Nobody)
+		ps.leave(session.Unread)
 	}
 }
 
@@ -374,7 +374,7 @@ func (ps *parsers) handover(e *openSession, it *item) {
 	ps.budget.Close(ps.flow.ref.Place())
 	ps.budget.Open(ps.flow.ref.Place(), sessionCost)
 	e.kept, e.excluded, e.before, e.resumed = 0, excluded, true, false
-	ps.await(e)
+	ps.attachFirst(e)
 	ps.retire(p)
 }
 
@@ -442,7 +442,7 @@ func (ps *parsers) open() *openSession {
 	*e = openSession{flow: ps.flow.id, ports: ps.flow.ports, before: before}
 	for side := range e.sides {
 		if sides>>side&1 != 0 {
-			e.sides[side].bits = sessionUnknown
+			e.sides[side].bits = sessionUnrecognised
 		}
 	}
 	ps.budget.Open(place, sessionCost)
@@ -454,7 +454,7 @@ func (ps *parsers) open() *openSession {
 func (ps *parsers) refuse() {
 	ps.stats.Refused++
 	ps.flow.limited = true
-	*ps.flow.ref = session.Nobody
+	*ps.flow.ref = session.Unread
 }
 
 // adopt gives the session of the flow at hand a parser. If there is no room, the session is gone and
@@ -481,7 +481,7 @@ func (ps *parsers) adopt(e *openSession, number int) bool {
 	e.factory = uint8(number)
 	ps.stats.Parsers++
 	if !ps.charge(ps.flow.ref.Place(), sizeOf(p)) {
-		ps.leave(session.Nobody)
+		ps.leave(session.Unread)
 		ps.refuse()
 		return false
 	}
@@ -560,7 +560,7 @@ func (ps *parsers) leave(ref session.Ref) {
 func (ps *parsers) end(place uint32) {
 	e := &ps.sessions[place]
 	p := ps.takeParser(e)
-	ps.letGo(e)
+	ps.dropFirst(e)
 	ps.budget.Close(place)
 	*e = openSession{}
 	if ps.free = append(ps.free, place); len(ps.free) == len(ps.sessions)-1 && cap(ps.sessions) > keepSessions {
