@@ -698,6 +698,7 @@ func (d *FlowDriver[K, S]) onFlowEnd(s *slot[K, driverState[S]], reason EndReaso
 	if d.parsing {
 		d.feedEnded(s, reason)
 		d.unread = false
+		f.user.nextTimer = 0 // a parser may have asked for a call while the last bytes were delivered
 	}
 }
 

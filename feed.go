@@ -59,6 +59,7 @@ func (d *FlowDriver[K, S]) feedGap(s *slot[K, driverState[S]], side FlowSide, of
 
 // feedClosed gives the parsers the end of a side's stream.
 func (d *FlowDriver[K, S]) feedClosed(s *slot[K, driverState[S]], side FlowSide, reason EndReason) {
+	d.afterPanic()
 	if sessionRefOf(&s.Value.user.directions).Place() == 0 {
 		return // a parked flow gets no calls, and of any other no bytes are held
 	}
@@ -83,6 +84,7 @@ func (d *FlowDriver[K, S]) onDatagram(s *slot[K, driverState[S]], side FlowSide)
 
 // feedEnded gives the parsers the end of a flow.
 func (d *FlowDriver[K, S]) feedEnded(s *slot[K, driverState[S]], reason EndReason) {
+	d.afterPanic()
 	if sessionRefOf(&s.Value.user.directions).Place() == 0 {
 		return
 	}
@@ -109,9 +111,7 @@ func (d *FlowDriver[K, S]) runParserTimer(s *slot[K, driverState[S]], now int64)
 // beginParsing makes the flow the current one of the parsers, and calls the OnTimer that is due.
 func (d *FlowDriver[K, S]) beginParsing(s *slot[K, driverState[S]], now int64) {
 	ps := d.parsers
-	if d.sessionFlow != 0 && d.t.table.Has(d.sessionFlow) {
-		d.saveSessionRef(d.t.table.At(d.sessionFlow)) // a parser panicked in the call before
-	}
+	d.afterPanic()
 	if ps.call != d.calls {
 		ps.begin(d.calls)
 		d.emittedMessages = 0
@@ -120,11 +120,19 @@ func (d *FlowDriver[K, S]) beginParsing(s *slot[K, driverState[S]], now int64) {
 	d.sessionFlow, d.sessionRef = s.ID(), sessionRefOf(&s.Value.user.directions)
 	f.id, f.l4 = s.Value.id, s.Value.l4
 	f.now, f.packet, f.limited = Timestamp(now), d.t.packetID, false
+	if d.sessionRef.Place() != 0 {
+		ps.onTimer() // the parser may leave the flow, or have been evicted
+	}
 	if d.sessionRef.Place() == 0 {
 		f.ports = portsOf(&s.Key, s.Value.forward())
-		return
 	}
-	ps.onTimer()
+}
+
+// afterPanic saves the reference of the flow whose parser panicked in an earlier call.
+func (d *FlowDriver[K, S]) afterPanic() {
+	if d.sessionFlow != 0 && d.t.table.Has(d.sessionFlow) {
+		d.saveSessionRef(d.t.table.At(d.sessionFlow))
+	}
 }
 
 // endParsing emits the messages of the parsers, and sets the flow's timer for them.

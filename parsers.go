@@ -169,7 +169,12 @@ func (ps *parsers) session() *openSession {
 		return nil
 	}
 	if int(place) < len(ps.sessions) && ps.sessions[place].flow == ps.flow.id {
-		return &ps.sessions[place]
+		e := &ps.sessions[place]
+		if e.first == nil && e.stream == nil && e.datagram == nil { // its factory panicked
+			ps.leave(session.Unread)
+			return nil
+		}
+		return e
 	}
 	*ps.flow.ref, ps.flow.limited = session.Asked(0, true), true
 	return nil
@@ -204,7 +209,7 @@ func (ps *parsers) ended(reason EndReason) {
 			e.datagram.Ended(reason, ps.flow.now, out)
 		}
 		out.place = 0
-		ps.leave(e, session.Unread)
+		ps.leave(session.Unread)
 	}
 	*ps.flow.ref = session.Unread
 }
@@ -330,9 +335,9 @@ func (ps *parsers) carryOut(e *openSession, it *item) {
 		ps.handover(e, it)
 	case asked&askPark != 0:
 		ps.stats.Parked++
-		ps.leave(e, session.Parked(int(e.factory), ps.out.state))
+		ps.leave(session.Parked(int(e.factory), ps.out.state))
 	case asked&askDone != 0:
-		ps.leave(e, session.Unread)
+		ps.leave(session.Unread)
 	}
 }
 
@@ -367,11 +372,12 @@ func (ps *parsers) handover(e *openSession, it *item) {
 		sd.bits = 0
 	}
 	ps.out.rest = [2][]byte{}
-	ps.retire(e)
+	p := ps.takeParser(e)
 	ps.budget.Close(ps.flow.ref.Place())
 	ps.budget.Open(ps.flow.ref.Place(), sessionCost)
 	e.kept, e.excluded, e.before, e.resumed = 0, excluded, true, false
 	ps.attachFirst(e)
+	ps.retire(p)
 }
 
 // lend returns rest as bytes that stay valid for the call: rest is the end of the chunk, or lies in
@@ -477,7 +483,7 @@ func (ps *parsers) adopt(e *openSession, number int) bool {
 	e.factory = uint8(number)
 	ps.stats.Parsers++
 	if !ps.charge(ps.flow.ref.Place(), sizeOf(p)) {
-		ps.leave(e, session.Unread)
+		ps.leave(session.Unread)
 		ps.refuse()
 		return false
 	}
@@ -513,38 +519,54 @@ func (ps *parsers) resume(number int, state uint16) *openSession {
 	return e
 }
 
-// retire takes the parser from a session, resets and pools it.
-func (ps *parsers) retire(e *openSession) {
-	f := &ps.factories[e.factory]
-	switch {
-	case e.stream != nil:
-		if e.stream.Reset(); len(f.streams) < keepParsers {
-			f.streams = append(f.streams, e.stream)
-		}
-		ps.stats.Parsers--
-	case e.datagram != nil:
-		if e.datagram.Reset(); len(f.datagrams) < keepParsers {
-			f.datagrams = append(f.datagrams, e.datagram)
-		}
+// leaving is a parser that has left its flow.
+type leaving struct {
+	factory  uint8
+	stream   SessionParser // at most one of the two
+	datagram DatagramParser
+}
+
+// takeParser takes the parser from a session, if it has one.
+func (ps *parsers) takeParser(e *openSession) leaving {
+	p := leaving{e.factory, e.stream, e.datagram}
+	if e.stream != nil || e.datagram != nil {
 		ps.stats.Parsers--
 	}
 	e.stream, e.datagram, e.timer, e.wake = nil, nil, nil, 0
+	return p
+}
+
+// retire makes a parser ready for another session. Its Reset may panic, so it comes last.
+func (ps *parsers) retire(p leaving) {
+	f := &ps.factories[p.factory]
+	switch {
+	case p.stream != nil:
+		if p.stream.Reset(); len(f.streams) < keepParsers {
+			f.streams = append(f.streams, p.stream)
+		}
+	case p.datagram != nil:
+		if p.datagram.Reset(); len(f.datagrams) < keepParsers {
+			f.datagrams = append(f.datagrams, p.datagram)
+		}
+	}
 }
 
 // leave ends the session of the current flow, which is marked with ref.
-func (ps *parsers) leave(e *openSession, ref session.Ref) {
-	ps.end(ps.flow.ref.Place())
+func (ps *parsers) leave(ref session.Ref) {
+	place := ps.flow.ref.Place()
 	*ps.flow.ref = ref
+	ps.end(place)
 }
 
 // end ends the session at a place.
 func (ps *parsers) end(place uint32) {
 	e := &ps.sessions[place]
-	ps.retire(e)
+	p := ps.takeParser(e)
 	ps.dropFirst(e)
 	ps.budget.Close(place)
 	*e = openSession{}
 	if ps.free = append(ps.free, place); len(ps.free) == len(ps.sessions)-1 && cap(ps.sessions) > keepSessions {
 		ps.sessions, ps.free = make([]openSession, 1), nil // a peak does not stay
 	}
+	ps.retire(p)
 }

@@ -150,7 +150,7 @@ func (ps *parsers) holdFirst(e *openSession, side FlowSide, b []byte) bool {
 	}
 	cost := int64(2*len(b) + pieceCost) // twice, since memory grows by doubling
 	if !ps.charge(ps.flow.ref.Place(), cost) {
-		ps.leave(e, session.Unread)
+		ps.leave(session.Unread)
 		ps.refuse()
 		return false
 	}
@@ -208,7 +208,7 @@ func (ps *parsers) forgetSide(e *openSession, side FlowSide) {
 		}
 	}
 	before := e.before
-	ps.leave(e, 0)
+	ps.leave(0)
 	ps.noteAsked(sides, before)
 }
 

@@ -90,6 +90,12 @@ type Chunk struct {
 }
 
 // Verdict is the answer of a factory to a Probe.
+//
+// The constants and their texts; go doc flowscope.VerdictNo says more of them:
+//
+//	VerdictNo    no
+//	VerdictMaybe maybe
+//	VerdictYes   yes
 type Verdict uint8
 
 const (

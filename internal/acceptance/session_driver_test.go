@@ -96,7 +96,7 @@ func feedsWhatEventsSay(t *testing.T, views []flowscope.PacketView, factories []
 		require.Equal(t, len(a), len(events), "packet %d", i)
 		for k := range a {
 			require.Equal(t, fmt.Sprintf("%#v", a[k]), fmt.Sprintf("%#v", events[k]), "packet %d", i)
-			hear(player, flows, &a[k], now, want)
+			hear(player, flows, &a[k], now, func(m flowscope.Emitted) { want[a[k].Flow] += messageText(m.Message, m.Side, m.Timestamp) })
 		}
 	}
 	for i, v := range views {
@@ -117,7 +117,7 @@ func feedsWhatEventsSay(t *testing.T, views []flowscope.PacketView, factories []
 }
 
 // hear plays one event of the driver without parsers.
-func hear(p *flowscope.SessionPlayer, flows map[flowscope.FlowID]*flowscope.PlayedFlow, ev *testkit.Event, now flowscope.Timestamp, said map[flowscope.FlowID]string) {
+func hear(p *flowscope.SessionPlayer, flows map[flowscope.FlowID]*flowscope.PlayedFlow, ev *testkit.Event, now flowscope.Timestamp, note func(flowscope.Emitted)) {
 	if ev.Kind == flowscope.EventStarted && (ev.L4 == flowscope.L4TCP || ev.L4 == flowscope.L4UDP) {
 		from, to := ev.Key.Ends(ev.Orientation)
 		if ev.Side == flowscope.Responder {
@@ -152,7 +152,7 @@ func hear(p *flowscope.SessionPlayer, flows map[flowscope.FlowID]*flowscope.Play
 		out = f.End(ev.Reason, now)
 	}
 	for _, m := range out {
-		said[ev.Flow] += messageText(m.Message, m.Side, m.Timestamp)
+		note(m)
 	}
 }
 

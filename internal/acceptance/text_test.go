@@ -667,6 +667,7 @@ func number(typ, text string) (uint64, error) {
 		new(flowscope.FlowSide), new(flowscope.FlowState), new(flowscope.FragmentPolicy), new(flowscope.GapCause), new(flowscope.L4Proto),
 		new(flowscope.LinkType), new(flowscope.Orientation), new(flowscope.OverflowPolicy), new(flowscope.OverlapPolicy),
 		new(flowscope.Refusal), new(flowscope.Severity), new(flowscope.TCPFlags), new(flowscope.Tunnel),
+		new(flowscope.Verdict),
 	} {
 		values[reflect.TypeOf(v).Elem().Name()] = v
 	}

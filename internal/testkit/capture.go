@@ -27,7 +27,7 @@ func Captures(t *testing.T) []string {
 }
 
 // Load reads the packets of a capture file, up to the first that is damaged.
-func Load(t *testing.T, name string) (views []flowscope.PacketView) {
+func Load(t testing.TB, name string) (views []flowscope.PacketView) {
 	t.Helper()
 	for v, err := range flowscope.OpenCapture(name) {
 		if err != nil {
