@@ -66,10 +66,8 @@ func (f Lines) NewSessionParser() flowscope.SessionParser { return &lineParser{L
 
 type lineParser struct {
 	Lines
-	carry   [2]flowscope.Carry
-	seen    [2]int // bytes of the carry that hold no end of line
-	aligned [2]bool
-	resumed uint16
+	carry [2]flowscope.Carry
+	seen  [2]int // bytes of the carry that hold no end of line
 }
 
 const longestLine = 200

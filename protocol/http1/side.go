@@ -16,7 +16,6 @@ type side struct {
 	closed  bool // its stream has ended
 	begun   bool // something was delivered
 	gap     bool // a head is looked for because of a gap
-	version Version
 
 	remain  int64 // of the body, or of the chunk
 	size    int64 // of the chunk, while its line is read
