@@ -120,11 +120,12 @@ func (d *FlowDriver[K, S]) beginParsing(s *slot[K, driverState[S]], now int64) {
 	d.sessionFlow, d.sessionRef = s.ID(), sessionRefOf(&s.Value.user.directions)
 	f.id, f.l4 = s.Value.id, s.Value.l4
 	f.now, f.packet, f.limited = Timestamp(now), d.t.packetID, false
-	if d.sessionRef.Place() == 0 {
-		f.ports = portsOf(&s.Key, s.Value.forward())
-		return
+	if d.sessionRef.Place() != 0 {
+		ps.onTimer()
 	}
-	ps.onTimer()
+	if d.sessionRef.Place() == 0 { // or its session has just ended, or was evicted before
+		f.ports = portsOf(&s.Key, s.Value.forward())
+	}
 }
 
 // endParsing emits the messages of the parsers, and sets the flow's timer for them.
