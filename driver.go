@@ -333,7 +333,9 @@ func (d *FlowDriver[K, S]) slowPath(s *slot[K, driverState[S]], side FlowSide, g
 	if g.Flags&tcp.FIN != 0 {
 		d.onFIN(s, side, now)
 	}
-	d.runTimers(s, now)
+	if st.nextTimer != 0 || dir.inUse() || other.inUse() {
+		d.runTimers(s, now)
+	}
 	d.closeDirections(s, side)
 	return d.overflow
 }
@@ -588,9 +590,6 @@ func (d *FlowDriver[K, S]) nextTimer(s *slot[K, driverState[S]]) int64 { return 
 // Reassemblers that is due, and sets the flow's timer for the next.
 func (d *FlowDriver[K, S]) runTimers(s *slot[K, driverState[S]], now int64) {
 	st := &s.Value.user
-	if st.nextTimer == 0 && !st.directions[0].inUse() && !st.directions[1].inUse() {
-		return
-	}
 	oneSided := s.Value.packets(0) == 0 || s.Value.packets(1) == 0
 	next := int64(math.MaxInt64)
 	for side := range st.directions {

@@ -78,10 +78,13 @@ func feedsWhatEventsSay(t *testing.T, views []flowscope.PacketView, factories []
 	require.NoError(t, err)
 	reading, err := flowscope.NewFlowSessionDriver(flowscope.FiveTuple{}, cfg, factories...)
 	require.NoError(t, err)
-	player, err := flowscope.NewSessionPlayer(cfg, factories...)
-	require.NoError(t, err)
-
-	flows := map[flowscope.FlowID]*flowscope.PlayedFlow{}
+	player := func() *flowscope.SessionPlayer { // one for each flow, so that Sweep is of that flow
+		p, err := flowscope.NewSessionPlayer(cfg, factories...)
+		require.NoError(t, err)
+		return p
+	}
+	flows := map[flowscope.FlowID]*playedFlow{}
+	live := map[flowscope.FlowID]*playedFlow{}
 	want, got := map[flowscope.FlowID]string{}, map[flowscope.FlowID]string{}
 	now := flowscope.Timestamp(0) // that of the drivers in their call
 	compare := func(i int, a, b []testkit.Event) {
@@ -94,9 +97,13 @@ func feedsWhatEventsSay(t *testing.T, views []flowscope.PacketView, factories []
 			events = append(events, ev)
 		}
 		require.Equal(t, len(a), len(events), "packet %d", i)
+		sweepPlayers(live, a, now, want)
 		for k := range a {
 			require.Equal(t, fmt.Sprintf("%#v", a[k]), fmt.Sprintf("%#v", events[k]), "packet %d", i)
-			hear(player, flows, &a[k], now, func(m flowscope.Emitted) { want[a[k].Flow] += messageText(m.Message, m.Side, m.Timestamp) })
+			play(player, flows, &a[k], now, want)
+			if live[a[k].Flow] = flows[a[k].Flow]; a[k].Kind == flowscope.EventEnded || flows[a[k].Flow] == nil {
+				delete(live, a[k].Flow)
+			}
 		}
 	}
 	for i, v := range views {
@@ -116,17 +123,44 @@ func feedsWhatEventsSay(t *testing.T, views []flowscope.PacketView, factories []
 	require.Zero(t, st.FirstBytes)
 }
 
-// hear plays one event of the driver without parsers.
-func hear(p *flowscope.SessionPlayer, flows map[flowscope.FlowID]*flowscope.PlayedFlow, ev *testkit.Event, now flowscope.Timestamp, note func(flowscope.Emitted)) {
+// playedFlow is a flow with a player of its own.
+type playedFlow struct {
+	*flowscope.PlayedFlow
+	player *flowscope.SessionPlayer
+}
+
+// sweepPlayers runs the timers that are due at the beginning of a call with these events: for a flow
+// that times out in it, those that were due before that.
+func sweepPlayers(live map[flowscope.FlowID]*playedFlow, events []testkit.Event, now flowscope.Timestamp, said map[flowscope.FlowID]string) {
+	at := map[flowscope.FlowID]flowscope.Timestamp{}
+	for i := range events {
+		if ev := &events[i]; ev.Kind == flowscope.EventEnded && ev.Packet == 0 {
+			at[ev.Flow] = ev.Timestamp
+		}
+	}
+	for id, f := range live {
+		end, ends := at[id]
+		if !ends {
+			end = now
+		}
+		for _, m := range f.player.Sweep(end) {
+			said[id] += messageText(m.Message, m.Side, m.Timestamp)
+		}
+	}
+}
+
+// play plays one event of the driver without parsers.
+func play(player func() *flowscope.SessionPlayer, flows map[flowscope.FlowID]*playedFlow, ev *testkit.Event, now flowscope.Timestamp, said map[flowscope.FlowID]string) {
 	if ev.Kind == flowscope.EventStarted && (ev.L4 == flowscope.L4TCP || ev.L4 == flowscope.L4UDP) {
 		from, to := ev.Key.Ends(ev.Orientation)
 		if ev.Side == flowscope.Responder {
 			from, to = to, from
 		}
+		p := player()
 		if ev.L4 == flowscope.L4TCP {
-			flows[ev.Flow] = p.TCP(from.Port(), to.Port())
+			flows[ev.Flow] = &playedFlow{p.TCP(from.Port(), to.Port()), p}
 		} else {
-			flows[ev.Flow] = p.UDP(from.Port(), to.Port())
+			flows[ev.Flow] = &playedFlow{p.UDP(from.Port(), to.Port()), p}
 		}
 	}
 	f := flows[ev.Flow]
@@ -152,7 +186,7 @@ func hear(p *flowscope.SessionPlayer, flows map[flowscope.FlowID]*flowscope.Play
 		out = f.End(ev.Reason, now)
 	}
 	for _, m := range out {
-		note(m)
+		said[ev.Flow] += messageText(m.Message, m.Side, m.Timestamp)
 	}
 }
 

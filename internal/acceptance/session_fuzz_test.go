@@ -272,3 +272,43 @@ func TestAnyPacketsKeepThePromisesOfSessions(t *testing.T) {
 	t.Logf("%d messages in %d rounds", compared, rounds)
 	require.Greater(t, compared, rounds)
 }
+
+// hear plays one event of the driver without parsers.
+func hear(p *flowscope.SessionPlayer, flows map[flowscope.FlowID]*flowscope.PlayedFlow, ev *testkit.Event, now flowscope.Timestamp, note func(flowscope.Emitted)) {
+	if ev.Kind == flowscope.EventStarted && (ev.L4 == flowscope.L4TCP || ev.L4 == flowscope.L4UDP) {
+		from, to := ev.Key.Ends(ev.Orientation)
+		if ev.Side == flowscope.Responder {
+			from, to = to, from
+		}
+		if ev.L4 == flowscope.L4TCP {
+			flows[ev.Flow] = p.TCP(from.Port(), to.Port())
+		} else {
+			flows[ev.Flow] = p.UDP(from.Port(), to.Port())
+		}
+	}
+	f := flows[ev.Flow]
+	if f == nil {
+		return
+	}
+	var out []flowscope.Emitted
+	chunk := flowscope.Chunk{Side: ev.Side, Bytes: ev.Bytes, Time: ev.Timestamp, Packet: ev.Packet}
+	switch ev.Kind {
+	case flowscope.EventData:
+		out = f.Chunk(chunk, now)
+	case flowscope.EventPacket:
+		if ev.L4 == flowscope.L4UDP && len(ev.Bytes) > 0 { // a first fragment has none
+			out = f.Chunk(chunk, now)
+		}
+	case flowscope.EventGap:
+		out = f.Gap(ev.Side, ev.Len, now)
+	case flowscope.EventSideClosed:
+		if ev.Reason == 0 {
+			out = f.Close(ev.Side, now)
+		}
+	case flowscope.EventEnded:
+		out = f.End(ev.Reason, now)
+	}
+	for _, m := range out {
+		note(m)
+	}
+}
