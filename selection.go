@@ -21,8 +21,8 @@ type firstBytes struct {
 const pieceCost = 104
 
 // decide asks the factories about a flow that has no parser. e is its session, nil if it has none
-// yet. it is what came.
-func (ps *parsers) decide(e *openSession, it *item) {
+// yet. it is what came. It returns the session if that has got a parser, which is to be told it next.
+func (ps *parsers) decide(e *openSession, it *item) *openSession {
 	probe := Probe{L4: ps.flow.l4, Side: it.Side, Ports: ps.flow.ports}
 	var held []byte
 	var excluded uint64
@@ -34,17 +34,17 @@ func (ps *parsers) decide(e *openSession, it *item) {
 			side.bits |= sessionComplete
 		}
 		if side.bits&sessionUnknown != 0 {
-			return
+			return nil
 		}
 		if it.kind == itemGap {
 			ps.forget(e, it.Side)
-			return
+			return nil
 		}
 		held, excluded, probe.Handover = e.first.bytes[it.Side], e.excluded, e.before
 	} else {
 		var sides uint8
 		if sides, probe.Handover = ps.flow.ref.Asked(); it.kind != itemData || sides>>it.Side&1 != 0 {
-			return
+			return nil
 		}
 	}
 	fresh := it.Bytes
@@ -53,30 +53,31 @@ func (ps *parsers) decide(e *openSession, it *item) {
 	}
 	if probe.First = fresh; len(held) > 0 {
 		if !ps.keep(e, it.Side, fresh) {
-			return
+			return nil
 		}
 		probe.First = e.first.bytes[it.Side]
 	}
 	if len(probe.First) == 0 {
-		return
+		return nil
 	}
 	switch number, verdict := ps.ask(probe, excluded, complete || len(probe.First) == MaxProbe); verdict {
 	case VerdictYes:
-		ps.start(e, number, it)
+		return ps.start(e, number, it)
 	case VerdictNo:
 		ps.unknown(e, it.Side)
 	default:
 		if e == nil {
 			if e = ps.open(); e == nil {
-				return
+				return nil
 			}
 			ps.await(e)
 		}
 		if len(held) == 0 && !ps.keep(e, it.Side, fresh) {
-			return
+			return nil
 		}
 		e.first.add(it)
 	}
+	return nil
 }
 
 // ask asks the factories in their order. If the bytes are complete, Maybe is No.
@@ -98,23 +99,23 @@ func (ps *parsers) ask(p Probe, excluded uint64, complete bool) (int, Verdict) {
 	return 0, VerdictNo
 }
 
-// start gives the flow a parser of a factory, to be told the first bytes, if any are held, and then
-// the item that has decided.
-func (ps *parsers) start(e *openSession, number int, it *item) {
+// start gives the flow a parser of a factory. It returns the session if the item that has decided is
+// to be told next, nil if first bytes are held that come before it, or if there is no room.
+func (ps *parsers) start(e *openSession, number int, it *item) *openSession {
 	if e == nil {
-		if e = ps.open(); e == nil {
-			return
+		if e = ps.open(); e == nil || !ps.adopt(e, number) {
+			return nil
 		}
+		return e
 	}
-	ps.stack = append(ps.stack, *it)
 	e.sides[it.Side].bits &^= sessionComplete // it is yet to be told
-	if f := e.first; f != nil {
-		ps.stack = f.replay(ps.stack)
-		ps.lent = append(ps.lent, f)
-		ps.budget.Add(ps.flow.ref.Place(), -f.cost)
-		ps.undone(e)
-	}
+	f := e.first
+	ps.stack = f.replay(append(ps.stack, *it))
+	ps.lent = append(ps.lent, f)
+	ps.budget.Add(ps.flow.ref.Place(), -f.cost)
+	ps.undone(e)
 	ps.adopt(e, number)
+	return nil
 }
 
 // await begins to hold the first bytes of a session.

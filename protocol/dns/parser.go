@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	// linger is how long a parser stays in a flow in which nothing is open, to know further responses.
+	// linger is how long a parser stays in a flow in which nothing is open, to know further responses
+	// to more queries than one.
 	linger = 2 * time.Second
 	// patience is how many messages of a flow may be damaged before the first good one.
 	patience = 16
@@ -70,10 +71,18 @@ func (p *parser) leave(why Why, side FlowSide, out *flowscope.Messages) bool {
 }
 
 // timer emits what has waited too long, and says when to be called again. If nothing is open and
-// nothing was heard for a while the flow goes on without a parser.
-func (p *parser) timer(now Timestamp, idle bool, out *flowscope.Messages) (next Timestamp) {
+// nothing was heard for a while the flow goes on without a parser. short says that it need not be a
+// while if there is not more to remember than Park takes, as in most flows of UDP: they would keep a
+// parser each for nothing.
+func (p *parser) timer(now Timestamp, idle, short bool, out *flowscope.Messages) (next Timestamp) {
 	if next = p.expire(now, p.timeout, out); next != 0 || !idle {
 		return next
+	}
+	if short && p.good {
+		if mark, ok := p.only(); ok {
+			out.Park(mark)
+			return 0
+		}
 	}
 	if next = p.last.Add(linger); now < next {
 		return next
@@ -88,7 +97,7 @@ func (p *parser) Ended(_ flowscope.EndReason, now Timestamp, out *flowscope.Mess
 }
 
 // Resume goes on after Park.
-func (p *parser) Resume(uint16) { p.good = true }
+func (p *parser) Resume(mark uint16) { p.good, p.parked = true, mark }
 
 func (p *parser) reset() {
 	p.pairs.reset()
@@ -111,7 +120,7 @@ func (p *datagrams) Datagram(c flowscope.Chunk, out *flowscope.Messages) {
 
 // OnTimer implements flowscope.SessionTimer.
 func (p *datagrams) OnTimer(now Timestamp, out *flowscope.Messages) Timestamp {
-	return p.timer(now, true, out)
+	return p.timer(now, true, p.protocol == unicast, out)
 }
 
 // Reset implements flowscope.DatagramParser.
@@ -324,7 +333,7 @@ func (p *streams) OnTimer(now Timestamp, out *flowscope.Messages) Timestamp {
 		s := &p.sides[i]
 		idle = idle && s.carry.Len() == 0 && s.skip == 0 && s.state <= framed
 	}
-	return p.timer(now, idle, out)
+	return p.timer(now, idle, false, out)
 }
 
 // Reset implements flowscope.SessionParser.
