@@ -26,6 +26,7 @@ var workloads = []struct {
 	{"lossy", []string{"lossy", "impaired_client"}},
 	{"dns", []string{"dns"}},
 	{"tls", []string{"tls"}},
+	{"unwanted", []string{"unwanted"}},
 	{"mixed", []string{"mixed"}},
 	{"warm", nil},
 }
@@ -137,12 +138,18 @@ func (c *comparison) run() (err error) {
 	defer c.probes.remove()
 	var names []string
 	for _, w := range workloads {
-		if c.parsers && w.name == "warm" || !c.parsers && w.name == "tls" && len(c.only) == 0 {
-			continue // the life of a connection has no protocol; tls differs from web by its bytes alone
+		if len(c.only) == 0 && !c.parsers && forParsers(w.name) {
+			continue
+		}
+		if c.parsers && c.capture(w.name) == "" {
+			continue // synthetic traffic speaks no protocol
 		}
 		if len(c.only) == 0 || slices.Contains(c.only, w.name) {
 			names = append(names, w.name)
 		}
+	}
+	if len(names) == 0 {
+		return errors.New("nothing to measure: parsers read captures, see -captures")
 	}
 	if err := c.measure(names, 1, c.layouts); err != nil {
 		return err
@@ -153,6 +160,10 @@ func (c *comparison) run() (err error) {
 	}
 	return nil
 }
+
+// forParsers reports whether a workload differs from others by its bytes alone: "tls", and "unwanted",
+// connections of a protocol that no parser knows. There is no synthetic one.
+func forParsers(name string) bool { return name == "tls" || name == "unwanted" }
 
 // measure runs the workloads with the layouts from first to last.
 func (c *comparison) measure(names []string, first, last int) error {
