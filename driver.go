@@ -693,6 +693,7 @@ func (d *FlowDriver[K, S]) onFlowEnd(s *slot[K, driverState[S]], reason EndReaso
 	if d.parsing {
 		d.feedEnded(s, reason)
 		d.unread = false
+		f.user.nextTimer = 0 // what was held was given to a parser, which may have set it again
 	}
 }
 
