@@ -132,11 +132,10 @@ func (r *report) Batch() string {
 // Sessions is the table of a driver with parsers and of one without.
 func (r *report) Sessions() string {
 	t := table{}
-	t.row("traffic", "driver, ns a packet", "with parsers", "allocations a packet")
+	t.row("traffic", "driver, ns a packet", "with parsers")
 	for _, m := range r.results["sessions"] {
 		if m.parameter("traffic") != "" {
-			t.row(m.parameter("traffic"), whole(&m, "driver-ns/pkt"), beyond(&m, "sessions", "driver"),
-				fmt.Sprintf("%.4f", m.metrics["sessions-allocs/pkt"]))
+			t.row(m.parameter("traffic"), whole(&m, "driver-ns/pkt"), beyond(&m, "sessions", "driver"))
 		}
 	}
 	return t.String()
@@ -148,7 +147,11 @@ func (r *report) Readers() string {
 	t.row("reader", "ns a packet", "allocations a packet")
 	row := func(title, bench, name string) {
 		if m := r.find("sessions", bench); m != nil {
-			t.row(title, whole(m, name+"-ns/pkt"), fmt.Sprintf("%.2f", m.metrics[name+"-allocs/pkt"]))
+			allocs := ""
+			if n, ok := m.metrics[name+"-allocs/pkt"]; ok { // the first contender has none
+				allocs = fmt.Sprintf("%.2f", n)
+			}
+			t.row(title, whole(m, name+"-ns/pkt"), allocs)
 		}
 	}
 	row("HTTP: a driver alone", "HTTP", "driver")
