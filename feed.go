@@ -49,7 +49,7 @@ func (d *FlowDriver[K, S]) feedData(s *slot[K, driverState[S]], side FlowSide, b
 
 // feedGap gives the parsers a gap of a side.
 func (d *FlowDriver[K, S]) feedGap(s *slot[K, driverState[S]], side FlowSide, offset, n int64) {
-	if sessionRefOf(&s.Value.user.directions) == session.Nobody {
+	if sessionRefOf(&s.Value.user.directions) == session.Unread {
 		return
 	}
 	d.beginParsing(s, d.t.clock.Now())

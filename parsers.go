@@ -89,10 +89,10 @@ type sessionSide struct {
 type sessionBits uint8
 
 const (
-	sessionBegun    sessionBits = 1 << iota // began and next are valid
-	sessionStopped                          // the parser wants no more of the side
-	sessionUnknown                          // no factory knows its first bytes
-	sessionComplete                         // the stream has ended
+	sessionBegun        sessionBits = 1 << iota // began and next are valid
+	sessionStopped                              // the parser wants no more of the side
+	sessionUnrecognised                         // no factory knows its first bytes
+	sessionComplete                             // the stream has ended
 )
 
 // item is something to tell a parser.
@@ -183,7 +183,7 @@ func (ps *parsers) data(c Chunk) {
 	}
 	if e := ps.session(); e != nil && e.first == nil { // as nearly always
 		ps.stack = ps.stack[:0]
-		ps.tell(e, &item{Chunk: c})
+		ps.feed(e, &item{Chunk: c})
 		ps.drain()
 		return
 	}
@@ -211,9 +211,9 @@ func (ps *parsers) ended(reason EndReason) {
 			e.datagram.Ended(reason, ps.flow.now, out)
 		}
 		out.place = 0
-		ps.leave(e, session.Nobody)
+		ps.leave(e, session.Unread)
 	}
-	*ps.flow.ref = session.Nobody
+	*ps.flow.ref = session.Unread
 }
 
 // wake is when the parser of the flow at hand wants to be called; 0 never.
@@ -229,7 +229,7 @@ func (ps *parsers) unread() bool {
 	if e := ps.session(); e != nil {
 		return e.sides[0].bits&e.sides[1].bits&sessionStopped != 0
 	}
-	return *ps.flow.ref == session.Nobody
+	return *ps.flow.ref == session.Unread
 }
 
 // onTimer calls the parser of the flow at hand, if its time has come.
@@ -237,7 +237,7 @@ func (ps *parsers) onTimer() {
 	if e := ps.session(); e != nil && e.wake != 0 && ps.flow.now >= e.wake {
 		ps.prepare(e, Initiator, ps.flow.now, ps.flow.packet)
 		ps.stack = ps.stack[:0]
-		ps.obey(e, &item{})
+		ps.carryOut(e, &item{})
 		ps.drain()
 	}
 }
@@ -246,7 +246,7 @@ func (ps *parsers) onTimer() {
 // hands over.
 func (ps *parsers) run(it *item) {
 	ps.stack = ps.stack[:0]
-	ps.give(it)
+	ps.route(it)
 	ps.drain()
 }
 
@@ -255,27 +255,27 @@ func (ps *parsers) drain() {
 		it := ps.stack[n-1]
 		ps.stack[n-1] = item{} // do not keep frames alive
 		ps.stack = ps.stack[:n-1]
-		ps.give(&it)
+		ps.route(&it)
 	}
 }
 
-func (ps *parsers) give(it *item) {
+func (ps *parsers) route(it *item) {
 	e := ps.session()
 	if factory, state, ok := ps.flow.ref.Parked(); ok && it.kind != itemClosed {
 		e = ps.resume(factory, state)
 	}
 	switch {
 	case e != nil && e.first == nil:
-		ps.tell(e, it)
-	case *ps.flow.ref != session.Nobody:
+		ps.feed(e, it)
+	case *ps.flow.ref != session.Unread:
 		if e = ps.decide(e, it); e != nil {
-			ps.tell(e, it)
+			ps.feed(e, it)
 		}
 	}
 }
 
 // tell gives an item to the session's parser.
-func (ps *parsers) tell(e *openSession, it *item) {
+func (ps *parsers) feed(e *openSession, it *item) {
 	side := &e.sides[it.Side]
 	if it.kind == itemClosed {
 		side.bits |= sessionComplete
@@ -306,7 +306,7 @@ func (ps *parsers) tell(e *openSession, it *item) {
 	default:
 		e.stream.Closed(it.Side, it.reason, ps.flow.now, out)
 	}
-	ps.obey(e, it)
+	ps.carryOut(e, it)
 }
 
 // prepare makes out ready for a call of the session's parser.
@@ -317,8 +317,8 @@ func (ps *parsers) prepare(e *openSession, side FlowSide, at Timestamp, packet u
 	return &ps.out
 }
 
-// obey calls the parser's OnTimer, and does what it asked for there and while it was given an item.
-func (ps *parsers) obey(e *openSession, it *item) {
+// carryOut calls the parser's OnTimer, and does what it asked for there and while it was given an item.
+func (ps *parsers) carryOut(e *openSession, it *item) {
 	const leave = askDone | askPark | askHandover
 	if e.timer != nil && ps.out.ask&leave == 0 {
 		ps.out.From(Initiator, ps.flow.now, ps.flow.packet)
@@ -340,7 +340,7 @@ func (ps *parsers) obey(e *openSession, it *item) {
 		ps.stats.Parked++
 		ps.leave(e, session.Parked(int(e.factory), ps.out.state))
 	case asked&askDone != 0:
-		ps.leave(e, session.Nobody)
+		ps.leave(e, session.Unread)
 	}
 }
 
@@ -379,7 +379,7 @@ func (ps *parsers) handover(e *openSession, it *item) {
 	ps.budget.Close(ps.flow.ref.Place())
 	ps.budget.Open(ps.flow.ref.Place(), sessionCost)
 	e.kept, e.excluded, e.before, e.resumed = 0, excluded, true, false
-	ps.await(e)
+	ps.attachFirst(e)
 }
 
 // lend gives rest as bytes that live as long as the call does: they are the end of the chunk, or lie
@@ -446,7 +446,7 @@ func (ps *parsers) open() *openSession {
 	*e = openSession{flow: ps.flow.id, ports: ps.flow.ports, before: before}
 	for side := range e.sides {
 		if sides>>side&1 != 0 {
-			e.sides[side].bits = sessionUnknown
+			e.sides[side].bits = sessionUnrecognised
 		}
 	}
 	ps.budget.Open(place, sessionCost)
@@ -458,7 +458,7 @@ func (ps *parsers) open() *openSession {
 func (ps *parsers) refuse() {
 	ps.stats.Refused++
 	ps.flow.limited = true
-	*ps.flow.ref = session.Nobody
+	*ps.flow.ref = session.Unread
 }
 
 // adopt gives the session of the flow at hand a parser. If there is no room, the session is gone and
@@ -488,7 +488,7 @@ func (ps *parsers) adopt(e *openSession, number int) bool {
 	e.factory = uint8(number)
 	ps.stats.Parsers++
 	if !ps.charge(ps.flow.ref.Place(), size) {
-		ps.leave(e, session.Nobody)
+		ps.leave(e, session.Unread)
 		ps.refuse()
 		return false
 	}
@@ -552,7 +552,7 @@ func (ps *parsers) leave(e *openSession, ref session.Ref) {
 func (ps *parsers) end(place uint32) {
 	e := &ps.sessions[place]
 	ps.retire(e)
-	ps.letGo(e)
+	ps.dropFirst(e)
 	ps.budget.Close(place)
 	*e = openSession{}
 	if ps.free = append(ps.free, place); len(ps.free) == len(ps.sessions)-1 && cap(ps.sessions) > keepSessions {

@@ -33,11 +33,11 @@ func (ps *parsers) decide(e *openSession, it *item) *openSession {
 		if it.kind == itemClosed {
 			side.bits |= sessionComplete
 		}
-		if side.bits&sessionUnknown != 0 {
+		if side.bits&sessionUnrecognised != 0 {
 			return nil
 		}
 		if it.kind == itemGap {
-			ps.forget(e, it.Side)
+			ps.forgetSide(e, it.Side)
 			return nil
 		}
 		held, excluded, probe.Handover = e.first.bytes[it.Side], e.excluded, e.before
@@ -52,7 +52,7 @@ func (ps *parsers) decide(e *openSession, it *item) *openSession {
 		fresh = fresh[:min(len(fresh), MaxProbe-len(held))]
 	}
 	if probe.First = fresh; len(held) > 0 {
-		if !ps.keep(e, it.Side, fresh) {
+		if !ps.holdFirst(e, it.Side, fresh) {
 			return nil
 		}
 		probe.First = e.first.bytes[it.Side]
@@ -64,15 +64,15 @@ func (ps *parsers) decide(e *openSession, it *item) *openSession {
 	case VerdictYes:
 		return ps.start(e, number, it)
 	case VerdictNo:
-		ps.unknown(e, it.Side)
+		ps.unrecognised(e, it.Side)
 	default:
 		if e == nil {
 			if e = ps.open(); e == nil {
 				return nil
 			}
-			ps.await(e)
+			ps.attachFirst(e)
 		}
-		if len(held) == 0 && !ps.keep(e, it.Side, fresh) {
+		if len(held) == 0 && !ps.holdFirst(e, it.Side, fresh) {
 			return nil
 		}
 		e.first.add(it)
@@ -108,18 +108,18 @@ func (ps *parsers) start(e *openSession, number int, it *item) *openSession {
 		}
 		return e
 	}
-	e.sides[it.Side].bits &^= sessionComplete // it is yet to be told
+	e.sides[it.Side].bits &^= sessionComplete // it is yet to be fed
 	f := e.first
 	ps.stack = f.replay(append(ps.stack, *it))
 	ps.lent = append(ps.lent, f)
 	ps.budget.Add(ps.flow.ref.Place(), -f.cost)
-	ps.undone(e)
+	ps.detachFirst(e)
 	ps.adopt(e, number)
 	return nil
 }
 
-// await begins to hold the first bytes of a session.
-func (ps *parsers) await(e *openSession) {
+// attachFirst begins to hold the first bytes of a session.
+func (ps *parsers) attachFirst(e *openSession) {
 	if n := len(ps.spare); n > 0 {
 		e.first, ps.spare[n-1], ps.spare = ps.spare[n-1], nil, ps.spare[:n-1]
 	} else {
@@ -128,30 +128,30 @@ func (ps *parsers) await(e *openSession) {
 	ps.stats.Undecided++
 }
 
-// undone takes the first bytes from a session.
-func (ps *parsers) undone(e *openSession) {
+// detachFirst takes the first bytes from a session.
+func (ps *parsers) detachFirst(e *openSession) {
 	ps.stats.Undecided--
 	ps.stats.FirstBytes -= e.first.cost
 	e.first = nil
 }
 
-// letGo lets go of the first bytes of a session, if it has any.
-func (ps *parsers) letGo(e *openSession) {
+// dropFirst lets go of the first bytes of a session, if it has any.
+func (ps *parsers) dropFirst(e *openSession) {
 	if f := e.first; f != nil {
-		ps.undone(e)
+		ps.detachFirst(e)
 		ps.pool(f)
 	}
 }
 
-// keep adds to the first bytes of a side. If there is no room, the session is gone and it reports
+// holdFirst adds to the first bytes of a side. If there is no room, the session is gone and it reports
 // false.
-func (ps *parsers) keep(e *openSession, side FlowSide, b []byte) bool {
+func (ps *parsers) holdFirst(e *openSession, side FlowSide, b []byte) bool {
 	if len(b) == 0 {
 		return true
 	}
 	cost := int64(2*len(b) + pieceCost) // twice, since memory grows by doubling
 	if !ps.charge(ps.flow.ref.Place(), cost) {
-		ps.leave(e, session.Nobody)
+		ps.leave(e, session.Unread)
 		ps.refuse()
 		return false
 	}
@@ -183,19 +183,19 @@ func (f *firstBytes) replay(stack []item) []item {
 	return stack
 }
 
-// unknown notes that no factory knows the first bytes of a side.
-func (ps *parsers) unknown(e *openSession, side FlowSide) {
+// unrecognised notes that no factory knows the first bytes of a side.
+func (ps *parsers) unrecognised(e *openSession, side FlowSide) {
 	if e != nil {
-		e.sides[side].bits |= sessionUnknown
-		ps.forget(e, side)
+		e.sides[side].bits |= sessionUnrecognised
+		ps.forgetSide(e, side)
 		return
 	}
 	sides, before := ps.flow.ref.Asked()
-	ps.asked(sides|1<<side, before)
+	ps.noteAsked(sides|1<<side, before)
 }
 
 // forget lets go of the first bytes of a side, and of the session if there is nothing left in it.
-func (ps *parsers) forget(e *openSession, side FlowSide) {
+func (ps *parsers) forgetSide(e *openSession, side FlowSide) {
 	f := e.first
 	f.bytes[side] = f.bytes[side][:0]
 	f.pieces = slices.DeleteFunc(f.pieces, func(p item) bool { return p.Side == side })
@@ -204,18 +204,18 @@ func (ps *parsers) forget(e *openSession, side FlowSide) {
 	}
 	var sides uint8
 	for i := range e.sides {
-		if e.sides[i].bits&sessionUnknown != 0 {
+		if e.sides[i].bits&sessionUnrecognised != 0 {
 			sides |= 1 << i
 		}
 	}
 	before := e.before
 	ps.leave(e, 0)
-	ps.asked(sides, before)
+	ps.noteAsked(sides, before)
 }
 
-// asked notes which sides of a flow without a session no factory knows.
-func (ps *parsers) asked(sides uint8, before bool) {
-	if *ps.flow.ref = session.Asked(sides, before); *ps.flow.ref == session.Nobody {
+// noteAsked notes which sides of a flow without a session no factory knows.
+func (ps *parsers) noteAsked(sides uint8, before bool) {
+	if *ps.flow.ref = session.Asked(sides, before); *ps.flow.ref == session.Unread {
 		ps.stats.Unwanted++
 	}
 }

@@ -4,14 +4,14 @@ package session
 // those that are live, or why it has none. It is 0 before anything was said.
 //
 //	place     0, then the place, which is not 0
-//	nobody    100
+//	unread    100
 //	parked    101, 8 bits of the factory's number, 16 of the parser's state
 //	asked     110, a bit for whether a parser has read before, 2 for the sides that nobody knows
 type Ref uint32
 
 const (
-	// Nobody: no parser wants the flow.
-	Nobody Ref = 0b100 << 29
+	// Unread: no parser wants the flow.
+	Unread Ref = 0b100 << 29
 
 	parked Ref = 0b101 << 29
 	asked  Ref = 0b110 << 29
@@ -25,7 +25,7 @@ const MaxPlace = 1<<31 - 1
 
 // Place is the place of the flow's session, 0 if it has none.
 func (r Ref) Place() uint32 {
-	if r >= Nobody {
+	if r >= Unread {
 		return 0
 	}
 	return uint32(r)
@@ -39,13 +39,13 @@ func (r Ref) Parked() (factory int, state uint16, ok bool) {
 	return int(r >> 16 & 0xff), uint16(r), r&kind == parked
 }
 
-// Asked is the reference of a flow whose sides with a set bit nobody knows: Nobody if it is both.
+// Asked is the reference of a flow whose sides with a set bit nobody knows: Unread if it is both.
 // readBefore says that a parser has read what came before.
 func Asked(sides uint8, readBefore bool) Ref {
 	r := asked | Ref(sides)&both
 	switch {
 	case r&both == both:
-		return Nobody
+		return Unread
 	case readBefore:
 		r |= read
 	}
@@ -61,4 +61,4 @@ func (r Ref) Asked() (sides uint8, readBefore bool) {
 }
 
 // Ignores reports whether the bytes of a side are of no interest.
-func (r Ref) Ignores(side uint8) bool { return r == Nobody || r&kind == asked && r>>side&1 != 0 }
+func (r Ref) Ignores(side uint8) bool { return r == Unread || r&kind == asked && r>>side&1 != 0 }

@@ -43,10 +43,10 @@ func TestARefSaysWhatItWasMadeOf(t *testing.T) {
 			assert.Zero(t, r.Place())
 		}
 	}
-	assert.Equal(t, session.Nobody, session.Asked(3, true))
-	assert.True(t, session.Nobody.Ignores(0) && session.Nobody.Ignores(1))
-	assert.Zero(t, session.Nobody.Place())
-	_, _, ok := session.Nobody.Parked()
+	assert.Equal(t, session.Unread, session.Asked(3, true))
+	assert.True(t, session.Unread.Ignores(0) && session.Unread.Ignores(1))
+	assert.Zero(t, session.Unread.Place())
+	_, _, ok := session.Unread.Parked()
 	assert.False(t, ok)
 	assert.False(t, session.Ref(0).Ignores(0))
 }
