@@ -30,10 +30,11 @@ type parsers struct {
 // factory is a ParserFactory with its pooled parsers.
 type factory struct {
 	ParserFactory
-	stream    SessionParserFactory
-	datagram  DatagramParserFactory
-	streams   []SessionParser
-	datagrams []DatagramParser
+	stream                   SessionParserFactory
+	datagram                 DatagramParserFactory
+	streams                  []SessionParser
+	datagrams                []DatagramParser
+	streamSize, datagramSize int64 // of the parsers made last, without what they refer to
 }
 
 const (
@@ -183,9 +184,16 @@ func (ps *parsers) session() *openSession {
 // data takes the next bytes of the current flow, or its next datagram.
 func (ps *parsers) data(c Chunk) {
 	c.Side &= 1
-	if !ps.flow.ref.Ignores(uint8(c.Side)) {
-		ps.run(&item{Chunk: c})
+	if ps.flow.ref.Ignores(uint8(c.Side)) {
+		return
 	}
+	if e := ps.session(); e != nil && e.first == nil { // as nearly always
+		ps.stack = ps.stack[:0]
+		ps.feed(e, &item{Chunk: c})
+		ps.drain()
+		return
+	}
+	ps.run(&item{Chunk: c})
 }
 
 // gap takes a gap of n bytes, from offset on, of the current flow.
@@ -266,7 +274,9 @@ func (ps *parsers) route(it *item) {
 	case e != nil && e.first == nil:
 		ps.feed(e, it)
 	case *ps.flow.ref != session.Unread:
-		ps.decide(e, it)
+		if e = ps.decide(e, it); e != nil {
+			ps.feed(e, it)
+		}
 	}
 }
 
@@ -463,26 +473,29 @@ func (ps *parsers) refuse() {
 // reports false.
 func (ps *parsers) adopt(e *openSession, number int) bool {
 	f := &ps.factories[number]
-	var p any
+	var size int64
 	if ps.flow.l4 == L4UDP {
 		if n := len(f.datagrams); n > 0 {
 			e.datagram, f.datagrams[n-1], f.datagrams = f.datagrams[n-1], nil, f.datagrams[:n-1]
 		} else {
 			e.datagram = f.datagram.NewDatagramParser()
+			f.datagramSize = sizeOf(e.datagram)
 		}
-		p = e.datagram
+		e.timer, _ = e.datagram.(SessionTimer)
+		size = f.datagramSize
 	} else {
 		if n := len(f.streams); n > 0 {
 			e.stream, f.streams[n-1], f.streams = f.streams[n-1], nil, f.streams[:n-1]
 		} else {
 			e.stream = f.stream.NewSessionParser()
+			f.streamSize = sizeOf(e.stream)
 		}
-		p = e.stream
+		e.timer, _ = e.stream.(SessionTimer)
+		size = f.streamSize
 	}
-	e.timer, _ = p.(SessionTimer)
 	e.factory = uint8(number)
 	ps.stats.Parsers++
-	if !ps.charge(ps.flow.ref.Place(), sizeOf(p)) {
+	if !ps.charge(ps.flow.ref.Place(), size) {
 		ps.leave(session.Unread)
 		ps.refuse()
 		return false

@@ -21,8 +21,8 @@ type firstBytes struct {
 const pieceCost = 160
 
 // decide asks the factories about a flow that has no parser. e is its session, nil if it has none
-// yet. it is the next item of the flow.
-func (ps *parsers) decide(e *openSession, it *item) {
+// yet. it is what came. It returns the session if that has got a parser, which is to be told it next.
+func (ps *parsers) decide(e *openSession, it *item) *openSession {
 	probe := Probe{L4: ps.flow.l4, Side: it.Side, Ports: ps.flow.ports}
 	var held []byte
 	var excluded uint64
@@ -35,17 +35,17 @@ func (ps *parsers) decide(e *openSession, it *item) {
 			side.bits |= sessionComplete
 		}
 		if side.bits&sessionUnrecognised != 0 {
-			return
+			return nil
 		}
 		if it.kind == itemGap {
 			ps.forgetSide(e, it.Side)
-			return
+			return nil
 		}
 		held, excluded, probe.Handover = e.first.bytes[it.Side], e.excluded, e.before
 	} else {
 		var sides uint8
 		if sides, probe.Handover = ps.flow.ref.Asked(); it.kind != itemData || sides>>it.Side&1 != 0 {
-			return
+			return nil
 		}
 	}
 	fresh := it.Bytes
@@ -54,30 +54,31 @@ func (ps *parsers) decide(e *openSession, it *item) {
 	}
 	if probe.First = fresh; len(held) > 0 {
 		if !ps.holdFirst(e, it.Side, fresh) {
-			return
+			return nil
 		}
 		probe.First = e.first.bytes[it.Side]
 	}
 	if len(probe.First) == 0 {
-		return
+		return nil
 	}
 	switch number, verdict := ps.ask(probe, excluded, complete || len(probe.First) == MaxProbe); verdict {
 	case VerdictYes:
-		ps.start(e, number, it)
+		return ps.start(e, number, it)
 	case VerdictNo:
 		ps.unrecognised(e, it.Side)
 	default:
 		if e == nil {
 			if e = ps.open(); e == nil {
-				return
+				return nil
 			}
 			ps.attachFirst(e)
 		}
 		if len(held) == 0 && !ps.holdFirst(e, it.Side, fresh) {
-			return
+			return nil
 		}
 		e.first.add(it)
 	}
+	return nil
 }
 
 // ask asks the factories in their order. If the bytes are complete, Maybe is No.
@@ -99,23 +100,23 @@ func (ps *parsers) ask(p Probe, excluded uint64, complete bool) (int, Verdict) {
 	return 0, VerdictNo
 }
 
-// start gives the flow a parser of a factory, to be told the first bytes, if any are held, and then
-// the item that has decided.
-func (ps *parsers) start(e *openSession, number int, it *item) {
+// start gives the flow a parser of a factory. It returns the session if the item that has decided is
+// to be told next, nil if first bytes are held that come before it, or if there is no room.
+func (ps *parsers) start(e *openSession, number int, it *item) *openSession {
 	if e == nil {
-		if e = ps.open(); e == nil {
-			return
+		if e = ps.open(); e == nil || !ps.adopt(e, number) {
+			return nil
 		}
+		return e
 	}
-	ps.stack = append(ps.stack, *it)
 	e.sides[it.Side].bits &^= sessionComplete // it is yet to be fed
-	if f := e.first; f != nil {
-		ps.stack = f.replay(ps.stack)
-		ps.lent = append(ps.lent, f)
-		ps.budget.Add(ps.flow.ref.Place(), -f.cost)
-		ps.detachFirst(e)
-	}
+	f := e.first
+	ps.stack = f.replay(append(ps.stack, *it))
+	ps.lent = append(ps.lent, f)
+	ps.budget.Add(ps.flow.ref.Place(), -f.cost)
+	ps.detachFirst(e)
 	ps.adopt(e, number)
+	return nil
 }
 
 // attachFirst begins to hold the first bytes of a session.

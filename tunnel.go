@@ -553,7 +553,10 @@ func (k TunnelKey[K]) ports() (a, b uint16) { return innerPorts(&k.Inner) }
 func (k FlowLabelKey[K]) ports() (a, b uint16) { return innerPorts(&k.Inner) }
 
 func innerPorts[K comparable](key *K) (a, b uint16) {
-	if k, ok := any(key).(interface{ ports() (a, b uint16) }); ok {
+	switch k := any(key).(type) {
+	case *FiveTupleKey: // the usual key, without a search for its method
+		return k.ports()
+	case interface{ ports() (a, b uint16) }:
 		return k.ports()
 	}
 	return 0, 0

@@ -25,6 +25,8 @@ var workloads = []struct {
 	{"bulk", []string{"bulk"}},
 	{"lossy", []string{"lossy", "impaired_client"}},
 	{"dns", []string{"dns"}},
+	{"tls", []string{"tls"}},
+	{"unwanted", []string{"unwanted"}},
 	{"mixed", []string{"mixed"}},
 	{"warm", nil},
 }
@@ -39,6 +41,7 @@ type comparison struct {
 	scale    float64
 	cpu      int
 	limit    float64
+	parsers  bool // measure what parsers add
 	progress io.Writer
 	raw      io.Writer // may be nil
 
@@ -83,6 +86,7 @@ func runCompare(args []string) error {
 	flags.Float64Var(&c.scale, "scale", 1, "how much synthetic traffic there is")
 	flags.IntVar(&c.cpu, "cpu", -1, "the processor to run on; the last if negative")
 	flags.Float64Var(&c.limit, "limit", 1.02, "the ratio that the verdict is about")
+	flags.BoolVar(&c.parsers, "parsers", false, "measure what the parsers of the new tree add to the driver")
 	raw := flags.String("raw", "", "a `file` for the raw results, a line of JSON for each")
 	_ = flags.Parse(args) // exits
 	if *only != "" {
@@ -137,9 +141,18 @@ func (c *comparison) run() (err error) {
 	defer c.probes.remove()
 	var names []string
 	for _, w := range workloads {
+		if len(c.only) == 0 && !c.parsers && forParsers(w.name) {
+			continue
+		}
+		if c.parsers && c.capture(w.name) == "" {
+			continue // synthetic traffic speaks no protocol
+		}
 		if len(c.only) == 0 || slices.Contains(c.only, w.name) {
 			names = append(names, w.name)
 		}
+	}
+	if len(names) == 0 {
+		return errors.New("nothing to measure: parsers read captures, see -captures")
 	}
 	if err := c.measure(names, 1, c.layouts); err != nil {
 		return err
@@ -150,6 +163,10 @@ func (c *comparison) run() (err error) {
 	}
 	return nil
 }
+
+// forParsers reports whether a workload differs from others by its bytes alone: "tls", and "unwanted",
+// connections of a protocol that no parser knows. There is no synthetic one.
+func forParsers(name string) bool { return name == "tls" || name == "unwanted" }
 
 // measure runs the workloads with the layouts from first to last.
 func (c *comparison) measure(names []string, first, last int) error {
@@ -180,7 +197,7 @@ func (c *comparison) pair(programs [2]string, layout int, workload string) error
 	var pair [2]*running
 	for side, program := range programs {
 		r, err := start(program, "-workload", workload, "-capture", c.capture(workload),
-			"-scale", fmt.Sprint(c.scale), "-cpu", fmt.Sprint(c.cpu))
+			"-scale", fmt.Sprint(c.scale), "-cpu", fmt.Sprint(c.cpu), fmt.Sprintf("-parsers=%t", c.parsers))
 		if err != nil {
 			return err
 		}
@@ -263,8 +280,11 @@ func (r *comparedRow) ratio() estimate { return ratioOf(r.minima[newSide], r.min
 // isMain reports whether the row is about the packets of a workload as a whole. The others tell
 // where the time goes: Finish, and a kind of packet in the warm test.
 func (r *comparedRow) isMain() bool {
-	return strings.Count(r.name, "/") == 1 || strings.HasSuffix(r.name, "/life")
+	return !r.withParsers() && strings.Count(r.name, "/") == 1 || strings.HasSuffix(r.name, "/life")
 }
+
+// withParsers reports whether the row is about a driver with parsers. The old tree need not have any.
+func (r *comparedRow) withParsers() bool { return strings.Contains(r.name, "+parsers") }
 
 // close gives the workloads of which the verdict of a main row is close.
 func (c *comparison) close() (names []string) {
@@ -288,6 +308,9 @@ func (c *comparison) report() string {
 		"old allocs/packet", "new", "old bytes/packet", "new")
 	rest.row("of which", "old ns", "new ns", "ratio")
 	for _, r := range c.rows {
+		if r.withParsers() {
+			continue
+		}
 		old, new := r.means()
 		ratio := r.ratio()
 		cells := []string{fmt.Sprintf("%.1f ± %.1f", old.mean, old.err), fmt.Sprintf("%.1f ± %.1f", new.mean, new.err),
@@ -302,9 +325,12 @@ func (c *comparison) report() string {
 			each(r.bytes[oldSide]), each(r.bytes[newSide]))...)
 	}
 	fmt.Fprintf(&s, "%v\n%v", &main, &rest)
+	if c.parsers {
+		fmt.Fprintf(&s, "\n%v", c.parsersTable())
+	}
 	var synthetic []string
 	for _, r := range c.rows {
-		if r.events[oldSide] != r.events[newSide] {
+		if !r.withParsers() && r.events[oldSide] != r.events[newSide] {
 			fmt.Fprintf(&s, "\n%s: %d events with the old tree, %d with the new one", r.name, r.events[oldSide], r.events[newSide])
 		}
 		if name, _, _ := strings.Cut(r.name, "/"); r.source == "synthetic" && name != "warm" && !slices.Contains(synthetic, name) {
@@ -318,4 +344,28 @@ func (c *comparison) report() string {
 		s.WriteString("\nwall time: what else runs on the machine is part of the figures")
 	}
 	return strings.TrimRight(s.String(), "\n") + "\n"
+}
+
+// parsersTable tells what the parsers of the new tree add to its driver, and compares their sum with
+// the driver of the old tree.
+func (c *comparison) parsersTable() *table {
+	t := &table{}
+	t.row("with parsers", "old driver ns", "new driver ns", "with parsers ns", "to the old driver", "to the new driver",
+		"messages", "allocs/round without", "with")
+	for _, r := range c.rows {
+		of := slices.IndexFunc(c.rows, func(b *comparedRow) bool { return b.name == strings.Replace(r.name, "+parsers", "", 1) })
+		if !r.withParsers() || strings.Count(r.name, "/") != 1 || of < 0 {
+			continue
+		}
+		base := c.rows[of]
+		ns := func(values []float64) string { e := meanOf(values); return fmt.Sprintf("%.1f ± %.1f", e.mean, e.err) }
+		ratio := func(values []float64) string {
+			e := ratioOf(r.minima[newSide], values)
+			return fmt.Sprintf("%.3f ± %.3f", e.mean, e.err)
+		}
+		t.row(r.name, ns(base.minima[oldSide]), ns(base.minima[newSide]), ns(r.minima[newSide]),
+			ratio(base.minima[oldSide]), ratio(base.minima[newSide]), fmt.Sprint(r.events[newSide]-base.events[newSide]),
+			fmt.Sprint(base.mallocs[newSide]), fmt.Sprint(r.mallocs[newSide]))
+	}
+	return t
 }

@@ -86,7 +86,7 @@ func TestCapturesAreFoundByName(t *testing.T) {
 	}
 	c := comparison{captures: dir}
 	for workload, want := range map[string]string{
-		"web": "http_short.pcap", "bulk": "bulk.pcapng", "lossy": "lossy.pcap", "dns": "", "warm": "",
+		"web": "http_short.pcap", "tls": "", "bulk": "bulk.pcapng", "lossy": "lossy.pcap", "dns": "", "warm": "",
 	} {
 		got := c.capture(workload)
 		if got != "" {
@@ -112,5 +112,38 @@ func TestWrongArguments(t *testing.T) {
 	}
 	if err := runCompare(nil); err == nil || !strings.Contains(err.Error(), "usage") {
 		t.Errorf("without -old: %v", err)
+	}
+}
+
+// TestParsersAreMeasuredOverTheDriver compares the tree with itself on the capture of the tests.
+func TestParsersAreMeasuredOverTheDriver(t *testing.T) {
+	if testing.Short() {
+		t.Skip("links programs")
+	}
+	dir, root := t.TempDir(), filepath.Join("..", "..")
+	capture, err := os.ReadFile(filepath.Join(root, "testdata", "captures", "sessions.pcap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "mixed.pcap"), capture, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := comparison{
+		dirs: [2]string{root, root}, layouts: 2, captures: dir, budget: 100 * time.Millisecond, cpu: -1, limit: 1.02,
+		progress: io.Discard, parsers: true,
+	}
+	if err := c.run(); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []string{"\n| mixed/driver | ", "\n| mixed/ends | ", "\n| mixed/driver+parsers | ", "\n| mixed/ends+parsers | "} {
+		if !strings.Contains(c.report(), row) {
+			t.Errorf("no %q in\n%s", row, c.report())
+		}
+	}
+	if table := c.parsersTable(); len(table.rows) != 4 {
+		t.Errorf("not two rows of parsers:\n%v", table)
+	}
+	if err := (&comparison{layouts: 2, parsers: true, dirs: c.dirs, progress: io.Discard}).run(); err == nil {
+		t.Error("no error without captures")
 	}
 }

@@ -14,6 +14,10 @@
 // The result is a table with a verdict. The ratio of new to old is "at most 1.02" if the ratio less two standard errors
 // is at most 1.02, and the ratio itself at most 1.05. This takes about six minutes, and up to twice as long where verdicts
 // are close.
+//
+// With -parsers it measures what HTTP/1, TLS and DNS add to a driver of the new tree, against that driver and against
+// the one of the old tree, which need not have parsers. This takes captures: web, manyflows, bulk, lossy, dns, tls, mixed
+// and unwanted, a protocol that no parser knows.
 package main
 
 import (
@@ -106,6 +110,7 @@ func jobs(rounds string, captures bool) (all []job) {
 	bench("fork-reassembly", fork, peers, rounds, "-tags", "reassembly")
 	bench("track", ".", "^BenchmarkTrack$", rounds)
 	bench("options", ".", "^Benchmark(AutoDetect|Checksums|Batch)$", rounds)
+	bench("sessions", ".", "^Benchmark(Sessions|HTTP|DNS)$", rounds)
 	bench("shards", "examples/shards", "^BenchmarkWorkers$", "10")
 	bench("table", ".", "^Benchmark(New|SweepAll|Worst)$", "5")
 	bench("table", ".", "^Benchmark(Sweep|Flood|SYNFlood)$", "500")

@@ -75,6 +75,14 @@ func (p *probes) overlay(side int) (string, error) {
 	return name, os.WriteFile(name, text, 0o644)
 }
 
+// tags leaves out what the tree is too old for.
+func (p *probes) tags(side int) string {
+	if _, err := os.Stat(filepath.Join(p.dirs[side], "protocol", "http1")); err != nil {
+		return "-tags=noparsers"
+	}
+	return "-tags="
+}
+
 // link gives the program of a tree with a layout. Everything is compiled once: only the order of
 // the functions in the program depends on the layout.
 func (p *probes) link(side, layout int) (string, error) {
@@ -83,7 +91,7 @@ func (p *probes) link(side, layout int) (string, error) {
 		return program, nil
 	}
 	program := filepath.Join(p.tmp, fmt.Sprintf("probe-%d-%d.exe", side, layout))
-	cmd := exec.Command("go", "build", "-overlay", p.overlays[side], "-trimpath", "-buildvcs=false",
+	cmd := exec.Command("go", "build", p.tags(side), "-overlay", p.overlays[side], "-trimpath", "-buildvcs=false",
 		fmt.Sprintf("-ldflags=-randlayout=%d", layout), "-o", program, "./"+probePackage)
 	cmd.Dir = p.dirs[side]
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")

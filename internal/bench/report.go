@@ -129,6 +129,40 @@ func (r *report) Batch() string {
 	return t.String()
 }
 
+// Sessions is the table of a driver with parsers and of one without.
+func (r *report) Sessions() string {
+	t := table{}
+	t.row("traffic", "driver, ns a packet", "with parsers")
+	for _, m := range r.results["sessions"] {
+		if m.parameter("traffic") != "" {
+			t.row(m.parameter("traffic"), whole(&m, "driver-ns/pkt"), beyond(&m, "sessions", "driver"))
+		}
+	}
+	return t.String()
+}
+
+// Readers is the table of parsers and of other readers of the same protocols.
+func (r *report) Readers() string {
+	t := table{}
+	t.row("reader", "ns a packet", "allocations a packet")
+	row := func(title, bench, name string) {
+		if m := r.find("sessions", bench); m != nil {
+			allocs := ""
+			if n, ok := m.metrics[name+"-allocs/pkt"]; ok { // the first contender has none
+				allocs = fmt.Sprintf("%.2f", n)
+			}
+			t.row(title, whole(m, name+"-ns/pkt"), allocs)
+		}
+	}
+	row("HTTP: a driver alone", "HTTP", "driver")
+	row("HTTP: a driver with `protocol/http1`", "HTTP", "http1")
+	row("HTTP: a driver with `net/http` through `protocol/reader`", "HTTP", "net-http")
+	row("DNS: a driver alone", "DNS", "driver")
+	row("DNS: a driver with `protocol/dns`", "DNS", "dns")
+	row("DNS: gopacket's layers, without flows", "DNS", "gopacket")
+	return t.String()
+}
+
 // Shards is the table of one core and of two.
 func (r *report) Shards() string {
 	t := table{}

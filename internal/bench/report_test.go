@@ -14,6 +14,8 @@ BenchmarkSweepAll/flows=1000-16  5  374.8 min-ns/flow
 BenchmarkAutoDetect/l4=tcp-2  5  1.5 auto-over-plain-ns/pkt  1.02 auto/plain
 BenchmarkBatch/flows=1000-2  5  40.2 floor-ns/pkt  1.9 track/floor  2.05 track-batch/floor
 BenchmarkWorkers/payload=1000-2  5  1800 loop-ns/packet  1400 one-ns/packet  400 reader-ns/packet  1000 two-ns/packet  1.8 two/loop
+BenchmarkSessions/traffic=web-2  60  100 driver-ns/pkt  0.0004 sessions-allocs/pkt  250 sessions-ns/pkt  150 sessions-over-driver-ns/pkt  2.5 sessions/driver
+BenchmarkDNS-2  60  100 driver-ns/pkt  120 gopacket-ns/pkt  0.58 gopacket-allocs/pkt
 PASS
 `
 
@@ -35,6 +37,7 @@ func sample() *report {
 	r.add(job{name: "table", dir: "."}, output)
 	r.add(job{name: "options", dir: "."}, output)
 	r.add(job{name: "shards", dir: "."}, output)
+	r.add(job{name: "sessions", dir: "."}, output)
 	r.add(job{name: "idle", dir: "."}, idleOutput)
 	return r
 }
@@ -46,6 +49,8 @@ func TestTheTablesShowTheResults(t *testing.T) {
 		{"options", r.Options(), "| `AutoDetectEncap` on traffic without tunnels |  | +2, x1.02 |"},
 		{"batch", r.Batch(), "| 1,000 | 40 | x1.90 | x2.05 |  |  |"},
 		{"shards", r.Shards(), "| 1,000 | 1800 | 1400 | 1000 | x1.80 | 400 |"},
+		{"sessions", r.Sessions(), "| web | 100 | +150, x2.50 |"},
+		{"readers", r.Readers(), "| DNS: gopacket's layers, without flows | 120 | 0.58 |"},
 		{"table", r.Table(), "| a new tracker | 1,000,000 | 4.9 ms, 16.8 MB |"},
 		{"table", r.Table(), "| a sweep that ends everything | 1,000 | 375 ns a flow |"},
 		{"table", r.Table(), "| an idle flow: TCP in a driver |  | 449.0 bytes |"},

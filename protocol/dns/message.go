@@ -228,9 +228,11 @@ func (m Message) each(s section, yield func(Record) bool) {
 // question takes the question at a place apart. It was read before, but the bytes may be no longer
 // what they were, if who asks has kept them too long; then next is negative.
 func (m *Message) question(at int) (q Question, next int) {
-	next, ok := m.skip(questions, at)
-	if !ok {
-		return Question{}, -1
+	next, ok := int(m.starts[answers]), true
+	if m.counts[questions] != 1 || next == 0 || next > len(m.wire) {
+		if next, ok = m.skip(questions, at); !ok {
+			return Question{}, -1
+		}
 	}
 	q.Name = Name{m.wire, at}
 	q.Type = Type(binary.BigEndian.Uint16(m.wire[next-4:]))

@@ -2,6 +2,8 @@ package dns
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"time"
 
 	"github.com/flowscope-go/flowscope"
@@ -30,7 +32,8 @@ type pairs struct {
 	held  int       // granted by Messages.Hold
 
 	recent [recents]answered
-	at     uint8 // in recent
+	at     int    // in recent; how many there were
+	parked uint16 // the mark of one that was answered before the parser parked; 0: none
 }
 
 // pending is a query that waits for its response, or one that is over.
@@ -76,9 +79,12 @@ func (m *Message) key() []byte {
 	if m.counts[questions] == 0 {
 		return nil
 	}
-	next, ok := m.skip(questions, headerLen)
-	if !ok {
-		return nil
+	next := int(m.starts[answers])
+	if m.counts[questions] > 1 || next == 0 || next > len(m.wire) {
+		var ok bool
+		if next, ok = m.skip(questions, headerLen); !ok {
+			return nil
+		}
 	}
 	return m.wire[headerLen:next:next]
 }
@@ -89,23 +95,46 @@ func sameKey(a, b []byte) bool {
 	return bytes.Equal(a, b) || n > 0 && equalFold(a[:n], b[:max(len(b)-4, 0)]) && bytes.Equal(a[n:], b[n:])
 }
 
-// hashKey is the same for the same question.
-func hashKey(key []byte) (h uint64) {
-	h = mixStart
-	for i, c := range key {
-		if i < len(key)-4 {
-			c = lower(c)
-		}
-		h = (h ^ uint64(c)) * mixPrime
+// hashKey is the same for the same question. Of the name it leaves out the bit in which upper and
+// lower case differ, eight bytes at a time.
+func hashKey(key []byte) uint64 {
+	const caseBits = 0x2020202020202020
+	h := mix(0, uint64(len(key)))
+	if n := len(key) - 4; n > 0 { // the type and the class
+		h = mix(h, uint64(binary.BigEndian.Uint32(key[n:])))
+		key = key[:n]
+	}
+	for ; len(key) >= 8; key = key[8:] {
+		h = mix(h, binary.BigEndian.Uint64(key)|caseBits)
+	}
+	for _, c := range key {
+		h = mix(h, uint64(c|caseBits&0xff))
 	}
 	return h
 }
 
-// FNV-1a.
-const (
-	mixStart = 14695981039346656037
-	mixPrime = 1099511628211
-)
+func mix(h, x uint64) uint64 {
+	high, low := bits.Mul64(h^x^0x9e3779b97f4a7c15, 0xd6e8feb86659fd93)
+	return high ^ low
+}
+
+// mark stands for an answered transaction in 16 bits, and is not 0.
+func (a *answered) mark() uint16 {
+	return uint16(mix(a.hash, uint64(a.id)<<1|uint64(a.client))>>48) | 1
+}
+
+// only gives the mark of the one transaction that was answered, 0 if there is none. It reports false
+// if the parser has seen more of them. One from before it parked is forgotten where there is a newer
+// one.
+func (p *pairs) only() (mark uint16, ok bool) {
+	switch p.at {
+	case 0:
+		return p.parked, true
+	case 1:
+		return p.recent[0].mark(), true
+	}
+	return 0, false
+}
 
 // find gives the place of the newest open query of a client that a message with this number and
 // question answers or repeats, or -1. A query or a message whose question cannot be read matches by
@@ -299,13 +328,18 @@ func (p *pairs) answer(m Message, client FlowSide, at Timestamp, packet uint64, 
 }
 
 func (p *pairs) wasAnswered(client FlowSide, id uint16, key []byte) bool {
+	if p.at == 0 && p.parked == 0 {
+		return false
+	}
 	hash := hashKey(key)
-	for _, a := range p.recent {
+	for i := range p.recent {
+		a := &p.recent[i]
 		if a.valid && a.id == id && a.client == client && (key == nil || a.hash == hash) {
 			return true
 		}
 	}
-	return false
+	same := answered{hash: hash, id: id, client: client}
+	return p.parked != 0 && p.parked == same.mark()
 }
 
 // expire emits the queries that have waited for too long, and returns when the next one has.

@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	// stayTime is how long a parser stays in a flow without open queries, to recognise further responses.
+	// stayTime is how long a parser stays in a flow without open queries, to recognise further responses
+	// to more queries than one.
 	stayTime = 2 * time.Second
 	// maxDamaged is how many messages of a flow may be damaged before the first good one.
 	maxDamaged = 16
@@ -86,10 +87,18 @@ func (p *parser) leave(why Why, side FlowSide, out *flowscope.Messages) bool {
 }
 
 // timer emits the queries that have waited for too long, and returns when it is due again. If no query
-// is open and no message has come for a while the flow goes on without a parser.
-func (p *parser) timer(now Timestamp, idle bool, out *flowscope.Messages) (next Timestamp) {
+// is open and no message has come for a while the flow goes on without a parser. short says that this
+// need not be a while if Park can keep all that there is to remember, as in most UDP flows, each of which
+// would keep a parser for nothing.
+func (p *parser) timer(now Timestamp, idle, short bool, out *flowscope.Messages) (next Timestamp) {
 	if next = p.expire(now, p.timeout, out); next != 0 || !idle {
 		return next
+	}
+	if short && p.good {
+		if mark, ok := p.only(); ok {
+			out.Park(mark)
+			return 0
+		}
 	}
 	if next = p.last.Add(stayTime); now < next {
 		return next
@@ -104,7 +113,7 @@ func (p *parser) Ended(_ flowscope.EndReason, now Timestamp, out *flowscope.Mess
 }
 
 // Resume goes on after Park.
-func (p *parser) Resume(uint16) { p.good = true }
+func (p *parser) Resume(mark uint16) { p.good, p.parked = true, mark }
 
 func (p *parser) reset() {
 	p.pairs.reset()
@@ -132,7 +141,7 @@ func (p *datagrams) Datagram(c flowscope.Chunk, out *flowscope.Messages) {
 
 // OnTimer implements flowscope.SessionTimer.
 func (p *datagrams) OnTimer(now Timestamp, out *flowscope.Messages) Timestamp {
-	return p.timer(now, true, out)
+	return p.timer(now, true, p.service != mdns && p.service != llmnr, out)
 }
 
 // Reset implements flowscope.DatagramParser.
@@ -346,7 +355,7 @@ func (p *streams) OnTimer(now Timestamp, out *flowscope.Messages) Timestamp {
 		s := &p.sides[i]
 		idle = idle && s.carry.Len() == 0 && s.skip == 0 && s.state <= framed
 	}
-	return p.timer(now, idle, out)
+	return p.timer(now, idle, false, out)
 }
 
 // Reset implements flowscope.SessionParser.

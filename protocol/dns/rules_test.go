@@ -292,8 +292,10 @@ func TestPairing(t *testing.T) {
 func TestAParserLeavesAnIdleFlow(t *testing.T) {
 	p := newPlayer(t)
 	f := p.UDP(40000, 53)
-	f.Data(0, query(1, "a", 1), at(1))
-	f.Data(1, response(1, "a"), at(2))
+	f.Data(0, query(7, "a", 1), at(1))
+	f.Data(0, query(8, "a", 1), at(1))
+	f.Data(1, response(7, "a"), at(2))
+	f.Data(1, response(8, "a"), at(2))
 	assert.EqualValues(t, 1, p.Stats().Parsers)
 	p.Sweep(at(4))
 	assert.Zero(t, p.Stats().Parsers)
@@ -301,6 +303,31 @@ func TestAParserLeavesAnIdleFlow(t *testing.T) {
 	assert.Equal(t, "responder answered 2 a A asked=5..5 NOERROR replied=6 A=192.0.2.1\n", show(f.Data(1, response(2, "a"), at(6))))
 	f.End(flowscope.EndIdleTimeout, at(7))
 	assert.Zero(t, p.Stats().HeldBytes)
+}
+
+// Where one query was answered the parser leaves at once, and knows the answer if it comes again.
+func TestAParserThatLeftKnowsTheLastAnswer(t *testing.T) {
+	p := newPlayer(t)
+	f := p.UDP(40000, 53)
+	for i := range uint16(3) {
+		f.Data(0, query(i, "Example", 1), at(1))
+		f.Data(1, response(i, "example"), at(2))
+		assert.Zero(t, p.Stats().Parsers)
+	}
+	for _, c := range []struct {
+		side flowscope.FlowSide
+		m    wire
+		want string
+	}{
+		{1, response(2, "EXAMPLE"), "responder again 2 EXAMPLE A NOERROR replied=3 A=192.0.2.1\n"},
+		{1, response(2, "example"), "responder again 2 example A NOERROR replied=3 A=192.0.2.1\n"},
+		{1, response(1, "example"), "responder unasked 1 example A NOERROR replied=3 A=192.0.2.1\n"}, // only the last
+		{1, response(2, "examplf"), "responder unasked 2 examplf A NOERROR replied=3 A=192.0.2.1\n"},
+		{0, response(2, "example"), "initiator unasked 2 example A NOERROR replied=3 A=192.0.2.1\n"},
+	} {
+		assert.Equal(t, c.want, show(f.Data(c.side, c.m, at(3))))
+		assert.Zero(t, p.Stats().Parsers)
+	}
 }
 
 // Open queries are bounded in number and in bytes; the oldest leaves.

@@ -27,7 +27,9 @@ const (
 	// Mismatched: a response to no query that was seen, while one of the same number waits for the
 	// answer to another question. It may be forged.
 	Mismatched
-	// Again: a further response to a query that has been answered, as of a zone transfer.
+	// Again: a further response to a query that has been answered, as of a zone transfer. Of a flow of
+	// UDP in which nothing is open the last answer is known, or if there were several of a parser up to
+	// eight of the last two seconds.
 	Again
 
 	numOutcomes

@@ -43,6 +43,9 @@ const (
 func (p *parser) Data(c flowscope.Chunk, out *flowscope.Messages) {
 	c.Side &= 1
 	s := &p.sides[c.Side]
+	if p.inBody(&c) {
+		return
+	}
 	s.begin(c.Offset)
 	s.at, s.packetAt, s.from, s.next = c.Time, c.Packet, c.Offset, c.Offset+int64(len(c.Bytes))
 	b := c.Bytes
@@ -58,6 +61,26 @@ func (p *parser) Data(c flowscope.Chunk, out *flowscope.Messages) {
 	p.settle09(c.Side, out)
 	p.read(c.Side, b, out)
 	p.unblock(out)
+}
+
+// inBody takes bytes that lie within a body of known length or within a chunk, before its end, as most
+// do that a connection carries. It reports false, and has done nothing, if Data must look at them.
+func (p *parser) inBody(c *flowscope.Chunk) bool {
+	s := &p.sides[c.Side]
+	n := int64(len(c.Bytes))
+	if s.state != stateLength && s.state != stateChunkData || n >= s.remain || p.Want&WantBodies != 0 {
+		return false
+	}
+	if c.Side != p.client && p.sides[p.client].state == stateHead {
+		return false // it may be a request of HTTP/0.9
+	}
+	s.at, s.packetAt, s.from, s.next = c.Time, c.Packet, c.Offset, c.Offset+n
+	s.old, s.fresh = 0, 0
+	s.remain -= n
+	e, part := p.message(c.Side)
+	e.body[part] += n
+	e.ended[part] = c.Time
+	return true
 }
 
 // learn finds out which side is the client, by a first line. Until then first bytes are kept.
@@ -366,17 +389,20 @@ func (p *parser) Resume(state uint16) {
 	p.sides[0].synced, p.sides[1].synced = state&parkedRead != 0, state&(parkedRead<<1) != 0
 }
 
-// Reset makes the parser as new.
+// Reset makes the parser as new. What is kept is taken out and put back, since clearing all in place is
+// much cheaper than to assign a new parser.
 func (p *parser) Reset() {
-	for i := range p.sides {
-		carry := p.sides[i].carry
-		carry.Reset()
-		p.sides[i] = side{carry: carry}
-	}
+	factory, carries := p.Factory, [2]flowscope.Carry{p.sides[0].carry, p.sides[1].carry}
 	p.pending.reset()
 	p.unasked.reset()
 	p.words.reset()
-	*p = parser{Factory: p.Factory, sides: p.sides, pending: p.pending, unasked: p.unasked, words: p.words}
+	pending, unasked, words := p.pending, p.unasked, p.words
+	*p = parser{}
+	p.Factory, p.pending, p.unasked, p.words = factory, pending, unasked, words
+	for i := range carries {
+		carries[i].Reset()
+		p.sides[i].carry = carries[i]
+	}
 }
 
 // lost emits that a side is not read from a place on.

@@ -73,6 +73,13 @@ const (
 
 // recognise returns the talk that begins with b, the first bytes of either side.
 func recognise(b []byte) (talk, flowscope.Verdict) {
+	if !beginsTalk(b[0]) { // as in most connections of other protocols
+		v := probeMySQL(b) // begins with its own length
+		if v == flowscope.VerdictYes {
+			return talkMySQL, v
+		}
+		return 0, v
+	}
 	maybe := false
 	for _, try := range [...]struct {
 		talk
@@ -93,6 +100,16 @@ func recognise(b []byte) (talk, flowscope.Verdict) {
 		return 0, flowscope.VerdictMaybe
 	}
 	return 0, flowscope.VerdictNo
+}
+
+// beginsTalk reports whether a talk other than MySQL's may begin with that byte.
+func beginsTalk(c byte) bool {
+	switch c {
+	case '2', '+', '*', 'E', 'e', 'H', 'h', 'L', 'l', 'S', 's', 'C', 'c', 'A', 'a', // greetings
+		'<', 0x30, 4, 5, 0, 3, 'P', '\r': // XMPP, LDAP, SOCKS, PostgreSQL, RDP, PROXY
+		return true
+	}
+	return false
 }
 
 // hasPrefix says whether b begins with the prefix.

@@ -35,8 +35,12 @@ func newContenders() ([]contender, error) {
 		},
 		sweep:  func(now flowscope.Timestamp) int { return len(t.Sweep(now)) },
 		finish: func() int { return len(t.Finish()) },
-	}, {
-		name: "driver",
+	}, driver("driver", d)}, nil
+}
+
+func driver(name string, d *flowscope.FlowDriver[flowscope.FiveTupleKey, struct{}]) contender {
+	return contender{
+		name: name,
 		track: func(views []flowscope.PacketView) (events int) {
 			for i := range views {
 				events += len(d.Track(views[i]))
@@ -45,7 +49,31 @@ func newContenders() ([]contender, error) {
 		},
 		sweep:  func(now flowscope.Timestamp) int { return len(d.Sweep(now)) },
 		finish: func() int { return len(d.Finish()) },
-	}}, nil
+	}
+}
+
+// newDrivers makes what a comparison about parsers measures: drivers with default values, and drivers
+// that emit no other events than the ends of flows and messages, each without parsers and, in a tree
+// that has them, with parsers.
+func newDrivers() (all []contender, err error) {
+	for _, of := range []struct {
+		name   string
+		events flowscope.EventMask
+	}{{"driver", 0}, {"ends", flowscope.Events(flowscope.EventEnded)}} {
+		cfg := flowscope.Config{Events: of.events}
+		d, err := flowscope.NewFlowDriver(flowscope.FiveTuple{}, nil, cfg)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, driver(of.name, d))
+		if d, err = withParsers(cfg); err != nil {
+			return nil, err
+		}
+		if d != nil {
+			all = append(all, driver(of.name+"+parsers", d))
+		}
+	}
+	return all, nil
 }
 
 // allocated runs f with a heap that has just been collected, and returns how often and how much it

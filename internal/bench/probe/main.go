@@ -31,18 +31,19 @@ type sample struct {
 }
 
 func main() {
-	workload := flag.String("workload", "", "web, manyflows, bulk, lossy, dns, mixed or warm")
+	workload := flag.String("workload", "", "web, manyflows, bulk, lossy, dns, tls, mixed or warm")
 	capture := flag.String("capture", "", "capture `file`; without one the traffic is synthetic")
 	scale := flag.Float64("scale", 1, "how much synthetic traffic there is")
 	cpu := flag.Int("cpu", -1, "the processor to run on; the last if negative")
+	parsers := flag.Bool("parsers", false, "measure drivers with and without parsers")
 	flag.Parse()
-	if err := run(*workload, *capture, *scale, *cpu); err != nil {
+	if err := run(*workload, *capture, *scale, *cpu, *parsers); err != nil {
 		fmt.Fprintln(os.Stderr, "probe:", err)
 		os.Exit(1)
 	}
 }
 
-func run(workload, capture string, scale float64, cpu int) error {
+func run(workload, capture string, scale float64, cpu int, parsers bool) error {
 	// A round runs without the garbage collector, which is called between rounds. The time of
 	// allocating is measured, that of collecting is not: it depends on all that the program around
 	// the library holds. What is allocated is counted instead.
@@ -52,7 +53,11 @@ func run(workload, capture string, scale float64, cpu int) error {
 	if pin(cpu) {
 		clock += ", pinned"
 	}
-	contenders, err := newContenders()
+	contend := newContenders
+	if parsers {
+		contend = newDrivers
+	}
+	contenders, err := contend()
 	if err != nil {
 		return err
 	}
