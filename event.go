@@ -179,8 +179,8 @@ func (m EventMask) Has(k EventKind) bool { return m&(1<<k) != 0 && k != 0 }
 type FlowID uint64
 
 // FlowSide is one of the two ends of a conversation. The initiator of a TCP connection is the
-// sender of the SYN, even if the SYN+ACK was captured first; that of any other flow is the sender
-// of its first packet. Sides index the pairs in FlowStats.
+// sender of the SYN, even if the SYN+ACK was captured first; that of any other flow, also of a
+// midstream TCP connection, is the sender of its first packet. Sides index the pairs in FlowStats.
 //
 // The constants and their texts; go doc flowscope.Initiator says more of them:
 //
@@ -366,7 +366,10 @@ type FlowEvent[K comparable] struct {
 	Stats *FlowStats
 	// History is the life of a TCP flow in letters.
 	History History
-	// Message is what a parser read; nil but in EventMessage. It is borrowed as Bytes are.
+	// Message is what a parser read; nil but in EventMessage. It is borrowed as Bytes are. Side sent
+	// the bytes that completed it. Where a message names a side of its own, such as a client, that
+	// side's end comes first from ev.Key.Ends(ev.Orientation) if it is ev.Side, and otherwise from
+	// ev.Key.Ends(ev.Orientation.Opposite()).
 	Message Message
 }
 

@@ -167,7 +167,9 @@ type Config struct {
 
 	// SessionBytes bounds the memory of the parsers of a driver: their own, what they hold, and the
 	// first bytes of flows whose protocol is not known yet. When it is used up, the parser that holds
-	// most is evicted, and among equals one that was not used for long. Default 64 MiB.
+	// most is evicted, and among equals one that was not used for long. What is not read for want of
+	// room has AnomalySessionLimit, and counts in SessionStats.Refused and Evicted; no message tells of
+	// it. Default 64 MiB.
 	SessionBytes int64
 
 	// MaxAnomalies bounds the number of EventAnomaly in one call; more are suppressed and counted.

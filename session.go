@@ -171,8 +171,8 @@ type DatagramParserFactory interface {
 // Message is something that a parser has read: a pointer to a struct of the protocol's package, such
 // as *http1.Exchange, made by Emit.
 //
-// A message, and the memory that it refers to, is lent until the next call on the driver.
-// CloneMessage, and FlowEvent.Clone, copy it.
+// A message, and the memory that it refers to, is lent until the next call on the driver, which may
+// clear it. CloneMessage, and FlowEvent.Clone, copy it.
 type Message interface {
 	// CloneMessage is a copy of the same type that shares no memory with the message.
 	CloneMessage() Message

@@ -11,9 +11,11 @@
 //				return
 //			}
 //			fmt.Println(s.Time(), r.Method, r.Host, r.URL)
+//			io.Copy(io.Discard, r.Body) // the next request stands behind the body
 //		}
 //	}
-//	drv, err := flowscope.NewFlowSessionDriver(flowscope.FiveTuple{}, flowscope.Config{}, reader.Factory{Read: read})
+//	drv, err := flowscope.NewFlowSessionDriver(flowscope.FiveTuple{}, flowscope.Config{},
+//		reader.Factory{Read: read, Recognise: http1.Factory{}.Probe})
 //
 // [Factory.Read] is called for each side that sends something. When it has read all there is, it stands
 // still within [Stream.Read] until more comes; so it runs only within calls on the driver, never at
@@ -45,10 +47,12 @@ import (
 
 // Factory runs a function over each side of the TCP connections that it recognises.
 type Factory struct {
-	// Read is called for a side when its first bytes, or a gap before them, come. It must be set.
+	// Read is called for a side when its first bytes, or a gap before them, come. If it is nil no
+	// connection is read.
 	Read func(side flowscope.FlowSide, s *Stream)
-	// Recognise says which connections are read; see flowscope.ParserFactory. If it is nil all are
-	// that no factory before this one wants.
+	// Recognise says which connections are read; see flowscope.ParserFactory. The Probe of another
+	// factory will do, such as that of http1.Factory{}. If it is nil all are read that no factory
+	// before this one wants.
 	Recognise func(p flowscope.Probe) flowscope.Verdict
 }
 
