@@ -13,6 +13,7 @@ type Messages struct {
 	pools []reclaimer        // one for each type of message
 	slabs []reclaimer        // one for each type of Slice
 	bytes session.Slab[byte] // of Copy
+	lent  bool               // something of these since Reset
 
 	side   FlowSide
 	time   Timestamp
@@ -58,6 +59,7 @@ func Emit[T any, P interface {
 	*T
 	Message
 }](out *Messages) *T {
+	out.lent = true
 	m := poolOf[T](out).Next()
 	out.list = append(out.list, Emitted{Message: P(m), Side: out.side, Timestamp: out.time, Packet: out.packet})
 	return m
@@ -65,13 +67,17 @@ func Emit[T any, P interface {
 
 // Slice gives n zero values, lent as messages are, for a message to refer to. Appending to it
 // allocates.
-func Slice[T any](out *Messages, n int) []T { return slabOf[T](out).Take(n) }
+func Slice[T any](out *Messages, n int) []T {
+	out.lent = true
+	return slabOf[T](out).Take(n)
+}
 
 // Copy gives a copy of b, lent as messages are, for a message to refer to. It is nil if b is empty.
 func (m *Messages) Copy(b []byte) []byte {
 	if len(b) == 0 {
 		return nil
 	}
+	m.lent = true
 	c := m.bytes.Take(len(b))
 	copy(c, b)
 	return c
@@ -123,6 +129,10 @@ func (m *Messages) Handover(rest [2][]byte) { m.ask, m.rest = m.ask|askHandover,
 // call. It is for tests; a parser must not call it.
 func (m *Messages) Reset() {
 	m.ask, m.rest = 0, [2][]byte{}
+	if !m.lent {
+		return // as in most calls
+	}
+	m.lent = false
 	if clear(m.list); cap(m.list) > keepMessages || invariants.Enabled {
 		m.list = nil
 	}
