@@ -167,7 +167,17 @@ func play(player func() *flowscope.SessionPlayer, flows map[flowscope.FlowID]*pl
 	if f == nil {
 		return
 	}
-	var out []flowscope.Emitted
+	for _, m := range playEvent(f.PlayedFlow, ev, now) {
+		said[ev.Flow] += messageText(m.Message, m.Side, m.Timestamp)
+	}
+}
+
+func messageText(m flowscope.Message, side flowscope.FlowSide, at flowscope.Timestamp) string {
+	return fmt.Sprintf("%v %v %T %+v\n", side, at, m, m)
+}
+
+// playEvent plays what one event of a driver says of a flow.
+func playEvent(f *flowscope.PlayedFlow, ev *testkit.Event, now flowscope.Timestamp) (out []flowscope.Emitted) {
 	chunk := flowscope.Chunk{Side: ev.Side, Bytes: ev.Bytes, Time: ev.Timestamp, Packet: ev.Packet}
 	switch ev.Kind {
 	case flowscope.EventData:
@@ -185,11 +195,5 @@ func play(player func() *flowscope.SessionPlayer, flows map[flowscope.FlowID]*pl
 	case flowscope.EventEnded:
 		out = f.End(ev.Reason, now)
 	}
-	for _, m := range out {
-		said[ev.Flow] += messageText(m.Message, m.Side, m.Timestamp)
-	}
-}
-
-func messageText(m flowscope.Message, side flowscope.FlowSide, at flowscope.Timestamp) string {
-	return fmt.Sprintf("%v %v %T %+v\n", side, at, m, m)
+	return out
 }

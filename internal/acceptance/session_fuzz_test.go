@@ -290,25 +290,7 @@ func hear(p *flowscope.SessionPlayer, flows map[flowscope.FlowID]*flowscope.Play
 	if f == nil {
 		return
 	}
-	var out []flowscope.Emitted
-	chunk := flowscope.Chunk{Side: ev.Side, Bytes: ev.Bytes, Time: ev.Timestamp, Packet: ev.Packet}
-	switch ev.Kind {
-	case flowscope.EventData:
-		out = f.Chunk(chunk, now)
-	case flowscope.EventPacket:
-		if ev.L4 == flowscope.L4UDP && len(ev.Bytes) > 0 { // a first fragment has none
-			out = f.Chunk(chunk, now)
-		}
-	case flowscope.EventGap:
-		out = f.Gap(ev.Side, ev.Len, now)
-	case flowscope.EventSideClosed:
-		if ev.Reason == 0 {
-			out = f.Close(ev.Side, now)
-		}
-	case flowscope.EventEnded:
-		out = f.End(ev.Reason, now)
-	}
-	for _, m := range out {
+	for _, m := range playEvent(f, ev, now) {
 		note(m)
 	}
 }
