@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,8 +28,8 @@ import (
 //   - dnsmessage refuses names with a dot, a space or a byte 0xff in a label, and pointers after 10 others.
 //   - Both follow pointers forwards and into the header.
 //   - miekg/dns takes it for no error if a message ends before the records that its header counts.
-//   - miekg/dns takes data that ends early for the zero values of what is missing; here it is shown as
-//     bytes.
+//   - miekg/dns takes data that ends early for the zero values of what is missing, and an empty
+//     identifier of alpn for one; here these are shown as bytes.
 
 // rounds is how many messages are made.
 func rounds(t *testing.T) uint64 {
@@ -416,6 +418,11 @@ func text(rr miekg.RR) string {
 		return str(strings.Join(v.Txt, ""), false)
 	case *miekg.HINFO:
 		return str(v.Cpu, true) + " " + str(v.Os, true)
+	case *miekg.ISDN: // RFC 1183 section 3.2: a second string that is absent is not an empty one
+		if v.SubAddress == "" && int(v.Hdr.Rdlength) == 1+len(unescape(v.Address)) {
+			return str(v.Address, true)
+		}
+		return str(v.Address, true) + " " + str(v.SubAddress, true)
 	case *miekg.X25:
 		return str(v.PSDNAddress, true)
 	case *miekg.GPOS:
@@ -469,7 +476,11 @@ func text(rr miekg.RR) string {
 	case *miekg.OPT:
 		return "options"
 	}
-	// What package dns shows as bytes.
+	return packed(rr) // what package dns shows as bytes
+}
+
+// packed shows the bytes that miekg/dns makes of a record's data (RFC 3597 section 5).
+func packed(rr miekg.RR) string {
 	b := make([]byte, 1<<16)
 	n, err := miekg.PackRR(rr, b, 0, nil, false)
 	if err != nil {
@@ -502,6 +513,14 @@ func service(v *miekg.SVCB) string {
 		switch p := p.(type) {
 		case *miekg.SVCBNoDefaultAlpn:
 		case *miekg.SVCBAlpn:
+			if slices.Contains(p.Alpn, "") { // not as in RFC 9460 section 7.1.1: bytes for us
+				var value []byte
+				for _, a := range p.Alpn {
+					value = append(append(value, byte(len(a))), a...)
+				}
+				s += "=" + bytesText(value)
+				continue
+			}
 			var all []string
 			for _, a := range p.Alpn {
 				all = append(all, str(strings.ReplaceAll(a, `\`, `\\`), false))
@@ -677,6 +696,7 @@ var makers = []func(g gen) miekg.RR{
 	func(g gen) miekg.RR { return &miekg.TXT{Txt: []string{g.text(), g.text()}} },
 	func(g gen) miekg.RR { return &miekg.SPF{Txt: []string{g.text()}} },
 	func(g gen) miekg.RR { return &miekg.HINFO{Cpu: g.text(), Os: g.text()} },
+	func(g gen) miekg.RR { return &miekg.ISDN{Address: g.text(), SubAddress: g.text()} },
 	func(g gen) miekg.RR { return &miekg.X25{PSDNAddress: g.text()} },
 	func(g gen) miekg.RR { return &miekg.GPOS{Longitude: g.text(), Latitude: g.text(), Altitude: g.text()} },
 	func(g gen) miekg.RR { return &miekg.CAA{Flag: g.u8(), Tag: "issue", Value: g.text()} },
@@ -775,20 +795,122 @@ func FuzzDNSBesideMiekg(f *testing.F) {
 		b, _ := random(&testing.T{}, seed)
 		f.Add(b)
 	}
+	// Two empty strings, where GPOS has three (RFC 1712 section 3).
+	f.Add(answer(dns.TypeGPOS, []byte{0, 0}))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		ours, ok := dns.ParseMessage(b)
-		var back miekg.Msg
-		if !ok || back.Unpack(b) != nil || len(b) > 1<<15 {
-			return
-		}
-		want, got := texts(&back), textsOf(ours)
-		if len(got) > len(want) || len(got) < len(want) && !ours.Damaged() {
-			t.Fatalf("%q\n%q", want, got)
-		}
-		for i := range got {
-			if got[i] != want[i] && !strings.Contains(got[i], `\# `) {
-				t.Fatalf("%q\n%q", want[i], got[i])
-			}
+		if len(b) <= 1<<15 {
+			checkBesideMiekg(t, b)
 		}
 	})
+}
+
+// TestDNSDataOfAnySize: data of each type that is cut, that is too long, and that has another byte somewhere.
+func TestDNSDataOfAnySize(t *testing.T) {
+	read, bytes := 0, 0
+	try := func(typ dns.Type, data []byte) {
+		r, b := checkBesideMiekg(t, answer(typ, data))
+		read, bytes = read+r, bytes+b
+	}
+	for i, make := range makers {
+		g := gen{rand.New(rand.NewPCG(uint64(i), 3))}
+		for range rounds(t) / 400 {
+			rr := make(g)
+			typ := dns.Type(typeOf(rr))
+			*rr.Header() = miekg.RR_Header{Name: ".", Rrtype: uint16(typ), Class: 1}
+			b := [1 << 12]byte{}
+			n, err := miekg.PackRR(rr, b[:], 0, nil, false)
+			require.NoError(t, err)
+			data := b[11:n]
+			for cut := range data {
+				try(typ, data[:cut])
+				changed := slices.Clone(data)
+				changed[cut] = []byte{0, 1, 2, 3, 0xc0, 0xff, g.u8()}[g.IntN(7)]
+				try(typ, changed)
+			}
+			try(typ, append(slices.Clip(data), 0))
+			try(typ, append(slices.Clip(data), g.bytes(9)...))
+		}
+	}
+	g := gen{rand.New(rand.NewPCG(0, 4))}
+	for typ := range dns.Type(300) {
+		for range rounds(t) / 100 {
+			data := make([]byte, g.IntN(24))
+			for i := range data {
+				data[i] = byte(g.Uint32() >> g.IntN(32))
+				if g.yes() {
+					data[i] = byte(g.IntN(9))
+				}
+			}
+			try(typ, data)
+		}
+	}
+	for key := range 12 { // parameters of SVCB, RFC 9460 section 2.2
+		for range rounds(t) / 20 {
+			value := make([]byte, g.IntN(20))
+			for i := range value {
+				value[i] = byte(g.Uint32() >> g.IntN(32))
+				if g.yes() {
+					value[i] = byte(g.IntN(9))
+				}
+			}
+			try(dns.TypeSVCB, append([]byte{0, 1, 0, 0, byte(key), 0, byte(len(value))}, value...))
+		}
+	}
+	assert.Greater(t, read, int(rounds(t)))
+	assert.Greater(t, bytes, int(rounds(t))/4)
+	t.Logf("%d records that miekg/dns reads, %d of them are bytes for us", read, bytes)
+}
+
+// answer is a response whose only record has the data.
+func answer(typ dns.Type, data []byte) []byte {
+	b := []byte{0, 1, 0x80, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, byte(typ >> 8), byte(typ), 0, 1, 0, 0, 0, 60, byte(len(data) >> 8), byte(len(data))}
+	return append(b, data...)
+}
+
+// checkBesideMiekg compares what both read of a message, if miekg/dns reads it. It counts the records, and
+// those of them that package dns shows as bytes although their type has a text: it must not, if miekg/dns
+// makes the same bytes again of what it read.
+func checkBesideMiekg(t *testing.T, b []byte) (records, bytes int) {
+	ours, ok := dns.ParseMessage(b)
+	var back miekg.Msg
+	if !ok || back.Unpack(b) != nil {
+		return 0, 0
+	}
+	want, got := texts(&back), textsOf(ours)
+	if len(got) > len(want) || len(got) < len(want) && !ours.Damaged() {
+		t.Fatalf("%q\n%q", want, got)
+	}
+	all := slices.Concat(back.Answer, back.Ns, back.Extra)
+	for i := range got {
+		if i >= len(back.Question) {
+			records++
+		}
+		if got[i] == want[i] {
+			continue
+		}
+		_, data, isBytes := strings.Cut(got[i], `\# `)
+		if !isBytes || i < len(back.Question) {
+			t.Errorf("%q\n%q", want[i], got[i])
+			return
+		}
+		if rr := all[i-len(back.Question)]; data != "0" && !lacksPart(reflect.ValueOf(rr).Elem()) && `\# `+data == packed(rr) {
+			t.Errorf("%q can be read:\n%q", got[i], want[i])
+		}
+		bytes++
+	}
+	return records, bytes
+}
+
+// lacksPart reports whether the data may have ended before a part of variable size. miekg/dns makes no bytes
+// of a name that it has not read, nor of what a length counts.
+func lacksPart(rr reflect.Value) bool {
+	for i := range rr.NumField() {
+		f := rr.Field(i)
+		switch {
+		case rr.Type().Field(i).Name == "Hdr":
+		case f.Kind() == reflect.String && f.Len() == 0, f.Kind() == reflect.Struct && lacksPart(f):
+			return true
+		}
+	}
+	return false
 }

@@ -187,7 +187,7 @@ type Param struct {
 // ParamKey is the kind of a parameter.
 type ParamKey uint16
 
-// Kinds of parameters, RFC 9460 section 14.3.2, RFC 9461 and RFC 9848.
+// Kinds of parameters, RFC 9460 section 14.3.2, RFC 9461, RFC 9540 and RFC 9848.
 const (
 	ParamMandatory     ParamKey = 0
 	ParamALPN          ParamKey = 1
@@ -197,6 +197,7 @@ const (
 	ParamECH           ParamKey = 5
 	ParamIPv6Hint      ParamKey = 6
 	ParamDoHPath       ParamKey = 7
+	ParamOHTTP         ParamKey = 8
 )
 
 // Params gives the parameters, up to one that does not fit.

@@ -34,6 +34,10 @@ func TestRecordsAsText(t *testing.T) {
 		{dns.TypeTXT, "\x05v=spf\x03 -a\x02\xff\\", `v=spf -a\255\\`},
 		{dns.TypeTXT, "\x00", ""},
 		{dns.TypeHINFO, "\x03PC \x05\"L\"ux", `"PC " "\"L\"ux"`},
+		{dns.TypeX25, "\x0231", `"31"`},
+		{dns.TypeISDN, "\x0249", `"49"`},
+		{dns.TypeISDN, "\x0249\x00", `"49" ""`},
+		{dns.TypeGPOS, "\x015\x00\x0210", `"5" "" "10"`},
 		{dns.TypeRP, n("m.a") + n("t.a"), "m.a t.a"},
 		{dns.TypeCAA, "\x00\x05issueletsencrypt.org", `0 issue "letsencrypt.org"`},
 		{dns.TypeDS, "\xff\xff\x0d\x02\xab\xcd", "65535 13 2 abcd"},
@@ -53,6 +57,8 @@ func TestRecordsAsText(t *testing.T) {
 			"1 . alpn=h2,h3 ipv4hint=192.0.2.1,192.0.2.2 ech=ZQ=="},
 		{dns.TypeSVCB, "\x00\x02" + n("a") + "\x00\x00\x00\x04\x00\x01\x00\x03\x00\x02\x00\x00\x00\x03\x00\x02\x01\xbb\x00\x06\x00\x10" +
 			strings.Repeat("\x00", 15) + "\x01\x02\x9b\x00\x01\xff", `2 a mandatory=alpn,port no-default-alpn port=443 ipv6hint=::1 key667=\255`},
+		{dns.TypeSVCB, "\x00\x01\x00\x00\x00\x00\x02\x00\x08\x00\x08\x00\x00", `1 . mandatory=ohttp ohttp`}, // RFC 9540
+		{dns.TypeSVCB, "\x00\x01\x00\x00\x01\x00\x03\x00\x01a", `1 . alpn=\000\001a`},                       // an identifier must not be empty
 		{dns.TypeOPENPGPKEY, "key", "a2V5"},
 		{dns.TypeNULL, "\x00\xff", `\# 2 00ff`},
 		{dns.TypeNULL, "", `\# 0`},
@@ -66,6 +72,14 @@ func TestRecordsAsText(t *testing.T) {
 		{dns.TypeNSEC, "\x01a\x03b", `\# 4 01610362`}, // the name would end in the next record
 		{dns.TypeTXT, "\x05a", `\# 2 0561`},
 		{dns.TypeTXT, "", `\# 0`},
+		{dns.TypeHINFO, "\x01a", `\# 2 0161`}, // two strings, RFC 1035 section 3.3.2
+		{dns.TypeHINFO, "\x00\x00\x00", `\# 3 000000`},
+		{dns.TypeX25, "\x00\x00", `\# 2 0000`}, // one, RFC 1183 section 3.1
+		{dns.TypeISDN, "", `\# 0`},             // one or two, RFC 1183 section 3.2
+		{dns.TypeISDN, "\x00\x00\x00", `\# 3 000000`},
+		{dns.TypeGPOS, "\x00\x00", `\# 2 0000`}, // three, RFC 1712 section 3
+		{dns.TypeGPOS, "\x00\x00\x00\x00", `\# 4 00000000`},
+		{dns.TypeNAPTR, "\x00\x00\x00\x00\x00\x00\x00", `\# 7 00000000000000`},
 		{dns.TypeHTTPS, "\x00\x01\x00\x00\x01\x00\x06", `\# 7 00010000010006`},
 	} {
 		m := parse(t, header(1, answer).record(1, "x", c.t, c.data).record(1, "y", dns.TypeA, "\x7f\x00\x00\x01"))

@@ -104,15 +104,30 @@ func (r Record) appendKnown(b []byte) ([]byte, bool) {
 
 // appendStrings appends strings: those of TXT joined, of the others each in quotes.
 func (r Record) appendStrings(w words) ([]byte, bool) {
-	n := 0
+	n, size := 0, 0
 	for s := range r.Strings() {
-		if n += 1 + len(s); r.Type == TypeTXT || r.Type == TypeSPF {
+		if n, size = n+1, size+1+len(s); r.Type == TypeTXT || r.Type == TypeSPF {
 			w.b = appendText(w.b, s)
 		} else {
 			w = w.quoted(s)
 		}
 	}
-	return w.b, n == len(r.Data()) && n > 0
+	return w.b, size == len(r.Data()) && r.hasStrings(n)
+}
+
+// hasStrings reports whether a record of this type can have n strings.
+func (r Record) hasStrings(n int) bool {
+	switch r.Type {
+	case TypeHINFO: // RFC 1035 section 3.3.2
+		return n == 2
+	case TypeX25: // RFC 1183 section 3.1
+		return n == 1
+	case TypeISDN: // RFC 1183 section 3.2: the second may be absent
+		return n == 1 || n == 2
+	case TypeGPOS: // RFC 1712 section 3
+		return n == 3
+	}
+	return n > 0 // TXT and SPF, RFC 1035 section 3.3.14
 }
 
 func (r Record) appendSVCB(w words) ([]byte, bool) {
@@ -149,6 +164,8 @@ func (k ParamKey) String() string {
 		return "ipv6hint"
 	case ParamDoHPath:
 		return "dohpath"
+	case ParamOHTTP:
+		return "ohttp"
 	}
 	return "key" + strconv.Itoa(int(k))
 }
@@ -172,8 +189,8 @@ func (p Param) appendValue(b []byte) []byte {
 			comma()
 			b = append(b, ParamKey(binary.BigEndian.Uint16(v)).String()...)
 		}
-	case p.Key == ParamALPN:
-		for len(v) > 0 && int(v[0]) < len(v) {
+	case p.Key == ParamALPN: // no identifier is empty, RFC 9460 section 7.1.1
+		for len(v) > 0 && v[0] > 0 && int(v[0]) < len(v) {
 			comma()
 			b = appendText(b, v[1:1+v[0]])
 			v = v[1+v[0]:]
