@@ -1,5 +1,0 @@
-//go:build !race
-
-package dns_test
-
-const raceEnabled = false
