@@ -14,6 +14,7 @@ import (
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/testkit"
+	"github.com/flowscope-go/flowscope/internal/testkit/race"
 )
 
 // The rows are those of the crate's reference, cap and policy, then "seq:length" or "take".
@@ -89,7 +90,7 @@ func TestBufferedReassemblerKeepsTheCratesNumbers(t *testing.T) {
 }
 
 func TestSlidingWindowLosesExactlyTheOldest(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range race.Seeds(uint64(300)) {
 		r := rand.New(rand.NewPCG(seed, 41))
 		limit := 1 + r.IntN(200)
 		b := flowscope.NewBufferedReassembler(limit, flowscope.OverflowSlidingWindow)

@@ -10,12 +10,13 @@ import (
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/testkit"
+	"github.com/flowscope-go/flowscope/internal/testkit/race"
 )
 
 // TestOverwritingTheFrameAfterACallChangesNothingLater: the tracker keeps nothing of a frame. Two trackers are
 // given the same packets; behind the back of one the frame is overwritten as soon as its events were read.
 func TestOverwritingTheFrameAfterACallChangesNothingLater(t *testing.T) {
-	for seed := range uint64(100) {
+	for seed := range race.Seeds(uint64(100)) {
 		all := testkit.Calls(testkit.RandomBytes(seed+700, 1500))
 		cfg := testkit.SoupConfigs[seed%uint64(len(testkit.SoupConfigs))]
 		kept, lent := testkit.NewAudited(t, flowscope.FiveTuple{}, cfg), testkit.NewAudited(t, flowscope.FiveTuple{}, cfg)
@@ -33,7 +34,7 @@ func TestOverwritingTheFrameAfterACallChangesNothingLater(t *testing.T) {
 }
 
 func TestTheFrameIsNeverWrittenTo(t *testing.T) {
-	for seed := range uint64(50) {
+	for seed := range race.Seeds(uint64(50)) {
 		l := testkit.NewAudited(t, flowscope.FiveTuple{}, testkit.SoupConfigs[seed%uint64(len(testkit.SoupConfigs))])
 		for i, c := range testkit.Calls(testkit.RandomBytes(seed+800, 1500)) {
 			before := bytes.Clone(c.View.Frame)

@@ -9,6 +9,7 @@ import (
 	"github.com/flowscope-go/flowscope/internal/invariants"
 	"github.com/flowscope-go/flowscope/internal/testkit"
 	"github.com/flowscope-go/flowscope/internal/testkit/attack"
+	"github.com/flowscope-go/flowscope/internal/testkit/race"
 )
 
 // The acceptance tests bear the number of the promise that they hold: TestA4... holds A4. SECURITY.md has the list of
@@ -34,7 +35,7 @@ func soakTime(tb testing.TB) time.Duration {
 }
 
 // slowBuild says that times and allocations of this build mean nothing.
-const slowBuild = raceEnabled || invariants.Enabled
+const slowBuild = race.On || invariants.Enabled
 
 func smallSizes() bool { return testing.Short() || slowBuild }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/flowscope-go/flowscope/internal/testkit"
+	"github.com/flowscope-go/flowscope/internal/testkit/race"
 )
 
 func TestBytesKeepTheirPromisesForAnySequenceOfCalls(t *testing.T) {
@@ -13,7 +14,7 @@ func TestBytesKeepTheirPromisesForAnySequenceOfCalls(t *testing.T) {
 		rounds = 120
 	}
 	logs := map[string]bool{}
-	for seed := range rounds {
+	for seed := range race.Seeds(rounds) {
 		cfg := testkit.DriverSoupConfigs[seed%uint64(len(testkit.DriverSoupConfigs))]
 		log := testkit.Seeded(t, seed, func() string {
 			return testkit.JudgeCalls(t, nil, cfg, testkit.DriverCalls(testkit.RandomBytes(seed, 600)))
@@ -45,7 +46,7 @@ func TestBytesKeepTheirPromisesInTheTrackersSoup(t *testing.T) {
 	if testing.Short() {
 		rounds = 20
 	}
-	for seed := range rounds {
+	for seed := range race.Seeds(rounds) {
 		var all []testkit.DriverCall
 		for _, c := range testkit.Calls(testkit.RandomBytes(seed, 1500)) {
 			all = append(all, testkit.DriverCall{Kind: c.Kind, View: c.View, At: c.At, Key: c.Key, N: c.N})
@@ -56,7 +57,7 @@ func TestBytesKeepTheirPromisesInTheTrackersSoup(t *testing.T) {
 }
 
 func FuzzDriver(f *testing.F) {
-	for seed := range uint64(24) {
+	for seed := range race.Seeds(uint64(24)) {
 		f.Add(uint8(seed), testkit.RandomBytes(seed+500, 200))
 	}
 	f.Fuzz(func(t *testing.T, config uint8, in []byte) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/testkit"
+	"github.com/flowscope-go/flowscope/internal/testkit/race"
 )
 
 // sessionWords are what flows of FuzzSessions say: fragments of all protocols.
@@ -260,7 +261,7 @@ func FuzzSessions(f *testing.F) {
 
 // What FuzzSessions checks, for random bytes.
 func TestAnyPacketsKeepThePromisesOfSessions(t *testing.T) {
-	compared, rounds := 0, sized(150, 600, 20_000)
+	compared, rounds := 0, race.Seeds(sized(150, 600, 20_000))
 	for seed := range uint64(rounds) {
 		views := sessionScriptOf(testkit.RandomBytes(seed+1000, 50+int(seed%40)*20))
 		compared += checkSessions(t, views)

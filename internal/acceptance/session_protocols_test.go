@@ -10,13 +10,14 @@ import (
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/testkit"
+	"github.com/flowscope-go/flowscope/internal/testkit/race"
 )
 
 // Real conversations, whole and mutilated, go through selection: however their bytes are cut, and in whatever order the
 // factories are named, the messages are the same for all cuts.
 func TestSoupOfProtocols(t *testing.T) {
 	talks := sessionTalks(t)
-	rounds := sized(1500, 8000, 100_000)
+	rounds := race.Seeds(sized(1500, 8000, 100_000))
 	said, silent := 0, 0
 	for i := range rounds {
 		r := rand.New(rand.NewPCG(uint64(i), 11))

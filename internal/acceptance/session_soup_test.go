@@ -11,6 +11,7 @@ import (
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/testkit"
+	"github.com/flowscope-go/flowscope/internal/testkit/race"
 )
 
 // turn is what one side says before the other does.
@@ -105,6 +106,7 @@ func TestSoupOfSessions(t *testing.T) {
 	if testing.Short() {
 		rounds = 4000
 	}
+	rounds = race.Seeds(rounds)
 	said := 0
 	for i := range rounds {
 		r := rand.New(rand.NewPCG(uint64(i), 1))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/testkit"
+	"github.com/flowscope-go/flowscope/internal/testkit/race"
 )
 
 func TestLossLeavesTheRestInItsPlace(t *testing.T) {
@@ -89,7 +90,7 @@ func TestWithoutLossNothingIsMissing(t *testing.T) {
 }
 
 func TestHowTheBytesAreCutIntoSegmentsChangesNothing(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range race.Seeds(uint64(40)) {
 		r := rand.New(rand.NewPCG(seed, 33))
 		talk := testkit.NewTalk(r, 5_000)
 		said := talk.Said

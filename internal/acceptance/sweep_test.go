@@ -8,6 +8,7 @@ import (
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/testkit"
+	"github.com/flowscope-go/flowscope/internal/testkit/race"
 )
 
 // What the packets say must not depend on who asked in between. These tests play the same packets with and
@@ -33,7 +34,7 @@ func orderly(in []byte) (packets []testkit.Call) {
 }
 
 func TestSweepsAtTimesThatHavePassedChangeNothing(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range race.Seeds(uint64(60)) {
 		all := testkit.Calls(testkit.RandomBytes(seed+5000, 1500))
 		cfg := testkit.SoupConfigs[seed%uint64(len(testkit.SoupConfigs))]
 		plain, swept := testkit.NewAudited(t, flowscope.FiveTuple{}, cfg), testkit.NewAudited(t, flowscope.FiveTuple{}, cfg)
@@ -64,7 +65,7 @@ func TestSweepsAtTimesThatHavePassedChangeNothing(t *testing.T) {
 // TestSweepsBetweenPacketsOnlyBringEndsForward: with a sweep before each packet, or every so often, flows begin, end
 // and are counted alike; only the moment at which a timeout is told may be earlier.
 func TestSweepsBetweenPacketsOnlyBringEndsForward(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range race.Seeds(uint64(60)) {
 		packets := orderly(testkit.RandomBytes(seed+9000, 3000))
 		for _, maxFlows := range []int{64, 3} {
 			var outcomes []string
@@ -124,7 +125,7 @@ func TestEventsThatAreNotWantedChangeNothing(t *testing.T) {
 	masks := []flowscope.EventMask{
 		flowscope.NoEvents, flowscope.DefaultEvents, flowscope.Events(flowscope.EventEnded), flowscope.Events(flowscope.EventPacket, flowscope.EventLate),
 	}
-	for seed := range uint64(40) {
+	for seed := range race.Seeds(uint64(40)) {
 		all := testkit.Calls(testkit.RandomBytes(seed+3000, 1500))
 		for _, mask := range masks {
 			cfg := testkit.SoupConfigs[seed%uint64(len(testkit.SoupConfigs))]

@@ -22,6 +22,7 @@ import (
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/testkit"
 	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
+	"github.com/flowscope-go/flowscope/internal/testkit/race"
 )
 
 // texter is a value with a text.
@@ -517,7 +518,7 @@ func TestEventsAsStrings(t *testing.T) {
 }
 
 func TestTextsAreAppendedWithoutAllocation(t *testing.T) {
-	if raceEnabled {
+	if race.On {
 		t.Skip("the race detector allocates")
 	}
 	five := parsed[flowscope.FiveTupleKey](t, "icmpv6 fd00::1 <-> fd00::2 id 7 vlan 1")

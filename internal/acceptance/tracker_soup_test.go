@@ -5,6 +5,7 @@ import (
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/testkit"
+	"github.com/flowscope-go/flowscope/internal/testkit/race"
 )
 
 // judge plays the calls under a ledger and once more on a tracker of another seed that takes no fast path.
@@ -65,7 +66,7 @@ func TestPromisesHoldForAnySequenceOfCalls(t *testing.T) {
 }
 
 func FuzzTracker(f *testing.F) {
-	for seed := range uint64(20) {
+	for seed := range race.Seeds(uint64(20)) {
 		f.Add(uint8(seed), testkit.RandomBytes(seed+1000, 300))
 	}
 	f.Fuzz(func(t *testing.T, config uint8, in []byte) {

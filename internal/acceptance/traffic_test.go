@@ -7,6 +7,7 @@ import (
 	"github.com/flowscope-go/flowscope/internal/invariants"
 	"github.com/flowscope-go/flowscope/internal/testkit"
 	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
+	"github.com/flowscope-go/flowscope/internal/testkit/race"
 	"github.com/flowscope-go/flowscope/internal/testkit/traffic"
 )
 
@@ -46,6 +47,9 @@ func TestNoMixAllocates(t *testing.T) {
 	if invariants.Enabled {
 		t.Skip("with -tags invariants lent memory is copied, so that it can be trampled")
 	}
+	if race.On {
+		t.Skip("the race detector allocates; it sees the same traffic in TestTheMixesAreWhatTheySay")
+	}
 	for _, m := range traffic.Mixes() {
 		for _, events := range []flowscope.EventMask{flowscope.DefaultEvents, flowscope.AllEvents} {
 			f := newMixFeed(t, traffic.Config{Mix: m, Flows: 200, Frame: 400}, events)
@@ -69,9 +73,13 @@ func TestNoMixAllocates(t *testing.T) {
 // TestTheMixesAreWhatTheySay: a driver finds in the traffic what was put there, and nothing else. Otherwise a table of
 // figures would be about something that its rows do not name.
 func TestTheMixesAreWhatTheySay(t *testing.T) {
+	batches := 100
+	if race.On {
+		batches = 40 // enough for flows of all mixes to end
+	}
 	for _, m := range traffic.Mixes() {
 		f := newMixFeed(t, traffic.Config{Mix: m, Flows: 100, Frame: 300}, flowscope.NoEvents)
-		for range 100 {
+		for range batches {
 			f.next()
 		}
 		s := f.driver.Stats()

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
+	"github.com/flowscope-go/flowscope/internal/testkit/race"
 	"github.com/google/gopacket/pcapgo"
 	"github.com/stretchr/testify/require"
 )
@@ -31,12 +32,13 @@ func traffic(format string, n int) []byte {
 }
 
 func TestSteadyStateAllocatesNothing(t *testing.T) {
+	packets := 100 + race.Seeds(2*allocs.Packets)
 	for _, format := range []string{"pcap", "pcapng"} {
 		for _, packed := range []bool{false, true} {
-			file, unpack := traffic(format, 2*allocs.Packets+100), 0.0
+			file, unpack := traffic(format, packets), 0.0
 			if packed {
 				file = zip(file)
-				unpack = unpacking(t, file) / (2*allocs.Packets + 100)
+				unpack = unpacking(t, file) / float64(packets)
 			}
 			r := NewReader(bytes.NewReader(file))
 			var p Packet

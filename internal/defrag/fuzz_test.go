@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/flowscope-go/flowscope/internal/testkit/race"
 )
 
 // program reads operations and runs them on a table beside the model.
@@ -121,7 +123,7 @@ func FuzzDefrag(f *testing.F) {
 func TestRandomProgramsFollowTheModel(t *testing.T) {
 	rng := rand.New(rand.NewSource(5))
 	var sum Stats
-	for i := range 3000 {
+	for i := range race.Seeds(3000) {
 		code := make([]byte, 1+6*40)
 		rng.Read(code)
 		if i%2 == 0 {

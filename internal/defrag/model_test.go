@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/flowscope-go/flowscope/internal/testkit/race"
 )
 
 // model is the rule written for bytes, plainly and slowly. It has no bound on memory.
@@ -244,7 +246,7 @@ func TestEveryTripletOfFragmentsFollowsTheNaiveByteModel(t *testing.T) {
 	for _, scale := range []int{8, 800} { // within a page, and across pages
 		t.Run(fmt.Sprintf("unit=%d", scale), func(t *testing.T) {
 			step := 1
-			if scale > 8 {
+			if scale > 8 || race.On {
 				step = 11 // coprime with the number of cases in each place
 			}
 			triplets(t, scale, step)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
+	"github.com/flowscope-go/flowscope/internal/testkit/race"
 )
 
 func randomScript(r *rand.Rand, ops int) []byte {
@@ -22,7 +23,7 @@ func TestTheTableDoesWhatTheModelDoes(t *testing.T) {
 	for _, h := range hashes {
 		t.Run(h.name, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, 2))
-			for range 60 {
+			for range race.Seeds(60) {
 				m := newModel(t, 1+r.IntN(40), h.of)
 				m.run(randomScript(r, 400))
 			}
@@ -59,7 +60,7 @@ func FuzzTable(f *testing.F) {
 // the same heads of the queues, wherever the hash puts the keys.
 func TestWhatComesOutDoesNotDependOnTheHash(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	for range 30 {
+	for range race.Seeds(30) {
 		script := randomScript(r, 300)
 		var first []string
 		for i, h := range hashes {

@@ -44,7 +44,9 @@ var (
 	// shared are the packages that every package may import.
 	shared = []string{internalPath + "invariants", internalPath + "fastpath"}
 	// testAids are for tests alone, and import no more than an internal package does.
-	testAids = []string{kit + "/frames", kit + "/attack", kit + "/traffic", kit + "/contest", kit + "/allocs"}
+	testAids = []string{kit + "/frames", kit + "/attack", kit + "/traffic", kit + "/contest", kit + "/allocs", race}
+	// race says whether the race detector watches. The other aids may ask it too.
+	race = kit + "/race"
 	// outsiders have tests that see the library from outside, as those of the root do.
 	outsiders = []string{".", "internal/acceptance", "internal/bench"}
 	// programs are for those who work on the library.
@@ -162,7 +164,7 @@ func mayImport(name, what string) string {
 		return ""
 	case own == kit && (what == module || slices.Contains(testAids, what)):
 		return ""
-	case isTestAid(name) && (slices.Contains(testModules, what) || slices.Contains(rootModules, what)):
+	case isTestAid(name) && (what == race || slices.Contains(testModules, what) || slices.Contains(rootModules, what)):
 		return ""
 	case dir == "." && slices.Contains(rootModules, what), slices.Contains(shared, what):
 		return ""
@@ -351,6 +353,7 @@ func TestEveryBrokenRuleIsFound(t *testing.T) {
 		{"the kit that imports a package", "internal/testkit/x.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`, "no internal package imports another"},
 		{"an acceptance test that imports a package", "internal/acceptance/x_test.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`, "no internal package imports another"},
 		{"the library with its acceptance tests", "x.go", `import _ "github.com/flowscope-go/flowscope/internal/acceptance"`, "nothing imports it"},
+		{"the library asks for the detector", "internal/tcp/x.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit/race"`, "for tests"},
 		{"fast paths turned off", "x.go", "import \"github.com/flowscope-go/flowscope/internal/fastpath\"\nfunc f() { fastpath.Off = true }", "only tests"},
 		{"a test module in the library", "x.go", `import _ "github.com/stretchr/testify/assert"`, "no such dependency"},
 		{"layers in the library", "x.go", `import _ "github.com/google/gopacket/layers"`, "no such dependency"},
@@ -389,6 +392,7 @@ func TestEveryBrokenRuleIsFound(t *testing.T) {
 		{"a protocol imports the root", "protocol/dns/x.go", `import _ "github.com/flowscope-go/flowscope"`},
 		{"a protocol's test imports the root", "protocol/dns/x_test.go", `import _ "github.com/flowscope-go/flowscope"`},
 		{"a test from outside imports a protocol", "internal/acceptance/x_test.go", `import _ "github.com/flowscope-go/flowscope/protocol/dns"`},
+		{"a test aid asks for the detector", "internal/testkit/allocs/x.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit/race"`},
 		{"tests build frames", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit/frames"`},
 		{"a package reads the switch", "internal/tcp/x.go", "import \"github.com/flowscope-go/flowscope/internal/fastpath\"\nfunc f() bool { return fastpath.Off }"},
 		{"a test sets the switch", "internal/tcp/x_test.go", "import \"github.com/flowscope-go/flowscope/internal/fastpath\"\nfunc f() { fastpath.Off = true }"},

@@ -3,6 +3,8 @@ package tcp
 import (
 	"math/rand/v2"
 	"testing"
+
+	"github.com/flowscope-go/flowscope/internal/testkit/race"
 )
 
 // party is one end of a conversation whose truth is known.
@@ -43,7 +45,7 @@ func speak(r *rand.Rand, parties *[2]party, i Side) said {
 // Whatever the capture loses, repeats or confuses of an honest conversation,
 // every payload that it does show is put where it belongs.
 func TestAnHonestConversationIsPlacedExactly(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range race.Seeds(uint64(40)) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		parties := [2]party{{isn: isns[r.IntN(len(isns))]}, {isn: r.Uint32()}}
 		lost, late := r.IntN(20), r.IntN(30) // of 100

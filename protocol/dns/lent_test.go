@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/internal/testkit/race"
 	"github.com/flowscope-go/flowscope/protocol/dns"
 )
 
@@ -119,7 +120,7 @@ func mallocs(f func()) uint64 {
 
 // Transactions of a flow, and those of flows that come and go, need no memory of their own.
 func TestNothingIsAllocated(t *testing.T) {
-	if testing.Short() && raceEnabled {
+	if testing.Short() && race.On {
 		t.Skip("the race detector allocates")
 	}
 	p := newPlayer(t)

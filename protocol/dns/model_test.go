@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/internal/testkit/race"
 	"github.com/flowscope-go/flowscope/protocol/dns"
 )
 
@@ -23,7 +24,7 @@ type waiting struct {
 // Pairing beside a pairing that searches a plain list: many open queries that are answered, repeated
 // and forgotten in any order.
 func TestPairingBesideAPlainList(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range race.Seeds(uint64(40)) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		p := newPlayer(t, dns.Factory{MaxPending: 50})
 		f := p.UDP(53, 53)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
+	"github.com/flowscope-go/flowscope/internal/testkit/race"
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 )
@@ -165,7 +166,7 @@ func TestEveryKindOfPacketComesInItsShare(t *testing.T) {
 	for _, m := range []Mix{Web, DNS, Scan, Flood} {
 		g := New(Config{Mix: m, Flows: 20000, Frame: 100})
 		NewRing(g, g.WarmUp()).Next()
-		slice, long := shares(NewRing(g, 4000).Next()), shares(NewRing(g, 40*20000).Next())
+		slice, long := shares(NewRing(g, 4000).Next()), shares(NewRing(g, race.Seeds(40)*20000).Next())
 		for flags := range slice {
 			if a, b := slice[flags], long[flags]; b > 0 && (a < b/2-0.005 || a > 2*b+0.005) {
 				t.Errorf("%v: %.3f of the slice is of kind %#x, %.3f in the long run", m, a, flags, b)
