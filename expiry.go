@@ -69,7 +69,7 @@ func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
 	t.endExpired()
 	t.clearFragments()
 	events := t.flushAnomalies()
-	t.clock = clock.Clock{Limit: t.clock.Limit}
+	t.clock.Reset()
 	return events
 }
 

@@ -114,7 +114,7 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 	t.single = new(Extracted[K])
 	t.x = t.single
 	t.table = flowtable.New[K, flow[S]](cfg.MaxFlows)
-	t.clock.Limit = int64(cfg.ClockJump)
+	t.clock = clock.New(int64(cfg.ClockJump))
 	t.timeouts = [8]int64{
 		classOpening:     int64(cfg.OpeningTimeout),
 		classEstablished: int64(cfg.EstablishedTimeout),

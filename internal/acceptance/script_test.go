@@ -38,6 +38,8 @@ var update = flag.Bool("update", false, "rewrite the expected events in testdata
 //	@60    flows                                              lists the live flows
 //	@60    count                                              lists the counters that are not 0
 //
+// Each script is played without fast paths at the same time, and all events of both must be equal.
+//
 // Ends are letters, A to Z, with a port behind where it is not the usual one (A to M 1000, N to Z 80, so that
 // A>N looks like a client and a server): A:1001>N. An event begins with the number of its flow. Its time is
 // only shown where it is not that of the step.
@@ -72,6 +74,7 @@ type script struct {
 	t       *testing.T
 	cfg     flowscope.Config
 	tracker *testkit.Ledger[flowscope.FiveTupleKey]
+	slow    *testkit.Ledger[flowscope.FiveTupleKey] // the same without fast paths
 	at      flowscope.Timestamp
 	packets uint64
 	out     strings.Builder
@@ -162,7 +165,10 @@ func (s *script) step(line int, words []string) {
 		// The ledger wants to see every kind that it books.
 		cfg := s.cfg
 		cfg.Events = flowscope.AllEvents
-		s.tracker = testkit.NewAudited(s.t, flowscope.FiveTuple{}, cfg)
+		make := func() *testkit.Ledger[flowscope.FiveTupleKey] {
+			return testkit.NewAudited(s.t, flowscope.FiveTuple{}, cfg)
+		}
+		s.tracker, s.slow = make(), testkit.WithoutFastPaths(make)
 	}
 	var err error
 	if s.at, err = stamp(words[0][1:]); err != nil {
@@ -170,17 +176,19 @@ func (s *script) step(line int, words []string) {
 	}
 	switch words[1] {
 	case "sweep":
-		s.say(s.tracker.Sweep(s.at))
+		s.both(line, func(l *testkit.Ledger[flowscope.FiveTupleKey]) []testkit.Event { return l.Sweep(s.at) })
 	case "finish":
-		s.say(s.tracker.Finish())
+		s.both(line, func(l *testkit.Ledger[flowscope.FiveTupleKey]) []testkit.Event { return l.Finish() })
 	case "close":
 		v := s.packet(line, []string{words[2], strings.Join(words[3:], " ")})
 		var x flowscope.Extracted[flowscope.FiveTupleKey]
 		flowscope.FiveTuple{}.Extract(v, &x)
 		s.tracker.ForceClose(x.Key)
+		s.slow.ForceClose(x.Key)
 	case "limit":
 		n, _ := strconv.Atoi(words[2])
 		s.tracker.SetMaxFlows(n)
+		s.slow.SetMaxFlows(n)
 	case "flows":
 		s.flows()
 	case "count":
@@ -190,10 +198,27 @@ func (s *script) step(line int, words []string) {
 		if err != nil {
 			s.fatal(line, "%v", err)
 		}
-		s.track(flowscope.PacketView{Frame: b})
+		s.track(line, flowscope.PacketView{Frame: b})
 	default:
-		s.track(s.packet(line, words[1:]))
+		s.track(line, s.packet(line, words[1:]))
 	}
+}
+
+// both makes a call with fast paths and without, compares all events and counters, and shows the events.
+func (s *script) both(line int, call func(*testkit.Ledger[flowscope.FiveTupleKey]) []testkit.Event) {
+	fast, slow := call(s.tracker), call(s.slow)
+	if len(fast) != len(slow) {
+		s.fatal(line, "%d events, and %d without fast paths:\n%v\n%v", len(fast), len(slow), fast, slow)
+	}
+	for i := range fast {
+		if a, b := testkit.FactOf(0, &fast[i]), testkit.FactOf(0, &slow[i]); a != b || fast[i].String() != slow[i].String() {
+			s.fatal(line, "event %d differs without fast paths:\n%v\n%v\n%+v\n%+v", i, fast[i], slow[i], a, b)
+		}
+	}
+	if a, b := s.tracker.Tracker.Stats(), s.slow.Tracker.Stats(); a != b {
+		s.fatal(line, "the counters differ without fast paths:\n%+v\n%+v", a, b)
+	}
+	s.say(fast)
 }
 
 // timestamp reads a time in seconds, to the nanosecond.
@@ -300,10 +325,10 @@ func name(a netip.AddrPort) string {
 	return fmt.Sprintf("%s:%d", letter, a.Port())
 }
 
-func (s *script) track(v flowscope.PacketView) {
+func (s *script) track(line int, v flowscope.PacketView) {
 	s.packets++
 	v.Timestamp, v.ID = s.at, s.packets
-	s.say(s.tracker.Track(v))
+	s.both(line, func(l *testkit.Ledger[flowscope.FiveTupleKey]) []testkit.Event { return l.Track(v) })
 }
 
 func (s *script) line(format string, args ...any) {

@@ -8,7 +8,11 @@
 // All times are nanoseconds since the Unix epoch; the machine's clock is never read.
 package clock
 
-import "math"
+import (
+	"math"
+
+	"github.com/flowscope-go/flowscope/internal/fastpath"
+)
 
 // Verdict says what a timestamp did to the clock.
 type Verdict uint8
@@ -27,17 +31,27 @@ const (
 	Jumped
 )
 
-// Clock is packet time. The zero value follows every timestamp forward; set Limit before use to have
-// jumps confirmed.
+// Clock is packet time. The zero value follows every timestamp forward; see New.
 type Clock struct {
-	// Limit is the longest jump ahead, in nanoseconds, that needs no confirmation. With 0 or less,
-	// none does.
-	Limit int64
-
+	limit   int64  // see New
+	steps   uint64 // Follow takes only steps shorter than that: the limit, or 0 with fast paths off
 	now     int64
 	suspect int64 // a timestamp far ahead of now; used while split or jumping
 	state   state
 }
+
+// New makes a clock. The limit is the longest jump ahead, in nanoseconds, that needs no confirmation.
+// With 0 or less, none does.
+func New(limit int64) Clock {
+	c := Clock{limit: limit}
+	if !fastpath.Off {
+		c.steps = uint64(limit)
+	}
+	return c
+}
+
+// Reset takes the clock back to where it has seen no timestamp.
+func (c *Clock) Reset() { *c = Clock{limit: c.limit, steps: c.steps} }
 
 type state uint8
 
@@ -62,7 +76,7 @@ func (c *Clock) Doubtful() bool { return c.state == jumping || c.state == split 
 // reports whether it was. It is Observe's fast path, small enough to be inlined. The difference is
 // taken unsigned, so that a step too long for int64 is not mistaken for a small one.
 func (c *Clock) Follow(stamp int64) bool {
-	if c.state != running || stamp < c.now || uint64(stamp-c.now) >= uint64(c.Limit) {
+	if c.state != running || stamp < c.now || uint64(stamp-c.now) >= c.steps {
 		return false
 	}
 	c.now = stamp
@@ -115,7 +129,7 @@ func (c *Clock) backward(stamp int64) Verdict {
 
 // far reports whether one time lies further ahead of another than the limit.
 func (c *Clock) far(from, to int64) bool {
-	return c.Limit > 0 && Sub(to, from) > c.Limit
+	return c.limit > 0 && Sub(to, from) > c.limit
 }
 
 // Advance moves the clock to a time that the caller vouches for. A time that

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/flowscope-go/flowscope/internal/fastpath"
 	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
 )
 
@@ -82,7 +83,7 @@ func TestTheClockFollowsWhatTwoTimestampsAgreeOn(t *testing.T) {
 			{highest, Steady, highest}, {lowest, Backward, lowest}, {lowest + 3, Steady, lowest + 3}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			clock := Clock{Limit: c.limit}
+			clock := New(c.limit)
 			for i, row := range c.rows {
 				verdict := clock.Observe(row.stamp)
 				if verdict != row.verdict || clock.Now() != row.now {
@@ -123,14 +124,14 @@ func stamps(r *rand.Rand, n int) []int64 {
 func TestEveryVerdictKeepsItsWord(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 20000 {
-		c := Clock{Limit: []int64{1, 10, 20, 3000, highest}[r.IntN(5)]}
+		c := New([]int64{1, 10, 20, 3000, highest}[r.IntN(5)])
 		known := map[int64]bool{}
 		agreed := false
 		var last int64
 		list := stamps(r, 12)
 		for i, stamp := range list {
 			before, doubted := c.Now(), c.Doubtful()
-			if i > 0 && Sub(max(last, stamp), min(last, stamp)) <= c.Limit {
+			if i > 0 && Sub(max(last, stamp), min(last, stamp)) <= c.limit {
 				agreed = true
 			}
 			known[stamp] = true
@@ -138,28 +139,69 @@ func TestEveryVerdictKeepsItsWord(t *testing.T) {
 			now, ok := c.Now(), false
 			switch v {
 			case Steady:
-				ok = now == stamp && (i == 0 || stamp >= before && Sub(stamp, before) <= c.Limit)
+				ok = now == stamp && (i == 0 || stamp >= before && Sub(stamp, before) <= c.limit)
 			case Backward:
 				ok = stamp < before && (now == before || !agreed && now == stamp)
 			case Suspect:
-				ok = now == before && Sub(stamp, before) > c.Limit && c.Doubtful() && !doubted
+				ok = now == before && Sub(stamp, before) > c.limit && c.Doubtful() && !doubted
 			case Jumped:
-				ok = doubted && Sub(now, before) > c.Limit && now <= stamp && (now == last || now == stamp || !agreed)
+				ok = doubted && Sub(now, before) > c.limit && now <= stamp && (now == last || now == stamp || !agreed)
 			}
 			if !ok || !known[now] || agreed && now < before {
-				t.Fatalf("limit %d, %v: stamp %d makes it %d from %d by %v", c.Limit, list[:i+1], i, now, before, v)
+				t.Fatalf("limit %d, %v: stamp %d makes it %d from %d by %v", c.limit, list[:i+1], i, now, before, v)
 			}
 			last = stamp
 		}
 	}
 }
 
-// The clock without Limit is the highest timestamp so far.
+// Follow is Observe's fast path: it takes a step as Observe does, or does nothing. A clock that was made with
+// fast paths off takes none.
+func TestFollowTakesAStepAsObserveDoes(t *testing.T) {
+	r := rand.New(rand.NewPCG(13, 14))
+	taken := 0
+	for range 20000 {
+		limit := []int64{-7, 0, 1, 10, 20, 3000, highest}[r.IntN(7)]
+		fast := New(limit)
+		fastpath.Off = true
+		slow := New(limit)
+		fastpath.Off = false
+		for i, stamp := range stamps(r, 12) {
+			before := fast
+			followed := fast.Follow(stamp)
+			if !followed && fast != before {
+				t.Fatalf("limit %d: a stamp that is not followed makes %+v of %+v", limit, fast, before)
+			}
+			if slow.Follow(stamp) {
+				t.Fatalf("limit %d: stamp %d is followed with fast paths off", limit, i)
+			}
+			want := slow.Observe(stamp)
+			if followed {
+				taken++
+			} else if v := fast.Observe(stamp); v != want {
+				t.Fatalf("limit %d: stamp %d is %v, by the slow path %v", limit, i, v, want)
+			}
+			if followed && want != Steady || fast.now != slow.now || fast.state != slow.state || fast.Doubtful() && fast.suspect != slow.suspect {
+				t.Fatalf("limit %d: stamp %d makes it %+v, by the slow path %v and %+v", limit, i, fast, want, slow)
+			}
+		}
+		fast.Reset()
+		slow.Reset()
+		if fast != New(limit) || slow.steps != 0 || slow.Started() {
+			t.Fatalf("limit %d: %+v and %+v after Reset", limit, fast, slow)
+		}
+	}
+	if taken < 10000 {
+		t.Fatalf("only %d stamps were followed", taken)
+	}
+}
+
+// The clock without a limit is the highest timestamp so far.
 func TestWithoutALimitTimeIsTheHighestTimestamp(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 2000 {
 		for _, limit := range []int64{0, -1, lowest, highest} {
-			c := Clock{Limit: limit}
+			c := New(limit)
 			top := int64(lowest)
 			for _, stamp := range stamps(r, 8) {
 				top = max(top, stamp)
@@ -181,7 +223,7 @@ func TestOneWrongTimestampNeverMovesARunningClock(t *testing.T) {
 	const limit = 10
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 20000 {
-		c := Clock{Limit: limit}
+		c := New(limit)
 		good := r.Int64N(2000) - 1000
 		c.Observe(good)
 		top := good
@@ -218,7 +260,7 @@ func TestTwoGoodTimestampsRepairAWrongStart(t *testing.T) {
 	const limit = 10
 	r := rand.New(rand.NewPCG(7, 8))
 	for range 20000 {
-		c := Clock{Limit: limit}
+		c := New(limit)
 		good := r.Int64N(2000) - 1000
 		if r.IntN(2) == 0 {
 			c.Observe(good)
@@ -238,7 +280,7 @@ func TestTwoGoodTimestampsRepairAWrongStart(t *testing.T) {
 }
 
 func TestAdvanceMovesTheClockAhead(t *testing.T) {
-	c := Clock{Limit: 10}
+	c := New(10)
 	c.Advance(-100)
 	if c.Now() != -100 || !c.Started() {
 		t.Fatalf("a first Advance makes it %d", c.Now())
@@ -258,7 +300,7 @@ func TestAdvanceMovesTheClockAhead(t *testing.T) {
 func TestAdvanceToATimeThatHasPassedChangesNothing(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 10))
 	for range 20000 {
-		c := Clock{Limit: 10}
+		c := New(10)
 		for _, stamp := range stamps(r, 1+r.IntN(6)) {
 			c.Observe(stamp)
 		}
@@ -276,7 +318,7 @@ func TestAdvanceToATimeThatHasPassedChangesNothing(t *testing.T) {
 // Who calls Advance with the clock's own time between any two timestamps sees the
 // same leaps confirmed: else a true leap would never be.
 func TestAdvanceDoesNotForgetASuspect(t *testing.T) {
-	c := Clock{Limit: 10}
+	c := New(10)
 	c.Observe(100)
 	c.Observe(101)
 	c.Observe(999)
@@ -300,7 +342,7 @@ func TestAdvanceDoesNotForgetASuspect(t *testing.T) {
 func TestAdvanceBetweenTimestampsNeverMakesTimeGoBack(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))
 	for range 20000 {
-		c := Clock{Limit: 10}
+		c := New(10)
 		vouched := false
 		for i, stamp := range stamps(r, 12) {
 			before := c.Now()
@@ -320,7 +362,7 @@ func TestAdvanceBetweenTimestampsNeverMakesTimeGoBack(t *testing.T) {
 }
 
 func TestObserveDoesNotAllocate(t *testing.T) {
-	c := Clock{Limit: 10}
+	c := New(10)
 	var at int64
 	allocs.None(t, 1, func() {
 		c.Observe(at)

@@ -141,8 +141,10 @@ func (w *wheel) brokenOrder() string {
 			return fmt.Sprintf("bucket %d of level %d is behind %x", first, level, w.now)
 		}
 	}
-	if _, start := w.earliest(); w.next > start || w.heads[current] != 0 && w.next != 0 {
-		return fmt.Sprintf("next is %x, the first bucket begins at %x", w.next, start)
+	for _, next := range []uint64{w.next, w.turns} {
+		if _, start := w.earliest(); next > start || w.heads[current] != 0 && next != 0 {
+			return fmt.Sprintf("next is %x, the first bucket begins at %x", next, start)
+		}
 	}
 	return ""
 }

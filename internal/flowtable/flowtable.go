@@ -19,7 +19,10 @@
 // out follows from the order of what was done before.
 package flowtable
 
-import "github.com/flowscope-go/flowscope/internal/invariants"
+import (
+	"github.com/flowscope-go/flowscope/internal/fastpath"
+	"github.com/flowscope-go/flowscope/internal/invariants"
+)
 
 // MaxCapacity is the largest table: slot numbers and their marks fit 32 bits.
 const MaxCapacity = 1 << 28
@@ -72,7 +75,10 @@ const (
 // is allocated now: 16 to 32 bytes for each slot of the capacity.
 func New[K comparable, V any](capacity int) *Table[K, V] {
 	t := &Table[K, V]{index: newIndex(capacity)}
-	t.wheel.next = never
+	t.wheel.next, t.wheel.turns = never, never
+	if fastpath.Off {
+		t.wheel.slow, t.wheel.next = true, 0
+	}
 	return t
 }
 

@@ -21,6 +21,8 @@ import (
 type wheel struct {
 	now   uint64                        // see ordered; no bucket in use begins before it
 	next  uint64                        // no bucket in use begins before this either; 0 while there may be current slots
+	slow  bool                          // fast paths are off: next stays 0, so that Pending is always true
+	turns uint64                        // if slow: what next would be without
 	used  [levels * buckets / 64]uint64 // a bit for each bucket that has slots
 	words uint32                        // a bit for each word of used that is not 0
 	heads [levels*buckets + 1]ID        // the last one holds the current slots
@@ -53,7 +55,7 @@ func (t *Table[K, V]) SetTimer(s *Slot[K, V], at int64) {
 		b, start = uint32(level)*buckets+d, when>>(level*digit)<<(level*digit)
 		w.mark(b)
 	}
-	w.next = min(w.next, start)
+	w.wake(start)
 	head := w.heads[b]
 	s.timerLink = link{next: head, prev: ID(b | inWheel)}
 	if head != 0 {
@@ -98,11 +100,14 @@ func (w *wheel) unmark(b uint32) {
 	}
 }
 
-// Pending reports whether Due(now) may give a slot. It costs one comparison.
+// Pending reports whether Due(now) may give a slot. It costs one comparison. It is the fast path of a
+// call of Due on every packet: with fast paths off it is always true, and Due looks into the buckets.
 func (t *Table[K, V]) Pending(now int64) bool { return ordered(now) >= t.wheel.next }
 
 // Wake makes Pending true from that time on, until Due finds no slot.
-func (t *Table[K, V]) Wake(at int64) { t.wheel.next = min(t.wheel.next, ordered(at)) }
+func (t *Table[K, V]) Wake(at int64) { t.wheel.wake(ordered(at)) }
+
+func (w *wheel) wake(at uint64) { w.next, w.turns = min(w.next, at), min(w.turns, at) }
 
 // Due takes a slot out of the wheel whose bucket begins by now, or gives nil when there is none left.
 // The slot's time may still be ahead: the caller then sets its timer again. A timer set to a time that
@@ -119,11 +124,18 @@ func (t *Table[K, V]) Due(now int64) *Slot[K, V] {
 		}
 		b, start := w.earliest()
 		if start > to || b == current {
-			// No slot lies between, so the wheel turns on without giving one.
-			w.next, w.now = start, max(w.now, to)
+			// No slot lies between, so the wheel turns on without giving one. In a slow wheel too it
+			// turns only where a fast one is asked: the buckets, and with them the times at which
+			// slots are looked at, are the same.
+			if !w.slow || to >= w.turns {
+				w.now, w.turns = max(w.now, to), start
+			}
+			if w.next = start; w.slow {
+				w.next = 0
+			}
 			return nil
 		}
-		w.next, w.now = 0, start
+		w.next, w.turns, w.now = 0, 0, start
 		t.makeCurrent(b)
 	}
 	if to < w.now {

@@ -5,6 +5,9 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/flowscope-go/flowscope/internal/fastpath"
+	"github.com/flowscope-go/flowscope/internal/testkit/race"
 )
 
 // clockwork is a table whose slots are only filed. Slots are numbered from 0.
@@ -114,7 +117,7 @@ func TestTheWheelHandsOutWhatASortedListWould(t *testing.T) {
 		slot int
 	}
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 300 {
+	for range race.Seeds(300) {
 		const n = 60
 		w := newClockwork(n)
 		under := make([]int64, n)
@@ -170,7 +173,7 @@ func TestTheWheelHandsOutWhatASortedListWould(t *testing.T) {
 // and nothing is handed out for ever: the model sees to it.
 func TestTimeMayGoBackAtAnyMoment(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	for range 800 {
+	for range race.Seeds(800) {
 		m := newModel(t, 12, hashes[4].of)
 		for k := range key(12) {
 			m.insert(k)
@@ -199,7 +202,7 @@ func TestTimeMayGoBackAtAnyMoment(t *testing.T) {
 func TestAFixedTimeTakesAtMostOneLookForEachLevel(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	most := 0
-	for range 200 {
+	for range race.Seeds(200) {
 		const n = 50
 		w := newClockwork(n)
 		now := someTime(r, 0)
@@ -234,7 +237,7 @@ func TestAFixedTimeTakesAtMostOneLookForEachLevel(t *testing.T) {
 func TestABusySlotIsLookedAtAFewTimesInEachTimeout(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	var all, timeOuts float64
-	for range 400 {
+	for range race.Seeds(400) {
 		const n = 8
 		w := newClockwork(n)
 		start := int64(1_700_000_000_000_000_000) + r.Int64N(1<<50)
@@ -363,5 +366,67 @@ func TestASlotKnowsUnderWhichTimeItWasFiled(t *testing.T) {
 	}
 	if mistakes > 20 {
 		t.Fatalf("%d mistakes in %d", mistakes, tries)
+	}
+}
+
+// A table that was made with fast paths off is asked at every moment, and gives the same slots at the same moments
+// in the same order as one that is asked when it says so.
+func TestASlowTableGivesWhatAFastOneGives(t *testing.T) {
+	r := rand.New(rand.NewPCG(21, 22))
+	looks, quiet := 0, 0
+	for range race.Seeds(300) {
+		fast := newClockwork(20)
+		fastpath.Off = true
+		slow := newClockwork(20)
+		fastpath.Off = false
+		now, scale := someTime(r, 0), 1+r.IntN(50)
+		due := make([]int64, 20)
+		for step := range 300 {
+			switch i := r.IntN(20); r.IntN(8) {
+			case 0:
+				now = someTime(r, now) // also backwards
+			case 1, 2, 3:
+				now = saturated(now, r.Int64N(1<<scale))
+			case 4:
+				fast.StopTimer(fast.slots[i])
+				slow.StopTimer(slow.slots[i])
+			case 5:
+				at := saturated(now, r.Int64N(1<<scale))
+				fast.Wake(at)
+				slow.Wake(at)
+			default:
+				due[i] = saturated(now, r.Int64N(1<<scale))
+				fast.SetTimer(fast.slots[i], due[i])
+				slow.SetTimer(slow.slots[i], due[i])
+			}
+			if !slow.Pending(now) {
+				t.Fatalf("step %d: a slow table says that nothing is pending", step)
+			}
+			if !fast.Pending(now) {
+				if s := slow.Due(now); s != nil {
+					t.Fatalf("step %d: nothing is pending, and slot %d comes out", step, s.Value)
+				}
+				quiet++
+				continue
+			}
+			for {
+				a, b := fast.Due(now), slow.Due(now)
+				if a == nil && b == nil {
+					break
+				}
+				if a == nil || b == nil || a.Value != b.Value {
+					t.Fatalf("step %d: %v comes out, and %v of the slow table", step, a, b)
+				}
+				if looks++; due[a.Value] > now {
+					fast.SetTimer(a, due[a.Value])
+					slow.SetTimer(b, due[a.Value])
+				}
+			}
+			fast.intact(t)
+			slow.intact(t)
+		}
+	}
+	if looks < 1000 || quiet < 1000 {
+		t.Fatalf("%d slots came out, and %d times none", looks, quiet)
 	}
 }
