@@ -294,7 +294,8 @@ func (d *FlowDriver[K, S]) onSegment(s *slot[K, driverState[S]], side FlowSide, 
 		d.runTimers(s, now)
 	}
 	d.closeDirections(s, side)
-	d.settle(s)
+	d.stopIfUnread(s)
+	d.streams.Settle(&st.directions)
 	return d.overflow
 }
 
@@ -407,7 +408,8 @@ func (d *FlowDriver[K, S]) onTimer(s *slot[K, driverState[S]], now int64) bool {
 		s.Value.user.nextTimer = 0
 		d.runTimers(s, now)
 		d.closeDirections(s, Initiator)
-		d.settle(s)
+		d.stopIfUnread(s)
+		d.streams.Settle(&s.Value.user.directions)
 	}
 	return d.overflow
 }
@@ -416,7 +418,10 @@ func (d *FlowDriver[K, S]) onTimer(s *slot[K, driverState[S]], now int64) bool {
 // Reassemblers that is due, and sets the flow's timer for the next.
 func (d *FlowDriver[K, S]) runTimers(s *slot[K, driverState[S]], now int64) {
 	st := &s.Value.user
-	next := d.runReassemblerTimers(s, now)
+	next := int64(math.MaxInt64)
+	if d.factory != nil {
+		next = d.runReassemblerTimers(s, now)
+	}
 	items, holes := d.streams.Expire(&st.directions, now, s.Value.packets(0) == 0 || s.Value.packets(1) == 0)
 	if len(items) != 0 {
 		d.emit(s, items, 0)
@@ -442,12 +447,6 @@ func (d *FlowDriver[K, S]) closeDirections(s *slot[K, driverState[S]], first Flo
 	}
 }
 
-// settle ends the slow path of a flow that goes on.
-func (d *FlowDriver[K, S]) settle(s *slot[K, driverState[S]]) {
-	d.stopIfUnread(s)
-	d.streams.Settle(&s.Value.user.directions)
-}
-
 // onFlowEnd delivers the bytes that a flow still holds, before its Ended. Holes whose timeout passed
 // before the flow's own are given up first, as they would have been if a packet of another flow had
 // come in between.
@@ -463,8 +462,8 @@ func (d *FlowDriver[K, S]) onFlowEnd(s *slot[K, driverState[S]], reason EndReaso
 	dirs := &f.user.directions
 	for i := range dirs {
 		side := FlowSide(i)
-		if dirs[i].Untouched() && f.packets(side) == 0 {
-			continue // it never sent a packet
+		if dirs[i].Done() || dirs[i].Untouched() && f.packets(side) == 0 {
+			continue // it is closed, or never sent a packet
 		}
 		if dirs[i].Reassembler != 0 {
 			d.endReassembler(s, side, reason)
@@ -595,9 +594,6 @@ func (d *FlowDriver[K, S]) dispatchACK(s *slot[K, driverState[S]], it *direction
 // one is; math.MaxInt64 is never.
 func (d *FlowDriver[K, S]) runReassemblerTimers(s *slot[K, driverState[S]], now int64) int64 {
 	next := int64(math.MaxInt64)
-	if d.factory == nil {
-		return next
-	}
 	for side := range s.Value.user.directions {
 		dir := &s.Value.user.directions[side]
 		if r := &d.reassemblers[dir.Reassembler]; r.timer != nil && now >= r.nextTimer && !dir.Stopped() {

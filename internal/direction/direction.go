@@ -99,6 +99,9 @@ func (d *Direction) InUse() bool { return d.Reassembler != 0 || d.stream.HasBuff
 // Untouched reports whether nothing happened to the direction.
 func (d *Direction) Untouched() bool { return d.bits == 0 && !d.InUse() }
 
+// Done reports whether nothing is left to do for the end of the direction: it is closed.
+func (d *Direction) Done() bool { return d.bits&closed != 0 && !d.InUse() }
+
 // streamIgnoresACKs reports whether an ACK of this direction's bytes changes nothing for its stream.
 func (d *Direction) streamIgnoresACKs() bool {
 	return d.bits&stopped != 0 ||

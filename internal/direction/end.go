@@ -36,18 +36,17 @@ func cutAtFIN(b []byte, missing int, pos, fin int64) ([]byte, int) {
 // FIN was delivered or given up. Its results are Closed, which have to be confirmed (ConfirmClosed).
 func (f *Streams) Close(p *Pair, c *tcp.Conn, first tcp.Side) []Item {
 	f.items = f.items[:0]
-	f.closeIfComplete(&p[first&1], c, first)
-	f.closeIfComplete(&p[first&1^1], c, first^1)
+	for i := range tcp.Side(2) {
+		side := (first ^ i) & 1
+		d := &p[side]
+		if d.bits&closed != 0 || d.Reassembler != 0 {
+			continue
+		}
+		if fin, ok := c.FINPosition(side); ok && d.stream.Next() == fin+1 {
+			f.close(d, side, fin)
+		}
+	}
 	return f.items
-}
-
-func (f *Streams) closeIfComplete(d *Direction, c *tcp.Conn, side tcp.Side) {
-	if d.bits&closed != 0 || d.Reassembler != 0 {
-		return
-	}
-	if fin, ok := c.FINPosition(side); ok && d.stream.Next() == fin+1 {
-		f.close(d, side, fin)
-	}
 }
 
 func (f *Streams) close(d *Direction, side tcp.Side, pos int64) {

@@ -28,9 +28,11 @@ func (p *Pair) CheckFastPath(side tcp.Side) {
 func (p *Pair) updateFastPath(enabled bool) {
 	for i := range p {
 		d := &p[i]
-		if d.bits &^= fastPathOn; enabled && d.fastPathOK(&p[1-i]) {
-			d.bits |= fastPathOn
+		now := d.bits &^ fastPathOn
+		if enabled && d.fastPathOK(&p[1-i]) {
+			now |= fastPathOn
 		}
+		d.bits = now
 	}
 }
 

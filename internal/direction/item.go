@@ -7,7 +7,8 @@ import (
 	"github.com/flowscope-go/flowscope/internal/tcp"
 )
 
-// Item is one result. Position 0 is the byte after the SYN, or the first byte seen.
+// Item is one result. Position 0 is the byte after the SYN, or the first byte seen. Kind says which
+// fields are set beside Side and Pos; the others mean nothing.
 type Item struct {
 	Kind  Kind
 	Side  tcp.Side        // that sends the direction
@@ -55,8 +56,8 @@ const (
 	Closed
 )
 
-// add appends a result, in place: one made elsewhere and appended would be written twice, and to copy a
-// struct right after its small fields were written stalls.
+// add appends a result, and the caller fills in what belongs to its kind. It is written in place: to copy
+// a struct right after its small fields were written stalls.
 func (f *Streams) add(kind Kind, side tcp.Side) *Item {
 	n := len(f.items)
 	if n == cap(f.items) {
@@ -64,7 +65,6 @@ func (f *Streams) add(kind Kind, side tcp.Side) *Item {
 	}
 	f.items = f.items[:n+1]
 	it := &f.items[n]
-	*it = Item{}
 	it.Kind, it.Side = kind, side
 	return it
 }
