@@ -277,9 +277,9 @@ func (d *FlowDriver[K, S]) onSegment(s *slot[K, driverState[S]], side FlowSide, 
 	p.Conn, p.Side, p.Segment, p.Outcome = &s.Value.conn, tcp.Side(side), g, o
 	p.Payload, p.Missing, p.Urgent, p.Time, p.ID = x.Payload, x.Missing, x.TCP.Urgent, now, d.t.packetID
 	p.OneSided = s.Value.packets(side^1) == 0
-	if items, ok := d.streams.Shortcut(&st.directions, &p, st.nextTimer); ok {
-		if len(items) != 0 {
-			d.emit(s, items, 0)
+	if early, ok := d.streams.Shortcut(&st.directions, &p, st.nextTimer); ok {
+		if early {
+			d.t.anomaly(AnomalyOutOfOrderSegment, s, side, o.Pos, 1)
 		}
 		return false
 	}

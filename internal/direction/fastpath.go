@@ -59,21 +59,22 @@ func IsPlain(g *tcp.Segment, o *tcp.Outcome) bool {
 
 // Shortcut does what Segment would do with a segment that needs neither timers nor Close, and reports
 // whether this is one: it continues behind a hole, or it is of a stopped direction, or it is the first
-// SYN. timer is when the connection's timer runs; 0 is never.
-func (f *Streams) Shortcut(p *Pair, k *Packet, timer int64) (items []Item, ok bool) {
+// SYN. timer is when the connection's timer runs; 0 is never. The only result there may be is early: an
+// OutOfOrder at the segment's position.
+func (f *Streams) Shortcut(p *Pair, k *Packet, timer int64) (early, ok bool) {
 	d, other, g, o := &p[k.Side&1], &p[k.Side&1^1], k.Segment, k.Outcome
 	if f.fastPaths && timer != 0 && k.Time < timer && f.appendBehindHole(d, other, k) {
-		return f.items, true
+		return g.Len != 0, true
 	}
 	if d.bits&stopped != 0 && g.Flags&dataFlags == tcp.ACK && other.ignoresACK(o) {
-		return nil, true
+		return false, true
 	}
 	if o.From == tcp.Active && o.To == tcp.SynSent && g.Len == 0 {
 		d.passSYN() // the first segment of the connection, so nothing is held
 		p.updateFastPath(f.fastPaths)
-		return nil, true
+		return false, true
 	}
-	return nil, false
+	return false, false
 }
 
 // appendBehindHole is the fast path while a hole is open: for the bytes that continue behind it, and
@@ -89,15 +90,7 @@ func (f *Streams) appendBehindHole(d, other *Direction, k *Packet) bool {
 			return false
 		}
 	}
-	f.items = f.items[:0]
-	if g.Len == 0 {
-		return true
-	}
-	if !f.arena.Append(&d.stream, &stream.Segment{
+	return g.Len == 0 || f.arena.Append(&d.stream, &stream.Segment{
 		Pos: o.Pos + 1, Bytes: k.Payload, Missing: k.Missing, Time: k.Time, ID: k.ID,
-	}) {
-		return false
-	}
-	f.add(OutOfOrder, k.Side).Pos = o.Pos
-	return true
+	})
 }

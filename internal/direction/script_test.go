@@ -65,9 +65,11 @@ func (c *connection) segment(side tcp.Side, g *tcp.Segment, payload []byte, urge
 		Conn: &c.Conn, Side: side, Segment: g, Outcome: &o, Payload: payload, Missing: missing,
 		Time: c.now, ID: id, Urgent: urgent, OneSided: !c.seen[side^1],
 	}
-	if items, ok := c.Shortcut(&c.Pair, &k, c.timer); ok {
+	if early, ok := c.Shortcut(&c.Pair, &k, c.timer); ok {
 		c.fast++
-		c.say(items)
+		if early {
+			c.say([]Item{{Kind: OutOfOrder, Side: side, Pos: o.Pos}})
+		}
 		return
 	}
 	if c.timer != 0 && c.now >= c.timer {
