@@ -61,23 +61,33 @@ func (f *Streams) Segment(p *Pair, k *Packet) []Item {
 	if g.Flags&tcp.ACK != 0 && o.Notes&tcp.ImplausibleACK == 0 && !other.ignoresACK(o) {
 		f.onACK(other, k)
 	}
-	if g.Flags&(tcp.URG|tcp.SYN) == tcp.URG && g.Len > 0 && o.Placed && d.bits&(closed|stopped) == 0 {
-		f.add(Urgent, k.Side).Pos = o.Pos + int64(k.Urgent)
-	}
-	if d.bits&synDataHeld != 0 && k.OneSided && o.Placed && g.Flags&tcp.SYN == 0 {
-		f.resolveSYNData(d, k)
-	}
-	if o.Placed && (g.Len > 0 || g.Flags&tcp.SYN != 0) && d.bits&(closed|stopped) == 0 {
-		if g.Flags&tcp.SYN != 0 {
-			f.onSYN(d, k)
-		} else {
-			f.onPayload(d, k)
-		}
+	if o.Placed {
+		f.onBytes(d, k)
 	}
 	if g.Flags&tcp.FIN != 0 {
 		f.onFIN(d, k)
 	}
 	return f.items
+}
+
+// onBytes handles the bytes of a segment that belongs to the stream: its payload, its SYN, and where its
+// urgent pointer points.
+func (f *Streams) onBytes(d *Direction, k *Packet) {
+	g := k.Segment
+	open, syn := d.bits&(closed|stopped) == 0, g.Flags&tcp.SYN != 0
+	if open && g.Flags&(tcp.URG|tcp.SYN) == tcp.URG && g.Len > 0 {
+		f.add(Urgent, k.Side).Pos = k.Outcome.Pos + int64(k.Urgent)
+	}
+	if d.bits&synDataHeld != 0 && k.OneSided && !syn {
+		f.resolveSYNData(d, k)
+	}
+	switch {
+	case !open:
+	case syn:
+		f.onSYN(d, k)
+	case g.Len > 0:
+		f.onPayload(d, k)
+	}
 }
 
 // onACK handles the ACK of a segment, which is about the bytes of the other direction d, unless that
