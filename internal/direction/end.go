@@ -53,8 +53,7 @@ func (f *Streams) close(d *Direction, side tcp.Side, pos int64) {
 	if d.stream.HasBuffer() {
 		f.arena.Drop(&d.stream) // bytes beyond the FIN are not part of the stream
 	}
-	it := f.add(Closed, side)
-	it.Pos = pos
+	f.add(Closed, side, pos)
 }
 
 // ConfirmClosed says that Closed was dealt with. Until then it is reported again, so that it is not lost

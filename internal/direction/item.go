@@ -58,14 +58,14 @@ const (
 
 // add appends a result, and the caller fills in what belongs to its kind. It is written in place: to copy
 // a struct right after its small fields were written stalls.
-func (f *Streams) add(kind Kind, side tcp.Side) *Item {
+func (f *Streams) add(kind Kind, side tcp.Side, pos int64) *Item {
 	n := len(f.items)
 	if n == cap(f.items) {
 		f.items = append(f.items, Item{})
 	}
 	f.items = f.items[:n+1]
 	it := &f.items[n]
-	it.Kind, it.Side = kind, side
+	it.Kind, it.Side, it.Pos = kind, side, pos
 	return it
 }
 
@@ -109,8 +109,8 @@ func (f *Streams) addFound(d *Direction, side tcp.Side, found *stream.Item) {
 	if kind == 0 {
 		return
 	}
-	it := f.add(kind, side)
-	it.Pos, it.Len = found.Pos-1, found.Len
+	it := f.add(kind, side, found.Pos-1)
+	it.Len = found.Len
 	switch kind {
 	case Data:
 		it.Bytes, it.Time, it.ID = found.Bytes, found.Time, found.ID

@@ -70,6 +70,13 @@ func TestHoles(t *testing.T) {
 			1.02s            ; >gap@0+2:acknowledged
 			> A 3 1 +cd      ; >cd@2 >e@4
 			end              ; >closed@5 <closed@0`},
+		{"acknowledged before it opened", handshake + `
+			< A 1 4
+			1s
+			> A 4 1 +d       ; >early@3
+			1.005s
+			1.02s            ; >gap@0+3:acknowledged >d@3
+			end              ; >closed@4 <closed@0`},
 		{"one side only", `
 			> S 0
 			> A 1 1 +a       ; >a@0
@@ -121,8 +128,14 @@ func TestSYNData(t *testing.T) {
 			end              ; >closed@4 <closed@0`},
 		{"the other side is not captured, and did not take it", `
 			> S 0 +abc
-			> A 1 1 +abc     ; >abc@0
+			> A 1 1 +xyz     ; >xyz@0
 			end              ; >closed@3 <closed@0`},
+		{"of another SYN than the one that is answered", `
+			> S 0 +abc
+			> S 5000 +xyz
+			< SA 0 1
+			> A 1 1 +ab      ; >ab@0
+			end              ; >closed@2 <closed@0`},
 		{"never answered", `
 			> S 0 +abc
 			60s
@@ -130,6 +143,12 @@ func TestSYNData(t *testing.T) {
 	}
 	run(t, stream.Limits{}, Config{}, scripts)
 	run(t, stream.Limits{TotalBytes: 1}, Config{}, []script{
+		{"no room, after another result", `
+			> S 0
+			> A 1 1 +ab      ; >ab@0
+			> A 9 1 +ij      ; >early@8 >gap@2+6:budget >ij@8
+			< SA 0 1 +xyz    ; <noroom@0+3
+			end              ; >closed@10 <gap@0+3:ended <closed@3`},
 		{"no room", `
 			> S 0 +abc       ; >noroom@0+3
 			< SA 0 4
@@ -158,6 +177,13 @@ func TestWindowProbes(t *testing.T) {
 			> A 4 1 +de      ; >de@3
 			< A 1 6
 			end              ; >closed@5 <closed@0`},
+		{"of a stopped direction", handshake + `
+			> A 1 1 +abc     ; >abc@0
+			< A 1 4 w=0
+			> A 4 1 +d
+			stop >
+			< A 1 5
+			end              ; >closed@4 <closed@0`},
 		{"never acknowledged", handshake + `
 			> A 1 1 +abc     ; >abc@0
 			< A 1 4 w=0
@@ -213,4 +239,39 @@ func TestSegmentsForAReassembler(t *testing.T) {
 			> A 1 1 +abcd    ; >segab@0:0x10:first
 			end              ; >closed@0 <closed@0`},
 	})
+}
+
+func TestCounters(t *testing.T) {
+	c := newConnection(stream.Limits{}, Config{})
+	play(t, c, handshake+`
+		> A 4 1 +de      ; >early@3
+		> A 1 1 +abcDe   ; >conflict@3+1 >abc@0 >de@3
+		> A 9 1 +i       ; >early@8
+		> A 12 1 +l      ; >early@11
+		end              ; >gap@5+3:ended >i@8 >gap@9+2:ended >l@11 >closed@12 <closed@0`)
+	delivered, gaps, gapBytes, conflicts := c.Pair[0].Counters()
+	if delivered != 7 || gaps != 2 || gapBytes != 5 || conflicts != 1 {
+		t.Errorf("%d bytes, %d gaps with %d, %d conflicts", delivered, gaps, gapBytes, conflicts)
+	}
+	d := Direction{conflicts: 1<<16 - 1}
+	d.countGap(1<<48 - 2)
+	d.countGap(7)
+	if _, gaps, gapBytes, conflicts = d.Counters(); gaps != 2 || gapBytes != 1<<48-1 || conflicts != 1<<16-1 {
+		t.Errorf("%d gaps with %d bytes, %d conflicts", gaps, gapBytes, conflicts)
+	}
+}
+
+// An end that was not confirmed is reported again.
+func TestAnEndIsReportedUntilItIsConfirmed(t *testing.T) {
+	c := newConnection(stream.Limits{}, Config{})
+	play(t, c, handshake+"> A 1 1 +abc ; >abc@0")
+	for range 2 {
+		if got := c.End(&c.Pair, &c.Conn, 0, true); len(got) != 1 || got[0].Kind != Closed || got[0].Pos != 3 {
+			t.Fatalf("%v", got)
+		}
+	}
+	c.Pair[0].ConfirmClosed()
+	if got := c.End(&c.Pair, &c.Conn, 0, true); len(got) != 0 || !c.Pair[0].Done() {
+		t.Fatalf("%v", got)
+	}
 }

@@ -76,7 +76,7 @@ func (f *Streams) onBytes(d *Direction, k *Packet) {
 	g := k.Segment
 	open, syn := d.bits&(closed|stopped) == 0, g.Flags&tcp.SYN != 0
 	if open && g.Flags&(tcp.URG|tcp.SYN) == tcp.URG && g.Len > 0 {
-		f.add(Urgent, k.Side).Pos = k.Outcome.Pos + int64(k.Urgent)
+		f.add(Urgent, k.Side, k.Outcome.Pos+int64(k.Urgent))
 	}
 	if d.bits&synDataHeld != 0 && k.OneSided && !syn {
 		f.resolveSYNData(d, k)
@@ -111,8 +111,7 @@ func (f *Streams) onACK(d *Direction, k *Packet) {
 	}
 	d.Acknowledge(pos+1, k.Time)
 	if f.dispatch {
-		it := f.add(Acked, side)
-		it.Pos, it.Time = pos, k.Time
+		f.add(Acked, side, pos).Time = k.Time
 	}
 }
 
@@ -138,7 +137,7 @@ func (f *Streams) onPayload(d *Direction, k *Packet) {
 	if o.Pos+1 <= d.stream.Next() {
 		d.bits &^= probeHeld // the probe was not accepted: its byte is sent again
 	} else {
-		f.add(OutOfOrder, k.Side).Pos = o.Pos
+		f.add(OutOfOrder, k.Side, o.Pos)
 	}
 	f.insert(d, k.Side, stream.Segment{Pos: o.Pos + 1, Bytes: b, Missing: missing, Time: k.Time, ID: k.ID})
 }

@@ -37,7 +37,7 @@ func (f *Streams) holdSYNData(d *Direction, k *Packet) {
 	}
 	f.arena.Drop(&d.stream)
 	d.stream = stream.Stream{}
-	f.add(NoRoom, k.Side).Len = int64(len(k.Payload))
+	f.add(NoRoom, k.Side, 0).Len = int64(len(k.Payload))
 }
 
 // resolveSYNData decides on the payload of a SYN if the other side is not captured: whether it accepted
