@@ -5,6 +5,8 @@ import (
 	"math"
 
 	"github.com/flowscope-go/flowscope/internal/clock"
+	"github.com/flowscope-go/flowscope/internal/direction"
+	"github.com/flowscope-go/flowscope/internal/fastpath"
 	"github.com/flowscope-go/flowscope/internal/flowtable"
 	"github.com/flowscope-go/flowscope/internal/history"
 	"github.com/flowscope-go/flowscope/internal/invariants"
@@ -28,11 +30,10 @@ import (
 type FlowDriver[K comparable, S any] struct {
 	// The tracker's per-flow state contains both directions, so there is one table, one look-up and
 	// one lifetime.
-	t        *FlowTracker[K, driverState[S]]
-	factory  ReassemblerFactory[K]
-	arena    *stream.Arena
-	timeouts holeTimeouts
-	items    []stream.Item
+	t       *FlowTracker[K, driverState[S]]
+	factory ReassemblerFactory[K]
+	arena   *stream.Arena
+	streams *direction.Streams
 
 	reassemblers     []callerReassembler // index 0 is not used
 	freeReassemblers []uint32
@@ -49,22 +50,26 @@ type FlowDriver[K comparable, S any] struct {
 
 	fastPaths bool        // built-in streams that keep no delivered bytes, and fast paths are on
 	overflow  bool        // a stream of the current flow ran full: the flow must end
-	syn       [1]byte     // stands for the SYN in a stream; never delivered
 	total     StreamStats // of all flows
 }
 
 // driverState is what a driver keeps with each flow. The caller's state stands first, where its size
 // may be zero.
 type driverState[S any] struct {
-	user       S
-	directions [2]direction
+	user S
+	flowStreams
+}
+
+// flowStreams are the streams of a flow.
+type flowStreams struct {
+	directions direction.Pair
 	// nextTimer is when the earliest timer of the flow runs: the timeout of a hole, or the Timer of a
 	// caller's Reassembler; 0 if there is none.
 	nextTimer int64
 }
 
 func newFlowDriver[K comparable, S any](ex FlowExtractor[K], factory ReassemblerFactory[K], cfg Config, init func(K) S) *FlowDriver[K, S] {
-	d := &FlowDriver[K, S]{factory: factory, arena: stream.NewArena(cfg.streamLimits()), timeouts: cfg.holeTimeouts()}
+	d := &FlowDriver[K, S]{factory: factory, arena: stream.NewArena(cfg.streamLimits())}
 	d.reassemblers = []callerReassembler{{nextTimer: math.MaxInt64}}
 	var initState func(K) driverState[S]
 	if init != nil {
@@ -73,7 +78,23 @@ func newFlowDriver[K comparable, S any](ex FlowExtractor[K], factory Reassembler
 	d.t = newFlowTracker(ex, cfg, initState)
 	d.t.hook = d
 	d.fastPaths = d.t.fastPaths && factory == nil && cfg.KeepDelivered == 0
+	d.streams = direction.New(d.arena, direction.Config{
+		Timeouts: cfg.holeTimeouts(), Dispatch: factory != nil, FastPaths: d.fastPaths,
+	})
 	return d
+}
+
+func (c *Config) holeTimeouts() direction.Timeouts {
+	return direction.Timeouts{
+		Acked: int64(c.HoleAckedTimeout), TwoSided: int64(c.HoleTimeout), OneSided: int64(c.HoleOneSidedTimeout),
+	}
+}
+
+func (c *Config) streamLimits() stream.Limits {
+	return stream.Limits{
+		SideBytes: c.SideBytes, SidePieces: c.SidePieces, TotalBytes: c.TotalBytes,
+		Policy: stream.Policy(c.Overlap), Keep: c.KeepDelivered, SlowPath: fastpath.Off,
+	}
 }
 
 // Track takes the next packet and returns what happened; see FlowTracker.Track.
@@ -107,10 +128,14 @@ func (d *FlowDriver[K, S]) Events(views iter.Seq2[PacketView, error]) iter.Seq2[
 	return eventsOf(views, d.Track, d.Finish)
 }
 
-// reclaim takes back the bytes that the streams lent in the last call.
+// reclaim takes back the bytes that the streams lent in the last call, and what belongs to the flows
+// that ended in it.
 func (d *FlowDriver[K, S]) reclaim() {
 	d.calls++
 	d.arena.Reclaim()
+	if d.t.reclaimDue {
+		d.forgetEnded()
+	}
 	if invariants.Enabled && d.parsers != nil {
 		d.parsers.begin(d.calls) // otherwise at their first use in this call
 		d.emittedMessages = 0
@@ -125,8 +150,7 @@ func (d *FlowDriver[K, S]) Stop(ev *FlowEvent[K], side FlowSide) bool {
 	if st == nil || d.t.table.At(ev.slot).Value.bits&(lingering|released) != 0 {
 		return false
 	}
-	st.directions[side&1].stop(d.arena)
-	updateFastPath(&st.directions, d.fastPaths)
+	d.streams.Stop(&st.directions, tcp.Side(side))
 	return true
 }
 
@@ -176,7 +200,7 @@ func (d *FlowDriver[K, S]) view(s *slot[K, driverState[S]]) Flow[K, S] {
 // that has just ended use ReassemblerOf.
 func (d *FlowDriver[K, S]) Reassembler(key K, side FlowSide) Reassembler {
 	if s := d.t.find(&key); s != nil {
-		return d.reassemblers[s.Value.user.directions[side&1].reassembler].r
+		return d.reassemblers[s.Value.user.directions[side&1].Reassembler].r
 	}
 	return nil
 }
@@ -186,7 +210,7 @@ func (d *FlowDriver[K, S]) Reassembler(key K, side FlowSide) Reassembler {
 // not a TCP flow.
 func (d *FlowDriver[K, S]) ReassemblerOf(ev *FlowEvent[K], side FlowSide) Reassembler {
 	if st := d.t.State(ev); st != nil {
-		return d.reassemblers[st.directions[side&1].reassembler].r
+		return d.reassemblers[st.directions[side&1].Reassembler].r
 	}
 	return nil
 }
@@ -213,29 +237,23 @@ func (d *FlowDriver[K, S]) Stats() DriverStats {
 	return s
 }
 
-// The way of one segment: fastPath, or onSegment with its own fast path and slow path.
+// The way of one segment: onPayload, or onSegment. internal/direction says what follows from it, and
+// emit makes events and counters of that.
 
-// dataFlags are the flags by which a segment is more than payload with an ACK, unless ACK is the only
-// one of them that is set.
-const dataFlags = tcp.SYN | tcp.FIN | tcp.URG | tcp.ACK
-
-// mayTakeFastPath reports whether a segment that took the slow path of its connection may take the
-// fast path of the driver.
-func mayTakeFastPath(g *tcp.Segment, o *tcp.Outcome) bool {
-	return g.Flags&dataFlags == tcp.ACK && o.Placed && o.Notes&^tcp.ZeroWindow == 0
-}
-
-// fastPath delivers the payload of an in-order segment if its direction's fast path is on.
-func (d *FlowDriver[K, S]) fastPath(s *slot[K, driverState[S]], side FlowSide, pos int64) bool {
-	x := d.t.x
+// onPayload delivers the payload of an in-order segment if its direction's fast path is on, and gives
+// that of a datagram to the parsers.
+func (d *FlowDriver[K, S]) onPayload(s *slot[K, driverState[S]], side FlowSide, pos int64) bool {
+	x, dirs := d.t.x, &s.Value.user.directions
 	if invariants.Enabled {
-		if dirs := &s.Value.user.directions; dirs[side].bits&fastPathOn != 0 && !dirs[side].fastPathOK(&dirs[side^1]) {
-			panic("flowscope: the fast path of a direction is on and must not be")
-		}
+		dirs.CheckFastPath(tcp.Side(side))
 	}
 	n := len(x.Payload)
-	if x.Missing != 0 || x.TCP.Flags&FlagURG != 0 || !s.Value.user.directions[side&1].advance(pos, n) {
-		return d.stopUnread && d.fastPaths && inOrderIgnored(&s.Value.user.directions, side)
+	if x.Missing != 0 || x.TCP.Flags&FlagURG != 0 || !dirs[side&1].Advance(pos, n) {
+		if pos == posDatagram {
+			d.onDatagram(s, side)
+			return true
+		}
+		return d.stopUnread && d.fastPaths && dirs.IgnoresInOrder(tcp.Side(side))
 	}
 	if n > 0 {
 		d.total.Delivered += uint64(n)
@@ -251,322 +269,134 @@ func (d *FlowDriver[K, S]) fastPath(s *slot[K, driverState[S]], side FlowSide, p
 	return true
 }
 
-// onSegment handles a segment that fastPath does not, and reports whether the flow has to end because a
+// onSegment handles a segment that onPayload does not, and reports whether the flow has to end because a
 // stream ran full.
 func (d *FlowDriver[K, S]) onSegment(s *slot[K, driverState[S]], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool {
-	if d.appendBehindHole(s, side, g, o) {
-		return false
-	}
-	overflow := d.slowPath(s, side, g, o)
-	d.stopIfUnread(s)
-	updateFastPath(&s.Value.user.directions, d.fastPaths)
-	return overflow
-}
-
-// appendBehindHole is the fast path while a hole is open: for the bytes that continue behind it, and
-// for the repeated ACKs of the receiver. The timer is set for the hole already, and stays.
-func (d *FlowDriver[K, S]) appendBehindHole(s *slot[K, driverState[S]], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool {
-	st, x := &s.Value.user, d.t.x
-	dir, other := &st.directions[side&1], &st.directions[side&1^1]
-	if !d.fastPaths || st.nextTimer == 0 || d.t.clock.Now() >= st.nextTimer || g.Flags&dataFlags != tcp.ACK ||
-		!o.Placed || o.Notes&^(tcp.Hole|tcp.ZeroWindow) != 0 || other.bits&(synDataHeld|probeHeld) != 0 {
-		return false
-	}
-	if !other.streamIgnoresACKs() {
-		if pos, _ := s.Value.conn.AckedTo(tcp.Side(side ^ 1)); pos+1 != other.acked {
-			return false
+	st, x, now := &s.Value.user, d.t.x, d.t.clock.Now()
+	var p direction.Packet // filled in place: to copy a struct that was just written stalls
+	p.Conn, p.Side, p.Segment, p.Outcome = &s.Value.conn, tcp.Side(side), g, o
+	p.Payload, p.Missing, p.Urgent, p.Time, p.ID = x.Payload, x.Missing, x.TCP.Urgent, now, d.t.packetID
+	p.OneSided = s.Value.packets(side^1) == 0
+	if early, ok := d.streams.Shortcut(&st.directions, &p, st.nextTimer); ok {
+		if early {
+			d.t.anomaly(AnomalyOutOfOrderSegment, s, side, o.Pos, 1)
 		}
-	}
-	if g.Len == 0 {
-		return true
-	}
-	if !d.arena.Append(&dir.stream, &stream.Segment{
-		Pos: o.Pos + 1, Bytes: x.Payload, Missing: x.Missing, Time: d.t.clock.Now(), ID: d.t.packetID,
-	}) {
-		return false
-	}
-	d.t.anomaly(AnomalyOutOfOrderSegment, s, side, o.Pos, 1)
-	return true
-}
-
-// slowPath handles any segment: first its ACK, then what it carries, then timers and closing.
-func (d *FlowDriver[K, S]) slowPath(s *slot[K, driverState[S]], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool {
-	st := &s.Value.user
-	dir, other := &st.directions[side], &st.directions[side^1]
-	x := d.t.x
-
-	if dir.bits&stopped != 0 && g.Flags&dataFlags == tcp.ACK && other.ignoresACK(o) {
 		return false
 	}
 	d.overflow = false
-	if o.From == tcp.Active && o.To == tcp.SynSent && g.Len == 0 {
-		dir.passSYN() // the first segment of the connection, so nothing is held
-		return false
-	}
-	now := d.t.clock.Now()
 	if st.nextTimer != 0 && now >= st.nextTimer {
 		d.runTimers(s, now) // the timer wheel may not have reached it
 	}
-	if o.Notes&tcp.Reanchored != 0 {
-		other.restart(d.arena)
+	if items := d.streams.Segment(&st.directions, &p); len(items) != 0 {
+		d.emit(s, items, 0)
 	}
-	if g.Flags&tcp.ACK != 0 && o.Notes&tcp.ImplausibleACK == 0 && !other.ignoresACK(o) {
-		d.onACK(s, side^1, o)
-	}
-	if g.Flags&(tcp.URG|tcp.SYN) == tcp.URG && g.Len > 0 && o.Placed && dir.bits&(directionClosed|stopped) == 0 &&
-		d.t.cfg.Events.Has(EventUrgent) {
-		ev := d.t.emitSide(EventUrgent, s, side)
-		ev.Offset = o.Pos + int64(x.TCP.Urgent)
-	}
-	if dir.bits&synDataHeld != 0 && s.Value.packets(side^1) == 0 && o.Placed && g.Flags&tcp.SYN == 0 {
-		// The other side is not captured. Whether it accepted the payload of the SYN shows in the
-		// position at which this side continues.
-		if o.Pos > 0 {
-			d.acceptSYNData(s, side)
-		} else {
-			dir.dropSYNData(d.arena)
-		}
-	}
-	if o.Placed && (g.Len > 0 || g.Flags&tcp.SYN != 0) {
-		d.onPayload(s, side, g, o)
-	}
-	if g.Flags&tcp.FIN != 0 {
-		d.onFIN(s, side, now)
-	}
-	if st.nextTimer != 0 || dir.inUse() || other.inUse() {
+	if st.nextTimer != 0 || st.directions[0].InUse() || st.directions[1].InUse() {
 		d.runTimers(s, now)
 	}
 	d.closeDirections(s, side)
+	d.stopIfUnread(s)
+	d.streams.Settle(&st.directions)
 	return d.overflow
 }
 
-// onACK handles an ACK of the bytes of side, unless that direction ignores it.
-func (d *FlowDriver[K, S]) onACK(s *slot[K, driverState[S]], side FlowSide, o *tcp.Outcome) {
-	dir := &s.Value.user.directions[side]
-	if o.Notes&tcp.SYNDataIgnored != 0 && dir.bits&synDataHeld != 0 {
-		if dir.dropSYNData(d.arena); dir.ignoresACK(o) {
-			return
-		}
-	}
-	pos, ok := s.Value.conn.AckedTo(tcp.Side(side))
-	if !ok {
-		return
-	}
-	now := d.t.clock.Now()
-	if dir.bits&synDataHeld != 0 && pos > 0 {
-		d.acceptSYNData(s, side)
-	}
-	if dir.bits&probeHeld != 0 {
-		d.acceptProbe(s, side, pos, now)
-	}
-	dir.acknowledge(pos+1, now)
-	if r := &d.reassemblers[dir.reassembler]; r.acker != nil {
-		d.resetDelivery(r)
-		r.acker.Acked(pos, Timestamp(now), &d.delivery)
-		d.emitDelivery(s, side)
-		if d.reassemblers[dir.reassembler].timer != nil {
-			d.callOnTimer(s, side, now) // for acknowledged bytes the Reassembler may wait less long
-		}
-	}
-}
-
-// onPayload handles the payload of a segment of side, and its SYN.
-func (d *FlowDriver[K, S]) onPayload(s *slot[K, driverState[S]], side FlowSide, g *tcp.Segment, o *tcp.Outcome) {
-	dir, x := &s.Value.user.directions[side], d.t.x
-	if dir.bits&(directionClosed|stopped) != 0 {
-		return
-	}
-	if g.Flags&tcp.SYN != 0 {
-		if g.Len > 0 && dir.bits&synPassed == 0 {
-			d.holdSYNData(s, side)
-		}
-		dir.passSYN()
-		return
-	}
-	dir.passSYN()
-	b, missing := x.Payload, x.Missing
-	if fin, ok := s.Value.conn.FINPosition(tcp.Side(side)); ok && o.Pos+int64(g.Len) > fin {
-		b, missing = cutAtFIN(b, missing, o.Pos, fin)
-	}
-	if len(b)+missing == 0 {
-		return
-	}
-	inOrder := d.factory != nil || o.Pos+1 == dir.stream.Next() && !d.hasHole(dir)
-	if o.Notes&tcp.WindowProbe != 0 && len(b) == 1 && inOrder {
-		dir.probe, dir.probeSeq = b[0], g.Seq
-		dir.bits |= probeHeld
-		return
-	}
-	if d.factory != nil {
-		dir.bits &^= probeHeld
-		d.dispatch(s, side, Segment{
-			Pos: o.Pos, Payload: b, Missing: missing, Time: Timestamp(d.t.clock.Now()), Packet: d.t.packetID,
-			Flags: x.TCP.Flags, Urgent: x.TCP.Urgent,
-		})
-		return
-	}
-	if o.Pos+1 <= dir.stream.Next() {
-		dir.bits &^= probeHeld // the probe was not accepted: its byte is sent again
-	} else {
-		d.t.anomaly(AnomalyOutOfOrderSegment, s, side, o.Pos, 1)
-	}
-	d.insert(s, side, b, stream.Segment{Pos: o.Pos + 1, Missing: missing, Time: d.t.clock.Now(), ID: d.t.packetID})
-}
-
-// onFIN tells the stream of side where it ends, so that a hole right before the FIN has a timeout like
-// any other.
-func (d *FlowDriver[K, S]) onFIN(s *slot[K, driverState[S]], side FlowSide, now int64) {
-	dir := &s.Value.user.directions[side]
-	fin, ok := s.Value.conn.FINPosition(tcp.Side(side))
-	if !ok || d.factory != nil || dir.bits&(directionClosed|stopped|synDataHeld) != 0 {
-		return
-	}
-	dir.passSYN()
-	if missing := fin + 1 - dir.stream.Next(); missing > 0 {
-		d.items = d.items[:0]
-		d.arena.Insert(&dir.stream, stream.Segment{
-			Pos: dir.stream.Next(), Missing: int(min(missing, math.MaxInt32)), Time: now,
-		}, &d.items)
-		d.emitItems(s, side)
-	}
-}
-
-// hasHole reports whether the stream has a hole.
-func (d *FlowDriver[K, S]) hasHole(dir *direction) bool {
-	_, _, _, hole := d.arena.FirstHole(&dir.stream)
-	return hole
-}
-
-// holdSYNData holds the payload of a SYN until the other side acknowledges it.
-func (d *FlowDriver[K, S]) holdSYNData(s *slot[K, driverState[S]], side FlowSide) {
-	x := d.t.x
-	d.items = d.items[:0]
-	held := s.Value.user.directions[side].holdSYNData(d.arena, stream.Segment{
-		Pos: 1, Bytes: x.Payload, Missing: x.Missing, Time: d.t.clock.Now(), ID: d.t.packetID,
-	}, &d.items)
-	clear(d.items) // that the SYN's own position is missing is not reported
-	if !held {
-		d.t.anomaly(AnomalyMemoryCap, s, side, 0, int64(len(x.Payload)))
-	}
-}
-
-// acceptSYNData delivers the payload of a SYN, which the other side has accepted.
-func (d *FlowDriver[K, S]) acceptSYNData(s *slot[K, driverState[S]], side FlowSide) {
-	dir := &s.Value.user.directions[side]
-	dir.bits = dir.bits&^synDataHeld | synPassed
-	d.insert(s, side, d.syn[:], stream.Segment{})
-}
-
-// acceptProbe delivers the byte of a window probe, if the other side has acknowledged it: all bytes
-// below pos.
-func (d *FlowDriver[K, S]) acceptProbe(s *slot[K, driverState[S]], side FlowSide, pos, now int64) {
-	dir := &s.Value.user.directions[side]
-	at := s.Value.conn.Position(tcp.Side(side), dir.probeSeq)
-	if at >= pos {
-		return
-	}
-	dir.bits &^= probeHeld
-	b := []byte{dir.probe} // lent with the event
-	if d.factory != nil {
-		d.dispatch(s, side, Segment{Pos: at, Payload: b, Time: Timestamp(now), Packet: d.t.packetID, Flags: FlagACK})
-		return
-	}
-	d.insert(s, side, b, stream.Segment{Pos: at + 1, Time: now, ID: d.t.packetID})
-}
-
-// insert puts bytes into the stream of side, and emits the events.
-func (d *FlowDriver[K, S]) insert(s *slot[K, driverState[S]], side FlowSide, b []byte, seg stream.Segment) {
-	seg.Bytes = b
-	d.items = d.items[:0]
-	s.Value.user.directions[side].insert(d.arena, seg, &d.items)
-	d.emitItems(s, side)
-}
-
-// emitItems makes events and counters of the stream's items.
-func (d *FlowDriver[K, S]) emitItems(s *slot[K, driverState[S]], side FlowSide) {
-	dir := &s.Value.user.directions[side]
-	if dir.bits&synDataHeld != 0 && dir.stream.Next() > 0 {
-		dir.bits = dir.bits&^synDataHeld | synPassed // there was no room to hold it longer
-	}
-	for i := range d.items {
-		it := &d.items[i]
-		if it.Pos == 0 && (it.Kind == stream.Data || it.Kind == stream.Gap) {
-			it.Pos, it.Len = 1, it.Len-1 // the SYN's own position
-			if it.Kind == stream.Data {
-				it.Bytes = it.Bytes[1:]
-			}
-		}
-		it.Pos--
-		if it.Len == 0 {
-			continue
-		}
-		if d.factory != nil {
-			if it.Kind == stream.Data { // accepted payload of a SYN
-				d.dispatch(s, side, Segment{
-					Pos: it.Pos, Payload: it.Bytes, Missing: int(min(it.After, math.MaxInt32)),
-					Time: Timestamp(it.Time), Packet: it.ID, Flags: FlagSYN,
-				})
-			}
-			continue
-		}
-		if it.Kind == stream.Data || it.Kind == stream.Gap {
-			dir.bits &^= probeHeld // the stream has passed its position
-		}
+// emit makes events and counters of what the streams of a flow said. reason is why the flow ends; 0 if
+// it does not.
+func (d *FlowDriver[K, S]) emit(s *slot[K, driverState[S]], items []direction.Item, reason EndReason) {
+	for i := range items {
+		it := &items[i]
+		side := FlowSide(it.Side)
 		switch it.Kind {
-		case stream.Data:
+		case direction.Data:
 			d.total.Delivered += uint64(it.Len)
-			d.emitData(s, side, it)
-		case stream.Gap:
-			dir.addGap(it.Len)
-			d.total.Gaps++
-			d.total.GapBytes += uint64(it.Len)
-			s.Value.addRepeated(history.Gap, uint16(min(dir.gaps, 1<<16-1)), side)
-			policy := OverflowSlidingWindow
-			if it.Cause == stream.Budget && !it.Shared && d.t.cfg.Overflow == OverflowDropFlow {
-				policy, d.overflow = OverflowDropFlow, true
-			}
-			d.emitGap(s, side, it, policy)
-		case stream.Conflict:
-			dir.conflicts += min(1, 1<<16-1-dir.conflicts)
+			d.emitData(s, side, it.Bytes, it.Pos, it.Time, it.ID)
+		case direction.Gap:
+			d.onGap(s, it)
+		case direction.Conflict:
 			d.total.Conflicts++
 			d.t.anomaly(AnomalyConflictingOverlap, s, side, it.Pos, it.Len)
-		case stream.Late:
+		case direction.Late:
 			d.t.anomaly(AnomalyLateData, s, side, it.Pos, it.Len)
+		case direction.OutOfOrder:
+			d.t.anomaly(AnomalyOutOfOrderSegment, s, side, it.Pos, 1)
+		case direction.NoRoom:
+			d.t.anomaly(AnomalyMemoryCap, s, side, it.Pos, it.Len)
+		case direction.Urgent:
+			d.emitUrgent(s, it)
+		case direction.Segment:
+			d.dispatch(s, it)
+		case direction.Acked:
+			d.dispatchACK(s, it)
+		case direction.Closed:
+			d.emitClosed(s, it, reason)
 		}
 	}
-	if clear(d.items); cap(d.items) > keepEvents { // keep neither frames nor the memory of a peak
-		d.items = nil
-	}
+	d.streams.Clear() // keep neither frames nor the memory of a peak
 }
 
-func (d *FlowDriver[K, S]) emitData(s *slot[K, driverState[S]], side FlowSide, it *stream.Item) {
-	if s.Value.user.directions[side].bits&stopped != 0 {
+// onGap counts and emits a gap of a built-in stream.
+func (d *FlowDriver[K, S]) onGap(s *slot[K, driverState[S]], it *direction.Item) {
+	side := FlowSide(it.Side)
+	d.total.Gaps++
+	d.total.GapBytes += uint64(it.Len)
+	s.Value.addRepeated(history.Gap, uint16(min(it.Count, 1<<16-1)), side)
+	policy := OverflowSlidingWindow
+	if it.Cause == stream.Budget && !it.Shared && d.t.cfg.Overflow == OverflowDropFlow {
+		policy, d.overflow = OverflowDropFlow, true
+	}
+	d.emitGap(s, side, it.Pos, it.Len, it.Cause, policy)
+}
+
+func (d *FlowDriver[K, S]) emitData(s *slot[K, driverState[S]], side FlowSide, b []byte, pos, at int64, packet uint64) {
+	if s.Value.user.directions[side&1].Stopped() {
 		return
 	}
 	if d.t.cfg.Events.Has(EventData) {
 		ev := d.t.emitSide(EventData, s, side)
-		ev.Bytes, ev.Offset, ev.Len = it.Bytes, it.Pos, it.Len
-		ev.Timestamp, ev.Packet = Timestamp(it.Time), it.ID
+		ev.Bytes, ev.Offset, ev.Len = b, pos, int64(len(b))
+		ev.Timestamp, ev.Packet = Timestamp(at), packet
 	}
 	if d.parsing {
-		d.feedData(s, side, it.Bytes, it.Pos, Timestamp(it.Time), it.ID)
+		d.feedData(s, side, b, pos, Timestamp(at), packet)
 	}
 }
 
 // emitGap emits a gap and its anomalies. policy is what follows from a gap for want of room.
-func (d *FlowDriver[K, S]) emitGap(s *slot[K, driverState[S]], side FlowSide, it *stream.Item, policy OverflowPolicy) {
-	if s.Value.user.directions[side].bits&stopped == 0 {
+func (d *FlowDriver[K, S]) emitGap(s *slot[K, driverState[S]], side FlowSide, pos, n int64, cause stream.GapCause, policy OverflowPolicy) {
+	if !s.Value.user.directions[side&1].Stopped() {
 		if d.t.cfg.Events.Has(EventGap) {
 			ev := d.t.emitSide(EventGap, s, side)
-			ev.Offset, ev.Len, ev.Cause = it.Pos, it.Len, GapCause(it.Cause)
+			ev.Offset, ev.Len, ev.Cause = pos, n, GapCause(cause)
 		}
 		if d.parsing {
-			d.feedGap(s, side, it.Pos, it.Len)
+			d.feedGap(s, side, pos, n)
 		}
 	}
-	d.t.anomaly(AnomalyGap, s, side, it.Pos, it.Len)
-	if it.Cause == stream.Budget {
-		d.t.overflowAnomaly(AnomalyMemoryCap, s, side, it.Pos, it.Len, policy)
+	d.t.anomaly(AnomalyGap, s, side, pos, n)
+	if cause == stream.Budget {
+		d.t.overflowAnomaly(AnomalyMemoryCap, s, side, pos, n, policy)
+	}
+}
+
+func (d *FlowDriver[K, S]) emitUrgent(s *slot[K, driverState[S]], it *direction.Item) {
+	if d.t.cfg.Events.Has(EventUrgent) && !s.Value.user.directions[it.Side&1].Stopped() {
+		ev := d.t.emitSide(EventUrgent, s, FlowSide(it.Side))
+		ev.Offset = it.Pos
+	}
+}
+
+// emitClosed emits the end of a direction: at its FIN, or with the flow.
+func (d *FlowDriver[K, S]) emitClosed(s *slot[K, driverState[S]], it *direction.Item, reason EndReason) {
+	dir, side, offset := &s.Value.user.directions[it.Side&1], FlowSide(it.Side), it.Pos
+	dir.ConfirmClosed()
+	if dir.Reassembler != 0 {
+		offset = max(d.reassemblers[dir.Reassembler].offset, 0)
+	}
+	if d.t.cfg.Events.Has(EventSideClosed) {
+		ev := d.t.emitSide(EventSideClosed, s, side)
+		ev.Offset, ev.Reason = offset, reason
+	}
+	if d.parsing && (reason == 0 || offset > 0) {
+		d.feedClosed(s, side, reason)
 	}
 }
 
@@ -579,35 +409,24 @@ func (d *FlowDriver[K, S]) onTimer(s *slot[K, driverState[S]], now int64) bool {
 		d.runTimers(s, now)
 		d.closeDirections(s, Initiator)
 		d.stopIfUnread(s)
-		updateFastPath(&s.Value.user.directions, d.fastPaths)
+		d.streams.Settle(&s.Value.user.directions)
 	}
 	return d.overflow
 }
-
-func (d *FlowDriver[K, S]) nextTimer(s *slot[K, driverState[S]]) int64 { return s.Value.user.nextTimer }
 
 // runTimers gives up the holes of a flow whose timeout has passed, calls OnTimer of callers'
 // Reassemblers that is due, and sets the flow's timer for the next.
 func (d *FlowDriver[K, S]) runTimers(s *slot[K, driverState[S]], now int64) {
 	st := &s.Value.user
-	oneSided := s.Value.packets(0) == 0 || s.Value.packets(1) == 0
 	next := int64(math.MaxInt64)
-	for side := range st.directions {
-		dir := &st.directions[side]
-		if r := &d.reassemblers[dir.reassembler]; r.timer != nil && now >= r.nextTimer && dir.bits&stopped == 0 {
-			d.callOnTimer(s, FlowSide(side), now)
-		}
-		if dir.bits&stopped == 0 {
-			next = min(next, d.reassemblers[dir.reassembler].nextTimer)
-		}
-		if dir.bits&synDataHeld != 0 || !dir.stream.HasBuffer() {
-			continue
-		}
-		d.items = d.items[:0]
-		next = min(next, dir.expireHoles(d.arena, now, &d.timeouts, oneSided, &d.items))
-		d.emitItems(s, FlowSide(side))
+	if d.factory != nil {
+		next = d.runReassemblerTimers(s, now)
 	}
-	next = min(next, d.runParserTimer(s, now))
+	items, holes := d.streams.Expire(&st.directions, now, s.Value.packets(0) == 0 || s.Value.packets(1) == 0)
+	if len(items) != 0 {
+		d.emit(s, items, 0)
+	}
+	next = min(next, holes, d.runParserTimer(s, now))
 	before := st.nextTimer
 	if st.nextTimer = 0; next != math.MaxInt64 {
 		st.nextTimer = next
@@ -619,34 +438,12 @@ func (d *FlowDriver[K, S]) runTimers(s *slot[K, driverState[S]], now int64) {
 
 // closeDirections closes the directions that are complete, that of first before the other.
 func (d *FlowDriver[K, S]) closeDirections(s *slot[K, driverState[S]], first FlowSide) {
-	if s.Value.finishing() {
-		d.closeIfComplete(s, first)
-		d.closeIfComplete(s, first^1)
-	}
-}
-
-// closeIfComplete closes a direction once everything before its FIN was delivered or given up.
-func (d *FlowDriver[K, S]) closeIfComplete(s *slot[K, driverState[S]], side FlowSide) {
-	dir := &s.Value.user.directions[side]
-	if dir.bits&directionClosed != 0 || dir.reassembler != 0 {
+	f := &s.Value
+	if !f.finishing() {
 		return
 	}
-	if fin, ok := s.Value.conn.FINPosition(tcp.Side(side)); ok && dir.stream.Next() == fin+1 {
-		d.closeDirection(s, side, fin, 0)
-	}
-}
-
-func (d *FlowDriver[K, S]) closeDirection(s *slot[K, driverState[S]], side FlowSide, offset int64, reason EndReason) {
-	dir := &s.Value.user.directions[side]
-	if dir.bits |= directionClosed; dir.inUse() {
-		d.arena.Drop(&dir.stream) // bytes beyond the FIN are not part of the stream
-	}
-	if d.t.cfg.Events.Has(EventSideClosed) {
-		ev := d.t.emitSide(EventSideClosed, s, side)
-		ev.Offset, ev.Reason = offset, reason
-	}
-	if d.parsing && (reason == 0 || offset > 0) {
-		d.feedClosed(s, side, reason)
+	if items := d.streams.Close(&f.user.directions, &f.conn, tcp.Side(first)); len(items) != 0 {
+		d.emit(s, items, 0)
 	}
 }
 
@@ -662,36 +459,17 @@ func (d *FlowDriver[K, S]) onFlowEnd(s *slot[K, driverState[S]], reason EndReaso
 		}
 		f.user.nextTimer = 0
 	}
-	for side := range f.user.directions {
-		side := FlowSide(side)
-		dir := &f.user.directions[side]
-		if dir.bits == 0 && !dir.inUse() && f.packets(side) == 0 {
-			continue // it never sent a packet
+	dirs := &f.user.directions
+	for i := range dirs {
+		side := FlowSide(i)
+		if dirs[i].Done() || dirs[i].Untouched() && f.packets(side) == 0 {
+			continue // it is closed, or never sent a packet
 		}
-		offset := dir.stream.Next() - 1
-		if d.factory != nil {
-			offset = 0
+		if dirs[i].Reassembler != 0 {
+			d.endReassembler(s, side, reason)
 		}
-		switch {
-		case dir.reassembler != 0:
-			d.arena.Drop(&dir.stream)
-			offset = d.endReassembler(s, side, reason)
-		case dir.bits&stopped != 0 && d.factory == nil:
-			offset = f.conn.EndOf(tcp.Side(side))
-		case d.factory != nil || dir.bits&(synDataHeld|synPassed) != synPassed:
-			d.arena.Drop(&dir.stream)
-		case dir.bits&directionClosed == 0:
-			if end := f.conn.EndOf(tcp.Side(side)) + 1; dir.inUse() || end > dir.stream.Next() {
-				d.items = d.items[:0]
-				d.arena.Finish(&dir.stream, end, stream.Ended, &d.items)
-				d.emitItems(s, side)
-				offset = dir.stream.Next() - 1
-			}
-		default:
-			d.arena.Drop(&dir.stream)
-		}
-		if f.bits&isTCP != 0 && f.packets(side) > 0 && dir.bits&directionClosed == 0 {
-			d.closeDirection(s, side, max(offset, 0), reason)
+		if items := d.streams.End(dirs, &f.conn, tcp.Side(side), f.bits&isTCP != 0 && f.packets(side) > 0); len(items) != 0 {
+			d.emit(s, items, reason)
 		}
 	}
 	if d.parsing {
@@ -701,24 +479,33 @@ func (d *FlowDriver[K, S]) onFlowEnd(s *slot[K, driverState[S]], reason EndReaso
 	}
 }
 
-// onForget releases the caller's state and Reassemblers of a flow that has ended and, if final is set,
-// their counters too.
-func (d *FlowDriver[K, S]) onForget(s *slot[K, driverState[S]], final bool) {
+// forgetEnded releases the caller's state and Reassemblers of the flows that ended in the last call and,
+// of those that do not linger, the counters of the Reassemblers too.
+func (d *FlowDriver[K, S]) forgetEnded() {
 	var none S
-	s.Value.user.user = none
-	if d.factory == nil {
-		return
-	}
-	for side := range s.Value.user.directions {
-		dir := &s.Value.user.directions[side]
-		if dir.reassembler == 0 {
+	for _, id := range d.t.ended {
+		if !d.t.table.Has(id) {
 			continue
 		}
-		d.reassemblers[dir.reassembler].r = nil
+		f := &d.t.table.At(id).Value
+		f.user.user = none
+		if d.factory != nil {
+			d.forgetReassemblers(&f.user.directions, f.bits&released != 0)
+		}
+	}
+}
+
+func (d *FlowDriver[K, S]) forgetReassemblers(dirs *direction.Pair, final bool) {
+	for side := range dirs {
+		dir := &dirs[side]
+		if dir.Reassembler == 0 {
+			continue
+		}
+		d.reassemblers[dir.Reassembler].r = nil
 		if final {
-			d.reassemblers[dir.reassembler] = callerReassembler{}
-			d.freeReassemblers = append(d.freeReassemblers, dir.reassembler)
-			dir.reassembler = 0
+			d.reassemblers[dir.Reassembler] = callerReassembler{}
+			d.freeReassemblers = append(d.freeReassemblers, dir.Reassembler)
+			dir.Reassembler = 0
 		}
 	}
 	if len(d.freeReassemblers) == len(d.reassemblers)-1 && cap(d.reassemblers) > keepEvents {
@@ -726,27 +513,25 @@ func (d *FlowDriver[K, S]) onForget(s *slot[K, driverState[S]], final bool) {
 	}
 }
 
+// flowStreams are the streams of a flow.
+func (d *FlowDriver[K, S]) flowStreams(s *slot[K, driverState[S]]) *flowStreams {
+	return &s.Value.user.flowStreams
+}
+
 // streamStats fills in the counters of both streams.
 func (d *FlowDriver[K, S]) streamStats(s *slot[K, driverState[S]], to *[2]StreamStats) {
 	for side := range to {
 		dir := &s.Value.user.directions[side]
-		if dir.reassembler != 0 {
-			to[side] = d.reassemblers[dir.reassembler].stats
+		if dir.Reassembler != 0 {
+			to[side] = d.reassemblers[dir.Reassembler].stats
 			continue
 		}
 		if d.factory != nil {
 			continue
 		}
 		st := &to[side] // field by field: to copy a struct that was just written stalls
-		st.Delivered = uint64(max(dir.stream.Next()-1, 0)) - dir.gapBytes()
-		st.Gaps, st.GapBytes, st.Conflicts = uint64(dir.gaps), dir.gapBytes(), uint64(dir.conflicts)
+		st.Delivered, st.Gaps, st.GapBytes, st.Conflicts = dir.Counters()
 	}
-}
-
-// prefetch reads a byte of each cache line of a flow's driverState.
-func (d *FlowDriver[K, S]) prefetch(s *slot[K, driverState[S]]) uint64 {
-	st := &s.Value.user
-	return uint64(st.directions[0].bits) + uint64(st.directions[1].bits) + uint64(st.nextTimer)
 }
 
 // The adapter for callers' Reassemblers: it makes them, calls their methods, and makes events of what
@@ -764,29 +549,61 @@ type callerReassembler struct {
 	ended     bool // Fin or Rst was called
 }
 
-// dispatch hands a segment to the caller's Reassembler. The first payload of a direction makes it.
-func (d *FlowDriver[K, S]) dispatch(s *slot[K, driverState[S]], side FlowSide, g Segment) {
-	dir := &s.Value.user.directions[side]
-	if len(g.Payload) == 0 {
+// dispatch hands a segment to the caller's Reassembler. The first one of a direction makes it.
+func (d *FlowDriver[K, S]) dispatch(s *slot[K, driverState[S]], it *direction.Item) {
+	side, dir := FlowSide(it.Side), &s.Value.user.directions[it.Side&1]
+	if dir.Stopped() {
 		return
 	}
-	if dir.bits&factoryAsked == 0 {
-		dir.bits |= factoryAsked
+	if it.First {
 		if r := d.factory.NewReassembler(s.Key, side); r != nil {
-			dir.reassembler = d.addReassembler(r)
+			dir.Reassembler = d.addReassembler(r)
 		}
 	}
-	if dir.reassembler == 0 {
+	if dir.Reassembler == 0 {
 		return
 	}
-	r := &d.reassemblers[dir.reassembler]
+	r := &d.reassemblers[dir.Reassembler]
 	d.resetDelivery(r)
-	g.Seq = s.Value.conn.SequenceNumber(tcp.Side(side), g.Pos)
-	r.r.Segment(g, &d.delivery)
+	r.r.Segment(Segment{
+		Seq: s.Value.conn.SequenceNumber(it.Side, it.Pos), Pos: it.Pos, Payload: it.Bytes, Missing: it.Missing,
+		Time: Timestamp(it.Time), Packet: it.ID, Flags: TCPFlags(it.Flags), Urgent: it.Urgent,
+	}, &d.delivery)
 	d.emitDelivery(s, side)
-	if d.reassemblers[dir.reassembler].timer != nil {
+	if d.reassemblers[dir.Reassembler].timer != nil {
 		d.callOnTimer(s, side, d.t.clock.Now())
 	}
+}
+
+// dispatchACK tells the caller's Reassembler of an ACK.
+func (d *FlowDriver[K, S]) dispatchACK(s *slot[K, driverState[S]], it *direction.Item) {
+	side, dir := FlowSide(it.Side), &s.Value.user.directions[it.Side&1]
+	r := &d.reassemblers[dir.Reassembler]
+	if r.acker == nil {
+		return
+	}
+	d.resetDelivery(r)
+	r.acker.Acked(it.Pos, Timestamp(it.Time), &d.delivery)
+	d.emitDelivery(s, side)
+	if d.reassemblers[dir.Reassembler].timer != nil {
+		d.callOnTimer(s, side, it.Time) // for acknowledged bytes the Reassembler may wait less long
+	}
+}
+
+// runReassemblerTimers calls OnTimer of the flow's Reassemblers that is due, and returns when the next
+// one is; math.MaxInt64 is never.
+func (d *FlowDriver[K, S]) runReassemblerTimers(s *slot[K, driverState[S]], now int64) int64 {
+	next := int64(math.MaxInt64)
+	for side := range s.Value.user.directions {
+		dir := &s.Value.user.directions[side]
+		if r := &d.reassemblers[dir.Reassembler]; r.timer != nil && now >= r.nextTimer && !dir.Stopped() {
+			d.callOnTimer(s, FlowSide(side), now)
+		}
+		if !dir.Stopped() {
+			next = min(next, d.reassemblers[dir.Reassembler].nextTimer)
+		}
+	}
+	return next
 }
 
 // addReassembler stores a Reassembler and returns its index.
@@ -814,7 +631,7 @@ func (d *FlowDriver[K, S]) resetDelivery(r *callerReassembler) {
 }
 
 func (d *FlowDriver[K, S]) callOnTimer(s *slot[K, driverState[S]], side FlowSide, now int64) {
-	r := &d.reassemblers[s.Value.user.directions[side].reassembler]
+	r := &d.reassemblers[s.Value.user.directions[side].Reassembler]
 	d.resetDelivery(r)
 	next := int64(r.timer.OnTimer(Timestamp(now), &d.delivery))
 	if r.nextTimer = math.MaxInt64; next != 0 {
@@ -826,7 +643,7 @@ func (d *FlowDriver[K, S]) callOnTimer(s *slot[K, driverState[S]], side FlowSide
 // emitDelivery makes events and counters of what the caller's Reassembler put into the Delivery.
 func (d *FlowDriver[K, S]) emitDelivery(s *slot[K, driverState[S]], side FlowSide) {
 	out := &d.delivery
-	r := &d.reassemblers[s.Value.user.directions[side].reassembler]
+	r := &d.reassemblers[s.Value.user.directions[side].Reassembler]
 	r.offset = out.offset
 	before := r.stats
 	policy := OverflowSlidingWindow
@@ -837,12 +654,12 @@ func (d *FlowDriver[K, S]) emitDelivery(s *slot[K, driverState[S]], side FlowSid
 		it := &out.items[i]
 		if it.Kind == stream.Data {
 			r.stats.Delivered += uint64(it.Len)
-			d.emitData(s, side, it)
+			d.emitData(s, side, it.Bytes, it.Pos, it.Time, it.ID)
 		} else {
 			r.stats.Gaps++
 			r.stats.GapBytes += uint64(it.Len)
 			s.Value.addRepeated(history.Gap, uint16(min(r.stats.Gaps, 1<<16-1)), side)
-			d.emitGap(s, side, it, policy)
+			d.emitGap(s, side, it.Pos, it.Len, it.Cause, policy)
 		}
 	}
 	for _, drop := range out.drops {
@@ -874,11 +691,11 @@ func (t *StreamStats) addChange(before, now StreamStats) {
 }
 
 // endReassembler tells the caller's Reassembler how the flow ended.
-func (d *FlowDriver[K, S]) endReassembler(s *slot[K, driverState[S]], side FlowSide, reason EndReason) (offset int64) {
-	r := &d.reassemblers[s.Value.user.directions[side].reassembler]
+func (d *FlowDriver[K, S]) endReassembler(s *slot[K, driverState[S]], side FlowSide, reason EndReason) {
+	r := &d.reassemblers[s.Value.user.directions[side].Reassembler]
 	r.acker, r.timer, r.nextTimer = nil, nil, math.MaxInt64
 	if r.ended {
-		return r.offset // Fin or Rst panicked when it was called before
+		return // Fin or Rst panicked when it was called before
 	}
 	d.resetDelivery(r)
 	r.ended = true
@@ -889,5 +706,4 @@ func (d *FlowDriver[K, S]) endReassembler(s *slot[K, driverState[S]], side FlowS
 		r.r.Rst(&d.delivery)
 	}
 	d.emitDelivery(s, side)
-	return d.reassemblers[s.Value.user.directions[side].reassembler].offset
 }

@@ -147,14 +147,11 @@ func (t *FlowTracker[K, S]) reclaimEnded() {
 		}
 		s := t.table.At(id)
 		final := s.Value.bits&released != 0
-		if t.hook != nil {
-			t.hook.onForget(s, final)
-		}
 		if final {
 			t.table.Free(s)
 			continue
 		}
-		if t.hook == nil {
+		if t.hook == nil { // otherwise the driver has done it
 			var none S
 			s.Value.user = none
 		}
@@ -226,7 +223,7 @@ func (t *FlowTracker[K, S]) deadline(s *slot[K, S], from int64) int64 {
 		at = clock.Add(from, wait)
 	}
 	if t.hook != nil {
-		if next := t.hook.nextTimer(s); next != 0 {
+		if next := t.hook.flowStreams(s).nextTimer; next != 0 {
 			at = min(at, next)
 		}
 	}
@@ -422,7 +419,8 @@ func (t *FlowTracker[K, S]) prefetch(s *slot[K, S]) uint64 {
 	f := &s.Value.record
 	sum := uint64(f.last[0]) + f.bytes[0] + uint64(f.conn.State()) + uint64(f.id) + uint64(s.ID())
 	if t.hook != nil {
-		sum += t.hook.prefetch(s)
+		st := t.hook.flowStreams(s)
+		sum += st.directions.Touch() + uint64(st.nextTimer)
 	}
 	return sum
 }

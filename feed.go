@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/flowscope-go/flowscope/internal/direction"
 	"github.com/flowscope-go/flowscope/internal/session"
+	"github.com/flowscope-go/flowscope/internal/tcp"
 )
 
 // The feed of a driver's parsers, and the events of their messages. Bytes, gaps and closed sides go to
@@ -162,7 +164,7 @@ func (d *FlowDriver[K, S]) emitMessages(s *slot[K, driverState[S]]) {
 
 func (d *FlowDriver[K, S]) saveSessionRef(s *slot[K, driverState[S]]) {
 	dirs := &s.Value.user.directions
-	dirs[0].sessionRef, dirs[1].sessionRef = uint16(d.sessionRef), uint16(d.sessionRef>>16)
+	dirs[0].SessionRef, dirs[1].SessionRef = uint16(d.sessionRef), uint16(d.sessionRef>>16)
 	d.sessionFlow = 0
 }
 
@@ -175,26 +177,19 @@ func (d *FlowDriver[K, S]) stopIfUnread(s *slot[K, driverState[S]]) {
 	d.unread = false
 	dirs := &s.Value.user.directions
 	for i := range dirs {
-		if dirs[i].bits&directionClosed == 0 {
-			dirs[i].stop(d.arena)
+		if !dirs[i].Closed() {
+			d.streams.Stop(dirs, tcp.Side(i))
 		}
 	}
-	updateFastPath(dirs, d.fastPaths)
 }
 
 // sessionRefOf is the reference to the session of a flow, of which each direction holds a half.
-func sessionRefOf(d *[2]direction) session.Ref {
-	return session.Ref(d[0].sessionRef) | session.Ref(d[1].sessionRef)<<16
+func sessionRefOf(d *direction.Pair) session.Ref {
+	return session.Ref(d[0].SessionRef) | session.Ref(d[1].SessionRef)<<16
 }
 
 // portsOf are the ports of initiator and responder, 0 if the key has none.
 func portsOf[K comparable](key *K, forward FlowSide) (ports [2]uint16) {
 	ports[forward&1], ports[forward&1^1] = innerPorts(key)
 	return ports
-}
-
-// inOrderIgnored reports whether an in-order segment with an ACK changes nothing for stopped directions.
-func inOrderIgnored(directions *[2]direction, side FlowSide) bool {
-	d, other := &directions[side&1], &directions[side&1^1]
-	return d.bits&stopped != 0 && other.reassembler == 0 && other.streamIgnoresACKs()
 }

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"math"
 
+	"github.com/flowscope-go/flowscope/internal/direction"
 	"github.com/flowscope-go/flowscope/internal/stream"
 )
 
@@ -412,8 +413,8 @@ func (f BufferedReassemblerFactory[K]) NewReassembler(K, FlowSide) Reassembler {
 // its state in the flow.
 type StreamReassembler struct {
 	arena    *stream.Arena
-	stream   timedStream
-	timeouts holeTimeouts
+	stream   direction.Holey
+	timeouts direction.Timeouts
 	items    []stream.Item
 	call     uint64 // of the driver, in which memory was lent last
 }
@@ -436,7 +437,7 @@ func NewStreamReassembler(cfg Config) (*StreamReassembler, error) {
 // Segment implements Reassembler.
 func (r *StreamReassembler) Segment(s Segment, out *Delivery) {
 	r.reclaim(out)
-	r.stream.insert(r.arena, stream.Segment{
+	r.stream.Insert(r.arena, stream.Segment{
 		Pos: s.Pos, Bytes: s.Payload, Missing: s.Missing, Time: int64(s.Time), ID: s.Packet,
 	}, &r.items)
 	r.deliver(out)
@@ -444,13 +445,13 @@ func (r *StreamReassembler) Segment(s Segment, out *Delivery) {
 
 // Acked implements Acker.
 func (r *StreamReassembler) Acked(pos int64, now Timestamp, _ *Delivery) {
-	r.stream.acknowledge(pos, int64(now))
+	r.stream.Acknowledge(pos, int64(now))
 }
 
 // OnTimer implements Timer.
 func (r *StreamReassembler) OnTimer(now Timestamp, out *Delivery) (next Timestamp) {
 	r.reclaim(out)
-	at := r.stream.expireHoles(r.arena, int64(now), &r.timeouts, false, &r.items)
+	at := r.stream.Expire(r.arena, int64(now), &r.timeouts, false, &r.items)
 	r.deliver(out)
 	if at == math.MaxInt64 {
 		return 0
@@ -461,7 +462,7 @@ func (r *StreamReassembler) OnTimer(now Timestamp, out *Delivery) (next Timestam
 // Fin implements Reassembler: held bytes are delivered, with the gaps between them.
 func (r *StreamReassembler) Fin(out *Delivery) {
 	r.reclaim(out)
-	r.arena.Finish(&r.stream.stream, -1, stream.Ended, &r.items)
+	r.stream.Finish(r.arena, -1, &r.items)
 	r.deliver(out)
 }
 

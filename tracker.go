@@ -2,10 +2,12 @@ package flowscope
 
 import (
 	"iter"
+	"math"
 	"math/rand/v2"
 	"time"
 
 	"github.com/flowscope-go/flowscope/internal/clock"
+	"github.com/flowscope-go/flowscope/internal/direction"
 	"github.com/flowscope-go/flowscope/internal/fastpath"
 	"github.com/flowscope-go/flowscope/internal/flowtable"
 	"github.com/flowscope-go/flowscope/internal/history"
@@ -88,26 +90,25 @@ type fastFiveTuple struct {
 // hook is how a tracker tells its driver about a flow: the only calls from the tracker up to its
 // owner. The state of the flow is the driver's.
 type hook[K comparable, S any] interface {
-	// fastPath takes an in-order segment that has an ACK and no other flag that matters, at stream
-	// position pos. It reports false, having done nothing, if the segment is for onSegment.
-	fastPath(s *slot[K, S], side FlowSide, pos int64) bool
-	// onSegment takes a segment of the flow's connection that fastPath does not take, and onTimer
-	// a flow whose timer is due. They report whether the flow must end.
+	// onPayload takes the payload of the current packet where no more is to do: of an in-order
+	// segment, at stream position pos, that has an ACK and no other flag that matters; or of a UDP
+	// datagram, with posDatagram, if hookDatagrams is set. It reports false, having done nothing, if
+	// the segment is for onSegment.
+	onPayload(s *slot[K, S], side FlowSide, pos int64) bool
+	// onSegment takes any other segment of the flow's connection, and onTimer a flow whose timer is
+	// due. They report whether the flow must end.
 	onSegment(s *slot[K, S], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool
 	onTimer(s *slot[K, S], now int64) bool
-	// nextTimer is the latest time at which onTimer must be called, or 0.
-	nextTimer(s *slot[K, S]) int64
-	// onFlowEnd is called before the flow's Ended; onForget when the caller's state is let go, at
-	// the next call, and once more, with final set, when the flow is.
+	// onFlowEnd is called before the flow's Ended.
 	onFlowEnd(s *slot[K, S], reason EndReason)
-	onForget(s *slot[K, S], final bool)
+	// flowStreams are the flow's streams, with the latest time at which onTimer must be called, and
+	// streamStats their counters.
+	flowStreams(s *slot[K, S]) *flowStreams
 	streamStats(s *slot[K, S], to *[2]StreamStats)
-	// prefetch reads the memory that a packet of the flow will need. The sum means nothing.
-	prefetch(s *slot[K, S]) uint64
-	// onDatagram takes the payload of the current packet, a UDP datagram. It is called if
-	// hookDatagrams is set.
-	onDatagram(s *slot[K, S], side FlowSide)
 }
+
+// posDatagram is the position of a datagram, which has none.
+const posDatagram = math.MinInt64
 
 func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init func(K) S) *FlowTracker[K, S] {
 	t := &FlowTracker[K, S]{ex: ex, init: init, cfg: cfg, maxFlows: cfg.MaxFlows}
@@ -375,11 +376,11 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 		if t.cfg.Events.Has(EventPacket) {
 			t.emitPacket(EventPacket, s, side, wire)
 		}
-		if next&inOrder != 0 && t.hook != nil && !t.hook.fastPath(s, side, pos) {
+		if next&inOrder != 0 && t.hook != nil && !t.hook.onPayload(s, side, pos) {
 			t.hookInOrder(hash, s, side, pos)
 		}
 		if t.hookDatagrams && x.L4 == L4UDP && f.l4 == L4UDP {
-			t.hook.onDatagram(s, side)
+			t.hook.onPayload(s, side, posDatagram)
 		}
 	}
 	if len(t.pending) != 0 {
@@ -473,7 +474,7 @@ func (t *FlowTracker[K, S]) stepTCP(hash uint64, s *slot[K, S], side FlowSide, w
 		if g.Len > 0 {
 			t.anomaly(AnomalyDataOnRST, s, side, 0, int64(g.Len))
 		}
-	} else if t.hook != nil && !(mayTakeFastPath(g, o) && t.hook.fastPath(s, side, o.Pos)) {
+	} else if t.hook != nil && !(direction.IsPlain(g, o) && t.hook.onPayload(s, side, o.Pos)) {
 		overflow = t.hook.onSegment(s, side, g, o)
 	}
 	switch {

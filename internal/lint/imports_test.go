@@ -18,8 +18,8 @@ import (
 
 // TestTheTreeKeepsItsRules reads every file of the library, and holds:
 //
-//   - the direction of imports: the root imports the packages of internal/, which import neither the root nor each other;
-//     the protocols import the root, and neither internal packages nor each other, and only tests from outside import
+//   - the direction of imports: the root imports the packages of internal/, which import neither the root nor each other,
+//     but for those of the second floor; the protocols import the root, and neither internal packages nor each other, and only tests from outside import
 //     them; the tests of the root, of internal/acceptance and of internal/bench import the root, through testkit too
 //   - what library code does without: other modules, unsafe, go:linkname, cgo, goroutines, the machine's clock, logs,
 //     init, recover, and package-level state that changes
@@ -43,6 +43,10 @@ const (
 var (
 	// shared are the packages that every package may import.
 	shared = []string{internalPath + "invariants", internalPath + "fastpath"}
+	// secondFloor are the packages that join others of internal/, which must not be of the second floor.
+	secondFloor = map[string][]string{
+		internalPath + "direction": {internalPath + "clock", internalPath + "stream", internalPath + "tcp"},
+	}
 	// testAids are for tests alone, and import no more than an internal package does.
 	testAids = []string{kit + "/frames", kit + "/attack", kit + "/traffic", kit + "/contest", kit + "/allocs", race}
 	// race says whether the race detector watches. The other aids may ask it too.
@@ -166,7 +170,7 @@ func mayImport(name, what string) string {
 		return ""
 	case isTestAid(name) && (what == race || slices.Contains(testModules, what) || slices.Contains(rootModules, what)):
 		return ""
-	case dir == "." && slices.Contains(rootModules, what), slices.Contains(shared, what):
+	case dir == "." && slices.Contains(rootModules, what), slices.Contains(shared, what), slices.Contains(secondFloor[own], what):
 		return ""
 	case slices.Contains(programs, own) && (what == module || isProtocol(what)):
 		return ""
@@ -341,6 +345,9 @@ func TestEveryBrokenRuleIsFound(t *testing.T) {
 		{"a package that imports another", "internal/tcp/x.go", `import _ "github.com/flowscope-go/flowscope/internal/clock"`, "no internal package imports another"},
 		{"a package's test that imports another", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope/internal/clock"`, "no internal package imports another"},
 		{"a package's test that imports the root", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope"`, "no internal package imports the root"},
+		{"the second floor that imports what it does not join", "internal/direction/x.go", `import _ "github.com/flowscope-go/flowscope/internal/flowtable"`, "no internal package imports another"},
+		{"the ground floor that imports the second", "internal/stream/x.go", `import _ "github.com/flowscope-go/flowscope/internal/direction"`, "no internal package imports another"},
+		{"the second floor that imports the root", "internal/direction/x.go", `import _ "github.com/flowscope-go/flowscope"`, "no internal package imports the root"},
 		{"the root imports a protocol", "x.go", `import _ "github.com/flowscope-go/flowscope/protocol/tls"`, "nothing imports a protocol"},
 		{"an internal package imports a protocol", "internal/tcp/x.go", `import _ "github.com/flowscope-go/flowscope/protocol/tls"`, "nothing imports a protocol"},
 		{"a protocol imports another", "protocol/dns/x.go", `import _ "github.com/flowscope-go/flowscope/protocol/tls"`, "nothing imports a protocol"},
@@ -386,6 +393,7 @@ func TestEveryBrokenRuleIsFound(t *testing.T) {
 	}
 	for _, c := range []struct{ name, file, src string }{
 		{"the root imports a package", "x.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`},
+		{"the second floor joins two packages", "internal/direction/x.go", "import (\n_ \"github.com/flowscope-go/flowscope/internal/tcp\"\n_ \"github.com/flowscope-go/flowscope/internal/stream\")"},
 		{"the root hashes", "x.go", `import _ "github.com/dgryski/go-wyhash"`},
 		{"a program imports the root", "internal/bench/probe/x.go", `import _ "github.com/flowscope-go/flowscope"`},
 		{"packages check themselves", "internal/tcp/x.go", `import _ "github.com/flowscope-go/flowscope/internal/invariants"`},

@@ -29,7 +29,10 @@ var mustInline = []string{
 	"tcp.(*Conn).OwnerWord", "tcp.(*Conn).PendingReset", "tcp.(*Conn).MayHaveSent", "tcp.(*Conn).SetEndedAt",
 	"tcp.(*Conn).State", "tcp.(*Conn).HasCandidates", "tcp.(*Outcome).Ended", "tcp.Opener",
 	"stream.(*Arena).Reclaim", "stream.(*Stream).Advance", "stream.(*Stream).HasBuffer", "stream.(*Stream).Next",
-	"(*FiveTupleKey).equal", "(*direction).advance", "(*direction).inUse", "(*record).class", "(*record).forward", "(*record).idleFrom",
+	"direction.(*Direction).Advance", "direction.(*Direction).ConfirmClosed", "direction.(*Direction).Done",
+	"direction.(*Direction).InUse", "direction.(*Direction).Stopped", "direction.(*Direction).Untouched", "direction.(*Pair).Touch",
+	"direction.IsPlain",
+	"(*FiveTupleKey).equal", "(*record).class", "(*record).forward", "(*record).idleFrom",
 	"(*record).letters", "(*record).packets", "(*record).setLetters", "(*record).state",
 }
 

@@ -1,0 +1,102 @@
+package direction
+
+import (
+	"math"
+
+	"github.com/flowscope-go/flowscope/internal/stream"
+	"github.com/flowscope-go/flowscope/internal/tcp"
+)
+
+// A direction ends at its FIN, once everything before it was delivered or given up (Close), or with its
+// flow (End). Stop ends it for the caller.
+
+// onFIN tells the stream where it ends, so that a hole right before the FIN has a timeout like any other.
+func (f *Streams) onFIN(d *Direction, k *Packet) {
+	fin, ok := k.Conn.FINPosition(k.Side)
+	if !ok || f.dispatch || d.bits&(closed|stopped|synDataHeld) != 0 {
+		return
+	}
+	d.passSYN()
+	if missing := fin + 1 - d.stream.Next(); missing > 0 {
+		f.arena.Insert(&d.stream, stream.Segment{
+			Pos: d.stream.Next(), Missing: int(min(missing, math.MaxInt32)), Time: k.Time,
+		}, &f.found)
+		f.collect(d, k.Side)
+	}
+}
+
+// cutAtFIN cuts off the payload at pos, and the missing bytes behind it, at the position of the FIN.
+func cutAtFIN(b []byte, missing int, pos, fin int64) ([]byte, int) {
+	room := max(fin-pos, 0)
+	b = b[:min(room, int64(len(b)))]
+	return b, int(min(room-int64(len(b)), int64(missing)))
+}
+
+// Close closes the directions that are complete, that of first before the other: everything before the
+// FIN was delivered or given up. Its results are Closed, which have to be confirmed (ConfirmClosed).
+func (f *Streams) Close(p *Pair, c *tcp.Conn, first tcp.Side) []Item {
+	f.items = f.items[:0]
+	for i := range tcp.Side(2) {
+		side := (first ^ i) & 1
+		d := &p[side]
+		if d.bits&closed != 0 || d.Reassembler != 0 {
+			continue
+		}
+		if fin, ok := c.FINPosition(side); ok && d.stream.Next() == fin+1 {
+			f.close(d, side, fin)
+		}
+	}
+	return f.items
+}
+
+func (f *Streams) close(d *Direction, side tcp.Side, pos int64) {
+	if d.stream.HasBuffer() {
+		f.arena.Drop(&d.stream) // bytes beyond the FIN are not part of the stream
+	}
+	f.add(Closed, side, pos)
+}
+
+// ConfirmClosed says that Closed was dealt with. Until then it is reported again, so that it is not lost
+// if what comes before it in the list panics.
+func (d *Direction) ConfirmClosed() { d.bits |= closed }
+
+// Settle turns the fast paths of a connection on or off. It comes last, after Segment, Expire and Close.
+func (f *Streams) Settle(p *Pair) { p.updateFastPath(f.fastPaths) }
+
+// End delivers the bytes that the direction of side still holds, with the gaps between them, and
+// releases its memory: the flow is over. If report is set and the direction is not closed, Closed
+// follows.
+func (f *Streams) End(p *Pair, c *tcp.Conn, side tcp.Side, report bool) []Item {
+	f.items = f.items[:0]
+	d := &p[side&1]
+	const pending = synDataHeld | synPassed | closed | stopped
+	if f.dispatch || d.bits&pending != synPassed {
+		f.arena.Drop(&d.stream)
+	} else if end := c.EndOf(side) + 1; d.stream.HasBuffer() || end > d.stream.Next() {
+		d.Finish(f.arena, end, &f.found)
+		f.collect(d, side)
+	}
+	if report && d.bits&closed == 0 {
+		f.close(d, side, f.length(d, c, side))
+	}
+	return f.items
+}
+
+// length is how long the stream of an ended direction was.
+func (f *Streams) length(d *Direction, c *tcp.Conn, side tcp.Side) int64 {
+	switch {
+	case f.dispatch:
+		return 0
+	case d.bits&stopped != 0:
+		return max(c.EndOf(side), 0)
+	}
+	return max(d.stream.Next()-1, 0)
+}
+
+// Stop drops what the direction of side holds, and takes no more.
+func (f *Streams) Stop(p *Pair, side tcp.Side) {
+	d := &p[side&1]
+	d.bits = d.bits&^(synDataHeld|probeHeld) | stopped
+	f.arena.Drop(&d.stream)
+	p.updateFastPath(f.fastPaths)
+}

@@ -1,0 +1,96 @@
+package direction
+
+import (
+	"github.com/flowscope-go/flowscope/internal/stream"
+	"github.com/flowscope-go/flowscope/internal/tcp"
+)
+
+// Advance is the fast path: if it is on and the n bytes at pos are the next ones, the stream advances
+// and Advance reports true. It is for a segment with an ACK and no other flag that matters.
+func (d *Direction) Advance(pos int64, n int) bool {
+	if d.bits&fastPathOn == 0 || n != 0 && pos+1 != d.stream.Next() {
+		return false
+	}
+	d.stream.Advance(int64(n))
+	return true
+}
+
+// CheckFastPath panics if the fast path of a side is on and must not be.
+func (p *Pair) CheckFastPath(side tcp.Side) {
+	if d := &p[side&1]; d.bits&fastPathOn != 0 && !d.fastPathOK(&p[side&1^1]) {
+		panic("direction: the fast path is on and must not be")
+	}
+}
+
+// updateFastPath marks each direction for which an in-order segment needs no other work: it has no
+// buffer, and no SYN data, window probe or FIN is pending. Everything that may change the mark runs on
+// the slow path, which ends here: so the fast path reads a few bytes of its own direction only.
+func (p *Pair) updateFastPath(enabled bool) {
+	for i := range p {
+		d := &p[i]
+		now := d.bits &^ fastPathOn
+		if enabled && d.fastPathOK(&p[1-i]) {
+			now |= fastPathOn
+		}
+		d.bits = now
+	}
+}
+
+func (d *Direction) fastPathOK(other *Direction) bool {
+	return d.bits&^fastPathOn == synPassed && !d.stream.HasBuffer() && other.streamIgnoresACKs()
+}
+
+// IgnoresInOrder reports whether an in-order segment of side, with an ACK, changes nothing: its
+// direction is stopped, and the other one does not care for the ACK.
+func (p *Pair) IgnoresInOrder(side tcp.Side) bool {
+	d, other := &p[side&1], &p[side&1^1]
+	return d.bits&stopped != 0 && other.Reassembler == 0 && other.streamIgnoresACKs()
+}
+
+// dataFlags are the flags by which a segment is more than payload with an ACK, unless ACK is the only
+// one of them that is set.
+const dataFlags = tcp.SYN | tcp.FIN | tcp.URG | tcp.ACK
+
+// IsPlain reports whether a segment is in order and has an ACK and no other flag that matters, so
+// that it may take the fast path.
+func IsPlain(g *tcp.Segment, o *tcp.Outcome) bool {
+	return g.Flags&dataFlags == tcp.ACK && o.Placed && o.Notes&^tcp.ZeroWindow == 0
+}
+
+// Shortcut does what Segment would do with a segment that needs neither timers nor Close, and reports
+// whether this is one: it continues behind a hole, or it is of a stopped direction, or it is the first
+// SYN. timer is when the connection's timer runs; 0 is never. The only result there may be is early: an
+// OutOfOrder at the segment's position.
+func (f *Streams) Shortcut(p *Pair, k *Packet, timer int64) (early, ok bool) {
+	d, other, g, o := &p[k.Side&1], &p[k.Side&1^1], k.Segment, k.Outcome
+	if f.fastPaths && timer != 0 && k.Time < timer && f.appendBehindHole(d, other, k) {
+		return g.Len != 0, true
+	}
+	if d.bits&stopped != 0 && g.Flags&dataFlags == tcp.ACK && other.ignoresACK(o) {
+		return false, true
+	}
+	if o.From == tcp.Active && o.To == tcp.SynSent && g.Len == 0 {
+		d.passSYN() // the first segment of the connection, so nothing is held
+		p.updateFastPath(f.fastPaths)
+		return false, true
+	}
+	return false, false
+}
+
+// appendBehindHole is the fast path while a hole is open: for the bytes that continue behind it, and
+// for the repeated ACKs of the receiver. The timer is set for the hole already, and stays.
+func (f *Streams) appendBehindHole(d, other *Direction, k *Packet) bool {
+	g, o := k.Segment, k.Outcome
+	if g.Flags&dataFlags != tcp.ACK || !o.Placed || o.Notes&^(tcp.Hole|tcp.ZeroWindow) != 0 ||
+		other.bits&(synDataHeld|probeHeld) != 0 {
+		return false
+	}
+	if !other.streamIgnoresACKs() {
+		if pos, _ := k.Conn.AckedTo(k.Side ^ 1); pos+1 != other.acked {
+			return false
+		}
+	}
+	return g.Len == 0 || f.arena.Append(&d.stream, &stream.Segment{
+		Pos: o.Pos + 1, Bytes: k.Payload, Missing: k.Missing, Time: k.Time, ID: k.ID,
+	})
+}
