@@ -245,7 +245,9 @@ func (d *FlowDriver[K, S]) fastPath(s *slot[K, driverState[S]], side FlowSide, p
 		}
 		if d.parsing {
 			d.feedData(s, side, x.Payload, pos, Timestamp(d.t.clock.Now()), d.t.packetID)
-			d.stopIfUnread(s)
+			if d.unread {
+				d.stopIfUnread(s)
+			}
 		}
 	}
 	return true

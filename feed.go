@@ -39,18 +39,28 @@ func (d *FlowDriver[K, S]) UseParsers(factories ...ParserFactory) error {
 
 // feedData gives the parsers the next bytes of a side.
 func (d *FlowDriver[K, S]) feedData(s *slot[K, driverState[S]], side FlowSide, b []byte, offset int64, at Timestamp, packet uint64) {
-	if sessionRefOf(&s.Value.user.directions).Ignores(uint8(side)) {
+	ref := d.savedRef(s)
+	if ref.Ignores(uint8(side)) {
 		return
 	}
+	var a answer
+	if ref.Undecided() {
+		if a = d.parsers.askFirst(ref, side, b, portsOf(&s.Key, s.Value.forward())); a.verdict == VerdictNo {
+			ref = d.parsers.unwanted(ref, side)
+			setSessionRef(&s.Value.user.directions, ref)
+			d.unread = d.stopUnread && ref == session.Unread
+			return
+		}
+	}
 	d.beginParsing(s, d.t.clock.Now())
-	d.parsers.data(Chunk{Side: side, Bytes: b, Offset: offset, Time: at, Packet: packet})
+	d.parsers.data(Chunk{Side: side, Bytes: b, Offset: offset, Time: at, Packet: packet}, a)
 	d.endParsing(s)
 }
 
 // feedGap gives the parsers a gap of a side.
 func (d *FlowDriver[K, S]) feedGap(s *slot[K, driverState[S]], side FlowSide, offset, n int64) {
-	if sessionRefOf(&s.Value.user.directions) == session.Unread {
-		return
+	if ref := d.savedRef(s); ref == session.Unread || ref.Undecided() {
+		return // no bytes are held
 	}
 	d.beginParsing(s, d.t.clock.Now())
 	d.parsers.gap(side, offset, n)
@@ -59,8 +69,7 @@ func (d *FlowDriver[K, S]) feedGap(s *slot[K, driverState[S]], side FlowSide, of
 
 // feedClosed gives the parsers the end of a side's stream.
 func (d *FlowDriver[K, S]) feedClosed(s *slot[K, driverState[S]], side FlowSide, reason EndReason) {
-	d.afterPanic()
-	if sessionRefOf(&s.Value.user.directions).Place() == 0 {
+	if d.savedRef(s).Place() == 0 {
 		return // a parked flow gets no calls, and of any other no bytes are held
 	}
 	d.beginParsing(s, d.t.clock.Now())
@@ -77,15 +86,14 @@ func (d *FlowDriver[K, S]) onDatagram(s *slot[K, driverState[S]], side FlowSide)
 	d.beginParsing(s, now)
 	d.parsers.data(Chunk{
 		Side: side, Bytes: x.Payload, Missing: x.Missing, Time: Timestamp(now), Packet: d.t.packetID,
-	})
+	}, answer{})
 	d.endParsing(s)
 	d.unread = false // there is no stream to stop
 }
 
 // feedEnded gives the parsers the end of a flow.
 func (d *FlowDriver[K, S]) feedEnded(s *slot[K, driverState[S]], reason EndReason) {
-	d.afterPanic()
-	if sessionRefOf(&s.Value.user.directions).Place() == 0 {
+	if d.savedRef(s).Place() == 0 {
 		return
 	}
 	d.beginParsing(s, d.t.clock.Now())
@@ -128,6 +136,14 @@ func (d *FlowDriver[K, S]) beginParsing(s *slot[K, driverState[S]], now int64) {
 	}
 }
 
+// savedRef is the reference to the session of a flow that is not the current one of the parsers.
+func (d *FlowDriver[K, S]) savedRef(s *slot[K, driverState[S]]) session.Ref {
+	if d.sessionFlow != 0 {
+		d.afterPanic()
+	}
+	return sessionRefOf(&s.Value.user.directions)
+}
+
 // afterPanic saves the reference of the flow whose parser panicked in an earlier call.
 func (d *FlowDriver[K, S]) afterPanic() {
 	if d.sessionFlow != 0 && d.t.table.Has(d.sessionFlow) {
@@ -161,8 +177,7 @@ func (d *FlowDriver[K, S]) emitMessages(s *slot[K, driverState[S]]) {
 }
 
 func (d *FlowDriver[K, S]) saveSessionRef(s *slot[K, driverState[S]]) {
-	dirs := &s.Value.user.directions
-	dirs[0].sessionRef, dirs[1].sessionRef = uint16(d.sessionRef), uint16(d.sessionRef>>16)
+	setSessionRef(&s.Value.user.directions, d.sessionRef)
 	d.sessionFlow = 0
 }
 
@@ -185,6 +200,10 @@ func (d *FlowDriver[K, S]) stopIfUnread(s *slot[K, driverState[S]]) {
 // sessionRefOf is the reference to the session of a flow, of which each direction holds a half.
 func sessionRefOf(d *[2]direction) session.Ref {
 	return session.Ref(d[0].sessionRef) | session.Ref(d[1].sessionRef)<<16
+}
+
+func setSessionRef(d *[2]direction, ref session.Ref) {
+	d[0].sessionRef, d[1].sessionRef = uint16(ref), uint16(ref>>16)
 }
 
 // portsOf are the ports of initiator and responder, 0 if the key has none.

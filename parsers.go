@@ -25,6 +25,10 @@ type parsers struct {
 	lent     []*firstBytes // the messages of this call may refer to their bytes
 	budget   session.Budget
 	stats    SessionStats
+
+	streams    uint64 // factories that make parsers of TCP, by bit
+	datagrams  uint64 // and of UDP
+	beginnings beginnings
 }
 
 // factory is a ParserFactory with its pooled parsers.
@@ -35,6 +39,7 @@ type factory struct {
 	streams                  []SessionParser
 	datagrams                []DatagramParser
 	streamSize, datagramSize int64 // of the parsers made last, without what they refer to
+	saysPorts                bool  // it has FactoryPorts
 }
 
 const (
@@ -101,7 +106,15 @@ type item struct {
 	Chunk
 	kind   itemKind
 	reason EndReason
+	answer answer
 	n      int64 // bytes
+}
+
+// answer is what the factories have said about the first bytes of a side.
+type answer struct {
+	known   bool
+	verdict Verdict
+	factory uint8 // that has said Yes or Maybe
 }
 
 type itemKind uint8
@@ -126,6 +139,16 @@ func newParsers(limit int64, factories []ParserFactory) (*parsers, error) {
 		p.datagram, _ = f.(DatagramParserFactory)
 		if p.stream == nil && p.datagram == nil {
 			return nil, fmt.Errorf("%w: parser factory %d, a %T, makes no parsers", ErrConfig, i, f)
+		}
+		if p.stream != nil {
+			ps.streams |= 1 << i
+		}
+		if p.datagram != nil {
+			ps.datagrams |= 1 << i
+		}
+		if h, ok := f.(FactoryPorts); ok && p.stream != nil {
+			p.saysPorts = true
+			ps.beginnings.addHints(i, h.ProbePorts())
 		}
 		ps.factories = append(ps.factories, p)
 	}
@@ -181,8 +204,9 @@ func (ps *parsers) session() *openSession {
 	return nil
 }
 
-// data takes the next bytes of the current flow, or its next datagram.
-func (ps *parsers) data(c Chunk) {
+// data takes the next bytes of the current flow, or its next datagram. a is the answer of the factories
+// if they have been asked.
+func (ps *parsers) data(c Chunk, a answer) {
 	c.Side &= 1
 	if ps.flow.ref.Ignores(uint8(c.Side)) {
 		return
@@ -193,7 +217,7 @@ func (ps *parsers) data(c Chunk) {
 		ps.drain()
 		return
 	}
-	ps.run(&item{Chunk: c})
+	ps.run(&item{Chunk: c, answer: a})
 }
 
 // gap takes a gap of n bytes, from offset on, of the current flow.
