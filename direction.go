@@ -38,6 +38,7 @@ const (
 	probeHeld                                 // a window probe is held until it is acknowledged
 	factoryAsked                              // the factory was called
 	fastPathOn                                // see updateFastPath
+	unheard                                   // a parser has stopped this side, for all parsers; see Messages.Stop
 )
 
 // gapBytes is how many bytes were given up, up to 256 TiB.
@@ -92,7 +93,7 @@ func updateFastPath(directions *[2]direction, enabled bool) {
 }
 
 func (d *direction) fastPathOK(other *direction) bool {
-	return d.bits&^fastPathOn == synPassed && !d.stream.HasBuffer() && other.streamIgnoresACKs()
+	return d.bits&^(fastPathOn|unheard) == synPassed && !d.stream.HasBuffer() && other.streamIgnoresACKs()
 }
 
 // passSYN advances the stream beyond the SYN's own position.

@@ -16,8 +16,8 @@ import (
 // packet; the error wraps ErrConfig. If Config.Events leaves out EventMessage no parser runs.
 //
 // The parsers read the bytes of EventData and the payload of UDP flows. If neither EventData nor
-// EventGap is wanted, and no parser reads a connection any more, its bytes are no longer put in order,
-// as if the caller had called Stop for both sides.
+// EventGap is wanted, the bytes of a side that a parser has stopped are no longer put in order, as if the
+// caller had called Stop; nor are those of both sides if no parser reads the connection any more.
 func (d *FlowDriver[K, S]) UseParsers(factories ...ParserFactory) error {
 	if d.parsers != nil || d.t.stats.Packets != 0 {
 		return fmt.Errorf("%w: UseParsers is for once, before the first packet", ErrConfig)
@@ -26,7 +26,7 @@ func (d *FlowDriver[K, S]) UseParsers(factories ...ParserFactory) error {
 	if err != nil {
 		return err
 	}
-	ps.flow.ref = &d.sessionRef
+	ps.flow.ref, ps.flow.stopped = &d.sessionRef, &d.sessionStopped
 	d.parsers = ps
 	events := d.t.cfg.Events
 	d.parsing = len(factories) > 0 && events.Has(EventMessage)
@@ -40,7 +40,7 @@ func (d *FlowDriver[K, S]) UseParsers(factories ...ParserFactory) error {
 // feedData gives the parsers the next bytes of a side.
 func (d *FlowDriver[K, S]) feedData(s *slot[K, driverState[S]], side FlowSide, b []byte, offset int64, at Timestamp, packet uint64) {
 	ref := d.savedRef(s)
-	if ref.Ignores(uint8(side)) {
+	if ref.Ignores(uint8(side)) || s.Value.user.directions[side&1].bits&unheard != 0 {
 		return
 	}
 	var a answer
@@ -48,7 +48,9 @@ func (d *FlowDriver[K, S]) feedData(s *slot[K, driverState[S]], side FlowSide, b
 		if a = d.parsers.askFirst(ref, side, b, portsOf(&s.Key, s.Value.forward())); a.verdict == VerdictNo {
 			ref = d.parsers.unwanted(ref, side)
 			setSessionRef(&s.Value.user.directions, ref)
-			d.unread = d.stopUnread && ref == session.Unread
+			if other := s.Value.user.directions[side&1^1].bits; d.stopUnread && (ref == session.Unread || other&unheard != 0) {
+				d.unread = 0b11
+			}
 			return
 		}
 	}
@@ -59,8 +61,8 @@ func (d *FlowDriver[K, S]) feedData(s *slot[K, driverState[S]], side FlowSide, b
 
 // feedGap gives the parsers a gap of a side.
 func (d *FlowDriver[K, S]) feedGap(s *slot[K, driverState[S]], side FlowSide, offset, n int64) {
-	if ref := d.savedRef(s); ref == session.Unread || ref.Undecided() {
-		return // no bytes are held
+	if ref := d.savedRef(s); ref == session.Unread || ref.Undecided() || s.Value.user.directions[side&1].bits&unheard != 0 {
+		return
 	}
 	d.beginParsing(s, d.t.clock.Now())
 	d.parsers.gap(side, offset, n)
@@ -69,7 +71,7 @@ func (d *FlowDriver[K, S]) feedGap(s *slot[K, driverState[S]], side FlowSide, of
 
 // feedClosed gives the parsers the end of a side's stream.
 func (d *FlowDriver[K, S]) feedClosed(s *slot[K, driverState[S]], side FlowSide, reason EndReason) {
-	if d.savedRef(s).Place() == 0 {
+	if d.savedRef(s).Place() == 0 || s.Value.user.directions[side&1].bits&unheard != 0 {
 		return // a parked flow gets no calls, and of any other no bytes are held
 	}
 	d.beginParsing(s, d.t.clock.Now())
@@ -79,7 +81,7 @@ func (d *FlowDriver[K, S]) feedClosed(s *slot[K, driverState[S]], side FlowSide,
 
 // onDatagram gives the parsers the payload of the current packet, which is a UDP datagram.
 func (d *FlowDriver[K, S]) onDatagram(s *slot[K, driverState[S]], side FlowSide) {
-	if sessionRefOf(&s.Value.user.directions).Ignores(uint8(side)) {
+	if sessionRefOf(&s.Value.user.directions).Ignores(uint8(side)) || s.Value.user.directions[side&1].bits&unheard != 0 {
 		return
 	}
 	now, x := d.t.clock.Now(), d.t.x
@@ -88,7 +90,7 @@ func (d *FlowDriver[K, S]) onDatagram(s *slot[K, driverState[S]], side FlowSide)
 		Side: side, Bytes: x.Payload, Missing: x.Missing, Time: Timestamp(now), Packet: d.t.packetID,
 	}, answer{})
 	d.endParsing(s)
-	d.unread = false // there is no stream to stop
+	d.unread = 0 // there is no stream to stop
 }
 
 // feedEnded gives the parsers the end of a flow.
@@ -125,6 +127,7 @@ func (d *FlowDriver[K, S]) beginParsing(s *slot[K, driverState[S]], now int64) {
 		d.emittedMessages = 0
 	}
 	f := &ps.flow
+	d.sessionStopped = unheardSides(&s.Value.user.directions)
 	d.sessionFlow, d.sessionRef = s.ID(), sessionRefOf(&s.Value.user.directions)
 	f.id, f.l4 = s.Value.id, s.Value.l4
 	f.now, f.packet, f.limited = Timestamp(now), d.t.packetID, false
@@ -172,7 +175,16 @@ func (d *FlowDriver[K, S]) emitMessages(s *slot[K, driverState[S]]) {
 		ps.flow.limited = false
 		d.t.anomaly(AnomalySessionLimit, s, Initiator, 0, 1)
 	}
-	d.unread = d.stopUnread && ps.unread()
+	for side := range s.Value.user.directions {
+		if d.sessionStopped>>side&1 != 0 {
+			s.Value.user.directions[side].bits |= unheard
+		}
+	}
+	if d.stopUnread {
+		if d.unread |= d.sessionStopped; ps.unread() {
+			d.unread = 0b11
+		}
+	}
 	d.saveSessionRef(s)
 }
 
@@ -181,20 +193,25 @@ func (d *FlowDriver[K, S]) saveSessionRef(s *slot[K, driverState[S]]) {
 	d.sessionFlow = 0
 }
 
-// stopIfUnread stops both directions of the current flow, if its parser has just left it and its bytes
+// stopIfUnread stops the directions of the current flow of which the parsers want no more, if their bytes
 // are not wanted either.
 func (d *FlowDriver[K, S]) stopIfUnread(s *slot[K, driverState[S]]) {
-	if !d.unread {
+	if d.unread == 0 {
 		return
 	}
-	d.unread = false
 	dirs := &s.Value.user.directions
 	for i := range dirs {
-		if dirs[i].bits&directionClosed == 0 {
+		if d.unread>>i&1 != 0 && dirs[i].bits&(directionClosed|stopped) == 0 {
 			dirs[i].stop(d.arena)
 		}
 	}
+	d.unread = 0
 	updateFastPath(dirs, d.fastPaths)
+}
+
+// unheardSides are the sides that a parser has stopped, by bit.
+func unheardSides(d *[2]direction) uint8 {
+	return uint8((d[0].bits&unheard)/unheard | (d[1].bits&unheard)/unheard<<1)
 }
 
 // sessionRefOf is the reference to the session of a flow, of which each direction holds a half.

@@ -52,12 +52,14 @@ const (
 
 // sessionFlow describes the current flow.
 type sessionFlow struct {
-	ref    *session.Ref
-	id     FlowID
-	l4     L4Proto
-	ports  [2]uint16 // valid if the flow has no session
-	now    Timestamp
-	packet uint64
+	ref *session.Ref
+	// stopped are the sides that a parser has stopped, by bit. No parser of the flow hears of them again.
+	stopped *uint8
+	id      FlowID
+	l4      L4Proto
+	ports   [2]uint16 // valid if the flow has no session
+	now     Timestamp
+	packet  uint64
 	// limited is set if something is not read since Config.SessionBytes is used up.
 	limited bool
 }
@@ -208,7 +210,7 @@ func (ps *parsers) session() *openSession {
 // if they have been asked.
 func (ps *parsers) data(c Chunk, a answer) {
 	c.Side &= 1
-	if ps.flow.ref.Ignores(uint8(c.Side)) {
+	if ps.flow.ref.Ignores(uint8(c.Side)) || *ps.flow.stopped>>c.Side&1 != 0 {
 		return
 	}
 	if e := ps.session(); e != nil && e.first == nil { // as nearly always
@@ -259,7 +261,8 @@ func (ps *parsers) unread() bool {
 	if e := ps.session(); e != nil {
 		return e.sides[0].bits&e.sides[1].bits&sessionStopped != 0
 	}
-	return *ps.flow.ref == session.Unread
+	sides, _ := ps.flow.ref.Asked()
+	return *ps.flow.ref == session.Unread || sides|*ps.flow.stopped == 0b11
 }
 
 // onTimer calls the timer of the current flow's parser if it is due.
@@ -290,6 +293,9 @@ func (ps *parsers) drain() {
 }
 
 func (ps *parsers) route(it *item) {
+	if *ps.flow.stopped>>it.Side&1 != 0 {
+		return
+	}
 	e := ps.session()
 	if factory, state, ok := ps.flow.ref.Parked(); ok && it.kind != itemClosed {
 		e = ps.resume(factory, state)
@@ -362,6 +368,7 @@ func (ps *parsers) carryOut(e *openSession, it *item) {
 	for side := range e.sides {
 		if asked&(askStop<<side) != 0 {
 			e.sides[side].bits |= sessionStopped
+			*ps.flow.stopped |= 1 << side
 		}
 	}
 	switch {
