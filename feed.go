@@ -175,10 +175,10 @@ func (d *FlowDriver[K, S]) emitMessages(s *slot[K, driverState[S]]) {
 		ps.flow.limited = false
 		d.t.anomaly(AnomalySessionLimit, s, Initiator, 0, 1)
 	}
-	for side := range s.Value.user.directions {
-		if d.sessionStopped>>side&1 != 0 {
-			s.Value.user.directions[side].bits |= unheard
-		}
+	if d.sessionStopped != 0 {
+		dirs := &s.Value.user.directions
+		dirs[0].bits |= directionBits(d.sessionStopped&1) * unheard
+		dirs[1].bits |= directionBits(d.sessionStopped>>1) * unheard
 	}
 	if d.stopUnread {
 		if d.unread |= d.sessionStopped; ps.unread() {
