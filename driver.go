@@ -43,8 +43,9 @@ type FlowDriver[K comparable, S any] struct {
 	parsers         *parsers     // nil before UseParsers
 	parsing         bool         // there are parsers, and EventMessage is wanted
 	stopUnread      bool         // nobody but the parsers wants the bytes
-	unread          bool         // the parsers want no more of the current flow
+	unread          uint8        // the sides of the current flow of which the parsers want no more, and nobody else
 	sessionRef      session.Ref  // of the flow that the parsers are called about,
+	sessionStopped  uint8        // its sides that are unheard,
 	sessionFlow     flowtable.ID // into whose slot it goes back; 0: none
 	emittedMessages int          // of the parsers, in this call
 
@@ -263,7 +264,9 @@ func (d *FlowDriver[K, S]) onPayload(s *slot[K, driverState[S]], side FlowSide, 
 		}
 		if d.parsing {
 			d.feedData(s, side, x.Payload, pos, Timestamp(d.t.clock.Now()), d.t.packetID)
-			d.stopIfUnread(s)
+			if d.unread != 0 {
+				d.stopIfUnread(s)
+			}
 		}
 	}
 	return true
@@ -474,7 +477,7 @@ func (d *FlowDriver[K, S]) onFlowEnd(s *slot[K, driverState[S]], reason EndReaso
 	}
 	if d.parsing {
 		d.feedEnded(s, reason)
-		d.unread = false
+		d.unread = 0
 		f.user.nextTimer = 0 // a parser may have asked for a call while the last bytes were delivered
 	}
 }

@@ -18,8 +18,8 @@ import (
 // packet; the error wraps ErrConfig. If Config.Events leaves out EventMessage no parser runs.
 //
 // The parsers read the bytes of EventData and the payload of UDP flows. If neither EventData nor
-// EventGap is wanted, and no parser reads a connection any more, its bytes are no longer put in order,
-// as if the caller had called Stop for both sides.
+// EventGap is wanted, the bytes of a side that a parser has stopped are no longer put in order, as if the
+// caller had called Stop; nor are those of both sides if no parser reads the connection any more.
 func (d *FlowDriver[K, S]) UseParsers(factories ...ParserFactory) error {
 	if d.parsers != nil || d.t.stats.Packets != 0 {
 		return fmt.Errorf("%w: UseParsers is for once, before the first packet", ErrConfig)
@@ -28,7 +28,7 @@ func (d *FlowDriver[K, S]) UseParsers(factories ...ParserFactory) error {
 	if err != nil {
 		return err
 	}
-	ps.flow.ref = &d.sessionRef
+	ps.flow.ref, ps.flow.stopped = &d.sessionRef, &d.sessionStopped
 	d.parsers = ps
 	events := d.t.cfg.Events
 	d.parsing = len(factories) > 0 && events.Has(EventMessage)
@@ -41,17 +41,29 @@ func (d *FlowDriver[K, S]) UseParsers(factories ...ParserFactory) error {
 
 // feedData gives the parsers the next bytes of a side.
 func (d *FlowDriver[K, S]) feedData(s *slot[K, driverState[S]], side FlowSide, b []byte, offset int64, at Timestamp, packet uint64) {
-	if sessionRefOf(&s.Value.user.directions).Ignores(uint8(side)) {
+	ref := d.savedRef(s)
+	if ref.Ignores(uint8(side)) || s.Value.user.directions[side&1].Unheard() {
 		return
 	}
+	var a answer
+	if ref.Undecided() {
+		if a = d.parsers.askFirst(ref, side, b, portsOf(&s.Key, s.Value.forward())); a.verdict == VerdictNo {
+			ref = d.parsers.unwanted(ref, side)
+			setSessionRef(&s.Value.user.directions, ref)
+			if other := &s.Value.user.directions[side&1^1]; d.stopUnread && (ref == session.Unread || other.Unheard()) {
+				d.unread = 0b11
+			}
+			return
+		}
+	}
 	d.beginParsing(s, d.t.clock.Now())
-	d.parsers.data(Chunk{Side: side, Bytes: b, Offset: offset, Time: at, Packet: packet})
+	d.parsers.data(Chunk{Side: side, Bytes: b, Offset: offset, Time: at, Packet: packet}, a)
 	d.endParsing(s)
 }
 
 // feedGap gives the parsers a gap of a side.
 func (d *FlowDriver[K, S]) feedGap(s *slot[K, driverState[S]], side FlowSide, offset, n int64) {
-	if sessionRefOf(&s.Value.user.directions) == session.Unread {
+	if ref := d.savedRef(s); ref == session.Unread || ref.Undecided() || s.Value.user.directions[side&1].Unheard() {
 		return
 	}
 	d.beginParsing(s, d.t.clock.Now())
@@ -61,8 +73,7 @@ func (d *FlowDriver[K, S]) feedGap(s *slot[K, driverState[S]], side FlowSide, of
 
 // feedClosed gives the parsers the end of a side's stream.
 func (d *FlowDriver[K, S]) feedClosed(s *slot[K, driverState[S]], side FlowSide, reason EndReason) {
-	d.afterPanic()
-	if sessionRefOf(&s.Value.user.directions).Place() == 0 {
+	if d.savedRef(s).Place() == 0 || s.Value.user.directions[side&1].Unheard() {
 		return // a parked flow gets no calls, and of any other no bytes are held
 	}
 	d.beginParsing(s, d.t.clock.Now())
@@ -72,22 +83,21 @@ func (d *FlowDriver[K, S]) feedClosed(s *slot[K, driverState[S]], side FlowSide,
 
 // onDatagram gives the parsers the payload of the current packet, which is a UDP datagram.
 func (d *FlowDriver[K, S]) onDatagram(s *slot[K, driverState[S]], side FlowSide) {
-	if sessionRefOf(&s.Value.user.directions).Ignores(uint8(side)) {
+	if sessionRefOf(&s.Value.user.directions).Ignores(uint8(side)) || s.Value.user.directions[side&1].Unheard() {
 		return
 	}
 	now, x := d.t.clock.Now(), d.t.x
 	d.beginParsing(s, now)
 	d.parsers.data(Chunk{
 		Side: side, Bytes: x.Payload, Missing: x.Missing, Time: Timestamp(now), Packet: d.t.packetID,
-	})
+	}, answer{})
 	d.endParsing(s)
-	d.unread = false // there is no stream to stop
+	d.unread = 0 // there is no stream to stop
 }
 
 // feedEnded gives the parsers the end of a flow.
 func (d *FlowDriver[K, S]) feedEnded(s *slot[K, driverState[S]], reason EndReason) {
-	d.afterPanic()
-	if sessionRefOf(&s.Value.user.directions).Place() == 0 {
+	if d.savedRef(s).Place() == 0 {
 		return
 	}
 	d.beginParsing(s, d.t.clock.Now())
@@ -119,6 +129,7 @@ func (d *FlowDriver[K, S]) beginParsing(s *slot[K, driverState[S]], now int64) {
 		d.emittedMessages = 0
 	}
 	f := &ps.flow
+	d.sessionStopped = unheardSides(&s.Value.user.directions)
 	d.sessionFlow, d.sessionRef = s.ID(), sessionRefOf(&s.Value.user.directions)
 	f.id, f.l4 = s.Value.id, s.Value.l4
 	f.now, f.packet, f.limited = Timestamp(now), d.t.packetID, false
@@ -128,6 +139,14 @@ func (d *FlowDriver[K, S]) beginParsing(s *slot[K, driverState[S]], now int64) {
 	if d.sessionRef.Place() == 0 {
 		f.ports = portsOf(&s.Key, s.Value.forward())
 	}
+}
+
+// savedRef is the reference to the session of a flow that is not the current one of the parsers.
+func (d *FlowDriver[K, S]) savedRef(s *slot[K, driverState[S]]) session.Ref {
+	if d.sessionFlow != 0 {
+		d.afterPanic()
+	}
+	return sessionRefOf(&s.Value.user.directions)
 }
 
 // afterPanic saves the reference of the flow whose parser panicked in an earlier call.
@@ -158,34 +177,59 @@ func (d *FlowDriver[K, S]) emitMessages(s *slot[K, driverState[S]]) {
 		ps.flow.limited = false
 		d.t.anomaly(AnomalySessionLimit, s, Initiator, 0, 1)
 	}
-	d.unread = d.stopUnread && ps.unread()
+	if d.sessionStopped != 0 {
+		dirs := &s.Value.user.directions
+		for i := range dirs {
+			if d.sessionStopped>>i&1 != 0 {
+				dirs[i].SetUnheard()
+			}
+		}
+	}
+	if d.stopUnread {
+		if d.unread |= d.sessionStopped; ps.unread() {
+			d.unread = 0b11
+		}
+	}
 	d.saveSessionRef(s)
 }
 
 func (d *FlowDriver[K, S]) saveSessionRef(s *slot[K, driverState[S]]) {
-	dirs := &s.Value.user.directions
-	dirs[0].SessionRef, dirs[1].SessionRef = uint16(d.sessionRef), uint16(d.sessionRef>>16)
+	setSessionRef(&s.Value.user.directions, d.sessionRef)
 	d.sessionFlow = 0
 }
 
-// stopIfUnread stops both directions of the current flow, if its parser has just left it and its bytes
+// stopIfUnread stops the directions of the current flow of which the parsers want no more, if their bytes
 // are not wanted either.
 func (d *FlowDriver[K, S]) stopIfUnread(s *slot[K, driverState[S]]) {
-	if !d.unread {
+	if d.unread == 0 {
 		return
 	}
-	d.unread = false
 	dirs := &s.Value.user.directions
 	for i := range dirs {
-		if !dirs[i].Closed() {
+		if d.unread>>i&1 != 0 && !dirs[i].Closed() && !dirs[i].Stopped() {
 			d.streams.Stop(dirs, tcp.Side(i))
 		}
 	}
+	d.unread = 0
+}
+
+// unheardSides are the sides that a parser has stopped, by bit.
+func unheardSides(d *direction.Pair) (sides uint8) {
+	for i := range d {
+		if d[i].Unheard() {
+			sides |= 1 << i
+		}
+	}
+	return sides
 }
 
 // sessionRefOf is the reference to the session of a flow, of which each direction holds a half.
 func sessionRefOf(d *direction.Pair) session.Ref {
 	return session.Ref(d[0].SessionRef) | session.Ref(d[1].SessionRef)<<16
+}
+
+func setSessionRef(d *direction.Pair, ref session.Ref) {
+	d[0].SessionRef, d[1].SessionRef = uint16(ref), uint16(ref>>16)
 }
 
 // portsOf are the ports of initiator and responder, 0 if the key has none.

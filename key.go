@@ -154,7 +154,7 @@ func (k FiveTupleKey) B() netip.AddrPort {
 }
 
 // ports are those of the two ends.
-func (k FiveTupleKey) ports() (a, b uint16) { return k.port(48), k.port(32) }
+func (k *FiveTupleKey) ports() (a, b uint16) { return k.port(48), k.port(32) }
 
 // Ends are the two ends in the given orientation: where packets of that
 // orientation come from, and where they go. With the orientation of an Ended event, from is the
@@ -179,9 +179,9 @@ func (k FiveTupleKey) VLAN() (id uint16, ok bool) {
 	return uint16(k.meta & 0xfff), k.meta&keyVLAN != 0
 }
 
-func (k FiveTupleKey) icmp() bool { return k.Proto() == L4ICMP || k.Proto() == L4ICMPv6 }
+func (k *FiveTupleKey) icmp() bool { return k.Proto() == L4ICMP || k.Proto() == L4ICMPv6 }
 
-func (k FiveTupleKey) port(shift int) uint16 {
+func (k *FiveTupleKey) port(shift int) uint16 {
 	if k.icmp() {
 		return 0
 	}

@@ -102,9 +102,10 @@ func (m *Messages) Hold(n int) bool {
 	return m.owner == nil || m.owner.hold(m.place, int64(n))
 }
 
-// Stop says that the parser wants no more of a side: no Data, Gap or Closed. If both sides are
-// stopped and neither EventData nor EventGap is wanted, the driver no longer puts the bytes of the
-// connection in order.
+// Stop says that nothing more of a side is wanted: no Data, Gap or Closed. It is for good: after Handover,
+// Park or an eviction the next parser of the flow hears nothing of the side either, so a parser that
+// may hand over the side does not stop it. If neither EventData nor EventGap is wanted, the driver no
+// longer puts the bytes of the side in order, and holds none of them.
 func (m *Messages) Stop(side FlowSide) { m.ask |= askStop << (side & 1) }
 
 // Done says that the parser wants no more of the flow: not even Ended. No factory is asked about the

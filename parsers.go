@@ -25,6 +25,10 @@ type parsers struct {
 	lent     []*firstBytes // the messages of this call may refer to their bytes
 	budget   session.Budget
 	stats    SessionStats
+
+	streams    uint64 // factories that make parsers of TCP, by bit
+	datagrams  uint64 // and of UDP
+	beginnings beginnings
 }
 
 // factory is a ParserFactory with its pooled parsers.
@@ -35,6 +39,7 @@ type factory struct {
 	streams                  []SessionParser
 	datagrams                []DatagramParser
 	streamSize, datagramSize int64 // of the parsers made last, without what they refer to
+	saysPorts                bool  // it has FactoryPorts
 }
 
 const (
@@ -47,12 +52,14 @@ const (
 
 // sessionFlow describes the current flow.
 type sessionFlow struct {
-	ref    *session.Ref
-	id     FlowID
-	l4     L4Proto
-	ports  [2]uint16 // valid if the flow has no session
-	now    Timestamp
-	packet uint64
+	ref *session.Ref
+	// stopped are the sides that a parser has stopped, by bit. No parser of the flow hears of them again.
+	stopped *uint8
+	id      FlowID
+	l4      L4Proto
+	ports   [2]uint16 // valid if the flow has no session
+	now     Timestamp
+	packet  uint64
 	// limited is set if something is not read since Config.SessionBytes is used up.
 	limited bool
 }
@@ -101,7 +108,15 @@ type item struct {
 	Chunk
 	kind   itemKind
 	reason EndReason
+	answer answer
 	n      int64 // bytes
+}
+
+// answer is what the factories have said about the first bytes of a side.
+type answer struct {
+	known   bool
+	verdict Verdict
+	factory uint8 // that has said Yes or Maybe
 }
 
 type itemKind uint8
@@ -126,6 +141,16 @@ func newParsers(limit int64, factories []ParserFactory) (*parsers, error) {
 		p.datagram, _ = f.(DatagramParserFactory)
 		if p.stream == nil && p.datagram == nil {
 			return nil, fmt.Errorf("%w: parser factory %d, a %T, makes no parsers", ErrConfig, i, f)
+		}
+		if p.stream != nil {
+			ps.streams |= 1 << i
+		}
+		if p.datagram != nil {
+			ps.datagrams |= 1 << i
+		}
+		if h, ok := f.(FactoryPorts); ok && p.stream != nil {
+			p.saysPorts = true
+			ps.beginnings.addHints(i, h.ProbePorts())
 		}
 		ps.factories = append(ps.factories, p)
 	}
@@ -181,10 +206,11 @@ func (ps *parsers) session() *openSession {
 	return nil
 }
 
-// data takes the next bytes of the current flow, or its next datagram.
-func (ps *parsers) data(c Chunk) {
+// data takes the next bytes of the current flow, or its next datagram. a is the answer of the factories
+// if they have been asked.
+func (ps *parsers) data(c Chunk, a answer) {
 	c.Side &= 1
-	if ps.flow.ref.Ignores(uint8(c.Side)) {
+	if ps.flow.ref.Ignores(uint8(c.Side)) || *ps.flow.stopped>>c.Side&1 != 0 {
 		return
 	}
 	if e := ps.session(); e != nil && e.first == nil { // as nearly always
@@ -193,7 +219,7 @@ func (ps *parsers) data(c Chunk) {
 		ps.drain()
 		return
 	}
-	ps.run(&item{Chunk: c})
+	ps.run(&item{Chunk: c, answer: a})
 }
 
 // gap takes a gap of n bytes, from offset on, of the current flow.
@@ -235,7 +261,8 @@ func (ps *parsers) unread() bool {
 	if e := ps.session(); e != nil {
 		return e.sides[0].bits&e.sides[1].bits&sessionStopped != 0
 	}
-	return *ps.flow.ref == session.Unread
+	sides, _ := ps.flow.ref.Asked()
+	return *ps.flow.ref == session.Unread || sides|*ps.flow.stopped == 0b11
 }
 
 // onTimer calls the timer of the current flow's parser if it is due.
@@ -266,6 +293,9 @@ func (ps *parsers) drain() {
 }
 
 func (ps *parsers) route(it *item) {
+	if *ps.flow.stopped>>it.Side&1 != 0 {
+		return
+	}
 	e := ps.session()
 	if factory, state, ok := ps.flow.ref.Parked(); ok && it.kind != itemClosed {
 		e = ps.resume(factory, state)
@@ -338,6 +368,7 @@ func (ps *parsers) carryOut(e *openSession, it *item) {
 	for side := range e.sides {
 		if asked&(askStop<<side) != 0 {
 			e.sides[side].bits |= sessionStopped
+			*ps.flow.stopped |= 1 << side
 		}
 	}
 	switch {

@@ -1,6 +1,7 @@
 package flowscope
 
 import (
+	"math/bits"
 	"slices"
 
 	"github.com/flowscope-go/flowscope/internal/invariants"
@@ -61,9 +62,17 @@ func (ps *parsers) decide(e *openSession, it *item) *openSession {
 	if len(probe.First) == 0 {
 		return nil
 	}
-	switch number, verdict := ps.ask(probe, excluded, complete || len(probe.First) == MaxProbe); verdict {
+	a := it.answer
+	if !a.known {
+		set := ps.datagrams
+		if probe.L4 == L4TCP {
+			set = ps.wantedBy(probe.First, probe.Ports)
+		}
+		a = ps.ask(&probe, set&^excluded, complete)
+	}
+	switch a.verdict {
 	case VerdictYes:
-		return ps.start(e, number, it)
+		return ps.start(e, int(a.factory), it)
 	case VerdictNo:
 		ps.unrecognised(e, it.Side)
 	default:
@@ -81,23 +90,32 @@ func (ps *parsers) decide(e *openSession, it *item) *openSession {
 	return nil
 }
 
-// ask asks the factories in their order. If the bytes are complete, Maybe is No.
-func (ps *parsers) ask(p Probe, excluded uint64, complete bool) (int, Verdict) {
-	for i := range ps.factories {
-		f := &ps.factories[i]
-		if excluded>>i&1 != 0 || f.stream == nil && p.L4 == L4TCP || f.datagram == nil && p.L4 == L4UDP {
-			continue
-		}
-		switch f.Probe(p) {
+// ask asks the factories of a set in their order. If the first bytes are complete, Maybe is No.
+func (ps *parsers) ask(p *Probe, set uint64, complete bool) answer {
+	for ; set != 0; set &= set - 1 {
+		i := bits.TrailingZeros64(set)
+		switch ps.factories[i].Probe(*p) {
 		case VerdictYes:
-			return i, VerdictYes
+			return answer{true, VerdictYes, uint8(i)}
 		case VerdictMaybe:
-			if !complete {
-				return i, VerdictMaybe // whatever later factories say
+			if !complete && !(p.L4 == L4TCP && len(p.First) == MaxProbe) {
+				return answer{true, VerdictMaybe, uint8(i)} // whatever later factories say
 			}
 		}
 	}
-	return 0, VerdictNo
+	return answer{known: true}
+}
+
+// askFirst asks the factories about the first bytes of a side of a connection without a session, before
+// anything else is done for them: of most connections that no parser wants nothing else is. The answer
+// is for the call of data with these bytes.
+func (ps *parsers) askFirst(ref session.Ref, side FlowSide, b []byte, ports [2]uint16) answer {
+	set := ps.wantedBy(b, ports)
+	if set == 0 {
+		return answer{known: true}
+	}
+	_, before := ref.Asked()
+	return ps.ask(&Probe{L4: L4TCP, Side: side, First: b[:min(len(b), MaxProbe)], Ports: ports, Handover: before}, set, false)
 }
 
 // start gives the flow a parser of a factory. It returns the session if the item that has decided is
@@ -190,8 +208,13 @@ func (ps *parsers) unrecognised(e *openSession, side FlowSide) {
 		ps.forgetSide(e, side)
 		return
 	}
-	sides, before := ps.flow.ref.Asked()
-	ps.noteAsked(sides|1<<side, before)
+	*ps.flow.ref = ps.unwanted(*ps.flow.ref, side)
+}
+
+// unwanted is the reference of a flow without a session after the factories have said No to a side.
+func (ps *parsers) unwanted(ref session.Ref, side FlowSide) session.Ref {
+	sides, before := ref.Asked()
+	return ps.asked(sides|1<<side, before)
 }
 
 // forgetSide drops the first bytes of a side, and the session if it holds none any more.
@@ -210,14 +233,16 @@ func (ps *parsers) forgetSide(e *openSession, side FlowSide) {
 	}
 	before := e.before
 	ps.leave(0)
-	ps.noteAsked(sides, before)
+	*ps.flow.ref = ps.asked(sides, before)
 }
 
-// noteAsked notes which sides of a flow without a session no factory recognises.
-func (ps *parsers) noteAsked(sides uint8, before bool) {
-	if *ps.flow.ref = session.Asked(sides, before); *ps.flow.ref == session.Unread {
+// asked is the reference of a flow without a session, of which no factory recognises these sides.
+func (ps *parsers) asked(sides uint8, before bool) session.Ref {
+	ref := session.Asked(sides, before)
+	if ref == session.Unread {
 		ps.stats.Unwanted++
 	}
+	return ref
 }
 
 // pool keeps the memory of first bytes for another flow.

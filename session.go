@@ -123,16 +123,19 @@ func (v *Verdict) UnmarshalText(text []byte) error { return unmarshal(verdictNam
 
 // Probe shows a factory the first bytes of one side of a flow.
 type Probe struct {
-	// L4 is L4TCP or L4UDP.
-	L4 L4Proto
-	// Side has sent the bytes.
-	Side FlowSide
+	// The fields are in the order that makes 32 bytes of them: of a size that is no multiple of 16 each
+	// copy waits for the one before, and a call makes three.
+
 	// First are the bytes of that side so far, at most MaxProbe of a stream, or the first datagram.
 	// There is at least one byte. They are lent for the call.
 	First []byte
 	// Ports are those of the initiator and of the responder, by FlowSide, as a hint; 0 if the key
 	// has none.
 	Ports [2]uint16
+	// L4 is L4TCP or L4UDP.
+	L4 L4Proto
+	// Side has sent the bytes.
+	Side FlowSide
 	// Handover is set if a parser has read the flow before: it has handed over, or was evicted.
 	Handover bool
 }
@@ -154,6 +157,17 @@ type ParserFactory interface {
 	// chosen, in the order in which the driver was given them, but not while an earlier one says
 	// Maybe. Of a datagram, and of a side that is complete, Maybe counts as No.
 	Probe(p Probe) Verdict
+}
+
+// FactoryPorts may be implemented by a ParserFactory whose Probe looks at few ports, or at none. Of a
+// stream with none of these ports the answer must be the same as with Ports 0. A driver then asks with
+// the first two bytes alone, and does not ask the factory about other streams that begin with them if it
+// said No. It is for the many connections that no parser wants.
+//
+// A type that embeds a factory and has a Probe of its own has the ProbePorts of the embedded one, unless
+// it has its own.
+type FactoryPorts interface {
+	ProbePorts() []uint16
 }
 
 // SessionParserFactory makes parsers of TCP connections.
@@ -290,6 +304,7 @@ type PlayedFlow struct {
 	offsets [2]int64
 	sent    [2]bool
 	closed  [2]bool
+	stopped uint8 // sides, by bit, of which parsers want no more
 	ended   bool
 }
 
@@ -304,7 +319,7 @@ func (f *PlayedFlow) Chunk(c Chunk, now Timestamp) []Emitted {
 	if c.Side &= 1; f.next(now) && (len(c.Bytes) > 0 || f.l4 == L4UDP) && !f.closed[c.Side] {
 		f.sent[c.Side] = true
 		c.Offset = f.offsets[c.Side]
-		f.p.ps.data(c)
+		f.p.ps.data(c, answer{})
 		if f.l4 == L4TCP {
 			f.offsets[c.Side] += int64(len(c.Bytes))
 		}
@@ -366,6 +381,6 @@ func (f *PlayedFlow) next(at Timestamp) bool {
 
 // use makes it the current flow, and calls the timer of its parser if that is due.
 func (f *PlayedFlow) use(now Timestamp, packet uint64) {
-	f.p.ps.flow = sessionFlow{ref: &f.ref, id: f.id, l4: f.l4, ports: f.ports, now: now, packet: packet}
+	f.p.ps.flow = sessionFlow{ref: &f.ref, stopped: &f.stopped, id: f.id, l4: f.l4, ports: f.ports, now: now, packet: packet}
 	f.p.ps.onTimer()
 }

@@ -426,3 +426,19 @@ func TestAParserIsCalledOnceAtATime(t *testing.T) {
 	p.Sweep(6)
 	assert.Equal(t, 2, calls)
 }
+
+// What a parser has stopped stays stopped for the parser after it; the other side does not.
+func TestAStoppedSideIsStoppedForEveryParser(t *testing.T) {
+	p := testkit.NewPlayer(t, flowscope.Config{}, testkit.Lines{Name: "A"}, testkit.Lines{Name: "B"})
+	f := p.TCP(1, 2)
+	require.Len(t, f.Data(flowscope.Initiator, []byte("A:stop\n"), 1), 1)
+	require.Len(t, f.Data(flowscope.Responder, []byte("A:x\n"), 2), 1)
+	assert.Empty(t, f.Data(flowscope.Initiator, []byte("A:y\n"), 3))
+	require.Len(t, f.Data(flowscope.Responder, []byte("A:switch\n"), 4), 1)
+	assert.Empty(t, f.Data(flowscope.Initiator, []byte("B:y\n"), 5))
+	require.Len(t, f.Data(flowscope.Responder, []byte("B:x\n"), 7), 1)
+	assert.Empty(t, f.Data(flowscope.Initiator, []byte("B:z\n"), 8))
+	assert.Empty(t, f.Gap(flowscope.Initiator, 5, 8))
+	require.Len(t, f.Data(flowscope.Responder, []byte("B:stop\n"), 9), 1)
+	assert.Empty(t, f.Data(flowscope.Responder, []byte("B:x\n"), 10))
+}

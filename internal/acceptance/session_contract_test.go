@@ -340,3 +340,91 @@ func TestAParserThatWantsNoMoreEndsReassembly(t *testing.T) {
 		}
 	}
 }
+
+// lineNotes stops the initiator's side at the line "STOP", and notes each line of both.
+type lineNotes struct{}
+
+func (lineNotes) Probe(flowscope.Probe) flowscope.Verdict { return flowscope.VerdictYes }
+
+func (lineNotes) NewSessionParser() flowscope.SessionParser { return &lineNotesParser{} }
+
+type lineNotesParser struct{ greetingParser }
+
+func (*lineNotesParser) Data(c flowscope.Chunk, out *flowscope.Messages) {
+	m := flowscope.Emit[testkit.Note](out)
+	m.Text = out.Copy(c.Bytes)
+	if c.Side == flowscope.Initiator && string(c.Bytes) == "STOP\n" {
+		out.Stop(c.Side)
+	}
+}
+
+// A parser that stops one side ends the reassembly of that side alone, where nobody wants its bytes: nothing of it is held
+// behind a hole. The other side is read on, sides are closed, and the flow ends as before.
+func TestAParserThatStopsASideEndsItsReassembly(t *testing.T) {
+	w := newSessionWire()
+	f := w.tcp(1, [2]uint16{40000, 7000}).open().say(0, "STOP\n").say(1, "hello\n")
+	for range 5 {
+		f.at[0] += 100 // lost
+		f.say(0, strings.Repeat("x", 500))
+	}
+	oneSided := len(w.views)
+	lost := f.at[1]
+	f.at[1] += 100
+	f.say(1, strings.Repeat("y", 300))
+	behind := f.at[1]
+	f.at[1] = lost
+	f.say(1, strings.Repeat("z", 100)) // comes late
+	f.at[1] = behind
+	f.close()
+	quiet := flowscope.Events(flowscope.EventMessage, flowscope.EventSideClosed, flowscope.EventEnded)
+	for name, c := range map[string]struct {
+		events flowscope.EventMask
+		held   bool
+	}{
+		"messages":          {quiet, false},
+		"messages and data": {quiet | flowscope.Events(flowscope.EventData), true},
+		"messages and gaps": {quiet | flowscope.Events(flowscope.EventGap), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			plain := testkit.NewDriver(t, nil, flowscope.Config{Events: c.events})
+			d := newSessionDriver(t, flowscope.Config{Events: c.events}, lineNotes{})
+			var heard [2]string
+			var ends [2][]string
+			most, mostOfOther := int64(0), int64(0)
+			call := func(at int, a, b []testkit.Event) {
+				if c.held {
+					assert.Equal(t, eventsByFlow(a), eventsByFlow(b))
+				}
+				for i, events := range [][]testkit.Event{a, b} {
+					for k := range events {
+						switch ev := &events[k]; ev.Kind {
+						case flowscope.EventMessage:
+							heard[ev.Side] += string(ev.Message.(*testkit.Note).Text)
+						case flowscope.EventSideClosed:
+							ends[i] = append(ends[i], fmt.Sprint(ev.Side, ev.Offset))
+						case flowscope.EventEnded:
+							sums := *ev.Stats
+							sums.Streams = [2]flowscope.StreamStats{}
+							ends[i] = append(ends[i], fmt.Sprintf("%v %+v", ev.Reason, sums))
+						}
+					}
+				}
+				if at < oneSided {
+					most = max(most, d.Stats().HeldBytes)
+				} else {
+					mostOfOther = max(mostOfOther, d.Stats().HeldBytes)
+				}
+			}
+			for i, v := range w.views {
+				call(i, plain.Track(v), d.Track(v))
+			}
+			call(len(w.views), plain.Finish(), d.Finish())
+			assert.Equal(t, [2]string{"STOP\n", "hello\n" + strings.Repeat("z", 100) + strings.Repeat("y", 300)}, heard)
+			assert.Equal(t, c.held, most > 0, "%d bytes of the stopped side were held", most)
+			assert.GreaterOrEqual(t, mostOfOther, int64(300))
+			assert.ElementsMatch(t, ends[0], ends[1])
+			assert.Len(t, ends[1], 3)
+			assert.Zero(t, d.Stats().HeldBytes)
+		})
+	}
+}

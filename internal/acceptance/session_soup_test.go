@@ -39,7 +39,7 @@ func someConversation(r *rand.Rand) []turn {
 		favourites = []string{words[r.IntN(len(words))], words[r.IntN(len(words))], words[r.IntN(len(words))]}
 	}
 	var all []turn
-	for range 1 + r.IntN(12) {
+	for range 1 + r.IntN(16) {
 		t := turn{side: flowscope.FlowSide(r.IntN(2))}
 		switch r.IntN(12) {
 		case 0:

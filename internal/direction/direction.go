@@ -69,6 +69,7 @@ const (
 	probeHeld                    // a window probe is held until it is acknowledged
 	dispatched                   // there was a Segment
 	fastPathOn                   // see Pair.updateFastPath
+	unheard                      // the owner's; see SetUnheard
 )
 
 // Counters are how many bytes were delivered, how many gaps there were and how many bytes in them, and
@@ -93,11 +94,18 @@ func (d *Direction) Closed() bool { return d.bits&closed != 0 }
 // Stopped reports whether nobody wants more bytes.
 func (d *Direction) Stopped() bool { return d.bits&stopped != 0 }
 
+// SetUnheard notes, for the owner, that a parser has stopped the side, for all parsers. It changes nothing
+// here, since others may want the bytes; see Streams.Stop.
+func (d *Direction) SetUnheard() { d.bits |= unheard }
+
+// Unheard reports whether SetUnheard was called.
+func (d *Direction) Unheard() bool { return d.bits&unheard != 0 }
+
 // InUse reports whether the direction has a buffer or a reassembler.
 func (d *Direction) InUse() bool { return d.Reassembler != 0 || d.stream.HasBuffer() }
 
 // Untouched reports whether nothing happened to the direction.
-func (d *Direction) Untouched() bool { return d.bits == 0 && !d.InUse() }
+func (d *Direction) Untouched() bool { return d.bits&^unheard == 0 && !d.InUse() }
 
 // Done reports whether nothing is left to do for the end of the direction: it is closed.
 func (d *Direction) Done() bool { return d.bits&closed != 0 && !d.InUse() }

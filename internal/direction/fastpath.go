@@ -37,7 +37,7 @@ func (p *Pair) updateFastPath(enabled bool) {
 }
 
 func (d *Direction) fastPathOK(other *Direction) bool {
-	return d.bits&^fastPathOn == synPassed && !d.stream.HasBuffer() && other.streamIgnoresACKs()
+	return d.bits&^(fastPathOn|unheard) == synPassed && !d.stream.HasBuffer() && other.streamIgnoresACKs()
 }
 
 // IgnoresInOrder reports whether an in-order segment of side, with an ACK, changes nothing: its

@@ -275,3 +275,23 @@ func TestAnEndIsReportedUntilItIsConfirmed(t *testing.T) {
 		t.Fatalf("%v", got)
 	}
 }
+
+func TestUnheardChangesNothing(t *testing.T) {
+	var d Direction
+	d.SetUnheard()
+	if !d.Unheard() || !d.Untouched() {
+		t.Errorf("unheard: %t, untouched: %t", d.Unheard(), d.Untouched())
+	}
+
+	c := newConnection(stream.Limits{}, Config{FastPaths: true})
+	play(t, c, handshake+`> A 1 1 +abc ; >abc@0`)
+	c.Pair[0].SetUnheard()
+	c.Settle(&c.Pair)
+	if !c.Pair[0].Advance(3, 2) {
+		t.Error("the fast path is off")
+	}
+	c.Stop(&c.Pair, 0)
+	if !c.Pair[0].Unheard() {
+		t.Error("stopped, it is heard again")
+	}
+}

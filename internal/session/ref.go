@@ -60,5 +60,8 @@ func (r Ref) Asked() (sides uint8, readBefore bool) {
 	return uint8(r & both), r&read != 0
 }
 
+// Undecided reports whether the flow has no session and a factory may yet recognise it.
+func (r Ref) Undecided() bool { return r == 0 || r&kind == asked }
+
 // Ignores reports whether no parser wants the bytes of a side, whatever they are.
 func (r Ref) Ignores(side uint8) bool { return r == Unread || r&kind == asked && r>>side&1 != 0 }

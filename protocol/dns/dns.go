@@ -139,6 +139,9 @@ func (Factory) Probe(p flowscope.Probe) flowscope.Verdict {
 	return verdict(isWhole(p.First))
 }
 
+// ProbePorts implements flowscope.FactoryPorts.
+func (Factory) ProbePorts() []uint16 { return []uint16{portDNS, portMDNS, portLLMNR} }
+
 // probeStream says whether a length and a message begin here. If the port is sure a plausible header
 // is enough; otherwise the whole message must be there, and in order.
 func probeStream(b []byte, sure bool) flowscope.Verdict {

@@ -134,6 +134,9 @@ func (f Factory) Probe(p flowscope.Probe) flowscope.Verdict {
 	return probe(p.First)
 }
 
+// ProbePorts implements flowscope.FactoryPorts: ports do not matter.
+func (Factory) ProbePorts() []uint16 { return nil }
+
 // NewSessionParser makes a parser of one connection.
 func (f Factory) NewSessionParser() flowscope.SessionParser {
 	return &parser{Factory: f.withDefaults()}

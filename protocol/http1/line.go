@@ -35,11 +35,15 @@ func probe(b []byte) flowscope.Verdict {
 	if b = skipEmpty(b); len(b) == 0 {
 		return maybe
 	}
-	if v := probeStatus(b); v != no {
-		return v
-	}
-	if v := startsWith(b, preface); v == yes || v == maybe && len(b) > 3 {
-		return v
+	switch b[0] {
+	case 'H':
+		if v := probeStatus(b); v != no {
+			return v
+		}
+	case 'P':
+		if v := startsWith(b, preface); v == yes || v == maybe && len(b) > 3 {
+			return v
+		}
 	}
 	return probeRequest(b)
 }
@@ -76,6 +80,9 @@ func probeStatus(b []byte) flowscope.Verdict {
 // probeRequest says whether b begins with a request line. A well-known method and a path are
 // enough; otherwise the line must be complete and end with a version.
 func probeRequest(b []byte) flowscope.Verdict {
+	if len(b) > maxMethod && bytes.IndexByte(b[:maxMethod+1], ' ') < 0 && bytes.IndexByte(b[:maxMethod+1], '\t') < 0 {
+		return no // sooner than methodLen finds it: many protocols begin with letters
+	}
 	n := methodLen(b)
 	switch {
 	case n < 0:
@@ -95,6 +102,9 @@ func probeRequest(b []byte) flowscope.Verdict {
 	end := bytes.IndexByte(b, '\n')
 	if end < 0 {
 		return maybe
+	}
+	if !bytes.Contains(b[:end], []byte("HTTP/")) {
+		return no // without reading the line
 	}
 	if l, ok := parseRequestLine(b[:end]); !ok || !l.hasVersion {
 		return no

@@ -73,43 +73,34 @@ const (
 
 // recognise returns the talk that begins with b, the first bytes of either side.
 func recognise(b []byte) (talk, flowscope.Verdict) {
-	if !beginsTalk(b[0]) { // as in most connections of other protocols
-		v := probeMySQL(b) // begins with its own length
-		if v == flowscope.VerdictYes {
-			return talkMySQL, v
+	t, v := talk(0), flowscope.VerdictNo
+	switch b[0] {
+	case '2', '+', '*', 'E', 'e', 'H', 'h', 'L', 'l', 'S', 's', 'C', 'c', 'A', 'a':
+		t, v = talkLines, probeLines(b)
+	case '<':
+		t, v = talkXMPP, probeXMPP(b)
+	case 0x30:
+		t, v = talkLDAP, probeLDAP(b)
+	case 4, 5:
+		t, v = talkSOCKS, probeSOCKS(b)
+	case 0:
+		t, v = talkPostgreSQL, probePostgreSQL(b)
+	case 3:
+		t, v = talkRDP, probeRDP(b)
+	case 'P', '\r':
+		t, v = talkPROXY, probePROXY(b)
+	}
+	// MySQL's begins with its own length. No two talks are a Yes to the same bytes, so the order does not
+	// matter.
+	if v != flowscope.VerdictYes {
+		if m := probeMySQL(b); m >= v {
+			t, v = talkMySQL, m
 		}
-		return 0, v
 	}
-	maybe := false
-	for _, try := range [...]struct {
-		talk
-		probe func([]byte) flowscope.Verdict
-	}{
-		{talkLines, probeLines}, {talkXMPP, probeXMPP}, {talkLDAP, probeLDAP}, {talkSOCKS, probeSOCKS}, {talkMySQL, probeMySQL},
-		{talkPostgreSQL, probePostgreSQL}, {talkRDP, probeRDP}, {talkPROXY, probePROXY},
-	} {
-		// No two say Yes to the same bytes, so their order does not matter.
-		switch try.probe(b) {
-		case flowscope.VerdictYes:
-			return try.talk, flowscope.VerdictYes
-		case flowscope.VerdictMaybe:
-			maybe = true
-		}
+	if v != flowscope.VerdictYes {
+		t = 0
 	}
-	if maybe {
-		return 0, flowscope.VerdictMaybe
-	}
-	return 0, flowscope.VerdictNo
-}
-
-// beginsTalk reports whether a talk other than MySQL's may begin with that byte.
-func beginsTalk(c byte) bool {
-	switch c {
-	case '2', '+', '*', 'E', 'e', 'H', 'h', 'L', 'l', 'S', 's', 'C', 'c', 'A', 'a', // greetings
-		'<', 0x30, 4, 5, 0, 3, 'P', '\r': // XMPP, LDAP, SOCKS, PostgreSQL, RDP, PROXY
-		return true
-	}
-	return false
+	return t, v
 }
 
 // hasPrefix says whether b begins with the prefix.
@@ -127,6 +118,9 @@ func hasPrefix(b []byte, prefix string) flowscope.Verdict {
 func probeLines(b []byte) flowscope.Verdict {
 	best := flowscope.VerdictNo
 	for _, g := range greetings {
+		if b[0]|0x20 != g[0]|0x20 {
+			continue
+		}
 		n := min(len(b), len(g))
 		if equalFold(b[:n], g[:n]) {
 			if n == len(g) {
@@ -262,11 +256,14 @@ func probeSOCKS4(b []byte) flowscope.Verdict {
 // probeMySQL recognises the server's greeting of protocol version 10, and the client's request for TLS:
 // a packet of 32 bytes whose capabilities have CLIENT_SSL and CLIENT_PROTOCOL_41.
 func probeMySQL(b []byte) flowscope.Verdict {
+	if len(b) > 1 && b[1] > 3 {
+		return flowscope.VerdictNo // too long, as with most bytes of other protocols
+	}
 	if v := probeMySQLRequest(b); v != flowscope.VerdictNo {
 		return v
 	}
 	switch {
-	case len(b) > 1 && b[1] > 3, len(b) > 2 && b[2] != 0, len(b) > 3 && b[3] != 0, len(b) > 4 && b[4] != 10,
+	case len(b) > 2 && b[2] != 0, len(b) > 3 && b[3] != 0, len(b) > 4 && b[4] != 10,
 		len(b) > 5 && (b[5] < '3' || b[5] > '9'):
 		return flowscope.VerdictNo
 	case len(b) < 6:

@@ -76,6 +76,9 @@ func (f Factory) Probe(p flowscope.Probe) flowscope.Verdict {
 	return probeRecord(p.First)
 }
 
+// ProbePorts implements flowscope.FactoryPorts: ports do not matter.
+func (f Factory) ProbePorts() []uint16 { return nil }
+
 // NewSessionParser makes a parser for a connection.
 func (f Factory) NewSessionParser() flowscope.SessionParser {
 	return newParser(f, modeStart, 0)
