@@ -256,6 +256,7 @@ func TestSteadyTrafficAllocatesNothing(t *testing.T) {
 			l.send(0, 0)
 			l.moves(0, 1)
 			l.send(0, -1)
+			l.acks(1)
 		}},
 		{"two in the wrong order", 2000, flowscope.Config{}, func(l *warmConn) {
 			l.send(0, 1)
@@ -281,6 +282,7 @@ func TestSteadyTrafficAllocatesNothing(t *testing.T) {
 			l.send(0, 1)
 			l.send(0, 0)
 			l.moves(0, 2)
+			l.acks(1)
 		}},
 	} {
 		t.Run(r.name, func(t *testing.T) {

@@ -80,6 +80,7 @@ func newFlowDriver[K comparable, S any](ex FlowExtractor[K], factory Reassembler
 	d.t.hook = d
 	d.fastPaths = d.t.fastPaths && factory == nil && cfg.KeepDelivered == 0
 	d.streams = direction.New(d.arena, direction.Config{
+		Doubts:   &d.t.doubts,
 		Timeouts: cfg.holeTimeouts(), Dispatch: factory != nil, FastPaths: d.fastPaths,
 	})
 	return d
@@ -134,6 +135,7 @@ func (d *FlowDriver[K, S]) Events(views iter.Seq2[PacketView, error]) iter.Seq2[
 func (d *FlowDriver[K, S]) reclaim() {
 	d.calls++
 	d.arena.Reclaim()
+	d.t.crowded = d.arena.Crowded()
 	if d.t.reclaimDue {
 		d.forgetEnded()
 	}
@@ -230,7 +232,7 @@ func (d *FlowDriver[K, S]) Stats() DriverStats {
 	a := d.arena.Stats()
 	s := DriverStats{
 		TrackerStats: d.t.Stats(), Streams: d.total, Late: a.Late, Duplicates: a.Duplicates, BudgetGaps: a.BudgetGaps,
-		HeldBytes: d.arena.HeldBytes(), MemoryBytes: d.arena.TotalBytes(),
+		HeldBytes: d.arena.HeldBytes() + d.t.doubts.Bytes(), MemoryBytes: d.arena.TotalBytes() + d.t.doubts.Bytes(),
 	}
 	if d.parsers != nil {
 		s.Sessions = d.parsers.counters()
@@ -275,11 +277,18 @@ func (d *FlowDriver[K, S]) onPayload(s *slot[K, driverState[S]], side FlowSide, 
 // onSegment handles a segment that onPayload does not, and reports whether the flow has to end because a
 // stream ran full.
 func (d *FlowDriver[K, S]) onSegment(s *slot[K, driverState[S]], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool {
-	st, x, now := &s.Value.user, d.t.x, d.t.clock.Now()
+	st, x, now := &s.Value.user, d.t.x, d.t.now()
+	if st.nextTimer == 0 && g.Len == 0 {
+		if complete, ok := d.streams.Bare(&st.directions, &s.Value.conn, tcp.Side(side), g, o, now); ok {
+			d.settleBare(s, side, complete)
+			return false
+		}
+	}
 	var p direction.Packet // filled in place: to copy a struct that was just written stalls
 	p.Conn, p.Side, p.Segment, p.Outcome = &s.Value.conn, tcp.Side(side), g, o
-	p.Payload, p.Missing, p.Urgent, p.Time, p.ID = x.Payload, x.Missing, x.TCP.Urgent, now, d.t.packetID
+	p.Payload, p.Missing, p.Urgent, p.Time, p.ID = x.Payload, x.Missing, x.TCP.Urgent, now, d.t.segmentID()
 	p.OneSided = s.Value.packets(side^1) == 0
+	p.Owner = uint64(s.ID())<<1 | uint64(side&1)
 	if early, ok := d.streams.Shortcut(&st.directions, &p, st.nextTimer); ok {
 		if early {
 			d.t.anomaly(AnomalyOutOfOrderSegment, s, side, o.Pos, 1)
@@ -300,6 +309,23 @@ func (d *FlowDriver[K, S]) onSegment(s *slot[K, driverState[S]], side FlowSide, 
 	d.stopIfUnread(s)
 	d.streams.Settle(&st.directions)
 	return d.overflow
+}
+
+// settleBare is the rest of onSegment after Bare, which said that the directions are complete whose bits
+// are set.
+func (d *FlowDriver[K, S]) settleBare(s *slot[K, driverState[S]], side FlowSide, complete uint8) {
+	st := &s.Value.user
+	for i := side; complete != 0; i ^= 1 {
+		if bit := uint8(1) << (i & 1); complete&bit != 0 {
+			complete &^= bit
+			fin, _ := s.Value.conn.FINPosition(tcp.Side(i))
+			d.emitClosed(s, i, fin, 0)
+		}
+	}
+	if d.unread != 0 {
+		d.stopIfUnread(s)
+	}
+	d.streams.Settle(&st.directions)
 }
 
 // emit makes events and counters of what the streams of a flow said. reason is why the flow ends; 0 if
@@ -330,7 +356,11 @@ func (d *FlowDriver[K, S]) emit(s *slot[K, driverState[S]], items []direction.It
 		case direction.Acked:
 			d.dispatchACK(s, it)
 		case direction.Closed:
-			d.emitClosed(s, it, reason)
+			if it.Confirmed {
+				d.emitClosed(s, side, it.Pos, 0)
+			} else {
+				d.emitClosed(s, side, it.Pos, reason)
+			}
 		}
 	}
 	d.streams.Clear() // keep neither frames nor the memory of a peak
@@ -387,9 +417,9 @@ func (d *FlowDriver[K, S]) emitUrgent(s *slot[K, driverState[S]], it *direction.
 	}
 }
 
-// emitClosed emits the end of a direction: at its FIN, or with the flow.
-func (d *FlowDriver[K, S]) emitClosed(s *slot[K, driverState[S]], it *direction.Item, reason EndReason) {
-	dir, side, offset := &s.Value.user.directions[it.Side&1], FlowSide(it.Side), it.Pos
+// emitClosed emits the end of a direction: at its FIN, or with the flow, for that reason.
+func (d *FlowDriver[K, S]) emitClosed(s *slot[K, driverState[S]], side FlowSide, offset int64, reason EndReason) {
+	dir := &s.Value.user.directions[side&1]
 	dir.ConfirmClosed()
 	if dir.Reassembler != 0 {
 		offset = max(d.reassemblers[dir.Reassembler].offset, 0)
@@ -401,6 +431,40 @@ func (d *FlowDriver[K, S]) emitClosed(s *slot[K, driverState[S]], it *direction.
 	if d.parsing && (reason == 0 || offset > 0) {
 		d.feedClosed(s, side, reason)
 	}
+}
+
+// onRestart drops what the streams of a flow hold: their positions count anew.
+func (d *FlowDriver[K, S]) onRestart(s *slot[K, driverState[S]]) {
+	d.streams.Restart(&s.Value.user.directions)
+}
+
+// maxGiveUps is how many holes are given up for want of room in one call.
+const maxGiveUps = 64
+
+// onCrowded makes room for the packet that comes: as long as the streams together hold too much, the one
+// that holds most gives up its first hole. So those that hold much do not starve the others, which hold
+// little.
+func (d *FlowDriver[K, S]) onCrowded() {
+	for n := 0; n < maxGiveUps && d.streams.Crowded() && len(d.t.events) < 16*maxExpiries; n++ {
+		owner, ok := d.streams.Largest()
+		if !ok {
+			return
+		}
+		id := flowtable.ID(owner >> 1)
+		if !d.t.table.Has(id) {
+			return
+		}
+		s := d.t.table.At(id)
+		st := &s.Value.user
+		if items := d.streams.GiveUp(&st.directions, &s.Value.conn, tcp.Side(owner&1)); len(items) != 0 {
+			d.emit(s, items, 0)
+		}
+		d.runTimers(s, d.t.clock.Now())
+		d.closeDirections(s, FlowSide(owner&1))
+		d.stopIfUnread(s)
+		d.streams.Settle(&st.directions)
+	}
+	d.t.flushFlowAnomalies() // all at once: a flow that gave up several holes has one of each kind
 }
 
 // onTimer is called when the flow's timer in the tracker's timer wheel runs. It reports whether the
@@ -425,7 +489,7 @@ func (d *FlowDriver[K, S]) runTimers(s *slot[K, driverState[S]], now int64) {
 	if d.factory != nil {
 		next = d.runReassemblerTimers(s, now)
 	}
-	items, holes := d.streams.Expire(&st.directions, now, s.Value.packets(0) == 0 || s.Value.packets(1) == 0)
+	items, holes := d.streams.Expire(&st.directions, &s.Value.conn, now, s.Value.packets(0) == 0 || s.Value.packets(1) == 0)
 	if len(items) != 0 {
 		d.emit(s, items, 0)
 	}
@@ -463,8 +527,15 @@ func (d *FlowDriver[K, S]) onFlowEnd(s *slot[K, driverState[S]], reason EndReaso
 		f.user.nextTimer = 0
 	}
 	dirs := &f.user.directions
-	for i := range dirs {
-		side := FlowSide(i)
+	first := Initiator // or the side that has sent a FIN, if one has: its stream ends there, and not with the flow
+	if _, ended := f.conn.FINPosition(tcp.Initiator); !ended {
+		if _, ended = f.conn.FINPosition(tcp.Responder); ended {
+			first = Responder
+		}
+	}
+	for k := range FlowSide(2) {
+		side := first ^ k
+		i := side & 1
 		if dirs[i].Done() || dirs[i].Untouched() && f.packets(side) == 0 {
 			continue // it is closed, or never sent a packet
 		}
@@ -473,6 +544,9 @@ func (d *FlowDriver[K, S]) onFlowEnd(s *slot[K, driverState[S]], reason EndReaso
 		}
 		if items := d.streams.End(dirs, &f.conn, tcp.Side(side), f.bits&isTCP != 0 && f.packets(side) > 0); len(items) != 0 {
 			d.emit(s, items, reason)
+		}
+		if n := f.payload[side] & maxSum; n != 0 && f.bits&isTCP != 0 && f.packets(side^1) == 0 {
+			d.t.anomaly(AnomalyUnconfirmed, s, side, 0, int64(n))
 		}
 	}
 	if d.parsing {
@@ -570,7 +644,7 @@ func (d *FlowDriver[K, S]) dispatch(s *slot[K, driverState[S]], it *direction.It
 	d.resetDelivery(r)
 	r.r.Segment(Segment{
 		Seq: s.Value.conn.SequenceNumber(it.Side, it.Pos), Pos: it.Pos, Payload: it.Bytes, Missing: it.Missing,
-		Time: Timestamp(it.Time), Packet: it.ID, Flags: TCPFlags(it.Flags), Urgent: it.Urgent,
+		Time: Timestamp(it.Time), Packet: it.ID, Flags: TCPFlags(it.Flags), Urgent: it.Urgent, Unconfirmed: s.Value.packets(side^1) == 0,
 	}, &d.delivery)
 	d.emitDelivery(s, side)
 	if d.reassemblers[dir.Reassembler].timer != nil {

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/testkit"
@@ -14,9 +15,9 @@ func TestAHoleOutlivedByItsFlowEndsWithIt(t *testing.T) {
 	for name, last := range map[string]string{"by a packet of another flow": ">S/t1", "by a Finish": "finish"} {
 		t.Run(name, func(t *testing.T) {
 			testkit.Within(t, func() {
-				p := testkit.NewPlay(t, nil, flowscope.Config{})
-				p.Play("hs >5:x >F@6 <F@0 +11s " + last)
-				p.Want("said", "<closed@0 >gap[0,5)ended >5:x >closed@6:fin ended:fin", p.Said())
+				p := testkit.NewPlay(t, nil, flowscope.Config{HoleAckedTimeout: time.Hour})
+				p.Play("hs >5:x >F@6 <A7 <A7 <F@0 +11s " + last)
+				p.Want("said", ">gap[0,5)ended >5:x >closed@6 <closed@0 ended:fin", p.Said())
 			})
 		})
 	}
@@ -26,8 +27,8 @@ func TestAHoleOutlivedByItsFlowEndsWithIt(t *testing.T) {
 func TestWhyAHoleWasGivenUpIsNoMatterOfOtherFlows(t *testing.T) {
 	for name, c := range map[string]struct{ flow, want string }{
 		"its time comes first":         {"hs >5:x", ">gap[0,5)expired >5:x >closed@6:idle <closed@0:idle ended:idle"},
-		"the receiver has it":          {"hs >5:x <A6", ">gap[0,5)acknowledged >5:x >closed@6:idle <closed@0:idle ended:idle"},
-		"the time of its flow is over": {"hs >5:x >F@6 <F@0", "<closed@0 >gap[0,5)ended >5:x >closed@6:fin ended:fin"},
+		"the receiver has it":          {"hs >5:x <A6 <A6", ">gap[0,5)acknowledged >5:x >closed@6:idle <closed@0:idle ended:idle"},
+		"the time of its flow is over": {"hs >5:x >F@6 <F@0", "<closed@0 >gap[0,5)ended >5:x >closed@6:idle ended:idle"},
 		"the flow ends at that time":   {"hs >5:x +30s <R@0", ">gap[0,5)expired >5:x >closed@6:rst <closed@0:rst ended:rst"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -131,9 +132,9 @@ func TestAReassemblerAroundAnotherKeepsBytesAndGapsInTheirPlaces(t *testing.T) {
 func TestASideThatIsCompleteIsSaidToBeSo(t *testing.T) {
 	for _, between := range []string{"", "+31s >S/t1 "} {
 		p := testkit.NewPlay(t, nil, flowscope.Config{ClockJump: flowscope.Never})
-		p.Play("hs >5:x >F@6 " + between + "+2h sweep")
-		if want := ">gap[0,5)expired >5:x >closed@6 <closed@0:idle ended:idle"; !strings.HasPrefix(p.Said(), want) {
-			t.Errorf("%q:\n got %s\nwant %s", between, p.Said(), want)
+		p.Play("hs >5:x >F@6 <A7 <A7 " + between + "+2h sweep")
+		if said, want := p.Said(), ">gap[0,5)acknowledged >5:x >closed@6 <closed@0:idle ended:idle"; !strings.HasPrefix(said, want) {
+			t.Errorf("%q:\n got %s\nwant %s", between, said, want)
 		}
 	}
 }
@@ -151,7 +152,7 @@ func TestTheACKsOfAStoppedSideCount(t *testing.T) {
 			}
 			p.Flow(1).Sides[0].Stopped = true
 		}
-		p.Play(">3:m/a5 <5:x +1s sweep")
+		p.Play(">3:m <5:x >4:n/a6 >5:o/a6 +1s sweep")
 		if want := "<gap[0,5)acknowledged <5:x"; !strings.Contains(p.Said(), want) {
 			t.Errorf("stopped %v: %s, without %s", stop, p.Said(), want)
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/flowscope-go/flowscope/internal/flowtable"
+	"github.com/flowscope-go/flowscope/internal/history"
 	"github.com/flowscope-go/flowscope/internal/tcp"
 )
 
@@ -36,8 +37,10 @@ import (
 //
 // The events of one call of Track come in this order:
 //
-//  1. Streams whose holes have timed out: Gap, Data, SideClosed and Anomaly.
-//  2. Flows that have timed out or are evicted: the rest of their streams, Ended, Released.
+//  1. Streams whose holes have timed out: Gap, Data, SideClosed and Anomaly. So do the first packets of
+//     a midstream connection that nothing has confirmed in time, with a StateChange before.
+//  2. Flows that have timed out or are evicted: the rest of their streams, Ended, Released. Streams
+//     that give up a hole for want of room, see Config.TotalBytes: as in 1.
 //  3. The packet's own flow: Started.
 //  4. Established, then StateChange.
 //  5. Packet.
@@ -61,8 +64,9 @@ type EventKind uint8
 const (
 	// EventStarted: the packet begins a flow.
 	EventStarted EventKind = iota + 1
-	// EventPacket: a packet of the flow. Its first one has this event too. One
-	// without Bytes may be a first fragment whose datagram is not complete, or a
+	// EventPacket: a packet of the flow. Its first one has this event too. Packets of a SYN with other
+	// numbers are those of the live connection until the SYN is believed, and then counted in its own
+	// flow: the last of them alone has this event there. One without Bytes may be a first fragment whose datagram is not complete, or a
 	// packet with a wrong checksum.
 	EventPacket
 	// EventEstablished: the TCP handshake is complete.
@@ -73,8 +77,8 @@ const (
 	EventData
 	// EventGap: bytes of a TCP stream were given up.
 	EventGap
-	// EventSideClosed: the stream of one side is complete. With a Reassembler of the caller's it
-	// comes at the end of the flow.
+	// EventSideClosed: the stream of one side is complete: its FIN is acknowledged, or the other side is
+	// not captured, or the flow ends. With a Reassembler of the caller's it comes at the end of the flow.
 	EventSideClosed
 	// EventUrgent: the sender marked the byte before Offset as urgent. The byte itself stays in its
 	// place in the stream.
@@ -276,7 +280,7 @@ const (
 	// EndFIN: both sides sent a FIN. If the last ACK is not seen, the flow ends so after
 	// Config.ClosingTimeout.
 	EndFIN EndReason = iota + 1
-	// EndRST: one side reset the connection.
+	// EndRST: one side reset the connection, or sent a reset after which its receiver was silent.
 	EndRST
 	// EndIdleTimeout: no packet for the whole timeout of the flow.
 	EndIdleTimeout
@@ -557,31 +561,26 @@ func (s *FlowStats) edge(t *[2]Timestamp, sign int) Timestamp {
 // S, H, A, D, F, R, I and C stand once for each side, at their first occurrence;
 // T, W and G stand again at the 10th, 100th, ... occurrence. After 16
 // letters nothing is added. Flows without TCP have none.
-type History struct{ letters [16]byte }
+type History struct{ letters history.Letters }
 
 // String is the letters, as in "ShADadFf".
-func (h History) String() string { return string(h.letters[:h.len()]) }
+func (h History) String() string {
+	b, _ := h.AppendText(make([]byte, 0, 16))
+	return string(b)
+}
 
 // AppendText appends what String gives.
-func (h History) AppendText(b []byte) ([]byte, error) { return append(b, h.letters[:h.len()]...), nil }
+func (h History) AppendText(b []byte) ([]byte, error) { return h.letters.AppendTo(b), nil }
 
 // MarshalText is what String gives.
 func (h History) MarshalText() ([]byte, error) { return h.AppendText(nil) }
 
 // UnmarshalText takes what String gives: up to 16 of the letters.
 func (h *History) UnmarshalText(text []byte) error {
-	var letters [len(h.letters)]byte
-	if len(text) > len(letters) || len(bytes.Trim(text, "SsHhAaDdFfRrTtWwGgIiCc^")) > 0 {
+	letters, ok := history.Pack(text)
+	if !ok {
 		return notText("History", text)
 	}
-	copy(letters[:], text)
 	h.letters = letters
 	return nil
-}
-
-func (h *History) len() int {
-	if n := bytes.IndexByte(h.letters[:], 0); n >= 0 {
-		return n
-	}
-	return len(h.letters)
 }

@@ -227,6 +227,9 @@ func (t *FlowTracker[K, S]) deadline(s *slot[K, S], from int64) int64 {
 			at = min(at, next)
 		}
 	}
+	if t.guesses(s) {
+		at = min(at, t.guessedUntil(s))
+	}
 	return at
 }
 
@@ -240,7 +243,7 @@ func (t *FlowTracker[K, S]) timeout(s *slot[K, S]) int64 {
 
 func (t *FlowTracker[K, S]) timeoutByKey(s *slot[K, S]) int64 {
 	class := s.Value.class()
-	if class != classOpening && class != classClosing && class != classLinger {
+	if class != classOpening && class != classClosing && class != classLinger && class != classReset {
 		if d := t.keyTimeout(s.Key); d > 0 {
 			return int64(d)
 		}
@@ -271,7 +274,7 @@ func (t *FlowTracker[K, S]) endAndRelease(hash uint64, s *slot[K, S], reason End
 	if f.bits&lingering == 0 {
 		switch {
 		case f.bits&isTCP == 0:
-		case f.conn.PendingReset():
+		case f.conn.ResetAtEnd(reason == EndIdleTimeout, &t.doubts):
 			reason = EndRST
 		case f.conn.Finished():
 			reason = EndFIN
@@ -300,6 +303,11 @@ func (t *FlowTracker[K, S]) expireFlows(now int64, limit int) {
 			continue
 		}
 		used := !s.TimerWas(t.deadline(s, s.Value.idleFrom()))
+		if t.guesses(s) && now >= t.guessedUntil(s) {
+			if t.leap(t.hash(&s.Key), s, nil); s.Value.bits&(lingering|released) != 0 {
+				continue
+			}
+		}
 		if t.hook != nil && s.Value.bits&lingering == 0 {
 			if t.hook.onTimer(s, now) {
 				t.endFlow(t.hash(&s.Key), s, EndBufferOverflow)
@@ -428,6 +436,9 @@ func (t *FlowTracker[K, S]) prefetch(s *slot[K, S]) uint64 {
 // endFlow ends a flow. It is the only way a flow ends.
 func (t *FlowTracker[K, S]) endFlow(hash uint64, s *slot[K, S], reason EndReason) {
 	f := &s.Value
+	if (t.guesses(s) || t.doubts.GoesOnBehindSYN(&f.conn)) && !t.believing {
+		t.believeAtEnd(hash, s)
+	}
 	if t.hook != nil {
 		t.hook.onFlowEnd(s, reason) // first: what is the caller's may panic
 	}
@@ -446,6 +457,7 @@ func (t *FlowTracker[K, S]) endFlow(hash uint64, s *slot[K, S], reason EndReason
 	if t.cfg.Events.Has(EventEnded) {
 		t.emitFinal(EventEnded, s)
 	}
+	t.doubts.Release(&f.conn)
 	if !reason.lingers() {
 		t.releaseFlow(hash, s)
 		return
@@ -462,6 +474,7 @@ func (t *FlowTracker[K, S]) releaseFlow(hash uint64, s *slot[K, S]) {
 		t.emitFinal(EventReleased, s)
 	}
 	s.Value.bits |= released
+	t.doubts.Release(&s.Value.conn)
 	t.table.Detach(hash, s)
 	if s == t.latest {
 		t.latest = nil

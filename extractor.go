@@ -2,6 +2,7 @@ package flowscope
 
 import (
 	"hash/maphash"
+	"math"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -361,7 +362,63 @@ type TCPInfo struct {
 	Flags          TCPFlags
 	WindowScale    uint8 // the option of a SYN; only if HasWindowScale
 	HasWindowScale bool
+	// Options are the other options that decide what a receiver makes of the segment. The timestamp
+	// and its echo are valid with OptionTimestamps.
+	Options       TCPOptions
+	Timestamp     uint32 // TSval (RFC 7323 section 3.2)
+	TimestampEcho uint32 // TSecr, of a SYN or RST
 }
+
+// TCPOptions is a set of options of a TCP segment. That of none has the text "none".
+//
+// The constants and their texts; go doc flowscope.OptionSACKPermitted says more of them:
+//
+//	OptionSACKPermitted sack_permitted
+//	OptionTimestamps    timestamps
+//	OptionMD5           md5
+//	OptionAO            ao
+//	OptionBadLength     bad_length
+type TCPOptions uint8
+
+// String lists the options, such as "sack_permitted|timestamps".
+func (o TCPOptions) String() string { return string(optionNames.append(nil, uint32(o)|noOptions)) }
+
+// AppendText appends what String gives.
+func (o TCPOptions) AppendText(b []byte) ([]byte, error) {
+	return optionNames.append(b, uint32(o)|noOptions), nil
+}
+
+// MarshalText is what String gives.
+func (o TCPOptions) MarshalText() ([]byte, error) { return o.AppendText(nil) }
+
+// UnmarshalText takes what String gives, the options in any order and with "|" or "," between them.
+func (o *TCPOptions) UnmarshalText(text []byte) error {
+	v, err := optionNames.parse(text)
+	if err == nil && (v == 0 || v&^noOptions > math.MaxUint8) {
+		err = notText(optionNames.of, text)
+	}
+	if err == nil {
+		*o = TCPOptions(v &^ noOptions)
+	}
+	return err
+}
+
+const noOptions = 1 << 8
+
+var optionNames = &sets{
+	of: "TCPOptions", text: []string{"sack_permitted", "timestamps", "md5", "ao", "bad_length"}, none: noOptions, all: 1<<5 - 1,
+}
+
+// The options.
+const (
+	OptionSACKPermitted TCPOptions = TCPOptions(decode.OptSACKPermitted) // RFC 2018 section 2, of a SYN
+	OptionTimestamps    TCPOptions = TCPOptions(decode.OptTimestamps)    // RFC 7323 section 3
+	OptionMD5           TCPOptions = TCPOptions(decode.OptMD5)           // RFC 2385
+	OptionAO            TCPOptions = TCPOptions(decode.OptAO)            // RFC 5925
+	// OptionBadLength is no option: the IP header says more bytes than there are in a frame that is whole,
+	// so that no receiver takes the segment.
+	OptionBadLength TCPOptions = TCPOptions(decode.OptBadLength)
+)
 
 // Refusal is the reason why a packet belongs to no flow.
 //
@@ -506,6 +563,7 @@ func (f FiveTuple) extract(v *PacketView, d *decoder, x *Extracted[FiveTupleKey]
 	x.TCP.Window, x.TCP.Urgent = p.Window, p.Urgent
 	x.TCP.Flags = TCPFlags(p.Flags)
 	x.TCP.WindowScale, x.TCP.HasWindowScale = p.WindowScale, p.HasWindowScale
+	x.TCP.Options, x.TCP.Timestamp, x.TCP.TimestampEcho = TCPOptions(p.Options), p.Timestamp, p.TimestampEcho
 	if !x.HasTCP && decode.ICMPError(p) {
 		f.readQuoted(x)
 	}
@@ -517,6 +575,12 @@ func (f FiveTuple) extract(v *PacketView, d *decoder, x *Extracted[FiveTupleKey]
 func (f FiveTuple) readSimple(v *PacketView, d *decoder, x *Extracted[FiveTupleKey]) bool {
 	if v.LinkType > LinkTypeEthernet {
 		return false
+	}
+	if f.readSimpleTCP4(v, x) {
+		if invariants.Enabled {
+			f.checkSimple(v, d, x)
+		}
+		return true
 	}
 	h, ok := decode.ParseSimple(v.Frame)
 	if !ok {
@@ -535,11 +599,7 @@ func (f FiveTuple) readSimple(v *PacketView, d *decoder, x *Extracted[FiveTupleK
 		x.TCP.Seq, x.TCP.Ack = g.Seq(), g.Ack()
 		x.TCP.Window, x.TCP.Urgent = g.Window(), g.Urgent()
 		x.TCP.Flags = TCPFlags(g.Flags())
-		if x.TCP.Flags&FlagSYN != 0 {
-			x.TCP.WindowScale, x.TCP.HasWindowScale = decode.WindowScale(v.Frame[h.Transport+len(g) : h.From])
-		} else {
-			x.TCP.WindowScale, x.TCP.HasWindowScale = 0, false
-		}
+		x.readOptions(v.Frame[h.Transport+len(g) : h.From])
 	} else {
 		x.TCP.Flags = 0
 	}
@@ -547,6 +607,58 @@ func (f FiveTuple) readSimple(v *PacketView, d *decoder, x *Extracted[FiveTupleK
 		f.checkSimple(v, d, x)
 	}
 	return true
+}
+
+// readSimpleTCP4 is readSimple for IPv4 and TCP, in one function without calls: most frames are such. It
+// gives the rest back.
+func (f FiveTuple) readSimpleTCP4(v *PacketView, x *Extracted[FiveTupleKey]) bool {
+	if len(v.Frame) < len(decode.SimpleTCP4{}) {
+		return false
+	}
+	h := (*decode.SimpleTCP4)(v.Frame)
+	from, to, ok := h.Payload(v.Frame)
+	if !ok {
+		return false
+	}
+	// The options first: they may be in the next cache line, and both waits for memory overlap.
+	timestamp, onlyTimestamps := decode.OnlyTimestamps(v.Frame[len(h):from])
+	x.Orientation = x.Key.setIPv4(h.IP().Src(), h.IP().Dst(), uint8(L4TCP), f.Directional)
+	x.L4, x.HasTCP = L4TCP, true
+	x.Payload, x.Missing = v.Frame[from:to:to], 0
+	x.Refused, x.slow, x.status = 0, 0, decode.OK
+	x.packet.Tunnel, x.packet.TunnelID = decode.NoTunnel, 0
+	g := h.TCP()
+	x.TCP.Seq, x.TCP.Ack = g.Seq(), g.Ack()
+	x.TCP.Window, x.TCP.Urgent = g.Window(), g.Urgent()
+	x.TCP.Flags = TCPFlags(g.Flags())
+	if onlyTimestamps && x.TCP.Flags&(FlagSYN|FlagRST) == 0 {
+		x.TCP.Options, x.TCP.Timestamp = OptionTimestamps, timestamp
+		x.TCP.WindowScale, x.TCP.HasWindowScale, x.TCP.TimestampEcho = 0, false, 0
+	} else {
+		x.readOptions(v.Frame[len(h):from])
+	}
+	return true
+}
+
+// readOptions reads the options of a TCP header.
+func (x *Extracted[K]) readOptions(b []byte) {
+	x.TCP.WindowScale, x.TCP.HasWindowScale, x.TCP.TimestampEcho = 0, false, 0
+	x.TCP.Options, x.TCP.Timestamp = 0, 0
+	if len(b) == 0 {
+		return
+	}
+	if timestamp, ok := decode.OnlyTimestamps(b); ok && x.TCP.Flags&(FlagSYN|FlagRST) == 0 {
+		x.TCP.Options, x.TCP.Timestamp = OptionTimestamps, timestamp
+		return
+	}
+	o := decode.ReadTCPOptions(b)
+	x.TCP.Options, x.TCP.Timestamp = TCPOptions(o.Options), o.Timestamp
+	if x.TCP.Flags&(FlagSYN|FlagRST) != 0 {
+		x.TCP.TimestampEcho = o.TimestampEcho
+	}
+	if x.TCP.Flags&FlagSYN != 0 {
+		x.TCP.WindowScale, x.TCP.HasWindowScale = o.WindowScale, o.HasWindowScale
+	}
 }
 
 // checkSimple panics if readSimple made something else of the frame than extract does.

@@ -42,7 +42,7 @@ func (d *FlowDriver[K, S]) UseParsers(factories ...ParserFactory) error {
 // feedData gives the parsers the next bytes of a side.
 func (d *FlowDriver[K, S]) feedData(s *slot[K, driverState[S]], side FlowSide, b []byte, offset int64, at Timestamp, packet uint64) {
 	ref := d.savedRef(s)
-	if ref.Ignores(uint8(side)) || s.Value.user.directions[side&1].Unheard() {
+	if ref.Ignores(uint8(side)) || s.Value.user.directions[side&1].Unheard {
 		return
 	}
 	var a answer
@@ -50,7 +50,7 @@ func (d *FlowDriver[K, S]) feedData(s *slot[K, driverState[S]], side FlowSide, b
 		if a = d.parsers.askFirst(ref, side, b, portsOf(&s.Key, s.Value.forward())); a.verdict == VerdictNo {
 			ref = d.parsers.unwanted(ref, side)
 			setSessionRef(&s.Value.user.directions, ref)
-			if other := &s.Value.user.directions[side&1^1]; d.stopUnread && (ref == session.Unread || other.Unheard()) {
+			if other := &s.Value.user.directions[side&1^1]; d.stopUnread && (ref == session.Unread || other.Unheard) {
 				d.unread = 0b11
 			}
 			return
@@ -63,7 +63,7 @@ func (d *FlowDriver[K, S]) feedData(s *slot[K, driverState[S]], side FlowSide, b
 
 // feedGap gives the parsers a gap of a side.
 func (d *FlowDriver[K, S]) feedGap(s *slot[K, driverState[S]], side FlowSide, offset, n int64) {
-	if ref := d.savedRef(s); ref == session.Unread || ref.Undecided() || s.Value.user.directions[side&1].Unheard() {
+	if ref := d.savedRef(s); ref == session.Unread || ref.Undecided() || s.Value.user.directions[side&1].Unheard {
 		return
 	}
 	d.beginParsing(s, d.t.clock.Now())
@@ -73,7 +73,7 @@ func (d *FlowDriver[K, S]) feedGap(s *slot[K, driverState[S]], side FlowSide, of
 
 // feedClosed gives the parsers the end of a side's stream.
 func (d *FlowDriver[K, S]) feedClosed(s *slot[K, driverState[S]], side FlowSide, reason EndReason) {
-	if d.savedRef(s).Place() == 0 || s.Value.user.directions[side&1].Unheard() {
+	if d.savedRef(s).Place() == 0 || s.Value.user.directions[side&1].Unheard {
 		return // a parked flow gets no calls, and of any other no bytes are held
 	}
 	d.beginParsing(s, d.t.clock.Now())
@@ -83,7 +83,7 @@ func (d *FlowDriver[K, S]) feedClosed(s *slot[K, driverState[S]], side FlowSide,
 
 // onDatagram gives the parsers the payload of the current packet, which is a UDP datagram.
 func (d *FlowDriver[K, S]) onDatagram(s *slot[K, driverState[S]], side FlowSide) {
-	if sessionRefOf(&s.Value.user.directions).Ignores(uint8(side)) || s.Value.user.directions[side&1].Unheard() {
+	if sessionRefOf(&s.Value.user.directions).Ignores(uint8(side)) || s.Value.user.directions[side&1].Unheard {
 		return
 	}
 	now, x := d.t.clock.Now(), d.t.x
@@ -179,11 +179,8 @@ func (d *FlowDriver[K, S]) emitMessages(s *slot[K, driverState[S]]) {
 	}
 	if d.sessionStopped != 0 {
 		dirs := &s.Value.user.directions
-		for i := range dirs {
-			if d.sessionStopped>>i&1 != 0 {
-				dirs[i].SetUnheard()
-			}
-		}
+		dirs[0].Unheard = dirs[0].Unheard || d.sessionStopped&1 != 0
+		dirs[1].Unheard = dirs[1].Unheard || d.sessionStopped>>1 != 0
 	}
 	if d.stopUnread {
 		if d.unread |= d.sessionStopped; ps.unread() {
@@ -216,7 +213,7 @@ func (d *FlowDriver[K, S]) stopIfUnread(s *slot[K, driverState[S]]) {
 // unheardSides are the sides that a parser has stopped, by bit.
 func unheardSides(d *direction.Pair) (sides uint8) {
 	for i := range d {
-		if d[i].Unheard() {
+		if d[i].Unheard {
 			sides |= 1 << i
 		}
 	}

@@ -107,8 +107,10 @@ func (t *FlowTracker[K, S]) replaceFlow(hash uint64, s *slot[K, S], g *tcp.Segme
 	f := &s.Value
 	side := t.sender(f)
 	next := f.conn
-	opener := FlowSide(next.ReplaceWith(tcp.Side(side), g))
+
+	opener := FlowSide(next.ReplaceWith(tcp.Side(side), g, &t.doubts))
 	t.endAndRelease(hash, s, reason)
+	t.doubts.Release(&f.conn)
 	return t.createFlow(hash, &successor{conn: next, sender: side ^ opener})
 }
 
@@ -245,6 +247,7 @@ const (
 	classICMP
 	classOther
 	classLinger
+	classReset // a reset was seen at a number at which its receiver may stand
 )
 
 func classOf(p L4Proto) timeoutClass {
@@ -291,7 +294,7 @@ func (f *record) idleFrom() int64 {
 // for nearly every packet, at the price of a few comparisons; false says nothing.
 func (f *record) continues(now int64, timeouts *[8]uint64, flags TCPFlags) bool {
 	idle := uint64(now) - uint64(max(f.last[0], f.last[1]))
-	return f.bits&lingering == 0 && idle < timeouts[f.class()&7] && flags&FlagSYN == 0 && !f.conn.HasCandidates()
+	return f.bits&lingering == 0 && idle < timeouts[f.class()&7] && flags&FlagSYN == 0
 }
 
 // countResult is what is left to do for a packet after countPacket.
@@ -325,7 +328,7 @@ func (f *record) countPacket(side FlowSide, now int64, frames uint64, wire, n in
 	if !follow {
 		return 0, next | needsStep
 	}
-	pos, ok := f.conn.Follow(tcp.Side(side), info.Seq, info.Ack, uint32(n), info.Window, uint8(info.Flags))
+	pos, ok := f.conn.Follow(tcp.Side(side), info.Seq, info.Ack, uint32(n), info.Window, uint8(info.Flags), uint8(info.Options), info.Timestamp)
 	if !ok {
 		return 0, next | needsStep
 	}
@@ -490,11 +493,7 @@ func (f *record) letters() history.Letters {
 func (f *record) setLetters(l history.Letters) { f.historyLo, f.historyHi = l.Lo, l.Hi }
 
 // history is the history as it stands.
-func (f *record) history() (h History) {
-	l := f.letters()
-	l.Unpack(&h.letters)
-	return h
-}
+func (f *record) history() History { return History{f.letters()} }
 
 // addLetters adds those of a packet's letters to the history that stand once a side and have not
 // occurred yet.

@@ -98,6 +98,10 @@ type Config struct {
 	// ClosingTimeout ends a TCP connection in which both sides have sent a FIN and one is not
 	// acknowledged. Default 10 s.
 	ClosingTimeout time.Duration
+	// ResetTimeout ends a TCP connection in which a reset was seen that its receiver may have accepted, or
+	// may have refused: with EndRST, if nothing else comes for so long. A reset that is certain ends the
+	// connection at once. Default 1 s; Never waits for the connection's other timeouts.
+	ResetTimeout time.Duration
 	// UDPTimeout ends an idle UDP flow. Default 60 s.
 	UDPTimeout time.Duration
 	// ICMPTimeout ends an idle ICMP or ICMPv6 flow. Default 30 s.
@@ -117,14 +121,18 @@ type Config struct {
 	ClockJump time.Duration
 
 	// SideBytes bounds the memory of early bytes, those behind a hole, that a FlowDriver holds of
-	// one side of a connection: payload and overhead. Beyond it Overflow applies. It is about the
-	// amount that a fast connection has in flight behind a lost segment. Default 1 MiB.
+	// one side of a connection: payload and overhead. Beyond it Overflow applies. A side holds no
+	// more than the window of its receiver allows; this is the window of a fast connection over a
+	// long path. Default 8 MiB.
 	SideBytes int
-	// SidePieces bounds the number of pieces that the same bytes are in. Beyond it Overflow applies.
-	// Default 1,024.
+	// SidePieces bounds the number of pieces that the same bytes are in; segments that touch are one
+	// piece. Beyond it Overflow applies. Default 1,024.
 	SidePieces int
-	// TotalBytes bounds the memory of early and kept bytes over all built-in streams of a driver. A
-	// side that needs more than is left gives up its own first hole. Default 64 MiB.
+	// TotalBytes bounds the memory of early and kept bytes over all built-in streams of a driver.
+	// When less is left than one segment may need, the side that holds most, to within a factor of
+	// two, gives up its first hole, with GapBudget, before the packet's own events; at most 64 holes
+	// in one call. What is set aside for that, and for bytes that move, is about a sixth. A segment
+	// for which there is no room all the same makes its own side give up a hole. Default 64 MiB.
 	TotalBytes int64
 	// Overlap decides which copy of a byte is delivered where bytes that are held are sent again.
 	// Default OverlapFirst.
@@ -142,7 +150,9 @@ type Config struct {
 	// HoleAckedTimeout is how long a hole stays open whose bytes the receiver has acknowledged, so
 	// that they were sent and not captured. Default 10 ms.
 	HoleAckedTimeout time.Duration
-	// HoleTimeout is how long any other hole stays open. Default 30 s.
+	// HoleTimeout is how long any other hole stays open, unless the receiver's ACK stands before it: then
+	// the bytes will come. It is also how long a segment that no receiver need take waits for its
+	// acknowledgement. Default 30 s.
 	HoleTimeout time.Duration
 	// HoleOneSidedTimeout is how long a hole stays open if only one side of the connection is seen,
 	// so that no acknowledgement can come. Default 4 s.
@@ -189,7 +199,7 @@ func (c Config) withDefaults() (Config, error) {
 		std, max int
 	}{
 		{"MaxFlows", &c.MaxFlows, 100_000, flowtable.MaxCapacity},
-		{"SideBytes", &c.SideBytes, 1 << 20, 256 << 20},
+		{"SideBytes", &c.SideBytes, 8 << 20, 256 << 20},
 		{"SidePieces", &c.SidePieces, 1024, 1 << 20},
 		{"KeepDelivered", &c.KeepDelivered, 0, 1 << 20},
 		{"MaxAnomalies", &c.MaxAnomalies, 8, 1 << 20},
@@ -210,6 +220,7 @@ func (c Config) withDefaults() (Config, error) {
 		{"OpeningTimeout", &c.OpeningTimeout, 75 * time.Second},
 		{"EstablishedTimeout", &c.EstablishedTimeout, 300 * time.Second},
 		{"ClosingTimeout", &c.ClosingTimeout, 10 * time.Second},
+		{"ResetTimeout", &c.ResetTimeout, time.Second},
 		{"UDPTimeout", &c.UDPTimeout, 60 * time.Second},
 		{"ICMPTimeout", &c.ICMPTimeout, 30 * time.Second},
 		{"OtherTimeout", &c.OtherTimeout, 30 * time.Second},

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/dgryski/go-wyhash"
 	"github.com/flowscope-go/flowscope/internal/decode"
 )
 
@@ -118,7 +117,11 @@ func (k *FiveTupleKey) setSimple(frame []byte, h decode.SimpleFrame, directional
 		return k.setEnds(srcHi, srcLo, srcPort, dstHi, dstLo, dstPort, keyIPv6|uint64(h.Proto)<<24, directional)
 	}
 	f := (*decode.SimpleIPv4)(frame)
-	src, dst := f.Src(), f.Dst()
+	return k.setIPv4(f.Src(), f.Dst(), h.Proto, directional)
+}
+
+// setIPv4 is set for ends of IPv4, each an address in bits 16 to 47 and its port in bits 0 to 15.
+func (k *FiveTupleKey) setIPv4(src, dst uint64, proto uint8, directional bool) Orientation {
 	swap := uint64(int64(dst-src) >> 63) // of 48 bits each, so a borrow shows at the top
 	if directional {
 		swap = 0
@@ -126,13 +129,13 @@ func (k *FiveTupleKey) setSimple(frame []byte, h decode.SimpleFrame, directional
 	change := (src ^ dst) & swap
 	src, dst = src^change, dst^change
 	k.aHi, k.aLo, k.bHi, k.bLo = 0, decode.Mapped|src>>16, 0, decode.Mapped|dst>>16
-	k.meta = src<<48 | dst<<48>>16 | uint64(h.Proto)<<24
+	k.meta = src<<48 | dst<<48>>16 | uint64(proto)<<24
 	return Orientation(swap & 1)
 }
 
 // after is 1 if a comes after b in the order of ends, else 0: what is borrowed when
 // the one is subtracted from the other. It is the only rule of that order;
-// setSimple has it for ends that fit into a word.
+// setIPv4 has it for ends that fit into a word.
 func after(aHi, aLo uint64, aPort uint16, bHi, bLo uint64, bPort uint16) uint64 {
 	_, borrow := bits.Sub64(uint64(bPort), uint64(aPort), 0)
 	_, borrow = bits.Sub64(bLo, aLo, borrow)
@@ -312,15 +315,26 @@ func (k *FiveTupleKey) order() {
 	}
 }
 
-// hash is the hash of the words as they stand.
+// hash is the hash of the words as they stand: wyhash.Hash of their 40 bytes, written out. A test
+// compares both.
 func (k *FiveTupleKey) hash(seed uint64) uint64 {
-	var b [40]byte
-	binary.LittleEndian.PutUint64(b[0:], k.aHi)
-	binary.LittleEndian.PutUint64(b[8:], k.aLo)
-	binary.LittleEndian.PutUint64(b[16:], k.bHi)
-	binary.LittleEndian.PutUint64(b[24:], k.bLo)
-	binary.LittleEndian.PutUint64(b[32:], k.meta)
-	return wyhash.Hash(b[:], seed)
+	const (
+		p0 = 0xa0761d6478bd642f
+		p1 = 0xe7037ed1a0b428db
+		p2 = 0x8ebc6af09c88c6e3
+		p3 = 0x589965cc75374cc3
+		p4 = 0x1d8e4e27c47d124f
+	)
+	a := fold(k.aHi^seed^p0, k.aLo^seed^p1)
+	b := fold(k.bHi^seed^p2, k.bLo^seed^p3)
+	a = fold(k.meta&(1<<32-1)^a^p0, k.meta>>32^a^p1)
+	return fold(a^b, 40^p4)
+}
+
+// fold is the upper half of a product XOR its lower half.
+func fold(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
+	return hi ^ lo
 }
 
 // equal is ==, in line: the compiler calls for a comparison of more than four words.

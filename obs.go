@@ -41,6 +41,12 @@ type TrackerStats struct {
 	Anomalies [numAnomalyKinds]uint64
 	// AnomaliesSuppressed counts the anomalies beyond Config.MaxAnomalies in their call.
 	AnomaliesSuppressed uint64
+
+	// SegmentsHeld counts TCP segments that no receiver need take, or that are of other numbers than their
+	// connection's: they wait for an acknowledgement that decides. SegmentsNotHeld counts those for which
+	// there was no room, so that they are as if no receiver had taken them; PayloadNotHeld those of which
+	// the payload had none.
+	SegmentsHeld, SegmentsNotHeld, PayloadNotHeld uint64
 }
 
 // DriverStats are the counters of a FlowDriver: those of its tracker, and those of the streams over
@@ -55,7 +61,8 @@ type DriverStats struct {
 	// BudgetGaps counts how often there was no room: for early bytes, so that a hole was given up,
 	// or for the payload of a SYN.
 	BudgetGaps uint64
-	// HeldBytes is the memory of early and kept bytes now, of the built-in streams.
+	// HeldBytes is the memory of early and kept bytes now, of the built-in streams, and of the payload of
+	// segments that wait for an acknowledgement.
 	HeldBytes int64
 	// MemoryBytes is HeldBytes and the pooled buffers, which are an eighth of TotalBytes at most.
 	// Finish frees the pooled buffers, and the call after it those that its events lent; small
@@ -84,7 +91,7 @@ type DriverStats struct {
 //	AnomalyFINConflict               fin_conflict            AnomalyBadChecksum               bad_checksum
 //	AnomalyDataAfterClose            data_after_close        AnomalyChecksumOffload           checksum_offload
 //	AnomalyDataWithoutACK            data_without_ack        AnomalyImplausibleICMP           implausible_icmp
-//	AnomalySessionLimit              session_limit
+//	AnomalySessionLimit              session_limit           AnomalyUnconfirmed               unconfirmed
 type AnomalyKind uint8
 
 const (
@@ -105,13 +112,15 @@ const (
 	// AnomalyMemoryCap: a stream had no room and gave up a hole, or the payload of a SYN. Len: bytes.
 	// Policy: OverflowDropFlow if the flow ends because of it.
 	AnomalyMemoryCap
-	// AnomalyImplausibleRST: a reset that no receiver would accept. Len: packets.
+	// AnomalyImplausibleRST: a reset that no receiver would accept, as one inside the window but at
+	// another number than the expected one. Len: packets.
 	AnomalyImplausibleRST
 	// AnomalyImplausibleSYN: a SYN that fits no connection. Len: packets.
 	AnomalyImplausibleSYN
 	// AnomalyImplausibleACK: acknowledges what was never sent. Len: packets.
 	AnomalyImplausibleACK
-	// AnomalyOutOfWindow: a segment far beyond what may be sent. Len: bytes.
+	// AnomalyOutOfWindow: a segment beyond the receiver's window, or with an old timestamp or an unexpected
+	// signature: it is held until it is acknowledged. Len: bytes.
 	AnomalyOutOfWindow
 	// AnomalyFINConflict: a FIN at another place than the first. Len: packets.
 	AnomalyFINConflict
@@ -161,6 +170,9 @@ const (
 	// AnomalySessionLimit: parsers do not read a flow, or no longer, since Config.SessionBytes is used
 	// up. Len: times.
 	AnomalySessionLimit
+	// AnomalyUnconfirmed: no packet of the other side was captured, so a side's bytes are those that were
+	// sent, and nothing shows which of them were received. Once a side, at the end of its flow. Len: bytes.
+	AnomalyUnconfirmed
 
 	numAnomalyKinds
 )
@@ -179,6 +191,7 @@ var anomalyNames = &names{of: "AnomalyKind", text: []string{
 	AnomalyFragmentLimit: "fragment_limit", AnomalyFragmentTimeout: "fragment_timeout",
 	AnomalyBadChecksum: "bad_checksum", AnomalyChecksumOffload: "checksum_offload",
 	AnomalyImplausibleICMP: "implausible_icmp", AnomalySessionLimit: "session_limit",
+	AnomalyUnconfirmed: "unconfirmed",
 }}
 
 // String is a short name, such as "buffer_overflow": the label of metrics and
@@ -280,6 +293,9 @@ func (s TrackerStats) Metrics(yield func(Metric) bool) {
 		!one("flowscope_clock_suspects_total", "Timestamps far ahead that were not accepted at once.", s.ClockSuspects) ||
 		!one("flowscope_clock_jumps_total", "Jumps ahead that were confirmed.", s.ClockJumps) ||
 		!one("flowscope_anomalies_suppressed_total", "Anomalies beyond Config.MaxAnomalies in one call.", s.AnomaliesSuppressed) ||
+		!one("flowscope_segments_held_total", "TCP segments that waited for an acknowledgement.", s.SegmentsHeld) ||
+		!one("flowscope_segments_not_held_total", "TCP segments that should have waited, and had no room.", s.SegmentsNotHeld) ||
+		!one("flowscope_payload_not_held_total", "TCP segments that waited without their payload, for want of room.", s.PayloadNotHeld) ||
 		!one("flowscope_icmp_errors_matched_total", "ICMP errors about a known flow.", s.ICMPErrorsMatched) ||
 		!one("flowscope_fragments_total", "Fragments of IP datagrams.", s.Fragments.Frames) ||
 		!one("flowscope_datagrams_reassembled_total", "Datagrams reassembled.", s.Fragments.Datagrams) ||

@@ -37,7 +37,7 @@ var anomalyCases = []anomalyCase{
 	{flowscope.AnomalyImplausibleSYN, "implausible_syn", flowscope.SeverityWarning, "hs <SA/n77", flowscope.Config{}, false, nil},
 	{flowscope.AnomalyImplausibleACK, "implausible_ack", flowscope.SeverityWarning, "hs >0:x/a1500000000", flowscope.Config{}, false, nil},
 	{flowscope.AnomalyOutOfWindow, "out_of_window", flowscope.SeverityWarning, "hs >5000000:x", flowscope.Config{}, false, nil},
-	{flowscope.AnomalyFINConflict, "fin_conflict", flowscope.SeverityWarning, "hs >F@2 >F@5", flowscope.Config{}, false, nil},
+	{flowscope.AnomalyFINConflict, "fin_conflict", flowscope.SeverityWarning, "hs >F@0 >F@5", flowscope.Config{}, false, nil},
 	{flowscope.AnomalyDataAfterClose, "data_after_close", flowscope.SeverityWarning, "hs >F@0 >0:x", flowscope.Config{}, false, nil},
 	{flowscope.AnomalyDataWithoutACK, "data_without_ack", flowscope.SeverityWarning, "hs >0:x/fP", flowscope.Config{}, false, nil},
 	{flowscope.AnomalyDataOnRST, "data_on_rst", flowscope.SeverityInfo, "hs >R@0/dxyz", flowscope.Config{}, false, nil},
@@ -46,6 +46,7 @@ var anomalyCases = []anomalyCase{
 	{flowscope.AnomalyLateData, "late_data", flowscope.SeverityWarning, "hs >3:x +30s sweep >0:abc", flowscope.Config{}, false, nil},
 	{flowscope.AnomalyClockBackward, "clock_backward", flowscope.SeverityInfo, "hs +-1s >0:x", flowscope.Config{}, false, nil},
 	{flowscope.AnomalyClockJump, "clock_jump", flowscope.SeverityWarning, "hs +2h >0:x", flowscope.Config{}, false, nil},
+	{flowscope.AnomalyUnconfirmed, "unconfirmed", flowscope.SeverityWarning, ">S >A0 >0:x >1:y finish", flowscope.Config{}, false, nil},
 	{flowscope.AnomalyFragmentOverlap, "fragment_overlap", flowscope.SeverityError, "", flowscope.Config{}, false, [][]byte{
 		testkit.Piece{More: true, Body: testkit.WholeDatagram[:16]}.Frame(), testkit.Piece{More: true, Offset: 8, Body: testkit.WholeDatagram[8:24]}.Frame(),
 	}},
@@ -127,6 +128,8 @@ func TestEachAnomalyIsEmittedOnceAndCounted(t *testing.T) {
 					quiet.Step(step)
 				case step == "sweep":
 					events = d.Sweep(quiet.At())
+				case step == "finish":
+					events = d.Finish()
 				default:
 					events = d.Track(quiet.View(step))
 				}
@@ -309,7 +312,7 @@ func newEventLog(least slog.Level) *eventLog {
 }
 
 func TestEventsAreLoggedAtTheirLevels(t *testing.T) {
-	const script = "hs >0:SECRET/u3 >20:SECRET >3:SECRET <0:x >20:secret +31s sweep >F@40 <F@1 >A2 <A41 <A41 +100s sweep"
+	const script = "hs >0:SECRET/u3 >20:SECRET >3:SECRET <0:x >20:secret +31s sweep >F@26 <F@1 >A2 <A27 <A27 <A27 +100s sweep"
 	for _, least := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
 		l := newEventLog(least)
 		p := testkit.NewPlay(t, nil, flowscope.Config{})
@@ -323,6 +326,7 @@ func TestEventsAreLoggedAtTheirLevels(t *testing.T) {
 			default:
 				events = p.Driver.Track(p.View(step))
 			}
+			p.Hear(events) // it knows then where an ACK of a side stands
 			for i := range events {
 				flowscope.LogEvent(slog.New(l), &events[i])
 			}

@@ -28,6 +28,9 @@ type Segment struct {
 	// counts from Pos and matters if FlagURG is set.
 	Flags  TCPFlags
 	Urgent uint16
+	// Unconfirmed is set as long as no packet of the other side was captured: then nothing shows whether the
+	// segment was received.
+	Unconfirmed bool
 }
 
 // Reassembler makes a stream of the segments of one side of one TCP connection. It puts its results
@@ -451,7 +454,7 @@ func (r *StreamReassembler) Acked(pos int64, now Timestamp, _ *Delivery) {
 // OnTimer implements Timer.
 func (r *StreamReassembler) OnTimer(now Timestamp, out *Delivery) (next Timestamp) {
 	r.reclaim(out)
-	at := r.stream.Expire(r.arena, int64(now), &r.timeouts, false, &r.items)
+	at := r.stream.Expire(r.arena, int64(now), &r.timeouts, false, math.MaxInt64, &r.items)
 	r.deliver(out)
 	if at == math.MaxInt64 {
 		return 0

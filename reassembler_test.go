@@ -134,13 +134,13 @@ func TestWorkedTraces(t *testing.T) {
 		t.Errorf("T10: %d flows, %d ended, %d bytes dropped", p.Starts, st.FlowsEnded, st.Streams.DroppedBytes)
 	}
 	p = testkit.NewPlay(t, factory{MaxBuffer: 64}, flowscope.Config{})
-	p.Play("hs >0:x*200 >R@200")
+	p.Play("hs >0:x*200 <A200 >R@200")
 	p.Want("T11", ">closed@0:rst <closed@0:rst ended:rst", p.Said())
 	if st := p.Driver.Stats(); st.Streams.DroppedBytes != 136 || st.Anomalies[flowscope.AnomalyBufferOverflow] != 1 {
 		t.Errorf("T11: %+v", st.Streams)
 	}
 	p = testkit.NewPlay(t, factory{}, flowscope.Config{})
-	p.Play(">1:0123456789 >21:0123456789 >11:0123456789 >31:0123456789")
+	p.Play(">1:0123456789 >21:0123456789 >11:0123456789 >31:0123456789 finish")
 	if st := p.Driver.Stats(); st.Streams.DroppedSegments != 2 || st.Anomalies[flowscope.AnomalyOutOfOrderSegment] != 2 {
 		t.Errorf("T12: %+v", st.Streams)
 	}
@@ -203,13 +203,13 @@ func TestAReassemblerHearsWhatIsPromised(t *testing.T) {
 		{"what is acknowledged", "hs >0:abc <A3 <A3", ">new, >seg 1000/0:abc, >wait +0s, >ack 3, >wait +0s, >ack 3, >wait +0s"},
 		{"an end in order is Fin", "hs >0:a >F@1 <F@0 >A1 <A2", ">new, >seg 1000/0:a, >wait +0s, >ack 0, >wait +0s, >ack 1, >wait +0s, >fin"},
 		{"silence is Fin", "hs >0:a +1000s sweep", ">new, >seg 1000/0:a, >wait +0s, >fin"},
-		{"a reset is Rst", "hs >0:a >R@1", ">new, >seg 1000/0:a, >wait +0s, >rst"},
+		{"a reset is Rst", "hs >0:a <A1 >R@1", ">new, >seg 1000/0:a, >wait +0s, >ack 1, >wait +0s, >rst"},
 		{"a reset's payload is nobody's", "hs >R@0/dXYZ", ""},
 		{"a SYN's payload comes when it is acknowledged", ">S/dabc <SA3", ">new, >seg 1000/0:abc, >wait +0s, >ack 3, >wait +0s"},
 		{"a SYN's payload that was refused never comes", ">S/dXYZ <SA0 >A0 >0:abc", ">new, >seg 1000/0:abc, >wait +0s"},
 		{"bytes beyond the FIN are nobody's", "hs >0:ab/F >0:abXY", ">new, >seg 1000/0:ab, >wait +0s, >seg 1000/0:ab, >wait +0s"},
 		{"a keep-alive is nobody's", "hs >0:ab <A2 >1:z", ">new, >seg 1000/0:ab, >wait +0s, >ack 2, >wait +0s"},
-		{"a probe that was refused is nobody's", "hs >0:ab <A2/w0 >2:X <A2 >2:cd", ">new, >seg 1000/0:ab, >wait +0s, >ack 2, >wait +0s, >ack 2, >wait +0s, >seg 1002/2:cd, >wait +0s"},
+		{"a probe that was refused is nobody's", ">S <SA/w2 >A0 >0:ab <A2/w0 >2:X <A2 >2:cd", ">new, >seg 1000/0:ab, >wait +0s, >ack 2, >wait +0s, >ack 2, >wait +0s, >seg 1002/2:cd, >wait +0s"},
 		{"no payload, no reassembler", "hs >F@0 <F@0 >A1 <A1", ""},
 	} {
 		t.Run(r.name, func(t *testing.T) {
@@ -315,7 +315,7 @@ func TestAnyDroppedKindIsTaken(t *testing.T) {
 
 func TestTheReassemblerAnswersUntilTheCallAfterTheEnd(t *testing.T) {
 	p := testkit.NewPlay(t, flowscope.BufferedReassemblerFactory[testkit.Key]{}, flowscope.Config{})
-	p.Play("hs >0:abc <0:xyz")
+	p.Play("hs >0:abc <0:xyz/a3")
 	if r := p.Driver.Reassembler(testkit.TupleKey(0), flowscope.Responder); r == nil || r.(*flowscope.BufferedReassembler).Buffered() != 3 {
 		t.Error("no reassembler of the live flow")
 	}

@@ -24,6 +24,7 @@ import (
 type shardLog struct {
 	d     *testkit.Driver
 	flows map[flowscope.FlowID][]byte
+	swept bool // the driver is told the time of each packet
 }
 
 func newShardLog(tb testing.TB, cfg flowscope.Config) *shardLog {
@@ -35,16 +36,27 @@ func newShardLog(tb testing.TB, cfg flowscope.Config) *shardLog {
 	return &shardLog{d: d, flows: map[flowscope.FlowID][]byte{}}
 }
 
+// hear enters the events of a call. No setting turns off that a reset in doubt ends its flow after a second of silence.
+// When that shows depends on the packets of other flows, unless the driver is told the time of each packet.
 func (l *shardLog) hear(events []testkit.Event) {
+	silent := map[flowscope.FlowID]bool{}
+	for i := range events {
+		ev := &events[i]
+		silent[ev.Flow] = silent[ev.Flow] || !l.swept && ev.Kind == flowscope.EventEnded && ev.Reason == flowscope.EndRST && ev.State != flowscope.StateReset
+	}
 	for i := range events {
 		ev := &events[i]
 		if ev.Flow == 0 {
 			continue // about the driver as a whole
 		}
+		at := fmt.Sprint(ev.Timestamp)
+		if silent[ev.Flow] && ev.Kind != flowscope.EventData {
+			at = "in silence"
+		}
 		b := l.flows[ev.Flow]
 		b = fmt.Appendf(b, "%v %v %v %v %v %v>%v %v %v %v %v %d/%d @%v %d+%d %q", ev.Key, ev.L4, ev.Kind, ev.Side,
 			ev.Orientation, ev.From, ev.State, ev.Reason, ev.Anomaly, ev.Cause, ev.History, ev.ICMPType, ev.ICMPCode,
-			ev.Timestamp, ev.Offset, ev.Len, ev.Bytes)
+			at, ev.Offset, ev.Len, ev.Bytes)
 		if ev.Stats != nil {
 			b = fmt.Appendf(b, " %+v", *ev.Stats)
 		}
@@ -64,6 +76,7 @@ func shardPlay(tb testing.TB, views []flowscope.PacketView, n int, cfg flowscope
 	var all []*shardLog
 	for range n {
 		all = append(all, newShardLog(tb, cfg))
+		all[len(all)-1].swept = sweep
 	}
 	end := flowscope.Timestamp(0) // of the capture; the same for all
 	for _, v := range views {
@@ -105,7 +118,7 @@ func steady(views []flowscope.PacketView) []flowscope.PacketView {
 
 // timeless has no timeout.
 var timeless = flowscope.Config{
-	OpeningTimeout: flowscope.Never, EstablishedTimeout: flowscope.Never, ClosingTimeout: flowscope.Never,
+	OpeningTimeout: flowscope.Never, EstablishedTimeout: flowscope.Never, ClosingTimeout: flowscope.Never, ResetTimeout: flowscope.Never,
 	UDPTimeout: flowscope.Never, ICMPTimeout: flowscope.Never, OtherTimeout: flowscope.Never, LingerTimeout: flowscope.Never,
 	HoleAckedTimeout: flowscope.Never, HoleTimeout: flowscope.Never, HoleOneSidedTimeout: flowscope.Never,
 	FragmentTimeout: flowscope.Never,

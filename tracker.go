@@ -31,6 +31,12 @@ type FlowTracker[K comparable, S any] struct {
 	frames       uint64      // that brought the current packet: 1, unless it is a reassembled datagram
 	segment      tcp.Segment // the current packet as internal/tcp reads it
 	outcome      tcp.Outcome // and the answer
+	doubts       tcp.Doubts  // of the connections
+	before       int64       // when the packet before the current one of its side came
+	believing    bool        // in believeHeld
+	replayed     *tcp.Held   // the held segment that is taken now; nil: none is
+	collecting   bool        // what segments change is told after all of them; see tellReplay
+	established  bool        // one of these has completed a handshake
 
 	ex         FlowExtractor[K]
 	fast       fastFiveTuple
@@ -44,6 +50,7 @@ type FlowTracker[K comparable, S any] struct {
 
 	hook          hook[K, S] // of a FlowDriver, or nil
 	hookDatagrams bool       // it wants the payload of UDP
+	crowded       bool       // it wants onCrowded, before the next packet
 	table         *flowtable.Table[K, flow[S]]
 	// latest is the slot of the last packet's flow while it is in the table, and latestHash the
 	// hash of its key.
@@ -99,8 +106,12 @@ type hook[K comparable, S any] interface {
 	// due. They report whether the flow must end.
 	onSegment(s *slot[K, S], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool
 	onTimer(s *slot[K, S], now int64) bool
+	// onRestart says that the positions of both sides count anew: nothing was delivered.
+	onRestart(s *slot[K, S])
 	// onFlowEnd is called before the flow's Ended.
 	onFlowEnd(s *slot[K, S], reason EndReason)
+	// onCrowded makes room for what the next packet may need, if crowded is set in the tracker.
+	onCrowded()
 	// flowStreams are the flow's streams, with the latest time at which onTimer must be called, and
 	// streamStats their counters.
 	flowStreams(s *slot[K, S]) *flowStreams
@@ -124,7 +135,9 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 		classICMP:        int64(cfg.ICMPTimeout),
 		classOther:       int64(cfg.OtherTimeout),
 		classLinger:      int64(cfg.LingerTimeout),
+		classReset:       int64(cfg.ResetTimeout),
 	}
+	t.doubts = tcp.Doubts{HealAfter: int64(cfg.HoleAckedTimeout), HoldFor: int64(cfg.HoleTimeout), MaxBytes: max(cfg.TotalBytes/8, 1), MaxDoubts: max(cfg.MaxFlows/4, min(cfg.MaxFlows, 1024))}
 	t.hasher, t.seed = hasherOf(ex), rand.Uint64()
 	t.keyTimeout = timerOf(ex)
 	t.frames = 1
@@ -192,9 +205,12 @@ func (t *FlowTracker[K, S]) beginPacket(v *PacketView) {
 		t.moveClock(now)
 		now = t.clock.Now()
 	}
-	if t.table.Pending(now) {
-		t.packetID = 0 // these events come from time alone
+	if t.table.Pending(now) || t.crowded {
+		t.packetID = 0 // these events come from time alone, or for want of room
 		t.expireFlows(now, maxExpiries)
+		if t.crowded {
+			t.hook.onCrowded()
+		}
 		t.packetID = v.ID
 	}
 }
@@ -318,10 +334,8 @@ func (t *FlowTracker[K, S]) hash(k *K) uint64 { return t.hasher.hashKey(k, t.see
 
 // lookUp finds the slot of the current packet's key, or nil.
 //
-// Tried without gain: IPv4 keys hashed as 24 bytes instead of 40 (2 ns of UDP, none of TCP). The
-// hash written out here, without the package's call and its bytes, would save 4 ns, and be another
-// hash than the one everybody can check. To read the other lines of the slot before its key is
-// compared: the processor looks ahead that far by itself.
+// Tried without gain: IPv4 keys hashed as 24 bytes instead of 40 (2 ns of UDP, none of TCP). To read the
+// other lines of the slot before its key is compared: the processor looks ahead that far by itself.
 func (t *FlowTracker[K, S]) lookUp(hash uint64) (s *slot[K, S]) {
 	if t.nextVictim.queue != 0 {
 		t.prefetchVictim()
@@ -347,7 +361,9 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 	}
 	if s != nil && !s.Value.continues(t.clock.Now(), &t.fastTimeouts, t.x.TCP.Flags) {
 		if s = t.resolveFlow(hash, s); s != nil && s.Value.bits&lingering != 0 {
-			t.countLate(s, wire)
+			if !t.x.HasTCP || s.Value.bits&isTCP == 0 || !t.stepEnded(hash, s, wire) {
+				t.countLate(s, wire)
+			}
 			return t.flushAnomalies()
 		}
 	}
@@ -363,6 +379,7 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 	if !x.HasTCP {
 		info = nil
 	}
+	t.before = f.last[side&1]
 	pos, next := f.countPacket(side, t.clock.Now(), t.frames, wire, len(x.Payload)+x.Missing, info, t.fastPaths)
 	if next&firstAnswer != 0 {
 		t.table.Join(s, queueTwoWay)
@@ -402,10 +419,10 @@ func (t *FlowTracker[K, S]) resolveFlow(hash uint64, s *slot[K, S]) *slot[K, S] 
 	case f.bits&lingering != 0:
 		var g tcp.Segment
 		t.fillSegment(&g)
-		if f.conn.Reopens(tcp.Side(t.sender(f)), &g) {
+		if f.conn.Reopens(tcp.Side(t.sender(f)), &g, &t.doubts) {
 			return t.replaceFlow(hash, s, &g, 0)
 		}
-	case t.x.TCP.Flags&FlagSYN != 0 || f.conn.HasCandidates():
+	case t.x.TCP.Flags&FlagSYN != 0:
 		// If the packet's timestamp is right though not believed yet, the flow has timed out.
 		stale := t.clock.Doubtful() && t.timedOut(s, t.stamp)
 		var g tcp.Segment
@@ -424,7 +441,7 @@ func (t *FlowTracker[K, S]) resolveFlow(hash uint64, s *slot[K, S]) *slot[K, S] 
 func (t *FlowTracker[K, S]) hookInOrder(hash uint64, s *slot[K, S], side FlowSide, pos int64) {
 	state := s.Value.conn.State()
 	t.fillSegment(&t.segment)
-	t.outcome = tcp.Outcome{Pos: pos, From: state, To: state, Placed: true}
+	t.outcome = tcp.Outcome{Pos: pos, End: pos + int64(t.segment.Len), From: state, To: state, Placed: true}
 	if t.hook.onSegment(s, side, &t.segment, &t.outcome) {
 		t.endFlow(hash, s, EndBufferOverflow)
 	}
@@ -441,41 +458,81 @@ func (t *FlowTracker[K, S]) fillSegment(g *tcp.Segment) {
 	x := t.x
 	g.Seq, g.Ack = x.TCP.Seq, x.TCP.Ack
 	g.Len = uint32(len(x.Payload) + x.Missing)
+	if x.TCP.Options&OptionBadLength != 0 {
+		g.Len = uint32(len(x.Payload)) // nobody has more
+	}
 	g.Window = x.TCP.Window
 	g.Flags = uint8(x.TCP.Flags)
 	g.WindowScale, g.HasWindowScale = x.TCP.WindowScale, x.TCP.HasWindowScale
+	g.Options, g.Timestamp, g.TimestampEcho = uint8(x.TCP.Options), x.TCP.Timestamp, x.TCP.TimestampEcho
+	g.Time = t.now()
 }
 
 // stepTCP gives the current packet to the state machine of the flow's connection, and does what
 // follows from the outcome. It is for segments that countPacket did not follow.
 func (t *FlowTracker[K, S]) stepTCP(hash uint64, s *slot[K, S], side FlowSide, wire int) {
 	f := &s.Value
+	if t.guesses(s) && t.clock.Now() >= clock.Add(max(t.before, f.last[side^1]), int64(t.cfg.HoleOneSidedTimeout)) {
+		// The timer wheel may not have reached it. What follows comes from time alone.
+		id := t.packetID
+		t.packetID = 0
+		t.leap(hash, s, nil)
+		if t.packetID = id; f.bits&(lingering|released) != 0 {
+			return
+		}
+	}
 	g, o := &t.segment, &t.outcome
 	t.fillSegment(g)
-	f.conn.Step(tcp.Side(side), g, o)
+	f.conn.Step(tcp.Side(side), g, o, &t.doubts)
+	if o.Hold || o.Rival != tcp.NoRival && o.Rival != tcp.RivalReplays {
+		if t.hold(hash, s, side, g, o, wire) {
+			return
+		}
+	}
+	if o.Rival == tcp.RivalReplays {
+		t.stepAndReplay(hash, s, side, wire)
+		return
+	}
 	f.addLetters(history.LettersOf(g.Flags, g.Len > 0), side)
-	if o.Notes != 0 {
-		f.countNotes(o.Notes, side)
-	}
-	if f.bits&handshakeTimed == 0 {
-		f.timeHandshake(g, o, side, t.clock.Now())
-	}
-	if o.From != o.To {
-		t.onStateChange(s, o)
-	}
+	t.applyOutcome(s, side, g, o)
 	if t.cfg.Events.Has(EventPacket) {
 		t.emitPacket(EventPacket, s, side, wire)
 	}
 	if o.Notes&anomalousNotes != 0 {
 		t.addTCPAnomalies(s, side, g, o)
 	}
+	t.finishStep(hash, s, side, g, o)
+}
+
+// applyOutcome counts in the flow's record what Step found, and follows a change of state.
+func (t *FlowTracker[K, S]) applyOutcome(s *slot[K, S], side FlowSide, g *tcp.Segment, o *tcp.Outcome) {
+	f := &s.Value
+	if o.Notes != 0 {
+		f.countNotes(o.Notes, side)
+	}
+	if f.bits&handshakeTimed == 0 {
+		f.timeHandshake(g, o, side, t.now())
+	}
+	if o.From != o.To {
+		t.onStateChange(s, o)
+	}
+	if f.class() == classReset || f.conn.StrongReset() {
+		t.setTimeoutClass(s, classOfTCP(f))
+	}
+}
+
+// finishStep gives a segment that Step has handled to the driver, and reports whether the flow has ended.
+func (t *FlowTracker[K, S]) finishStep(hash uint64, s *slot[K, S], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool {
 	overflow := false
 	if g.Flags&tcp.RST != 0 {
 		if g.Len > 0 {
 			t.anomaly(AnomalyDataOnRST, s, side, 0, int64(g.Len))
 		}
-	} else if t.hook != nil && !(direction.IsPlain(g, o) && t.hook.onPayload(s, side, o.Pos)) {
+	} else if t.hook != nil && !(!t.collecting && direction.IsPlain(g, o) && !s.Value.conn.InDoubt() && t.hook.onPayload(s, side, o.Pos)) {
 		overflow = t.hook.onSegment(s, side, g, o)
+	}
+	if f := &s.Value; f.conn.InDoubt() {
+		f.conn.Settle(&t.doubts, t.now())
 	}
 	switch {
 	case o.To == tcp.Reset:
@@ -484,7 +541,10 @@ func (t *FlowTracker[K, S]) stepTCP(hash uint64, s *slot[K, S], side FlowSide, w
 		t.endFlow(hash, s, EndFIN)
 	case overflow:
 		t.endFlow(hash, s, EndBufferOverflow)
+	default:
+		return false
 	}
+	return true
 }
 
 // onStateChange follows a change of TCP state: the timeout, the place in the eviction order, and the
@@ -499,6 +559,10 @@ func (t *FlowTracker[K, S]) onStateChange(s *slot[K, S], o *tcp.Outcome) {
 		t.setTimeoutClass(s, classClosing)
 	default:
 		t.setTimeoutClass(s, classEstablished)
+	}
+	if t.collecting {
+		t.established = t.established || o.Established
+		return // see tellReplay
 	}
 	from := o.From
 	if o.Established {
@@ -728,6 +792,7 @@ func (t *FlowTracker[K, S]) Stats() TrackerStats {
 	s := t.stats
 	s.FlowsEvicted = s.Ended[EndEvicted]
 	s.FlowsActive = uint64(t.live)
+	s.SegmentsHeld, s.SegmentsNotHeld, s.PayloadNotHeld = t.doubts.Counters()
 	s.FlowsLingering = uint64(t.table.Queued(queueLingering))
 	s.Fragments = t.fragments.stats()
 	return s
@@ -903,7 +968,7 @@ var anomalyOfNote = [...]struct {
 	{tcp.ImplausibleRST, AnomalyImplausibleRST},
 	{tcp.StraySYN | tcp.BadSYNACK, AnomalyImplausibleSYN},
 	{tcp.ImplausibleACK, AnomalyImplausibleACK},
-	{tcp.OutOfWindow, AnomalyOutOfWindow},
+	{tcp.OutOfWindow | tcp.Untimely, AnomalyOutOfWindow},
 	{tcp.FINConflict, AnomalyFINConflict},
 	{tcp.DataAfterFIN, AnomalyDataAfterClose},
 	{tcp.DataBeforeHandshake, AnomalyDataBeforeHandshake},
@@ -913,7 +978,7 @@ var anomalyOfNote = [...]struct {
 
 // anomalousNotes are the notes in anomalyOfNote.
 const anomalousNotes = tcp.ImplausibleRST | tcp.StraySYN | tcp.BadSYNACK | tcp.ImplausibleACK |
-	tcp.OutOfWindow | tcp.FINConflict | tcp.DataAfterFIN | tcp.DataBeforeHandshake |
+	tcp.OutOfWindow | tcp.Untimely | tcp.FINConflict | tcp.DataAfterFIN | tcp.DataBeforeHandshake |
 	tcp.SYNDataIgnored | tcp.NoACK
 
 // addTCPAnomalies adds the anomalies that internal/tcp noted.
@@ -996,19 +1061,26 @@ func (t *FlowTracker[K, S]) emitAnomalies(s *slot[K, S]) {
 	t.pending = rest
 }
 
+// flushFlowAnomalies emits the pending anomalies of all flows.
+func (t *FlowTracker[K, S]) flushFlowAnomalies() {
+	rest := t.pending[:0]
+	for _, p := range t.pending {
+		if p.flow == 0 {
+			rest = append(rest, p)
+			continue
+		}
+		t.fillAnomaly(t.emitSide(EventAnomaly, t.table.At(p.slot), p.side), &p)
+	}
+	t.pending = rest
+}
+
 // flushAnomalies emits all pending anomalies, those of no flow last.
 func (t *FlowTracker[K, S]) flushAnomalies() []FlowEvent[K] {
+	t.flushFlowAnomalies()
 	for i := range t.pending {
-		if p := &t.pending[i]; p.flow != 0 {
-			t.fillAnomaly(t.emitSide(EventAnomaly, t.table.At(p.slot), p.side), p)
-		}
-	}
-	for i := range t.pending {
-		if p := &t.pending[i]; p.flow == 0 {
-			ev := t.nextEvent()
-			ev.Kind, ev.Packet, ev.Timestamp = EventAnomaly, t.packetID, Timestamp(t.clock.Now())
-			t.fillAnomaly(ev, p)
-		}
+		ev := t.nextEvent()
+		ev.Kind, ev.Packet, ev.Timestamp = EventAnomaly, t.packetID, Timestamp(t.clock.Now())
+		t.fillAnomaly(ev, &t.pending[i])
 	}
 	t.pending = t.pending[:0]
 	return t.events

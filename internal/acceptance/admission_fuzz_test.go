@@ -19,10 +19,13 @@ import (
 //
 //	byte   make one packet: what, ends, length, damage, tunnel, size of fragments inside and outside, ...
 //	byte   take the n-th of the heap, cut it, let time pass
+//
+// Some connections are refused at once: their packets come in order, and more of them lies on the heap.
 type rubble struct {
 	in    []byte
 	heap  [][]byte
-	last  []byte // the packet that an ICMP error quotes
+	soon  [][]byte // what comes before the heap is asked again
+	last  []byte   // the packet that an ICMP error quotes
 	seq   uint32
 	now   int64
 	id    uint64
@@ -67,7 +70,22 @@ func (r *rubble) ip() []byte {
 	}
 	flags := []string{"S", "SA", "A", "PA", "PA", "FA", "R"}[what>>3%7]
 	r.seq += uint32(size)
+	if flags == "R" && what>>3 >= 20 {
+		from, flags = netip.AddrPortFrom(netip.MustParseAddrPort(from).Addr(), uint16(2000+size)).String(), "PA"
+		r.refuse(from, to)
+	}
 	return frames.TCP{Src: from, Dst: to, Seq: r.seq, Ack: r.seq, Flags: flags, Window: 1000, Payload: payload}.IP()
+}
+
+// refuse lets a SYN come, the reset that refuses it, which ends a flow for certain, and a packet that is late then.
+func (r *rubble) refuse(from, to string) {
+	for _, g := range []frames.TCP{
+		{Src: from, Dst: to, Seq: r.seq, Flags: "S", Window: 1000},
+		{Src: to, Dst: from, Ack: r.seq + 1, Flags: "RA"},
+		{Src: from, Dst: to, Seq: r.seq + 1, Ack: 1, Flags: "A", Window: 1000},
+	} {
+		r.soon = append(r.soon, frames.Ethernet(g.IP()))
+	}
 }
 
 // make puts the frames of one packet onto the heap.
@@ -118,20 +136,31 @@ func (r *rubble) pieces(ip []byte) [][]byte {
 	return out
 }
 
+// take is a frame of the heap, or nil if one was made instead.
+func (r *rubble) take() []byte {
+	op := r.byte()
+	if op < 100 || len(r.heap) == 0 {
+		if r.make(); len(r.heap) > 60 {
+			r.heap = r.heap[len(r.heap)-60:]
+		}
+		return nil
+	}
+	n := op % len(r.heap)
+	f := r.heap[n]
+	if op < 250 {
+		r.heap = slices.Delete(slices.Clone(r.heap), n, n+1)
+	}
+	return f
+}
+
 // step gives the next view, or false at the end.
 func (r *rubble) step() (v flowscope.PacketView, ok bool) {
 	for len(r.in) > 0 {
-		op := r.byte()
-		if op < 100 || len(r.heap) == 0 {
-			if r.make(); len(r.heap) > 60 {
-				r.heap = r.heap[len(r.heap)-60:]
-			}
+		var f []byte
+		if len(r.soon) > 0 {
+			f, r.soon = r.soon[0], r.soon[1:]
+		} else if f = r.take(); f == nil {
 			continue
-		}
-		n := op % len(r.heap)
-		f := r.heap[n]
-		if op < 250 {
-			r.heap = slices.Delete(slices.Clone(r.heap), n, n+1)
 		}
 		r.id++
 		v = flowscope.PacketView{Frame: f, WireLen: len(f), ID: r.id}

@@ -37,8 +37,10 @@ func (l *leaper) show(f []byte) {
 func TestAFlowThatEndsOnALeapLingersFromThere(t *testing.T) {
 	for _, pause := range []time.Duration{time.Minute, 2 * time.Hour} {
 		l := newLeaper(t, flowscope.Config{}, pause)
+		// A port that is closed: only there a reset is believed at once whose connection was not seen before.
+		l.show(frames.TCP{Src: testkit.Client, Dst: testkit.Server, Seq: 100, Flags: "S"}.Ethernet())
 		for range 3 {
-			l.show(frames.TCP{Src: testkit.Client, Dst: testkit.Server, Seq: 100, Flags: "R"}.Ethernet())
+			l.show(frames.TCP{Src: testkit.Server, Dst: testkit.Client, Ack: 101, Flags: "RA"}.Ethernet())
 		}
 		require.Equal(t, uint64(2), l.Stats().PacketsLate, "pause %v", pause)
 	}

@@ -244,7 +244,7 @@ func TestCrateHistory(t *testing.T) {
 		send := func(from, to, flags string, seq, ack uint32, window uint16, n int) {
 			for range n {
 				f := frames.TCP{Src: from, Dst: to, Flags: flags, Seq: seq, Ack: ack, Window: window, Payload: []byte("xyz")}
-				if flags == "S" || flags == "SA" {
+				if flags == "S" || flags == "SA" || flags == "A" {
 					f.Payload = nil
 				}
 				testkit.Track(tr, f.Ethernet(), 1)
@@ -252,13 +252,15 @@ func TestCrateHistory(t *testing.T) {
 		}
 		send(testkit.Client, testkit.Server, "S", 100, 0, 9, 1)
 		send(testkit.Server, testkit.Client, "SA", 300, 101, 9, 1)
-		send(testkit.Client, testkit.Server, "PA", 101, 301, 0, 200)
-		send(testkit.Server, testkit.Client, "PA", 301, 101, 0, 200)
+		send(testkit.Client, testkit.Server, "PA", 101, 301, 9, 200)
+		send(testkit.Server, testkit.Client, "PA", 301, 101, 9, 200)
+		send(testkit.Client, testkit.Server, "A", 104, 301, 0, 200)
+		send(testkit.Server, testkit.Client, "A", 304, 101, 0, 200)
 		send(testkit.Server, testkit.Client, "SFA", 301, 104, 9, 1)
 		send(testkit.Client, testkit.Server, "SFA", 301, 104, 9, 1)
 		f, ok := tr.Get(onlyKey(tr))
 		require.True(t, ok)
-		assert.Equal(t, "ShDWTWTWTdwtwtwt", f.History.String())
+		assert.Equal(t, "ShDTTTdtttAWWWaw", f.History.String())
 	})
 }
 

@@ -295,7 +295,11 @@ func TestA37ChaffIsCountedExactlyAndSaysLittle(t *testing.T) {
 			if st.FlowsCreated != 1 || st.FlowsEnded != 0 || st.Streams != (flowscope.StreamStats{Delivered: before.Streams.Delivered, Conflicts: st.Streams.Conflicts}) {
 				t.Errorf("the stream is not what it was: %+v", st)
 			}
-			if st.HeldBytes > before.HeldBytes {
+			held := before.HeldBytes
+			if k == attack.BeforeTheFIN {
+				held += 64 * 4 // of as many segments as a connection may hold: the FIN may still turn out to be none
+			}
+			if st.HeldBytes > held {
 				t.Errorf("%d bytes are held, %d were", st.HeldBytes, before.HeldBytes)
 			}
 		})

@@ -3,179 +3,16 @@
 package acceptance
 
 import (
-	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net"
-	"os"
-	"os/exec"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/testkit"
 )
-
-// kernel is a TCP receiver of the operating system, behind a TUN device in a network namespace of its own: what is
-// written to the device is what it receives, and what it sends is read there.
-//
-//	script --> frame --+--> TUN --> kernel --> socket --> what the application reads
-//	                   |                 |                             =
-//	                   +--> driver <-----+ answers  -->  what the driver says
-type kernel struct {
-	tun    *os.File
-	listen net.Listener
-	calls  chan func() // run on the thread that lives in the namespace
-}
-
-// newKernel needs the rights to make a namespace and a device, and the program ip; without them the test is skipped.
-func newKernel(t *testing.T) *kernel {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("the kernel as an oracle needs root, for a network namespace and a TUN device")
-	}
-	k := &kernel{calls: make(chan func())}
-	failed := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with its namespace
-		err := k.move()
-		failed <- err
-		if err == nil {
-			for f := range k.calls {
-				f()
-			}
-		}
-	}()
-	if err := <-failed; err != nil {
-		t.Skipf("the kernel as an oracle needs a network namespace, a TUN device and the program ip: %v", err)
-	}
-	t.Cleanup(func() {
-		close(k.calls)
-		k.listen.Close()
-		k.tun.Close()
-	})
-	return k
-}
-
-func (k *kernel) move() error {
-	if err := syscall.Unshare(syscall.CLONE_NEWNET); err != nil {
-		return err
-	}
-	fd, err := syscall.Open("/dev/net/tun", syscall.O_RDWR|syscall.O_CLOEXEC|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return err
-	}
-	const tunsetiff, iffTUN, iffNoPI = 0x400454ca, 1, 0x1000
-	var request [40]byte // struct ifreq
-	copy(request[:16], "oracle")
-	binary.NativeEndian.PutUint16(request[16:], iffTUN|iffNoPI)
-	if _, _, no := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), tunsetiff, uintptr(unsafe.Pointer(&request))); no != 0 {
-		return no
-	}
-	k.tun = os.NewFile(uintptr(fd), "tun") // now that it is a device it can be waited for
-	for _, args := range []string{"link set lo up", "link set oracle up mtu 1500", "addr add 10.0.0.2/24 dev oracle"} {
-		if out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput(); err != nil {
-			return fmt.Errorf("ip %s: %w: %s", args, err, out)
-		}
-	}
-	// Many challenge ACKs are wanted here (RFC 5961 section 7 limits them).
-	_ = os.WriteFile("/proc/sys/net/ipv4/tcp_challenge_ack_limit", []byte("2000000000"), 0o644)
-	inline := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
-		_ = c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_OOBINLINE, 1) })
-		return err
-	}}
-	k.listen, err = inline.Listen(context.Background(), "tcp4", "10.0.0.2:80")
-	return err
-}
-
-// send gives the kernel a frame, with the checksums that it wants, and gives back what it answers at once, or within
-// the patience if it must answer.
-func (k *kernel) send(t *testing.T, frame []byte, patience time.Duration) (answers [][]byte) {
-	t.Helper()
-	packet := append([]byte(nil), frame[14:]...)
-	checksums(packet)
-	if _, err := k.tun.Write(packet); err != nil {
-		t.Fatal(err)
-	}
-	port := [2]byte{packet[20], packet[21]}
-	for {
-		buf := make([]byte, 2000)
-		if err := k.tun.SetReadDeadline(time.Now().Add(patience)); err != nil {
-			t.Fatal(err)
-		}
-		n, err := k.tun.Read(buf)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return answers
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if buf[0]>>4 == 4 && buf[9] == 6 && [2]byte(buf[22:24]) == port {
-			answers = append(answers, append([]byte("\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02\x08\x00"), buf[:n]...))
-			patience = 500 * time.Microsecond
-		}
-	}
-}
-
-// checksums fills in those of an IPv4 packet of TCP.
-func checksums(p []byte) {
-	sum := func(b []byte, sum uint32) uint16 {
-		for ; len(b) > 1; b = b[2:] {
-			sum += uint32(b[0])<<8 | uint32(b[1])
-		}
-		if len(b) == 1 {
-			sum += uint32(b[0]) << 8
-		}
-		for sum > 0xffff {
-			sum = sum>>16 + sum&0xffff
-		}
-		return ^uint16(sum)
-	}
-	binary.BigEndian.PutUint16(p[10:], 0)
-	binary.BigEndian.PutUint16(p[10:], sum(p[:20], 0))
-	tcp := p[20:]
-	binary.BigEndian.PutUint16(tcp[16:], 0)
-	pseudo := 6 + uint32(len(tcp))
-	for i := 12; i < 20; i += 2 {
-		pseudo += uint32(binary.BigEndian.Uint16(p[i:]))
-	}
-	binary.BigEndian.PutUint16(tcp[16:], sum(tcp, pseudo))
-}
-
-// read is what the application reads of the connection that was opened last, and how it ends.
-func (k *kernel) read() (text, end string) {
-	if err := k.listen.(*net.TCPListener).SetDeadline(time.Now().Add(30 * time.Millisecond)); err != nil {
-		return "", err.Error()
-	}
-	conn, err := k.listen.Accept()
-	if err != nil {
-		return "", "no connection"
-	}
-	defer conn.Close()
-	_ = conn.(*net.TCPConn).SetLinger(0)
-	var all []byte
-	for buf := make([]byte, 1<<16); ; {
-		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
-		n, err := conn.Read(buf)
-		all = append(all, buf[:n]...)
-		switch {
-		case err == nil:
-		case errors.Is(err, io.EOF):
-			return string(all), "eof"
-		case errors.Is(err, syscall.ECONNRESET):
-			return string(all), "reset"
-		default:
-			return string(all), "open"
-		}
-	}
-}
 
 // oracle plays a script to the kernel and, with the kernel's answers, to a driver, and gives what both make of it.
 func (k *kernel) oracle(t *testing.T, script string, tuple int, cfg flowscope.Config) (kernelSays, weSay string) {
@@ -183,6 +20,18 @@ func (k *kernel) oracle(t *testing.T, script string, tuple int, cfg flowscope.Co
 	cfg.MaxFlows, cfg.HoleTimeout, cfg.HoleAckedTimeout = 100, flowscope.Never, flowscope.Never
 	p := testkit.NewPlay(t, nil, cfg)
 	p.ISN[0] = testkit.ISNs[tuple%len(testkit.ISNs)]
+	port := uint16(0)
+	hear := func() {
+		for _, answer := range k.answers(port) {
+			if tcp := transport(answer); tcp[13] == syn|ack {
+				p.ISN[1] = binary.BigEndian.Uint32(tcp[4:])
+			}
+			p.Now += time.Microsecond
+			p.ID++
+			frame := append([]byte("\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02\x08\x00"), answer...)
+			p.Hear(p.Driver.Track(flowscope.PacketView{Frame: frame, Timestamp: p.At(), ID: p.ID}))
+		}
+	}
 	script = strings.ReplaceAll(" "+script, " hs ", " >S >A0 ")
 	for _, step := range strings.Fields(script) {
 		if step == "finish" || step == "sweep" || step[0] == '+' {
@@ -190,27 +39,22 @@ func (k *kernel) oracle(t *testing.T, script string, tuple int, cfg flowscope.Co
 		}
 		v := p.View(fmt.Sprintf("%s/t%d", step, tuple))
 		p.Hear(p.Driver.Track(v))
-		patience := 300 * time.Microsecond
-		if flags := v.Frame[14+20+13]; flags == 0x02 {
-			patience = 200 * time.Millisecond // a SYN is answered
-		}
-		for _, answer := range k.send(t, v.Frame, patience) {
-			if tcp := answer[34:]; tcp[13] == 0x12 {
-				p.ISN[1] = binary.BigEndian.Uint32(tcp[4:])
-			}
-			p.Now += time.Microsecond
-			p.ID++
-			p.Hear(p.Driver.Track(flowscope.PacketView{Frame: answer, Timestamp: p.At(), ID: p.ID}))
-		}
+		packet := append([]byte(nil), v.Frame[14:]...)
+		checksums(packet)
+		k.send(packet)
+		port = binary.BigEndian.Uint16(packet[20:])
+		hear()
 		p.Now += time.Microsecond
 	}
-	done := make(chan struct{})
-	k.calls <- func() {
-		text, end := k.read()
-		kernelSays = text + " " + end
-		close(done)
+	kernelSays = " no connection"
+	if sock := k.accept(0, port); sock >= 0 {
+		text, end := readAll(sock)
+		kernelSays = string(text) + " " + end
+		quickACK(sock)
+		hear()
+		abort(sock)
+		k.answers(0)
 	}
-	<-done
 	end := "open"
 	switch s := &p.Flow(1).Sides[0]; {
 	case p.Reason == flowscope.EndRST:
@@ -223,10 +67,8 @@ func (k *kernel) oracle(t *testing.T, script string, tuple int, cfg flowscope.Co
 
 // kernelDiffers are the rules in which this library differs from Linux on purpose, and why. SECURITY.md tells them.
 var kernelDiffers = map[string]string{
-	"data beyond a FIN [F2]":                       "Linux answers with a reset, which ends the flow; its application had read the end before",
-	"data where an early FIN was [F4]":             "the first FIN that fits stays, Linux lets data displace it",
-	"a RST gives what is held, with its gap":       "what was received early is handed on with its gap, Linux throws it away",
-	"a RST at the edge of an island, no SACK [R9]": "inside the window a RST is believed while bytes are missing: the capture may have lost them",
+	"data beyond a FIN [F2]":                 "Linux answers with a reset, which ends the flow; its application had read the end before",
+	"a RST gives what is held, with its gap": "what was received early is handed on with its gap, Linux throws it away",
 }
 
 // compare holds one script to the kernel.

@@ -17,9 +17,11 @@ func TestATimerOfAParserEndsWithItsFlow(t *testing.T) {
 	w := newSessionWire()
 	query := framed(dnsMessage(1, "www.example.net", false))
 	f := w.tcp(1, [2]uint16{40000, 53}).open().say(0, query)
+	f.segment(1, "A", f.at[1], nil)
+	expected := f.at[0]
 	f.at[0] += 10 // lost
 	f.say(0, framed(dnsMessage(2, "www.example.net", false)))
-	f.segment(0, "R", f.at[0], nil)
+	f.segment(0, "R", expected, nil) // at the number that the receiver expects, so it is believed at once
 	other := w.tcp(2, [2]uint16{40000, 5000}).datagram(0, "hi")
 	w.now = w.now.Add(70 * time.Second)
 	other.ports[0]++

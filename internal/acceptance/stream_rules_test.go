@@ -35,17 +35,17 @@ var streamRules = []struct {
 	{name: "a segment of the opener before its own SYN", script: ">0:abc >S <SA >A0 >3:def", ini: "abcdef"},
 
 	{name: "the other side is seen after all, so its holes are not waited for as if it were not",
-		script: ">700:ab/a900 >705:x/a900 +1s <900:/a702 +2s >706:y/a900", ini: "ab<3>xy", anomalies: "gap ooo_segment",
+		script: ">700:ab/a900 >705:x/a900 +1s <900:/a701 +2s >706:y/a900", ini: "ab<3>xy", anomalies: "gap ooo_segment",
 		said: ">0:ab >gap[2,5)expired >5:x >6:y", cfg: flowscope.Config{HoleTimeout: 2 * time.Second, HoleOneSidedTimeout: time.Hour}},
 
 	// Payload of a SYN.
 	{name: "Fast Open, taken [H2]", script: ">S/dabc <SA3 >A0 >3:def", ini: "abcdef", said: ">0:abc >3:def"},
 	{name: "Fast Open, not taken [H1]", script: ">S/dXYZ <SA0 >A0 >0:abc", ini: "abc", said: ">0:abc", anomalies: "syn_data_ignored"},
 	{name: "Fast Open, waits for the answer", script: ">S/dabc +70s sweep", ini: ""},
-	{name: "Fast Open without an answer is no data", script: ">S/dabc finish", ini: "", said: ">closed@0:finished ended:finished"},
+	{name: "Fast Open without an answer is no data", script: ">S/dabc finish", ini: "", said: ">closed@0:finished ended:finished", anomalies: "unconfirmed"},
 	{name: "Fast Open, part of it taken", script: ">S/dabcd <SA2 >A0 >2:cdef", ini: "abcdef"},
-	{name: "Fast Open, alone, taken", script: ">S/dabc >3:def", ini: "abcdef"},
-	{name: "Fast Open, alone, not taken", script: ">S/dXYZ >0:abc", ini: "abc"},
+	{name: "Fast Open, alone, taken", script: ">S/dabc >3:def >6:g", ini: "abcdefg"},
+	{name: "Fast Open, alone, not taken", script: ">S/dXYZ >0:abc >3:d", ini: "abcd"},
 	{name: "Fast Open, the capture cut it", script: ">S/dabcd/c2 <SA4 >A0 >4:ef", ini: "ab<2>ef", anomalies: "gap"},
 	{name: "Fast Open, sent again by itself", script: ">S/dabc >S/dabc <SA3 >A0 >3:def", ini: "abcdef"},
 	{name: "SYN+ACK with payload, taken", script: ">S <SA/dabc >A3 <3:def", res: "abcdef"},
@@ -54,7 +54,7 @@ var streamRules = []struct {
 		said: ">0:abc <closed@0 >closed@3 ended:fin"},
 
 	// Resets.
-	{name: "payload of a RST is no data [R7]", script: "hs >0:abc >R@3/dXYZ", ini: "abc", anomalies: "data_on_rst",
+	{name: "payload of a RST is no data [R7]", script: "hs >0:abc <A3 >R@3/dXYZ", ini: "abc", anomalies: "data_on_rst",
 		said: ">0:abc >closed@3:rst <closed@0:rst ended:rst"},
 	{name: "a RST gives what is held, with its gap [R8]", script: "hs >3:def >R@0", ini: "<3>def", anomalies: "gap ooo_segment",
 		said: ">gap[0,3)ended >3:def >closed@6:rst <closed@0:rst ended:rst"},
@@ -63,15 +63,15 @@ var streamRules = []struct {
 	// One byte that is none, and a closed window.
 	{name: "a keep-alive brings nothing, whatever it holds [S6]", script: "hs >0:abc <A3 >2:Z >3:def", ini: "abcdef"},
 	{name: "a keep-alive without a byte", script: "hs >0:abc <A3 >2: >3:def", ini: "abcdef"},
-	{name: "a probe of a closed window that was refused [Z1]", script: "hs >0:abc <A3/w0 >3:X <A3/w0 <A3 >3:def", ini: "abcdef"},
-	{name: "a probe of a closed window that was taken [Z2]", script: "hs >0:abc <A3/w0 >3:d <A4 >4:ef", ini: "abcdef"},
-	{name: "a probe refused, with delivered bytes remembered", script: "hs >0:abc <A3/w0 >3:X <A3/w0 <A3 >3:def", ini: "abcdef",
+	{name: "a probe of a closed window that was refused [Z1]", script: ">S <SA/w3 >A0 >0:abc <A3/w0 >3:X <A3/w0 <A3 >3:def", ini: "abcdef"},
+	{name: "a probe of a closed window that was taken [Z2]", script: ">S <SA/w3 >A0 >0:abc <A3/w0 >3:d <A4 <A4 >4:ef", ini: "abcdef"},
+	{name: "a probe refused, with delivered bytes remembered", script: ">S <SA/w3 >A0 >0:abc <A3/w0 >3:X <A3/w0 <A3 >3:def", ini: "abcdef",
 		cfg: flowscope.Config{KeepDelivered: 64}},
-	{name: "a probe of a place that has been given up", script: "hs >0:abc <A3/w0 >3:X >6:ghi +31s sweep <A9 <A10 >9:jkl", ini: "abc<3>ghijkl",
+	{name: "a probe of a place that has been given up", script: ">S <SA/w3 >A0 >0:abc <A3/w0 >3:X <A3 >6:ghi <A9 <A9 +1s sweep >9:jkl", ini: "abcX<2>ghijkl",
 		anomalies: "gap ooo_segment"},
-	{name: "a probe whose ACK came after the next bytes", script: "hs >0:abc <A3/w0 >3:d >4:ef <A6 finish", ini: "abcdef", anomalies: "ooo_segment"},
+	{name: "a probe whose ACK came after the next bytes", script: ">S <SA/w3 >A0 >0:abc <A3/w0 >3:d >4:ef <A6 finish", ini: "abcdef", anomalies: "out_of_window"},
 
-	{name: "a probe whose ACK completes its side", script: "hs >0:abc <A3/w0 >3:d >F@4 <A5 <0:xyz", ini: "abcd", res: "xyz",
+	{name: "a probe whose ACK completes its side", script: ">S <SA/w3 >A0 >0:abc <A3/w0 >3:d >F@4 <A5 <A5 <0:xyz", ini: "abcd", res: "xyz", anomalies: "implausible_ack out_of_window",
 		said: ">0:abc >3:d >closed@4 <0:xyz"},
 	{name: "a probe that is taken by what comes behind a hole", script: "hs >0:abc <A3/w0 <5:xy/a3/w0 >3:d <7:z/a4 >4:e finish",
 		ini: "abcde", res: "<5>xyz", anomalies: "gap ooo_segment"},
@@ -88,52 +88,52 @@ var streamRules = []struct {
 	{name: "two urgent segments [U8]", script: "hs >0:aX/u2 >2:bY/u2 >4:c", ini: "aXbYc", said: ">urgent@2 >0:aX >urgent@4 >2:bY >4:c"},
 
 	// FINs.
-	{name: "a FIN before its data [F1]", script: "hs >0:ab >F@4 >2:cd", ini: "abcd", said: ">0:ab >2:cd >closed@4"},
-	{name: "data beyond a FIN [F2]", script: "hs >0:ab >F@2 >2:XX", ini: "ab", said: ">0:ab >closed@2", anomalies: "data_after_close"},
-	{name: "data further beyond a FIN [F2]", script: "hs >0:ab >F@2 >3:XX", ini: "ab", said: ">0:ab >closed@2", anomalies: "data_after_close"},
-	{name: "a FIN on early data ends the stream there [F3]", script: "hs >2:cd/F >4:ef >0:ab", ini: "abcd", said: ">0:ab >2:cd >closed@4",
-		anomalies: "data_after_close ooo_segment"},
-	// A receiver may let data displace an early FIN; the observer takes the first FIN that fits (RFC 9293 3.10.7.4).
-	{name: "data where an early FIN was [F4]", script: "hs >F@2 >2:cd >0:ab", ini: "ab", anomalies: "data_after_close"},
+	{name: "a FIN before its data [F1]", script: "hs >0:ab >F@4 >2:cd <A5", ini: "abcd", said: ">0:ab >2:cd >closed@4"},
+	{name: "data beyond a FIN [F2]", script: "hs >0:ab >F@2 <A3 >2:XX", ini: "ab", said: ">0:ab >closed@2", anomalies: "data_after_close"},
+	{name: "data further beyond a FIN [F2]", script: "hs >0:ab >F@2 <A3 >3:XX", ini: "ab", said: ">0:ab >closed@2", anomalies: "data_after_close"},
+	{name: "a FIN on early data ends the stream there [F3]", script: "hs >2:cd/F >4:ef >0:ab <A5 <A5", ini: "abcd", said: ">0:ab >2:cd >closed@4",
+		anomalies: "ooo_segment"},
+	// As in Linux: a FIN that is early has no place of its own until what lies before it is there.
+	{name: "data where an early FIN was [F4]", script: "hs >F@2 >2:cd >0:ab <A4", ini: "abcd", said: ">0:ab >2:cd", anomalies: "ooo_segment"},
 	{name: "a FIN far beyond the window is none [F5]", script: "hs >0:abc >F@1500000000 >3:def", ini: "abcdef", anomalies: "out_of_window"},
-	{name: "a FIN three times closes once [F6]", script: "hs >0:ab >F@2 >F@2 >F@2", ini: "ab", said: ">0:ab >closed@2"},
+	{name: "a FIN three times closes once [F6]", script: "hs >0:ab >F@2 >F@2 >F@2 <A3 <A3", ini: "ab", said: ">0:ab >closed@2"},
 	{name: "half a close [F7]", script: "hs >0:ab >F@2 <A3 +100s <0:xy +100s <2:z +100s <3:!", ini: "ab", res: "xyz!",
 		said: ">0:ab >closed@2 <0:xy <2:z <3:!"},
-	{name: "FINs that cross [F8]", script: "hs >0:ab <0:xy >F@2 <F@2 >A3 <A3", ini: "ab", res: "xy", said: ">0:ab <0:xy >closed@2 <closed@2 ended:fin"},
+	{name: "FINs that cross [F8]", script: "hs >0:ab <0:xy >F@2 <F@2 >A3 <A3", ini: "ab", res: "xy", said: ">0:ab <0:xy <closed@2 >closed@2 ended:fin"},
 	{name: "missing bytes before a FIN, at the end [G4]", script: "hs >0:ab >F@4 finish", ini: "ab<2>", anomalies: "gap",
 		said: ">0:ab >gap[2,4)ended >closed@4:finished <closed@0:finished ended:finished"},
-	{name: "missing bytes before a FIN that was acknowledged", script: "hs >0:ab >F@4 <A5 +11ms sweep", ini: "ab<2>", anomalies: "gap",
+	{name: "missing bytes before a FIN that was acknowledged", script: "hs >0:ab >F@4 <A5 <A5 +11ms sweep", ini: "ab<2>", anomalies: "gap",
 		said: ">0:ab >gap[2,4)acknowledged >closed@4"},
-	{name: "missing bytes before a FIN do not come", script: "hs >0:ab >F@4 +30s sweep", ini: "ab<2>", anomalies: "gap",
-		said: ">0:ab >gap[2,4)expired >closed@4"},
-	{name: "two FINs at two places", script: "hs >0:ab >F@2 >F@5", ini: "ab", said: ">0:ab >closed@2", anomalies: "fin_conflict"},
+	{name: "missing bytes before a FIN do not come", script: "hs >0:ab >F@4 +299s sweep +1s sweep", ini: "ab<2>", anomalies: "gap",
+		said: ">0:ab >gap[2,4)ended >closed@4:idle <closed@0:idle ended:idle"},
+	{name: "two FINs at two places", script: "hs >0:ab >F@2 >F@5 <A3", ini: "ab", said: ">0:ab >closed@2", anomalies: "fin_conflict"},
 
 	// Holes, and what gives them up.
-	{name: "a hole that was acknowledged [G1]", script: "hs >0:ab >4:ef <A6 +10ms sweep", ini: "ab<2>ef", anomalies: "gap ooo_segment",
+	{name: "a hole that was acknowledged [G1]", script: "hs >0:ab >4:ef <A6 <A6 +10ms sweep", ini: "ab<2>ef", anomalies: "gap ooo_segment",
 		said: ">0:ab >gap[2,4)acknowledged >4:ef"},
-	{name: "a hole that was acknowledged waits 10 ms", script: "hs >0:ab >4:ef <A6 +9999us sweep >2:cd", ini: "abcdef", anomalies: "ooo_segment"},
-	{name: "a hole that was acknowledged, by the next packet", script: "hs >0:ab >4:ef <A6 +10ms <A6", ini: "ab<2>ef", anomalies: "gap ooo_segment"},
-	{name: "the ACK came before the bytes behind the hole", script: "hs >0:ab <A6 +1s >4:ef +9ms >2:cd", ini: "abcdef", anomalies: "ooo_segment"},
+	{name: "a hole that was acknowledged waits 10 ms", script: "hs >0:ab >4:ef <A6 <A6 +9999us sweep >2:cd", ini: "abcdef", anomalies: "ooo_segment"},
+	{name: "a hole that was acknowledged, by the next packet", script: "hs >0:ab >4:ef <A6 <A6 +10ms <A6", ini: "ab<2>ef", anomalies: "gap ooo_segment"},
+	{name: "the ACK came before the bytes behind the hole", script: "hs >0:ab <A6 +1s >4:ef +9ms >2:cd", ini: "abcdef", anomalies: "implausible_ack ooo_segment"},
 	{name: "a hole waits 30 s where both sides are seen [G2]", script: "hs >0:ab >4:ef +30s sweep", ini: "ab<2>ef", anomalies: "gap ooo_segment",
 		said: ">0:ab >gap[2,4)expired >4:ef"},
 	{name: "a hole waits no less than 30 s", script: "hs >0:ab >4:ef +29999999us sweep >2:cd", ini: "abcdef", anomalies: "ooo_segment"},
 	{name: "a hole waits 4 s where one side is seen [M2]", script: ">0:ab >4:ef +4s sweep", ini: "ab<2>ef", anomalies: "gap ooo_segment",
 		said: ">0:ab >gap[2,4)expired >4:ef"},
-	{name: "a hole waits no less than 4 s", script: ">0:ab >4:ef +3999999us sweep >2:cd", ini: "abcdef", anomalies: "ooo_segment"},
-	{name: "bytes of a hole that come late are not delivered [G5]", script: "hs >0:ab >4:ef <A6 +11ms sweep >2:cd >6:gh", ini: "ab<2>efgh",
+	{name: "a hole waits no less than 4 s", script: ">0:ab >4:ef +3999999us sweep >2:cd finish", ini: "abcdef", anomalies: "ooo_segment unconfirmed"},
+	{name: "bytes of a hole that come late are not delivered [G5]", script: "hs >0:ab >4:ef <A6 <A6 +11ms sweep >2:cd >6:gh", ini: "ab<2>efgh",
 		anomalies: "gap late_data ooo_segment"},
 	{name: "at its own time a hole is given up before the packet", script: "hs >0:ab >4:ef +30s >2:cd", ini: "ab<2>ef",
 		anomalies: "gap late_data ooo_segment"},
 	{name: "an ACK far beyond what was sent opens no gap [G9]", script: "hs >0:ab >4:ef <A1000000000 +11ms sweep >6:gh finish",
-		ini: "ab<2>efgh", anomalies: "gap ooo_segment"},
-	{name: "an ACK far beyond what was sent makes no gap at the end [G9]", script: "hs >0:ab <A1000000000 <A2 >2:cd finish", ini: "abcd"},
+		ini: "ab<2>efgh", anomalies: "gap implausible_ack ooo_segment"},
+	{name: "an ACK far beyond what was sent makes no gap at the end [G9]", script: "hs >0:ab <A1000000000 <A2 >2:cd finish", ini: "abcd", anomalies: "implausible_ack"},
 	{name: "a lie about ACKs is forgotten with the next true one", script: "hs >0:ab <A1000000000 <A2 >4:ef +11ms sweep >2:cd", ini: "abcdef",
-		anomalies: "ooo_segment"},
+		anomalies: "implausible_ack ooo_segment"},
 	{name: "holes are given up one by one", script: "hs >1:b +20s >3:d +10s sweep +20s sweep", ini: "<1>b<1>d", anomalies: "gap ooo_segment",
 		said: ">gap[0,1)expired >1:b >gap[2,3)expired >3:d"},
-	{name: "a big hole costs one event [G10]", script: "hs >100000:x <A100001 +10ms sweep", ini: "<100000>x", anomalies: "gap ooo_segment"},
+	{name: "a big hole costs one event [G10]", script: "hs >50000:x <A50001 <A50001 +10ms sweep", ini: "<50000>x", anomalies: "gap ooo_segment"},
 
-	{name: "acknowledged and never seen, at the end", script: "hs >0:ab <A6 finish", ini: "ab<4>", anomalies: "gap",
+	{name: "acknowledged and never seen, at the end", script: "hs >0:ab <A6 finish", ini: "ab<4>", anomalies: "gap implausible_ack",
 		said: ">0:ab >gap[2,6)ended >closed@6:finished <closed@0:finished ended:finished"},
 
 	// What the capture cut off.
@@ -164,8 +164,8 @@ var streamRules = []struct {
 	{name: "SYN+ACK with payload, established [E5]", script: "hs >S/fSA/n500/dXYZ >0:abc", ini: "abc", anomalies: "implausible_syn"},
 
 	// A new connection on the same ports.
-	{name: "reuse: the old bytes and the end come first", script: "hs >3:def >F@6 <F@0 >S/n100000", flows: 2, ini: "<3>def",
-		anomalies: "gap ooo_segment", said: "<closed@0 >gap[0,3)ended >3:def >closed@6:fin ended:fin"},
+	{name: "reuse: the old bytes and the end come first", script: "hs >3:def >F@6 <A7 <A7 <F@0 >S/n100000", flows: 2, ini: "<3>def",
+		anomalies: "gap ooo_segment", said: ">gap[0,3)ended >3:def >closed@6 <closed@0 ended:fin"},
 
 	// Limits.
 	{name: "too many pieces give up the first hole [G7]", script: "hs >0:a >2:c >4:e >6:g >8:i >10:k finish", ini: "a<1>c<1>e<1>g<1>i<1>k",
@@ -178,12 +178,12 @@ var streamRules = []struct {
 		cfg: flowscope.Config{SidePieces: 2, Overflow: flowscope.OverflowDropFlow}, anomalies: "gap memory_cap ooo_segment",
 		said: ">0:a >gap[1,2)budget >2:c >gap[3,4)ended >4:e >gap[5,6)ended >6:g >closed@7:buffer_overflow <closed@0:buffer_overflow ended:buffer_overflow"},
 	{name: "all sides together", script: "hs >100:b*3000 <100:c*3000 finish", ini: "<100>" + strings.Repeat("b", 3000), res: "<100>" + strings.Repeat("c", 3000),
-		cfg: flowscope.Config{TotalBytes: 8192}, anomalies: "gap memory_cap ooo_segment"},
+		cfg: flowscope.Config{TotalBytes: 7000}, anomalies: "gap memory_cap ooo_segment"},
 	{name: "no room for the payload of a SYN", script: ">S/dabc <SA0 >A0 >0:abcdef finish", ini: "abcdef", cfg: flowscope.Config{SideBytes: 1},
 		anomalies: "memory_cap syn_data_ignored"},
 
 	// Two openings.
-	{name: "the answer is to the first of two SYNs [H5]", script: ">S/dabc >S/n5000/dXYZ <SA0 >A0 >0:abc <A3", flows: 2, ini: ""},
+	{name: "the answer is to the first of two SYNs [H5]", script: ">S/dabc >S/n5000/dXYZ <SA0 >A0 >0:abc <A3", flows: 2, ini: "", anomalies: "unconfirmed"},
 }
 
 func TestStreamsFollowTheRules(t *testing.T) {
@@ -314,8 +314,10 @@ func TestAStoppedSideSaysNoMoreAndTheOtherGoesOn(t *testing.T) {
 		t.Errorf("%d bytes are held for a stopped side", held)
 	}
 	p.Play(">8:i/u1 <1:yz +31s sweep >20:x >F@21 <F@3 >A4 <A22")
-	p.Want("said", "<1:yz <closed@3 >closed@21:fin ended:fin", p.Said())
-	if st := p.Driver.Stats(); st.FlowsEnded != 1 || st.Packets != 14 {
+	p.Want("said", "<1:yz <closed@3", p.Said())
+	p.Play("<A22") // the ACK before was a first word: it reaches into a hole
+	p.Want("said", ">closed@21:fin ended:fin", p.Said())
+	if st := p.Driver.Stats(); st.FlowsEnded != 1 || st.Packets != 15 {
 		t.Errorf("%d packets, %d flows ended", st.Packets, st.FlowsEnded)
 	}
 }
@@ -342,4 +344,24 @@ func TestNothingFollowsTheCloseOfASide(t *testing.T) {
 	if !strings.HasPrefix(p.Text(1), "abc") {
 		t.Errorf("the responder said %q", p.Text(1))
 	}
+}
+
+// A flow that gives up several holes for want of room in one call has one anomaly of each kind in it: the Book
+// sees to that.
+func TestSeveralHolesGivenUpInOneCall(t *testing.T) {
+	p := testkit.NewPlay(t, nil, flowscope.Config{TotalBytes: 16 << 10})
+	p.Play("hs")
+	most := 0
+	for i := range 40 {
+		p.Step(fmt.Sprintf(">%d:x", 2+2*i))
+	}
+	for i := range 40 {
+		before := p.Driver.Stats().BudgetGaps
+		p.Step(fmt.Sprintf(">%d:y*1000", 1000+1001*i))
+		most = max(most, int(p.Driver.Stats().BudgetGaps-before))
+	}
+	if most < 2 {
+		t.Fatalf("no call gave up more than %d hole", most)
+	}
+	p.Play("finish")
 }

@@ -144,7 +144,12 @@ func TestProtocolsAndFlagsHaveOneTextThatLeadsBack(t *testing.T) {
 		assert.Equal(t, p.String(), roundTrip(t, p))
 		f := flowscope.TCPFlags(i)
 		assert.Equal(t, f.String(), roundTrip(t, f))
+		o := flowscope.TCPOptions(i)
+		assert.Equal(t, o.String(), roundTrip(t, o))
 	}
+	assert.Equal(t, "none", flowscope.TCPOptions(0).String())
+	assert.Error(t, new(flowscope.TCPOptions).UnmarshalText([]byte("default")))
+	assert.Error(t, new(flowscope.TCPOptions).UnmarshalText([]byte("TCPOptions(300)")))
 	assert.Equal(t, "none", flowscope.L4Proto(0).String())
 	assert.Equal(t, "ip-47", flowscope.L4Proto(47).String())
 	assert.Equal(t, ".", flowscope.TCPFlags(0).String())
@@ -537,6 +542,7 @@ func TestTextsAreAppendedWithoutAllocation(t *testing.T) {
 		"FlowState":    func() { buf, _ = flowscope.FlowState(200).AppendText(buf[:0]) },
 		"LinkType":     func() { buf, _ = flowscope.LinkTypeNull.AppendText(buf[:0]) },
 		"L4Proto":      func() { buf, _ = flowscope.L4Proto(47).AppendText(buf[:0]) },
+		"TCPOptions":   func() { buf, _ = flowscope.TCPOptions(255).AppendText(buf[:0]) },
 		"TCPFlags":     func() { buf, _ = flowscope.TCPFlags(255).AppendText(buf[:0]) },
 		"Timestamp":    func() { buf, _ = flowscope.Timestamp(1).AppendText(buf[:0]) },
 		"History":      func() { buf, _ = flowscope.History{}.AppendText(buf[:0]) },
@@ -564,6 +570,7 @@ func FuzzTextsOfKeys(f *testing.F) {
 		exact[twice](t, text)
 		exact[flowscope.L4Proto](t, text)
 		exact[flowscope.TCPFlags](t, text)
+		exact[flowscope.TCPOptions](t, text)
 		exact[flowscope.History](t, text)
 		exact[flowscope.FlowState](t, text)
 		readable[flowscope.LinkType](t, text)
@@ -667,7 +674,7 @@ func number(typ, text string) (uint64, error) {
 		new(flowscope.AnomalyKind), new(flowscope.ChecksumMode), new(flowscope.Encap), new(flowscope.EndReason), new(flowscope.EventMask),
 		new(flowscope.FlowSide), new(flowscope.FlowState), new(flowscope.FragmentPolicy), new(flowscope.GapCause), new(flowscope.L4Proto),
 		new(flowscope.LinkType), new(flowscope.Orientation), new(flowscope.OverflowPolicy), new(flowscope.OverlapPolicy),
-		new(flowscope.Refusal), new(flowscope.Severity), new(flowscope.TCPFlags), new(flowscope.Tunnel),
+		new(flowscope.Refusal), new(flowscope.Severity), new(flowscope.TCPFlags), new(flowscope.TCPOptions), new(flowscope.Tunnel),
 		new(flowscope.Verdict),
 	} {
 		values[reflect.TypeOf(v).Elem().Name()] = v

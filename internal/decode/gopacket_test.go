@@ -88,9 +88,9 @@ func summary(p Packet) string {
 	if p.HasWindowScale {
 		scale = fmt.Sprint(p.WindowScale)
 	}
-	return fmt.Sprintf("%d %v %v proto %d vlans %d first %d ports %d %d seq %d %d flags %02x window %d urgent %d scale %s icmp %d %d payload %x",
+	return fmt.Sprintf("%d %v %v proto %d vlans %d first %d ports %d %d seq %d %d flags %02x window %d urgent %d scale %s options %x %d %d icmp %d %d payload %x",
 		p.Family, addr(p.Family, p.SrcHi, p.SrcLo), addr(p.Family, p.DstHi, p.DstLo), p.Proto, p.VLANs, p.VLAN, p.SrcPort, p.DstPort,
-		p.Seq, p.Ack, p.Flags, p.Window, p.Urgent, scale, p.ICMPType, p.ICMPCode, p.Payload)
+		p.Seq, p.Ack, p.Flags, p.Window, p.Urgent, scale, p.Options, p.Timestamp, p.TimestampEcho, p.ICMPType, p.ICMPCode, p.Payload)
 }
 
 func addr(family uint8, hi, lo uint64) netip.Addr {
@@ -152,6 +152,16 @@ func gopacketTCP(p *Packet, l *layers.TCP) {
 	for _, o := range l.Options {
 		if l.SYN && o.OptionType == layers.TCPOptionKindWindowScale {
 			p.WindowScale, p.HasWindowScale = o.OptionData[0], true
+		}
+		switch o.OptionType {
+		case layers.TCPOptionKindSACKPermitted:
+			p.Options |= OptSACKPermitted
+		case layers.TCPOptionKindTimestamps:
+			p.Options |= OptTimestamps
+			p.Timestamp = binary.BigEndian.Uint32(o.OptionData)
+			if l.SYN || l.RST {
+				p.TimestampEcho = binary.BigEndian.Uint32(o.OptionData[4:])
+			}
 		}
 	}
 }

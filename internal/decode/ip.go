@@ -34,6 +34,9 @@ func ipv4(p *Packet, b []byte, cut int) (uint8, []byte, int, Status) {
 	case total <= len(b):
 		b, cut = b[:total], 0
 	default:
+		if total > len(b)+cut {
+			p.Options = OptBadLength
+		}
 		cut = total - len(b)
 	}
 	if size > len(b) {
@@ -84,6 +87,9 @@ func ipv6(p *Packet, b []byte, cut int) (uint8, []byte, int, Status) {
 	case size <= len(b):
 		b, cut = b[:size], 0
 	default:
+		if size > len(b)+cut {
+			p.Options = OptBadLength
+		}
 		cut = size - len(b)
 	}
 	if isExtension(proto) {

@@ -55,6 +55,9 @@ type Packet struct {
 	// TCP, UDP and SCTP ports. ICMP and ICMPv6 messages with an identifier have it in both.
 	SrcPort, DstPort uint16
 
+	Timestamp     uint32 // TCP: TSval, with OptTimestamps
+	TimestampEcho uint32 // TCP SYN and RST: TSecr, likewise
+
 	Urgent, Window uint16 // TCP: as on the wire, the window not scaled
 	VLAN           uint16 // the outermost VLAN id of the innermost Ethernet header: 12 bits
 	FragmentOffset uint16 // of a fragment: bytes
@@ -64,6 +67,7 @@ type Packet struct {
 	FragmentProto      uint8 // of a fragment: protocol number of what Fragment starts with, or started with at offset 0
 	Flags              uint8 // TCP: CWR 0x80 ... FIN 0x01
 	WindowScale        uint8 // TCP SYN: 0 to 14
+	Options            uint8 // TCP: OptTimestamps and others
 	ICMPType, ICMPCode uint8
 	VLANs              uint8 // number of VLAN tags of the innermost Ethernet header
 

@@ -77,6 +77,33 @@ func ParseSimple(frame []byte) (f SimpleFrame, ok bool) {
 	return SimpleFrame{}, false
 }
 
+// SimpleTCP4 are the headers of a simple frame of IPv4 and TCP, up to the options of TCP.
+type SimpleTCP4 [transport4 + tcpHeader]byte
+
+// Payload is where the payload of a frame that begins with these headers begins and ends. ok is false if
+// it is no simple frame of IPv4 and TCP.
+func (h *SimpleTCP4) Payload(frame []byte) (from, to int, ok bool) {
+	to = ethernetHeader + int(binary.BigEndian.Uint16(h[16:]))
+	from = transport4 + int(h[transport4+12]>>4)*4
+	ok = binary.BigEndian.Uint16(h[12:]) == typeIPv4 && simpleIPv4(binary.BigEndian.Uint64(h[14:])) &&
+		h[23] == protoTCP && from >= len(h) && from <= to && to <= len(frame)
+	return from, to, ok
+}
+
+// IP is the part that all simple frames of IPv4 have, TCP the header of TCP.
+func (h *SimpleTCP4) IP() *SimpleIPv4 { return (*SimpleIPv4)(h[:]) }
+func (h *SimpleTCP4) TCP() *SimpleTCP { return (*SimpleTCP)(h[transport4:]) }
+
+// OnlyTimestamps reports whether TCP options are the timestamps, padded in front (RFC 7323 appendix A),
+// and gives the sender's.
+func OnlyTimestamps(o []byte) (timestamp uint32, ok bool) {
+	if len(o) != 12 {
+		return 0, false
+	}
+	w := binary.BigEndian.Uint64(o)
+	return uint32(w), w>>32 == 0x0101080a
+}
+
 // IPv6 reports whether the frame may be read as a SimpleIPv6; if not, it may as a SimpleIPv4.
 func (f SimpleFrame) IPv6() bool { return f.Transport == transport6 }
 

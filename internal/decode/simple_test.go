@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 	"testing"
@@ -14,6 +15,12 @@ import (
 func checkSimple(t testing.TB, frame []byte, w *Peeler, p *Packet, status Status) {
 	t.Helper()
 	f, ok := ParseSimple(frame)
+	if len(frame) >= len(SimpleTCP4{}) {
+		from, to, tcp4 := (*SimpleTCP4)(frame).Payload(frame)
+		if tcp4 != (ok && !f.IPv6() && f.Proto == protoTCP) || tcp4 && (from != f.From || to != f.To) {
+			t.Fatalf("TCP over IPv4: %t from %d to %d, but %t %+v\nframe %x", tcp4, from, to, ok, f, frame)
+		}
+	}
 	if !ok || w != nil && f.Proto == protoUDP && w.PortsMayMeanTunnel(f.Ports(frame)) {
 		return
 	}
@@ -40,12 +47,30 @@ func checkSimple(t testing.TB, frame []byte, w *Peeler, p *Packet, status Status
 	if got.Proto == protoTCP {
 		h := (*SimpleTCP)(frame[f.Transport:])
 		got.Seq, got.Ack, got.Flags, got.Window, got.Urgent = h.Seq(), h.Ack(), h.Flags(), h.Window(), h.Urgent()
-		if got.Flags&SYN != 0 {
-			got.WindowScale, got.HasWindowScale = WindowScale(frame[f.Transport+len(h) : f.From])
-		}
+		checkOptions(t, &got, f, frame)
 	}
 	if status != OK || !samePacket(got, *p) {
 		t.Fatalf("as a simple frame: %+v\nbut %v, %+v\nframe %x", got, status, *p, frame)
+	}
+}
+
+// checkOptions reads the options of a simple frame as an extractor does.
+func checkOptions(t testing.TB, p *Packet, f SimpleFrame, frame []byte) {
+	t.Helper()
+	options := frame[f.Transport+tcpHeader : f.From]
+	o := ReadTCPOptions(options)
+	stamp, only := OnlyTimestamps(options)
+	if only && (o.Options != OptTimestamps || o.HasWindowScale || o.Timestamp != stamp) {
+		t.Fatalf("%x read as the timestamp %d alone, but there is %+v", options, stamp, o)
+	} else if usual := bytes.HasPrefix(options, []byte{1, 1, 8, 10}) && len(options) == 12; usual && !only {
+		t.Fatalf("%x not read as timestamps alone", options)
+	}
+	p.Options, p.Timestamp = o.Options, o.Timestamp
+	if p.Flags&(SYN|RST) != 0 {
+		p.TimestampEcho = o.TimestampEcho
+	}
+	if p.Flags&SYN != 0 {
+		p.WindowScale, p.HasWindowScale = o.WindowScale, o.HasWindowScale
 	}
 }
 

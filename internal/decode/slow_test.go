@@ -230,6 +230,7 @@ func slowIPv4(p *Packet, o *Options, r part) Status {
 		if total < header {
 			return BadIPv4Length
 		}
+		slowLength(p, total, r)
 		r = r.upTo(total)
 	}
 	if !r.has(header) {
@@ -265,9 +266,17 @@ func slowIPv6(p *Packet, o *Options, r part) Status {
 	p.DstHi, p.DstLo = slowWords(netip.AddrFrom16([16]byte(r.data[24:40])))
 	body := r.from(40)
 	if length := r.u16(4); length != 0 {
+		slowLength(p, length, body)
 		body = body.upTo(length)
 	}
 	return slowNext(p, o, body, nil)
+}
+
+// slowLength notes that an IP header promises more than there was on the wire.
+func slowLength(p *Packet, promised int, r part) {
+	if promised > r.size {
+		p.Options |= OptBadLength
+	}
 }
 
 func slowWords(a netip.Addr) (hi, lo uint64) {
@@ -360,9 +369,7 @@ func slowTCP(p *Packet, r part) Status {
 	p.Seq, p.Ack = r.u32(4), r.u32(8)
 	p.Flags = r.data[13]
 	p.Window, p.Urgent = uint16(r.u16(14)), uint16(r.u16(18))
-	if p.Flags&0x02 != 0 {
-		slowOptions(p, r.upTo(header).from(20).data)
-	}
+	slowOptions(p, r.upTo(header).from(20).data)
 	slowPayload(p, r.from(header))
 	return OK
 }
@@ -384,13 +391,41 @@ func slowOptions(p *Packet, options []byte) {
 		if length < 2 || at+length > len(options) {
 			return
 		}
-		if kind == 3 && length == 3 {
-			p.HasWindowScale, p.WindowScale = true, options[at+2]
+		slowOption(p, kind, options[at+2:at+length])
+		at += length
+	}
+}
+
+// slowOption reads one option, of which value is what follows kind and length.
+func slowOption(p *Packet, kind byte, value []byte) {
+	switch kind {
+	case 3:
+		if len(value) == 1 && p.Flags&0x02 != 0 {
+			p.HasWindowScale, p.WindowScale = true, value[0]
 			if p.WindowScale > 14 {
 				p.WindowScale = 14
 			}
 		}
-		at += length
+	case 4:
+		if len(value) == 0 {
+			p.Options |= 1
+		}
+	case 8:
+		if len(value) == 8 {
+			p.Options |= 2
+			p.Timestamp = part{data: value}.u32(0)
+			if p.Flags&0x06 != 0 {
+				p.TimestampEcho = part{data: value}.u32(4)
+			}
+		}
+	case 19:
+		if len(value) == 16 {
+			p.Options |= 4
+		}
+	case 29:
+		if len(value) >= 2 {
+			p.Options |= 8
+		}
 	}
 }
 

@@ -8,8 +8,8 @@
 // # The picture
 //
 //	position     0   1                                          fin
-//	             |SYN|ddddddddddddddd.....hhhhhhhhh....p........|FIN|
-//	                  delivered      hole  held         probe
+//	             |SYN|ddddddddddddddd.....hhhhhhhhh.............|FIN|
+//	                  delivered      hole  held
 //
 //	segment -->  ACK of the other direction's bytes -->  payload  -->  FIN      Streams.Segment
 //	time    -->  holes whose timeout has passed                                 Streams.Expire
@@ -21,14 +21,15 @@
 // the byte after the SYN.
 //
 // Not every byte is data when it comes. The payload of a SYN is held until the other side acknowledges
-// it (RFC 7413 section 4.2), and so is the byte of a window probe (RFC 9293 section 3.8.6.1). Each has a
+// it (RFC 7413 section 4.2), and so are bytes that a receiver need not take (conditional.go). Each has a
 // file of its own, as have holes and ends.
 //
 // # Fast paths
 //
 // Most segments are the next ones of a direction in which nothing is pending. For these a Direction has
 // a mark, and Advance is all there is to do. Every method of Streams that may change the mark leaves it
-// right. The second fast path, Streams.Shortcut, is for what follows behind a hole.
+// right. The second fast path, Streams.Bare, is for segments without payload where nothing is held: for the
+// beginning and the end of a connection. The third, Streams.Shortcut, is for what follows behind a hole.
 package direction
 
 import (
@@ -36,14 +37,14 @@ import (
 	"github.com/flowscope-go/flowscope/internal/tcp"
 )
 
-// Direction is the stream of one sender of a connection, with what is not data yet: the payload of a
-// SYN, and a window probe. The zero value has seen nothing. It holds no pointers, and its early bytes
+// Direction is the stream of one sender of a connection, with the payload of a SYN that is not data yet.
+// The zero value has seen nothing. It holds no pointers, and its early bytes
 // lie in an arena: release them with Streams.End or Stop.
 //
 // The fields that the fast path reads stand first, bits and the stream's next position.
 type Direction struct {
 	bits      bits
-	probe     byte   // a byte sent into a closed window; valid with probeHeld
+	Unheard   bool   // the owner's: a parser has stopped the side, for all parsers
 	conflicts uint16 // 65,535 stands for more
 	// Reassembler is the owner's: which reassembler of its caller gets the segments of the direction; 0
 	// is none. With one, ACKs are always reported, and the direction is closed by End alone.
@@ -53,7 +54,6 @@ type Direction struct {
 	gapBytesHi uint16
 	SessionRef uint16 // the owner's, and not looked at here
 	gaps       uint32
-	probeSeq   uint32 // the sequence number of probe
 }
 
 // Pair are the directions of a connection, by the side that sends.
@@ -66,10 +66,9 @@ const (
 	synDataHeld                  // payload of the SYN is held until it is acknowledged
 	closed                       // Closed was reported
 	stopped                      // nobody wants more bytes; see Streams.Stop
-	probeHeld                    // a window probe is held until it is acknowledged
+	finPending                   // a FIN was accepted, and is not confirmed yet
 	dispatched                   // there was a Segment
 	fastPathOn                   // see Pair.updateFastPath
-	unheard                      // the owner's; see SetUnheard
 )
 
 // Counters are how many bytes were delivered, how many gaps there were and how many bytes in them, and
@@ -94,18 +93,11 @@ func (d *Direction) Closed() bool { return d.bits&closed != 0 }
 // Stopped reports whether nobody wants more bytes.
 func (d *Direction) Stopped() bool { return d.bits&stopped != 0 }
 
-// SetUnheard notes, for the owner, that a parser has stopped the side, for all parsers. It changes nothing
-// here, since others may want the bytes; see Streams.Stop.
-func (d *Direction) SetUnheard() { d.bits |= unheard }
-
-// Unheard reports whether SetUnheard was called.
-func (d *Direction) Unheard() bool { return d.bits&unheard != 0 }
-
 // InUse reports whether the direction has a buffer or a reassembler.
 func (d *Direction) InUse() bool { return d.Reassembler != 0 || d.stream.HasBuffer() }
 
 // Untouched reports whether nothing happened to the direction.
-func (d *Direction) Untouched() bool { return d.bits&^unheard == 0 && !d.InUse() }
+func (d *Direction) Untouched() bool { return d.bits == 0 && !d.InUse() }
 
 // Done reports whether nothing is left to do for the end of the direction: it is closed.
 func (d *Direction) Done() bool { return d.bits&closed != 0 && !d.InUse() }
@@ -113,7 +105,7 @@ func (d *Direction) Done() bool { return d.bits&closed != 0 && !d.InUse() }
 // streamIgnoresACKs reports whether an ACK of this direction's bytes changes nothing for its stream.
 func (d *Direction) streamIgnoresACKs() bool {
 	return d.bits&stopped != 0 ||
-		!d.stream.HasBuffer() && d.bits&(synDataHeld|probeHeld) == 0 && d.acked <= d.stream.Next()
+		!d.stream.HasBuffer() && d.bits&(synDataHeld|finPending) == 0 && d.acked <= d.stream.Next()
 }
 
 // ignoresACK reports whether the ACK of a segment of the other direction changes nothing for this one.

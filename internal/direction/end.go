@@ -11,42 +11,66 @@ import (
 // flow (End). Stop ends it for the caller.
 
 // onFIN tells the stream where it ends, so that a hole right before the FIN has a timeout like any other.
-func (f *Streams) onFIN(d *Direction, k *Packet) {
-	fin, ok := k.Conn.FINPosition(k.Side)
+func (f *Streams) onFIN(d *Direction, k *Packet, side tcp.Side) {
+	fin, ok := k.Conn.FINPosition(side)
 	if !ok || f.dispatch || d.bits&(closed|stopped|synDataHeld) != 0 {
 		return
 	}
 	d.passSYN()
+	f.truncate(d, k.Conn, side)
 	if missing := fin + 1 - d.stream.Next(); missing > 0 {
 		f.arena.Insert(&d.stream, stream.Segment{
 			Pos: d.stream.Next(), Missing: int(min(missing, math.MaxInt32)), Time: k.Time,
 		}, &f.found)
-		f.collect(d, k.Side)
+		f.collect(d, side)
 	}
 }
 
-// cutAtFIN cuts off the payload at pos, and the missing bytes behind it, at the position of the FIN.
-func cutAtFIN(b []byte, missing int, pos, fin int64) ([]byte, int) {
-	room := max(fin-pos, 0)
+// truncate drops what is held at the FIN and behind it: that is not part of the stream.
+func (f *Streams) truncate(d *Direction, c *tcp.Conn, side tcp.Side) {
+	if fin, ok := c.FINPosition(side); ok && d.stream.HasBuffer() {
+		f.arena.Truncate(&d.stream, fin+1)
+	}
+}
+
+// cutAt cuts off the payload at pos, and the missing bytes behind it, at end.
+func cutAt(b []byte, missing int, pos, end int64) ([]byte, int) {
+	room := max(end-pos, 0)
 	b = b[:min(room, int64(len(b)))]
 	return b, int(min(room-int64(len(b)), int64(missing)))
 }
 
 // Close closes the directions that are complete, that of first before the other: everything before the
-// FIN was delivered or given up. Its results are Closed, which have to be confirmed (ConfirmClosed).
+// FIN was delivered or given up, and the FIN is confirmed. Its results are Closed, which have to be confirmed (ConfirmClosed).
 func (f *Streams) Close(p *Pair, c *tcp.Conn, first tcp.Side) []Item {
 	f.items = f.items[:0]
 	for i := range tcp.Side(2) {
 		side := (first ^ i) & 1
 		d := &p[side]
-		if d.bits&closed != 0 || d.Reassembler != 0 {
-			continue
-		}
-		if fin, ok := c.FINPosition(side); ok && d.stream.Next() == fin+1 {
+		if d.Reassembler == 0 && d.complete(c, side) != 0 {
+			fin, _ := c.FINPosition(side)
 			f.close(d, side, fin)
 		}
 	}
 	return f.items
+}
+
+// complete gives the bit of a side if its direction is complete and not closed yet; if not, it notes whether
+// there is a FIN.
+func (d *Direction) complete(c *tcp.Conn, side tcp.Side) uint8 {
+	if d.bits&closed != 0 {
+		return 0
+	}
+	d.bits &^= finPending
+	fin, ok := c.FINPosition(side)
+	switch {
+	case !ok:
+	case d.stream.Next() == fin+1 && c.FINConfirmed(side):
+		return 1 << (side & 1)
+	default:
+		d.bits |= finPending
+	}
+	return 0
 }
 
 func (f *Streams) close(d *Direction, side tcp.Side, pos int64) {
@@ -69,10 +93,19 @@ func (f *Streams) Settle(p *Pair) { p.updateFastPath(f.fastPaths) }
 func (f *Streams) End(p *Pair, c *tcp.Conn, side tcp.Side, report bool) []Item {
 	f.items = f.items[:0]
 	d := &p[side&1]
+	f.truncate(d, c, side)
+	if c.InDoubt() && d.bits&(closed|stopped|synDataHeld) == 0 {
+		f.deliverRest(d, c, side)
+	}
+	if fin, ok := c.FINPosition(side); ok && report && d.bits&closed == 0 && d.Reassembler == 0 && d.stream.Next() == fin+1 {
+		f.close(d, side, fin)
+		f.items[len(f.items)-1].Confirmed = true // nothing contradicted the FIN
+		return f.items
+	}
 	const pending = synDataHeld | synPassed | closed | stopped
 	if f.dispatch || d.bits&pending != synPassed {
 		f.arena.Drop(&d.stream)
-	} else if end := c.EndOf(side) + 1; d.stream.HasBuffer() || end > d.stream.Next() {
+	} else if end := c.EndOf(side, f.doubts) + 1; d.stream.HasBuffer() || end > d.stream.Next() {
 		d.Finish(f.arena, end, &f.found)
 		f.collect(d, side)
 	}
@@ -88,7 +121,7 @@ func (f *Streams) length(d *Direction, c *tcp.Conn, side tcp.Side) int64 {
 	case f.dispatch:
 		return 0
 	case d.bits&stopped != 0:
-		return max(c.EndOf(side), 0)
+		return max(c.EndOf(side, f.doubts), 0)
 	}
 	return max(d.stream.Next()-1, 0)
 }
@@ -96,7 +129,15 @@ func (f *Streams) length(d *Direction, c *tcp.Conn, side tcp.Side) int64 {
 // Stop drops what the direction of side holds, and takes no more.
 func (f *Streams) Stop(p *Pair, side tcp.Side) {
 	d := &p[side&1]
-	d.bits = d.bits&^(synDataHeld|probeHeld) | stopped
+	d.bits = d.bits&^synDataHeld | stopped
 	f.arena.Drop(&d.stream)
+	p.updateFastPath(f.fastPaths)
+}
+
+// Restart drops what both directions hold: their positions count anew, and nothing was delivered.
+func (f *Streams) Restart(p *Pair) {
+	for i := range p {
+		p[i].restart(f.arena)
+	}
 	p.updateFastPath(f.fastPaths)
 }

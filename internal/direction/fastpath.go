@@ -23,7 +23,7 @@ func (p *Pair) CheckFastPath(side tcp.Side) {
 }
 
 // updateFastPath marks each direction for which an in-order segment needs no other work: it has no
-// buffer, and no SYN data, window probe or FIN is pending. Everything that may change the mark runs on
+// buffer, and no SYN data and no FIN is pending. Everything that may change the mark runs on
 // the slow path, which ends here: so the fast path reads a few bytes of its own direction only.
 func (p *Pair) updateFastPath(enabled bool) {
 	for i := range p {
@@ -37,7 +37,7 @@ func (p *Pair) updateFastPath(enabled bool) {
 }
 
 func (d *Direction) fastPathOK(other *Direction) bool {
-	return d.bits&^(fastPathOn|unheard) == synPassed && !d.stream.HasBuffer() && other.streamIgnoresACKs()
+	return d.bits&^fastPathOn == synPassed && !d.stream.HasBuffer() && other.streamIgnoresACKs()
 }
 
 // IgnoresInOrder reports whether an in-order segment of side, with an ACK, changes nothing: its
@@ -77,12 +77,43 @@ func (f *Streams) Shortcut(p *Pair, k *Packet, timer int64) (early, ok bool) {
 	return false, false
 }
 
+// Bare does what Segment and Close would do with a segment without payload of a connection of which nothing
+// is held: the handshake, a FIN, the ACK of one. It reports whether this is such a segment, and the
+// directions that are complete, a bit for each; that of the sender is the first to be dealt with
+// (ConfirmClosed). No timer runs then, and Settle is to follow.
+func (f *Streams) Bare(p *Pair, c *tcp.Conn, side tcp.Side, g *tcp.Segment, o *tcp.Outcome, now int64) (complete uint8, ok bool) {
+	d, other := &p[side&1], &p[side&1^1]
+	if !f.fastPaths || g.Len != 0 || !o.Placed || o.Notes&^tcp.ZeroWindow != 0 || c.InDoubt() || d.holds() || other.holds() {
+		return 0, false
+	}
+	if g.Flags&tcp.FIN != 0 {
+		if fin, ok := c.FINPosition(side); !ok || fin > max(d.stream.Next()-1, 0) {
+			return 0, false // it does not count yet, or there is a hole before it
+		}
+	}
+	if g.Flags&(tcp.SYN|tcp.FIN) != 0 && d.bits&(closed|stopped) == 0 {
+		d.passSYN()
+	}
+	if g.Flags&tcp.ACK != 0 && !other.ignoresACK(o) {
+		if pos, ok := c.AckedTo(side ^ 1); ok {
+			other.Acknowledge(pos+1, now)
+		}
+	}
+	if c.AnyFIN() {
+		complete = d.complete(c, side) | other.complete(c, side^1)
+	}
+	return complete, true
+}
+
+// holds reports whether the direction holds bytes, or has to be asked about them.
+func (d *Direction) holds() bool { return d.bits&synDataHeld != 0 || d.InUse() }
+
 // appendBehindHole is the fast path while a hole is open: for the bytes that continue behind it, and
 // for the repeated ACKs of the receiver. The timer is set for the hole already, and stays.
 func (f *Streams) appendBehindHole(d, other *Direction, k *Packet) bool {
 	g, o := k.Segment, k.Outcome
 	if g.Flags&dataFlags != tcp.ACK || !o.Placed || o.Notes&^(tcp.Hole|tcp.ZeroWindow) != 0 ||
-		other.bits&(synDataHeld|probeHeld) != 0 {
+		other.bits&(synDataHeld|finPending) != 0 || k.Conn.InDoubt() && k.Conn.Disturbed() {
 		return false
 	}
 	if !other.streamIgnoresACKs() {

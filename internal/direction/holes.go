@@ -18,22 +18,26 @@ type Timeouts struct {
 // Holey is a stream whose holes have timeouts. Its early bytes lie in an arena, the same one for all
 // calls.
 type Holey struct {
-	stream     stream.Stream
-	acked      int64 // the other side has acknowledged all positions below
-	ackedSince int64 // since when acked is above the stream's next position
+	stream stream.Stream
+	acked  int64 // the other side has acknowledged all positions below
+	since  int64 // of the last advance, or since when acked is above the stream's next position
 }
 
 // Acknowledge records the other side's ACK. pos may lie below an earlier one, which was forged then.
 func (h *Holey) Acknowledge(pos, now int64) {
 	if h.acked <= h.stream.Next() && pos > h.stream.Next() {
-		h.ackedSince = now
+		h.since = now
 	}
 	h.acked = pos
 }
 
 // Insert puts a segment into the stream. Bytes that the capture cut off are given up at once.
 func (h *Holey) Insert(a *stream.Arena, seg stream.Segment, out *[]stream.Item) {
+	before := h.stream.Next()
 	a.Insert(&h.stream, seg, out)
+	if h.stream.Next() > before {
+		h.since = max(h.since, seg.Time) // the age of a hole counts from the last advance
+	}
 	if end := seg.Pos + int64(len(seg.Bytes)); seg.Missing > 0 && h.stream.Next() == end {
 		a.Skip(&h.stream, end+int64(seg.Missing), stream.Cut, out)
 	}
@@ -57,49 +61,89 @@ func (h *Holey) Finish(a *stream.Arena, end int64, out *[]stream.Item) {
 	a.Finish(&h.stream, end, stream.Ended, out)
 }
 
-func (h *Holey) hasHole(a *stream.Arena) bool {
-	_, _, _, hole := a.FirstHole(&h.stream)
-	return hole
-}
-
-// Expire gives up the holes whose timeout has passed, and returns when the next one passes;
+// Expire gives up the holes whose timeout has passed, up to stop, and returns when the next one passes;
 // math.MaxInt64 is never.
-func (h *Holey) Expire(a *stream.Arena, now int64, t *Timeouts, oneSided bool, out *[]stream.Item) (next int64) {
-	for h.stream.HasBuffer() {
+func (h *Holey) Expire(a *stream.Arena, now int64, t *Timeouts, oneSided bool, stop int64, out *[]stream.Item) (next int64) {
+	for h.stream.HasBuffer() && h.stream.Next() < stop {
 		pos, size, since, ok := a.FirstHole(&h.stream)
 		if !ok {
 			break
 		}
+		if !oneSided && h.acked == pos {
+			return math.MaxInt64 // the receiver has nothing behind the hole that it acknowledged: the bytes will come
+		}
+		since = max(since, h.since)
 		timeout := t.TwoSided
 		if oneSided {
 			timeout = t.OneSided
 		}
 		at, upTo, cause := clock.Add(since, timeout), pos+size, stream.Expired
 		if h.acked > pos {
-			if ackedAt := clock.Add(max(h.ackedSince, since), t.Acked); ackedAt < at {
+			if ackedAt := clock.Add(since, t.Acked); ackedAt < at {
 				at, upTo, cause = ackedAt, min(h.acked, upTo), stream.Acknowledged
 			}
 		}
 		if now < at {
 			return at
 		}
-		a.Skip(&h.stream, upTo, cause, out)
+		a.Skip(&h.stream, min(upTo, stop), cause, out)
 		h.skipCut(a, out)
 	}
 	return math.MaxInt64
 }
 
+// Crowded reports whether all streams together hold so much that the one that holds most has to give up a
+// hole: that of Largest.
+func (f *Streams) Crowded() bool { return f.arena.Crowded() }
+
+// Largest is the Owner of the direction that holds most; see stream.Arena.Largest.
+func (f *Streams) Largest() (owner uint64, ok bool) { return f.arena.Largest() }
+
+// GiveUp gives up the first hole of the direction of side for want of room.
+func (f *Streams) GiveUp(p *Pair, c *tcp.Conn, side tcp.Side) []Item {
+	f.items = f.items[:0]
+	d := &p[side&1]
+	f.arena.GiveUp(&d.stream, &f.found)
+	d.skipCut(f.arena, &f.found)
+	f.collect(d, side)
+	if c.InDoubt() {
+		f.deliverConditional(d, c, side, false)
+	}
+	return f.items
+}
+
 // Expire gives up the holes of a connection whose timeout has passed, and returns when the next one
-// passes; math.MaxInt64 is never. oneSided says that one side has sent no packet.
-func (f *Streams) Expire(p *Pair, now int64, oneSided bool) (items []Item, next int64) {
+// passes; math.MaxInt64 is never. oneSided says that one side has sent no packet. So is a side whose
+// packets are not captured any more.
+func (f *Streams) Expire(p *Pair, c *tcp.Conn, now int64, oneSided bool) (items []Item, next int64) {
 	f.items, next = f.items[:0], math.MaxInt64
 	for side := range p {
 		d := &p[side]
 		if d.bits&synDataHeld != 0 || !d.stream.HasBuffer() {
 			continue
 		}
-		next = min(next, d.Holey.Expire(f.arena, now, &f.timeouts, oneSided, &f.found))
-		f.collect(d, tcp.Side(side))
+		next = min(next, f.expire(d, c, tcp.Side(side), now, oneSided || !c.Visible(tcp.Side(side^1))))
 	}
 	return f.items, next
+}
+
+// expire is Expire for one direction. A hole ends where bytes are held that the other side has acknowledged.
+func (f *Streams) expire(d *Direction, c *tcp.Conn, side tcp.Side, now int64, oneSided bool) (next int64) {
+	for {
+		stop, holds := int64(math.MaxInt64), f.doubts.Holds(c)
+		if holds {
+			if at, ok := f.doubts.NextHeld(c, side, d.stream.Next()-1); ok {
+				stop = at + 1
+			}
+		}
+		before := d.stream.Next()
+		next = d.Holey.Expire(f.arena, now, &f.timeouts, oneSided, stop, &f.found)
+		f.collect(d, side)
+		if !holds {
+			return next
+		}
+		if f.deliverConditional(d, c, side, false); d.stream.Next() == before || !d.stream.HasBuffer() {
+			return next
+		}
+	}
 }

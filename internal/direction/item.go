@@ -16,12 +16,14 @@ type Item struct {
 	// Shared is set in a Gap for want of room if all streams together had none.
 	Shared bool
 	// First is set in the first Segment of a direction.
-	First  bool
-	Flags  uint8  // of a Segment
-	Urgent uint16 // of a Segment
-	Count  uint32 // of a Gap: how many there were in the direction, with this one
-	Pos    int64
-	Len    int64
+	First bool
+	// Confirmed is set in a Closed of End if the stream ends there by its FIN.
+	Confirmed bool
+	Flags     uint8  // of a Segment
+	Urgent    uint16 // of a Segment
+	Count     uint32 // of a Gap: how many there were in the direction, with this one
+	Pos       int64
+	Len       int64
 	// Bytes are those of Data and of a Segment: good until the frame is reused or the arena reclaims.
 	Bytes   []byte
 	Missing int    // of a Segment: how many bytes behind these the capture does not hold
@@ -65,7 +67,7 @@ func (f *Streams) add(kind Kind, side tcp.Side, pos int64) *Item {
 	}
 	f.items = f.items[:n+1]
 	it := &f.items[n]
-	it.Kind, it.Side, it.Pos = kind, side, pos
+	it.Kind, it.Side, it.Pos, it.Confirmed = kind, side, pos, false
 	return it
 }
 
@@ -94,9 +96,6 @@ func (f *Streams) collect(d *Direction, side tcp.Side) {
 				})
 			}
 			continue
-		}
-		if inStream {
-			d.bits &^= probeHeld // the stream has passed its position
 		}
 		f.addFound(d, side, it)
 	}

@@ -29,12 +29,13 @@ type connection struct {
 	tcp.Conn
 	Pair
 	*Streams
-	arena *stream.Arena
-	now   int64
-	timer int64
-	seen  [2]bool
-	said  []string
-	fast  int // how many segments took a fast path
+	arena  *stream.Arena
+	doubts *tcp.Doubts
+	now    int64
+	timer  int64
+	seen   [2]bool
+	said   []string
+	fast   int // how many segments took a fast path
 }
 
 const second = 1_000_000_000
@@ -44,17 +45,75 @@ var timeouts = Timeouts{Acked: second / 100, TwoSided: 30 * second, OneSided: 4 
 func newConnection(l stream.Limits, c Config) *connection {
 	a := stream.NewArena(l)
 	c.Timeouts = timeouts
-	return &connection{arena: a, Streams: New(a, c), now: second}
+	c.Doubts = &tcp.Doubts{HealAfter: timeouts.Acked, HoldFor: timeouts.TwoSided}
+	return &connection{arena: a, doubts: c.Doubts, Streams: New(a, c), now: second}
 }
 
 // segment is what the owner of a direction does with a segment.
 func (c *connection) segment(side tcp.Side, g *tcp.Segment, payload []byte, urgent uint16, id uint64) {
 	var o tcp.Outcome
 	c.seen[side] = true
-	c.Step(side, g, &o)
+	g.Time = c.now
+	ended := c.State() >= tcp.Closed
+	c.Step(side, g, &o, c.doubts)
+	if o.Hold || o.Rival != tcp.NoRival && o.Rival != tcp.RivalReplays {
+		c.doubts.Hold(&c.Conn, side, g, &o, tcp.Held{ID: id}, payload)
+	}
+	switch o.Rival {
+	case tcp.RivalLeaps:
+		c.leap()
+		return
+	case tcp.RivalReplays:
+		defer c.again(c.doubts.TakeRival(&c.Conn))
+	case tcp.RivalReplaces:
+		c.said = append(c.said, "replaced") // by what is the business of others
+		c.doubts.Release(&c.Conn)
+		return
+	}
+	c.take(side, g, &o, payload, urgent, id)
+	if c.InDoubt() && !ended {
+		c.Conn.Settle(c.doubts, c.now)
+	}
+}
+
+// leap moves the connection to the numbers of its rival.
+func (c *connection) leap() {
+	held, fresh := c.doubts.Leap(&c.Conn)
+	if fresh {
+		c.Restart(&c.Pair)
+		c.said = append(c.said, "anew")
+	}
+	c.again(held)
+}
+
+// again gives held segments to the connection.
+func (c *connection) again(held []tcp.Held) {
+	for i := range held {
+		h := &held[i]
+		var o tcp.Outcome
+		g, now := h.Segment, c.now
+		c.now = h.Time
+		c.Step(h.Side, &g, &o, c.doubts)
+		if o.Hold || o.Rival != tcp.NoRival {
+			o.Rival = min(o.Rival, tcp.RivalHeld)
+			c.doubts.Hold(&c.Conn, h.Side, &g, &o, tcp.Held{ID: h.ID}, h.Payload)
+		}
+		c.take(h.Side, &g, &o, h.Payload, 0, h.ID)
+		if c.InDoubt() {
+			c.Conn.Settle(c.doubts, c.now)
+		}
+		c.now = now
+	}
+}
+
+// take gives the directions what the connection has made of a segment.
+func (c *connection) take(side tcp.Side, g *tcp.Segment, o *tcp.Outcome, payload []byte, urgent uint16, id uint64) {
+	if g.Flags&tcp.RST != 0 {
+		return
+	}
 	c.CheckFastPath(side)
 	missing := int(g.Len) - len(payload)
-	if missing == 0 && IsPlain(g, &o) && c.Pair[side].Advance(o.Pos, len(payload)) {
+	if missing == 0 && IsPlain(g, o) && !c.InDoubt() && c.Pair[side].Advance(o.Pos, len(payload)) {
 		c.fast++
 		if len(payload) > 0 {
 			c.say([]Item{{Kind: Data, Side: side, Pos: o.Pos, Len: int64(len(payload)), Bytes: payload}})
@@ -62,7 +121,7 @@ func (c *connection) segment(side tcp.Side, g *tcp.Segment, payload []byte, urge
 		return
 	}
 	k := Packet{
-		Conn: &c.Conn, Side: side, Segment: g, Outcome: &o, Payload: payload, Missing: missing,
+		Conn: &c.Conn, Side: side, Segment: g, Outcome: o, Payload: payload, Missing: missing,
 		Time: c.now, ID: id, Urgent: urgent, OneSided: !c.seen[side^1],
 	}
 	if early, ok := c.Shortcut(&c.Pair, &k, c.timer); ok {
@@ -81,7 +140,7 @@ func (c *connection) segment(side tcp.Side, g *tcp.Segment, payload []byte, urge
 }
 
 func (c *connection) expire() {
-	items, next := c.Streams.Expire(&c.Pair, c.now, !c.seen[0] || !c.seen[1])
+	items, next := c.Streams.Expire(&c.Pair, &c.Conn, c.now, !c.seen[0] || !c.seen[1])
 	c.say(items)
 	if c.timer = 0; next != math.MaxInt64 {
 		c.timer = next
@@ -90,10 +149,14 @@ func (c *connection) expire() {
 
 func (c *connection) close(first tcp.Side) {
 	c.say(c.Close(&c.Pair, &c.Conn, first))
-	c.Settle(&c.Pair)
+	c.Streams.Settle(&c.Pair)
 }
 
 func (c *connection) end() {
+	if c.Guessing() && c.doubts.HasRival(&c.Conn) || c.doubts.GoesOnBehindSYN(&c.Conn) {
+		c.leap() // nothing has contradicted it
+	}
+	defer c.doubts.Release(&c.Conn)
 	for side := range c.Pair {
 		c.say(c.End(&c.Pair, &c.Conn, tcp.Side(side), true))
 	}

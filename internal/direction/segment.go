@@ -10,6 +10,7 @@ import (
 // Clear lets go what it refers to.
 type Streams struct {
 	arena     *stream.Arena
+	doubts    *tcp.Doubts
 	timeouts  Timeouts
 	dispatch  bool
 	fastPaths bool
@@ -21,6 +22,8 @@ type Streams struct {
 // Config is the part of Streams that does not change.
 type Config struct {
 	Timeouts Timeouts
+	// Doubts are those of the connections.
+	Doubts *tcp.Doubts
 	// Dispatch says that payload is not put in order, but given to the caller's reassemblers as it
 	// comes.
 	Dispatch bool
@@ -31,7 +34,8 @@ type Config struct {
 // New makes Streams whose early bytes lie in that arena. An arena that keeps delivered bytes has no use
 // for fast paths.
 func New(a *stream.Arena, c Config) *Streams {
-	return &Streams{arena: a, timeouts: c.Timeouts, dispatch: c.Dispatch, fastPaths: c.FastPaths && !c.Dispatch}
+	c.Doubts.InOrder = !c.Dispatch
+	return &Streams{arena: a, doubts: c.Doubts, timeouts: c.Timeouts, dispatch: c.Dispatch, fastPaths: c.FastPaths && !c.Dispatch}
 }
 
 // Packet is a segment, its place in its connection, and the packet that carried it.
@@ -45,6 +49,7 @@ type Packet struct {
 	Time    int64
 	ID      uint64
 	Urgent  uint16 // the urgent pointer
+	Owner   uint64 // what Largest says of the direction if bytes of the segment are held
 	// OneSided is set as long as the other side has sent no packet.
 	OneSided bool
 }
@@ -58,26 +63,39 @@ func (f *Streams) Segment(p *Pair, k *Packet) []Item {
 	if o.Notes&tcp.Reanchored != 0 {
 		other.restart(f.arena)
 	}
-	if g.Flags&tcp.ACK != 0 && o.Notes&tcp.ImplausibleACK == 0 && !other.ignoresACK(o) {
+	if g.Flags&tcp.ACK != 0 && !other.ignoresACK(o) {
 		f.onACK(other, k)
 	}
 	if o.Placed {
+		f.onUrgent(d, k)
+	}
+	if f.doubts.Holds(k.Conn) {
+		f.deliverConfirmed(p, k.Conn)
+	}
+	if o.Placed {
 		f.onBytes(d, k)
+		if f.doubts.Holds(k.Conn) && d.bits&(closed|stopped) == 0 {
+			f.deliverConditional(d, k.Conn, k.Side, false)
+		}
 	}
 	if g.Flags&tcp.FIN != 0 {
-		f.onFIN(d, k)
+		f.onFIN(d, k, k.Side)
 	}
 	return f.items
 }
 
-// onBytes handles the bytes of a segment that belongs to the stream: its payload, its SYN, and where its
-// urgent pointer points.
+// onUrgent says where the urgent pointer of a segment points. That comes before all bytes of its side,
+// those too that were held until now.
+func (f *Streams) onUrgent(d *Direction, k *Packet) {
+	if g := k.Segment; g.Flags&(tcp.URG|tcp.SYN) == tcp.URG && g.Len > 0 && d.bits&(closed|stopped) == 0 {
+		f.add(Urgent, k.Side, k.Outcome.Pos+int64(k.Urgent))
+	}
+}
+
+// onBytes handles the bytes of a segment that belongs to the stream: its payload and its SYN.
 func (f *Streams) onBytes(d *Direction, k *Packet) {
 	g := k.Segment
 	open, syn := d.bits&(closed|stopped) == 0, g.Flags&tcp.SYN != 0
-	if open && g.Flags&(tcp.URG|tcp.SYN) == tcp.URG && g.Len > 0 {
-		f.add(Urgent, k.Side, k.Outcome.Pos+int64(k.Urgent))
-	}
 	if d.bits&synDataHeld != 0 && k.OneSided && !syn {
 		f.resolveSYNData(d, k)
 	}
@@ -106,12 +124,12 @@ func (f *Streams) onACK(d *Direction, k *Packet) {
 	if d.bits&synDataHeld != 0 && pos > 0 {
 		f.acceptSYNData(d, side)
 	}
-	if d.bits&probeHeld != 0 {
-		f.acceptProbe(d, pos, k)
-	}
 	d.Acknowledge(pos+1, k.Time)
 	if f.dispatch {
 		f.add(Acked, side, pos).Time = k.Time
+	}
+	if k.Outcome.Notes&tcp.UnseenACK != 0 {
+		f.onFIN(d, k, side) // what is acknowledged may be an early FIN, with a hole before it
 	}
 }
 
@@ -120,26 +138,24 @@ func (f *Streams) onPayload(d *Direction, k *Packet) {
 	g, o := k.Segment, k.Outcome
 	d.passSYN()
 	b, missing := k.Payload, k.Missing
-	if fin, ok := k.Conn.FINPosition(k.Side); ok && o.Pos+int64(g.Len) > fin {
-		b, missing = cutAtFIN(b, missing, o.Pos, fin)
+	if o.End < o.Pos+int64(g.Len) {
+		b, missing = cutAt(b, missing, o.Pos, o.End)
 	}
-	if len(b)+missing == 0 || o.Notes&tcp.WindowProbe != 0 && f.holdProbe(d, b, k) {
+	if len(b)+missing == 0 {
 		return
 	}
 	if f.dispatch {
-		d.bits &^= probeHeld
 		f.addSegment(d, k.Side, Item{
 			Pos: o.Pos, Bytes: b, Missing: missing, Time: k.Time, ID: k.ID,
 			Flags: g.Flags, Urgent: k.Urgent,
 		})
 		return
 	}
-	if o.Pos+1 <= d.stream.Next() {
-		d.bits &^= probeHeld // the probe was not accepted: its byte is sent again
-	} else {
+	f.truncate(d, k.Conn, k.Side)
+	if o.Pos+1 > d.stream.Next() {
 		f.add(OutOfOrder, k.Side, o.Pos)
 	}
-	f.insert(d, k.Side, stream.Segment{Pos: o.Pos + 1, Bytes: b, Missing: missing, Time: k.Time, ID: k.ID})
+	f.insert(d, k.Side, stream.Segment{Pos: o.Pos + 1, Bytes: b, Missing: missing, Time: k.Time, ID: k.ID, Owner: k.Owner})
 }
 
 // insert puts bytes into the stream of a side.

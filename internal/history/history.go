@@ -115,6 +115,37 @@ func (l *Letters) Unpack(to *[maxLetters]byte) {
 	}
 }
 
+// AppendTo appends the letters, as Unpack writes them.
+func (l *Letters) AppendTo(b []byte) []byte {
+	var letters [maxLetters]byte
+	l.Unpack(&letters)
+	for _, letter := range letters {
+		if letter == 0 {
+			break
+		}
+		b = append(b, letter)
+	}
+	return b
+}
+
+// Pack is the inverse of AppendTo. ok is false if that gives no such text.
+func Pack(text []byte) (l Letters, ok bool) {
+	if len(text) > maxLetters {
+		return Letters{}, false
+	}
+	for _, letter := range text {
+		side := uint8(0)
+		if letter >= 'a' && letter <= 'z' {
+			letter, side = letter-'a'+'A', 1
+		}
+		if strings.IndexByte(alphabet, letter) < 1 {
+			return Letters{}, false
+		}
+		l.Add(letter, side)
+	}
+	return l, true
+}
+
 // Flags of a TCP header (RFC 9293 section 3.1).
 const (
 	flagFIN = 1 << iota

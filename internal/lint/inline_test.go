@@ -27,7 +27,7 @@ var mustInline = []string{
 	"history.LettersOf",
 	"tcp.(*Conn).Abort", "tcp.(*Conn).EndedAt", "tcp.(*Conn).AnyFIN", "tcp.(*Conn).FINPosition", "tcp.(*Conn).Finished",
 	"tcp.(*Conn).OwnerWord", "tcp.(*Conn).PendingReset", "tcp.(*Conn).MayHaveSent", "tcp.(*Conn).SetEndedAt",
-	"tcp.(*Conn).State", "tcp.(*Conn).HasCandidates", "tcp.(*Outcome).Ended", "tcp.Opener",
+	"tcp.(*Conn).State", "tcp.(*Conn).InDoubt", "tcp.(*Conn).Guessing", "tcp.(*Conn).StrongReset", "tcp.(*Outcome).Ended", "tcp.Opener",
 	"stream.(*Arena).Reclaim", "stream.(*Stream).Advance", "stream.(*Stream).HasBuffer", "stream.(*Stream).Next",
 	"direction.(*Direction).Advance", "direction.(*Direction).ConfirmClosed", "direction.(*Direction).Done",
 	"direction.(*Direction).InUse", "direction.(*Direction).Stopped", "direction.(*Direction).Untouched", "direction.(*Pair).Touch",

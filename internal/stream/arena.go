@@ -2,10 +2,11 @@ package stream
 
 // Arena holds the early bytes of many streams under one budget. Its memory is:
 //
-//	held     buffers of streams, with their rings and pages
+//	held     buffers of streams, with their extents and pages
 //	lent     pages that were given back while Items may still refer to them
-//	pooled   freed buffers, rings and pages, so that streams with losses allocate nothing in the
-//	         long run: at most min(max(4*SideBytes, held/2), TotalBytes/8), and up to twice that
+//	pooled   freed buffers, extents and pages, so that streams with losses allocate nothing in the
+//	         long run: at most min(max(4*SideBytes, held/2), TotalBytes/8), with 1 MiB for any
+//	         greater SideBytes, and up to twice that
 //	         after held has fallen
 //	tables   tables and working space
 type Arena struct {
@@ -18,20 +19,25 @@ type Arena struct {
 	buffers     []*buffer
 	freeNumbers []uint32  // numbers without a buffer
 	freeBuffers []*buffer // pooled buffers
-	rings       pool[extent]
+	extents     pool[extent]
+	blockLists  pool[block]
 	pageLists   pool[page]
 	pages       pool[byte]
 	lentPages   [][]byte // to be pooled by the next Reclaim
 	work        merger
-	totalFull   bool   // TotalBytes refused room last, not a limit of the buffer's own
-	releaseLent bool   // see ReleasePool
+	totalFull   bool     // TotalBytes refused room last, not a limit of the buffer's own
+	releaseLent bool     // see ReleasePool
+	ranks       [32]rank // by the size of buffers; see largest.go
+	crowdedAt   int64
 	empty       buffer // stands for the buffer of a stream without one; never written
 }
 
 // NewArena makes an empty arena. It allocates memory only for bytes that arrived.
 func NewArena(l Limits) *Arena {
 	// Period 0 stands for a page that was never lent.
-	return &Arena{limits: l.normal(), period: 1}
+	a := &Arena{limits: l.normal(), period: 1}
+	a.crowdedAt = a.limits.crowdedAt()
+	return a
 }
 
 // Limits bounds an Arena. For the first three fields 0 means the default; a negative number means
@@ -41,11 +47,12 @@ type Limits struct {
 	// Default 256 KiB, at most 256 MiB. While live bytes move to another page the old ones count
 	// against TotalBytes only.
 	SideBytes int
-	// SidePieces bounds the extents of one stream. Default 1,024, at most 1<<20.
+	// SidePieces bounds the islands of one stream: extents that touch are one. Default 1,024, at most
+	// 1<<20.
 	SidePieces int
 	// TotalBytes bounds all memory: held, pooled and lent (and the tables too if Reclaim is called
-	// for each packet). A quarter of it, or twice SideBytes if that is less, is reserved for
-	// compaction. Default 64 MiB.
+	// for each packet). An eighth of it, or twice SideBytes if that is less, is reserved for
+	// compaction; and see Crowded. Default 64 MiB.
 	TotalBytes int64
 	// Policy decides overlaps. The zero value is First.
 	Policy Policy
@@ -92,7 +99,7 @@ func bounded(n, preset, most int) int {
 
 // reserve is the part of the budget for bytes that move during compaction.
 func (l *Limits) reserve() int64 {
-	return min(2*int64(l.SideBytes), l.TotalBytes/4)
+	return min(2*int64(l.SideBytes), l.TotalBytes/8)
 }
 
 // Limits is the limits in force, defaults filled in.
@@ -134,21 +141,21 @@ func (a *Arena) Held(s *Stream) (bytes, pieces int) {
 	if d == nil {
 		return 0, 0
 	}
-	return d.cost() + len(d.kept), d.n
+	return d.cost() + len(d.kept), d.islands
 }
 
 func (a *Arena) tableBytes() int64 {
 	return 8*int64(cap(a.buffers)+cap(a.freeBuffers)) + 4*int64(cap(a.freeNumbers)) +
-		24*int64(cap(a.lentPages)) + extentBytes*int64(cap(a.work.list))
+		24*int64(cap(a.lentPages)) + 16*int64(cap(a.work.won))
 }
 
-// keepWork is the longest merged list, in pieces, whose memory is kept from call to call.
+// keepWork is the longest list of ranges that an arrival has won whose memory is kept from call to call.
 const keepWork = 512
 
 // Reclaim takes back the bytes lent in all Items so far. Call it once before each packet or sweep.
 func (a *Arena) Reclaim() {
 	a.period++
-	if a.pooled|int64(len(a.lentPages)) != 0 || cap(a.work.list) > keepWork {
+	if a.pooled|int64(len(a.lentPages)) != 0 || cap(a.work.won) > keepWork {
 		a.reclaimLent()
 	}
 }
@@ -165,8 +172,8 @@ func (a *Arena) reclaimLent() {
 	if cap(a.lentPages) > 1024 {
 		a.lentPages = nil
 	}
-	if cap(a.work.list) > keepWork {
-		a.work.list = nil
+	if cap(a.work.won) > keepWork {
+		a.work.won = nil
 	}
 	if a.pooled > 2*a.poolLimit() || a.releaseLent {
 		// Not sooner: held goes up and down from packet to packet, and memory released too early

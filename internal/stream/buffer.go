@@ -2,19 +2,24 @@ package stream
 
 // buffer is what the arena has for a stream with a hole, or one whose delivered bytes are kept.
 type buffer struct {
-	extentRing
+	extentList
 	pageList
 	trailingHole
 	delivered
+	ranked
 }
 
 // bufferBytes is the size of a buffer struct on a 64-bit machine. A test holds it.
-const bufferBytes = 184
+const bufferBytes = 256
 
 // cost is the memory of the buffer, delivered bytes that are kept excepted.
 func (d *buffer) cost() int {
-	return bufferBytes + len(d.ring)*extentBytes + d.listBytes() + d.capacity
+	return bufferBytes + d.extentMemory() + d.listBytes() + d.capacity
 }
+
+// moveBytes is what it costs to move the bytes of an extent, in bytes: beside these the number of extents
+// counts for the free space that puts the next compaction off.
+const moveBytes = 8
 
 // trailingHole is the hole behind the last extent: bytes cut off by the capture.
 type trailingHole struct {
@@ -27,15 +32,15 @@ func (d *buffer) heldEnd(next int64) int64 {
 	if d.n == 0 {
 		return next
 	}
-	return d.at(d.n - 1).end()
+	return d.back().end()
 }
 
-// holeSince is the time at which the hole in front of extent i, or behind the last extent, was first
+// holeSince is the time at which the hole in front of an extent, or behind the last one (nil), was first
 // seen. A hole that is split leaves two of the same age.
-func (d *buffer) holeSince(i int, next, now int64) int64 {
+func (d *buffer) holeSince(e *extent, next, now int64) int64 {
 	switch {
-	case i < d.n:
-		return d.at(i).since
+	case e != nil:
+		return e.since
 	case d.known > d.heldEnd(next):
 		return d.trailingSince
 	}
@@ -46,8 +51,8 @@ func (d *buffer) holeSince(i int, next, now int64) int64 {
 // can be compared with them. They lie in a ring, the next one goes to keptEnd; a gap empties it.
 type delivered struct {
 	kept    []byte
-	keptEnd int
-	keptLen int
+	keptEnd int32
+	keptLen int32
 }
 
 // keepingBuffer is the buffer of s. It is made if delivered bytes are to be kept.
@@ -60,7 +65,7 @@ func (a *Arena) keepingBuffer(s *Stream) *buffer {
 	if d == nil {
 		fresh = bufferBytes
 	}
-	if !a.affords(size+fresh, size+fresh) {
+	if a.held+int64(size) > a.crowdedAt || !a.affords(size+fresh, size+fresh) {
 		return d
 	}
 	if d == nil {
@@ -79,11 +84,11 @@ func (p *delivered) keep(b []byte) {
 	if len(b) > size {
 		b = b[len(b)-size:]
 	}
-	p.keptLen = min(p.keptLen+len(b), size)
+	p.keptLen = int32(min(int(p.keptLen)+len(b), size))
 	k := copy(p.kept[p.keptEnd:], b)
-	p.keptEnd += k
+	p.keptEnd += int32(k)
 	if k < len(b) {
-		p.keptEnd = copy(p.kept, b[k:])
+		p.keptEnd = int32(copy(p.kept, b[k:]))
 	}
 }
 
@@ -99,7 +104,7 @@ func (a *Arena) compareDelivered(s *Stream, d *buffer, n *arrival, out *[]Item) 
 	if lo >= hi {
 		return
 	}
-	at := d.keptEnd - int(s.next-lo)
+	at := int(d.keptEnd) - int(s.next-lo)
 	if at < 0 {
 		at += len(d.kept)
 	}
@@ -140,6 +145,7 @@ func (a *Arena) newBuffer(s *Stream) *buffer {
 		a.buffers = append(a.buffers, d)
 		s.buffer = uint32(len(a.buffers))
 	}
+	d.number = s.buffer
 	a.held += bufferBytes
 	return d
 }
@@ -147,7 +153,8 @@ func (a *Arena) newBuffer(s *Stream) *buffer {
 // releaseBuffer releases all memory of s.
 func (a *Arena) releaseBuffer(s *Stream, d *buffer) {
 	a.held -= int64(bufferBytes + len(d.kept))
-	a.freeRing(d.ring)
+	a.unrank(d)
+	a.releaseExtents(&d.extentList)
 	a.removePages(d)
 	a.recycle(d.kept)
 	*d = buffer{}
@@ -166,23 +173,18 @@ func (a *Arena) releaseBuffer(s *Stream, d *buffer) {
 
 // plan is how a buffer makes room.
 type plan struct {
-	ring int  // the size of its ring
 	page int  // the size of a new page; 0 if the last one has room
 	move bool // all bytes are compacted into the new page
 }
 
-// plan finds how the buffer can hold more bytes in so many pieces, and reports whether that is
-// within its limits. If the last page has no live bytes and no Item refers to it, it is filled from
+// plan finds how the buffer can hold more bytes, with so much more memory for extents, and reports
+// whether that is within its limits. If the last page has no live bytes and no Item refers to it, it is filled from
 // its beginning again.
-func (a *Arena) plan(d *buffer, pieces, more int) (p plan, ok bool) {
-	if pieces > a.limits.SidePieces || more > a.limits.SideBytes {
+func (a *Arena) plan(d *buffer, more, extents int) (p plan, ok bool) {
+	if more > a.limits.SideBytes {
 		return p, false
 	}
-	p.ring = len(d.ring)
-	if pieces > p.ring {
-		p.ring = sizeUp(pieces + pieces/4)
-	}
-	available := a.limits.SideBytes - bufferBytes - p.ring*extentBytes
+	available := a.limits.SideBytes - bufferBytes - d.extentMemory() - extents
 	if last := d.lastPage(); last != nil && last.live == 0 && last.lent != a.period {
 		d.used = 0
 	}
@@ -200,7 +202,7 @@ func (a *Arena) plan(d *buffer, pieces, more int) (p plan, ok bool) {
 		return p, true
 	}
 	p.move = true
-	p.page = sizeUp(max(need+need/4, minPage))
+	p.page = sizeUp(max(need+(need+d.n*moveBytes)/4, minPage))
 	if p.page > available {
 		// Unless the bytes would soon move again: an eighth of new bytes before each move keeps
 		// the cost linear.
@@ -210,25 +212,28 @@ func (a *Arena) plan(d *buffer, pieces, more int) (p plan, ok bool) {
 	return p, true
 }
 
-// makeRoom makes room for a merged list and returns the stream's buffer, or nil if the limits do
-// not allow it.
+// makeRoom makes room for what an arrival has won and returns the stream's buffer, or nil if the limits
+// do not allow it.
 func (a *Arena) makeRoom(s *Stream, d *buffer, m *merger) *buffer {
 	none := d == nil
 	if none {
 		d = &a.empty
 	}
-	p, ok := a.plan(d, d.n-m.met+len(m.list), m.bytes)
-	if !ok {
-		a.totalFull = false
+	a.totalFull = false
+	if m.islands > a.limits.SidePieces {
 		return nil
 	}
 	delta, fresh := 0, 0
-	if none {
-		delta, fresh = bufferBytes, bufferBytes
+	if len(m.won) > 0 {
+		delta, fresh = d.growth(d.find(m.won[0].lo), m.extents, min(m.blocks, len(m.won)))
 	}
-	if p.ring != len(d.ring) {
-		delta += (p.ring - len(d.ring)) * extentBytes
-		fresh += p.ring * extentBytes
+	p, ok := a.plan(d, m.bytes, delta)
+	if !ok {
+		return nil
+	}
+	if none {
+		delta += bufferBytes
+		fresh += bufferBytes
 	}
 	if p.page > 0 {
 		delta += p.page
@@ -247,9 +252,6 @@ func (a *Arena) makeRoom(s *Stream, d *buffer, m *merger) *buffer {
 	if none {
 		d = a.newBuffer(s)
 	}
-	if p.ring != len(d.ring) {
-		a.resizeRing(d, p.ring)
-	}
 	switch {
 	case p.move:
 		a.compact(d, p.page)
@@ -259,33 +261,59 @@ func (a *Arena) makeRoom(s *Stream, d *buffer, m *merger) *buffer {
 	return d
 }
 
-// store stores a merged list in the buffer, with the bytes that the arrival won.
+// store stores the bytes that an arrival won in the buffer, which has room for them.
 func (a *Arena) store(d *buffer, m *merger, n *arrival) {
-	k := m.i
-	for i := range m.list {
-		e := &m.list[i]
-		if e.off == inFrame {
-			p := &d.list[len(d.list)-1]
-			e.off = p.base + d.used
-			d.used += uint32(copy(p.buf[d.used:], n.bytes[e.pos-n.pos:e.end()-n.pos]))
-		} else {
-			// The list was made before makeRoom, which may have moved the bytes.
-			for d.at(k).end() <= e.pos {
-				k++
-			}
-			e.off = d.at(k).off + uint32(e.pos-d.at(k).pos)
+	for i, r := range m.won {
+		e := n.extent(r.lo, r.hi)
+		if i == 0 && r.lo == m.first {
+			e.since = m.since
 		}
-		d.page(e).live += e.n
+		p := d.lastPage()
+		e.off = p.base + d.used
+		d.used += uint32(copy(p.buf[d.used:], n.bytes[r.lo-n.pos:r.hi-n.pos]))
+		p.live += e.n
 		d.live += int(e.n)
+		a.replace(d, &e)
 	}
-	for k := range m.met {
-		a.dropBytes(d, d.at(m.i+k))
-	}
-	d.splice(m.i, m.i+m.met, m.list)
+	d.islands = m.islands
 	if m.bytes > 0 {
 		a.stats.Held++
 	}
 	a.stats.HeldBytes += uint64(m.bytes)
+}
+
+// replace puts an extent into the list, in place of what is there.
+func (a *Arena) replace(d *buffer, e *extent) {
+	at := d.find(e.pos)
+	if x := d.at(at); x != nil && x.pos < e.pos {
+		whole := *x
+		*x = whole.part(whole.pos, e.pos)
+		d.blocks[at.b].state = changed
+		at = d.after(at)
+		if whole.end() > e.end() {
+			tail := whole.part(e.end(), whole.end())
+			a.dropBytes(d, whole.off, whole.n-x.n-tail.n)
+			a.insertExtent(&d.extentList, at, &tail)
+			a.insertExtent(&d.extentList, d.find(e.pos), e)
+			return
+		}
+		a.dropBytes(d, whole.off, whole.n-x.n)
+	}
+	for x := d.at(at); x != nil && x.pos < e.end(); x = d.at(at) {
+		if x.end() > e.end() {
+			d.blocks[at.b].state = changed
+			whole := *x
+			*x = whole.part(e.end(), whole.end())
+			a.dropBytes(d, whole.off, whole.n-x.n)
+			break
+		}
+		k, list := 0, d.blocks[at.b].extents()[at.k:]
+		for ; k < len(list) && list[k].end() <= e.end(); k++ {
+			a.dropBytes(d, list[k].off, list[k].n)
+		}
+		at = a.removeExtents(&d.extentList, at, k)
+	}
+	a.insertExtent(&d.extentList, at, e)
 }
 
 // shrink gives back the memory that the buffer does not need any more after a delivery.
@@ -297,14 +325,12 @@ func (a *Arena) shrink(s *Stream, d *buffer) {
 		a.releaseBuffer(s, d)
 		return
 	}
-	// A ring or page of which less than a quarter is used is replaced by a smaller one. Three
+	// A list or page of which less than a quarter is used is replaced by a smaller one. Three
 	// quarters must have been delivered since it was allocated, so the copying is amortised O(1).
-	ring := sizeUp(2 * d.n)
-	if old := len(d.ring); old > 16 && ring < old/4 && a.affords((ring-old)*extentBytes, ring*extentBytes) {
-		a.resizeRing(d, ring)
-	}
-	buf := sizeUp(max(2*d.live, minPage))
+	a.shrinkExtents(&d.extentList)
+	buf := sizeUp(max(2*d.live+d.n*moveBytes/2, minPage))
 	if old := d.capacity; old > 1024 && buf < old/4 && a.affords(buf-old, buf) {
 		a.compact(d, buf)
 	}
+	a.rank(d)
 }

@@ -109,54 +109,46 @@ func (a *Arena) deliver(s *Stream, d *buffer, e *extent, b []byte, out *[]Item) 
 	}
 }
 
-// deliverHeld delivers the held bytes that are contiguous with next, at most k extents, and returns
-// the number of extents.
-func (a *Arena) deliverHeld(s *Stream, d *buffer, k int, out *[]Item) int {
-	if d == nil {
-		return 0
-	}
-	done := 0
-	for ; done < k && done < d.n; done++ {
-		e := d.at(done)
-		if e.pos != s.next {
-			break
-		}
-		p := d.page(e)
-		p.lent = a.period
-		a.deliver(s, d, e, p.bytes(e), out)
-		a.dropBytes(d, e)
-	}
-	if done > 0 {
-		d.dropFront(done)
-	}
-	return done
-}
-
-// deliverMerged delivers a merged list that begins at next, and the held bytes contiguous with it.
-// No extent lies in front of the list.
+// deliverMerged delivers an arrival that begins at next, or overlaps an extent that does, and the held
+// bytes contiguous with it.
 //
 //	there      ....aaaa....bb..cc      next = 0
 //	arriving   NNNNNNNNNNNN
 //	(first)    NNNN|aaaa|NNNN|bb       four items, no copy
 func (a *Arena) deliverMerged(s *Stream, d *buffer, m *merger, n *arrival, out *[]Item) {
-	for i := range m.list {
-		e := &m.list[i]
-		if e.off == inFrame {
-			lo, hi := e.pos-n.pos, e.end()-n.pos
-			a.deliver(s, d, e, n.bytes[lo:hi:hi], out)
-			continue
-		}
-		p := d.page(e)
-		p.lent = a.period
-		a.deliver(s, d, e, p.bytes(e), out)
+	for _, r := range m.won {
+		a.deliverUpTo(s, d, r.lo, out)
+		e := n.extent(r.lo, r.hi)
+		lo, hi := r.lo-n.pos, r.hi-n.pos
+		a.deliver(s, d, &e, n.bytes[lo:hi:hi], out)
 	}
-	if m.met > 0 {
-		for i := range m.met {
-			a.dropBytes(d, d.at(i))
+	a.deliverUpTo(s, d, math.MaxInt64, out)
+}
+
+// deliverUpTo delivers the held bytes that are contiguous with next, up to the position end, and drops
+// those below next: an arrival has won them.
+func (a *Arena) deliverUpTo(s *Stream, d *buffer, end int64, out *[]Item) {
+	for d != nil && d.n > 0 {
+		e := d.front()
+		if e.end() > s.next {
+			if e.pos > s.next || s.next >= end {
+				return
+			}
+			p := d.page(e)
+			p.lent = a.period
+			if e.pos == s.next && e.end() <= end {
+				a.deliver(s, d, e, p.bytes(e), out)
+			} else {
+				part := e.part(s.next, min(e.end(), end))
+				a.deliver(s, d, &part, p.bytes(&part), out)
+				if e.end() > s.next {
+					return
+				}
+			}
 		}
-		d.dropFront(m.met)
+		a.dropBytes(d, e.off, e.n)
+		a.popFront(&d.extentList)
 	}
-	a.deliverHeld(s, d, math.MaxInt, out)
 }
 
 // giveUp makes [next, end) a gap. It costs the same whatever its length.

@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"fmt"
+	"math/bits"
 	"reflect"
 	"slices"
 	"testing"
@@ -350,7 +351,7 @@ func checkInvariants(t testing.TB, a *Arena, streams ...*Stream) {
 		open++
 		held += int64(d.cost() + len(d.kept))
 		must(t, d.cost() <= a.limits.SideBytes, "the limit of a buffer")
-		must(t, d.n <= a.limits.SidePieces, "the pieces of a buffer")
+		must(t, d.islands <= a.limits.SidePieces, "the pieces of a buffer")
 		end, live := s.next, 0
 		used := make([]bool, d.endOffset())
 		room, lives := 0, make([]uint32, len(d.list))
@@ -361,10 +362,13 @@ func checkInvariants(t testing.TB, a *Arena, streams ...*Stream) {
 		}
 		must(t, room == d.capacity, "the room of all pages")
 		must(t, d.free() >= 0, "used bytes")
-		for i := range d.n {
-			e := d.at(i)
+		islands := 0
+		for i, e := range checkExtents(t, d) {
 			if i == 0 {
 				must(t, e.pos > s.next, "the first extent is behind a hole")
+			}
+			if i == 0 || e.pos > end {
+				islands++
 			}
 			must(t, e.pos >= end, "sorted and disjoint")
 			must(t, e.n != 0, "no empty extent")
@@ -385,7 +389,9 @@ func checkInvariants(t testing.TB, a *Arena, streams ...*Stream) {
 			end = e.end()
 			live += int(e.n)
 		}
+		must(t, islands == d.islands, "the number of islands")
 		must(t, live == d.live, "live bytes")
+		must(t, d.n == 0 && d.size == 0 || int(d.size) == bits.Len(uint(d.cost())), "the rank of a buffer")
 		for i, n := range lives {
 			must(t, n == d.list[i].live, "live bytes of a page")
 		}
@@ -394,8 +400,11 @@ func checkInvariants(t testing.TB, a *Arena, streams ...*Stream) {
 	must(t, len(a.buffers)-len(a.freeNumbers) == open, "buffers in use")
 	pooled := int64(len(a.freeBuffers)) * bufferBytes
 	for c := range classes {
-		for _, r := range a.rings.free[c] {
+		for _, r := range a.extents.free[c] {
 			pooled += int64(len(r)) * extentBytes
+		}
+		for _, l := range a.blockLists.free[c] {
+			pooled += int64(len(l)) * blockBytes
 		}
 		for _, l := range a.pageLists.free[c] {
 			pooled += int64(len(l)) * pageBytes
@@ -412,6 +421,28 @@ func checkInvariants(t testing.TB, a *Arena, streams ...*Stream) {
 	must(t, lent == a.lent, "lent is the sum over the lent pages")
 	must(t, a.pooled <= a.limits.TotalBytes/8, "the limit of pooled memory")
 	must(t, a.TotalBytes()-a.tableBytes() <= a.limits.TotalBytes, "the total limit")
+}
+
+// checkExtents holds the list of extents against its own books, and returns all of them.
+func checkExtents(t testing.TB, d *buffer) (all []*extent) {
+	room := 0
+	for i := d.first; i < len(d.blocks); i++ {
+		b := &d.blocks[i]
+		must(t, b.len() > 0, "no empty block")
+		must(t, len(b.mem) <= blockExtents, "the size of a block")
+		room += len(b.mem)
+		for k := range b.extents() {
+			e := &b.extents()[k]
+			if b.state == linear && k > 0 {
+				last := all[len(all)-1]
+				must(t, e.pos == last.end() && e.off == last.off+last.n && d.page(e) == d.page(last), "a linear block")
+			}
+			all = append(all, e)
+		}
+	}
+	must(t, room == d.room, "room for extents")
+	must(t, len(all) == d.n, "the number of extents")
+	return all
 }
 
 // text gives the delivered bytes as text, with gaps as "<n>".

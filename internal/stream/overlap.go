@@ -1,6 +1,9 @@
 package stream
 
-import "bytes"
+import (
+	"bytes"
+	"math"
+)
 
 // Policy says who owns a byte that two segments bring. N=[ns,ne) is the arriving
 // segment, O=[os,oe) the segment that owns the byte now. Both are the original
@@ -45,51 +48,106 @@ func (p Policy) arrivalWins(n *arrival, from, to int64) bool {
 	return false
 }
 
-// merger merges an arrival with the extents that it overlaps.
+// merger decides which bytes of an arrival are its own.
 //
-//	there      ....aaaa..bbbbbb...
+//	there      ....aaaa..bbbbbb...     two islands
 //	arriving   ..NNNNNNNNNN.......
-//	list       NN aaaa NN bbbbbb       (first) replaces a and b
+//	(first)    ..NNaaaaNNbbbbbb...     won: two ranges; one island afterwards
 type merger struct {
-	list  []extent
-	i     int // number of the first extent that it overlaps
-	met   int // how many extents it overlaps
-	bytes int // bytes of the arrival to be stored: those that it won
+	won     []wonRange // that the arrival gets, sorted; they do not touch
+	bytes   int        // the sum of their lengths
+	first   int64      // where the arrival begins, or the first extent that it overlaps
+	since   int64      // when the hole in front of that was first seen
+	extents int        // how many more there are afterwards, at most
+	islands int        // how many there are afterwards
+	blocks  int        // of the extents that it overlaps
+	looked  uint64     // extents that were looked at one by one, since the beginning; for tests
 }
 
-// merge fills m. The policy is applied here only. The cost is bounded by the number of extents
-// overlapped, and so by the length of the arrival.
-func (m *merger) merge(p Policy, q *extentRing, n *arrival) {
-	m.list = m.list[:0]
-	m.i, m.met, m.bytes = q.firstAbove(n.pos), 0, 0
-	run := n.pos // everything of n below this is in the list
-	for ; m.i+m.met < q.n; m.met++ {
-		e := q.at(m.i + m.met)
-		if e.pos >= n.end {
+// wonRange is the range [lo, hi).
+type wonRange struct{ lo, hi int64 }
+
+// merge fills m. The policy is applied here only. A linear block that leaves the arrival nothing is passed
+// over.
+func (m *merger) merge(p Policy, q *extentList, n *arrival) {
+	m.won, m.bytes, m.first, m.blocks = m.won[:0], 0, n.pos, 0
+	at, begin := n.at, q.at(n.at)
+	holes, split := 0, 0 // of the arrival, which it fills
+	if begin != nil && begin.pos < n.end {
+		m.first = min(m.first, begin.pos)
+	}
+	run, covered := n.pos, n.pos     // all bytes of the arrival below are decided; and of its holes
+	keeps := p != Last && p != Linux // what is there stays
+	after := int64(math.MaxInt64)    // where the first extent behind the arrival begins
+	for b := at.b; b < len(q.blocks) && after == math.MaxInt64; b++ {
+		blk := &q.blocks[b]
+		list := blk.extents()
+		if b == at.b {
+			list = list[at.k:]
+		}
+		if list[0].pos >= n.end {
+			after = list[0].pos
 			break
 		}
-		if !p.arrivalWins(n, e.from(), e.to()) {
-			m.addWon(n, run, e.pos)
-			m.list = append(m.list, *e)
-			run = e.end()
+		m.blocks++
+		if blk.state == linear && (keeps || p == Linux && blk.maxFrom < n.from) {
+			if list[0].pos > covered {
+				holes++
+			}
+			m.addWon(run, list[0].pos)
+			covered = blk.back().end()
+			run = covered
 			continue
 		}
-		if e.pos < n.pos {
-			m.list = append(m.list, e.part(e.pos, n.pos))
+		for i := range list {
+			e := &list[i]
+			if e.pos >= n.end {
+				after, list = e.pos, list[:i]
+				break
+			}
+			if e.pos > covered {
+				holes++
+			}
+			covered = e.end()
+			if keeps || !p.arrivalWins(n, e.from(), e.to()) {
+				m.addWon(run, e.pos)
+				run = covered
+			} else if e.pos < n.pos && covered > n.end {
+				split = 1
+			}
 		}
-		if e.end() > n.end {
-			m.addWon(n, run, n.end)
-			m.list = append(m.list, e.part(n.end, e.end()))
-			run = n.end
-		}
+		m.looked += uint64(len(list))
 	}
-	m.addWon(n, run, n.end)
+	if covered < n.end {
+		holes++
+	}
+	m.addWon(run, n.end)
+	m.extents = len(m.won) + split
+	m.islands = q.islands + 1 - q.joined(at, n, holes, covered, after)
 }
 
-// addWon adds [lo, hi) as the arrival's to the list, if the range is not empty.
-func (m *merger) addWon(n *arrival, lo, hi int64) {
+// joined is the number of islands that an arrival overlaps or touches. It fills so many holes; held bytes
+// reach up to covered, and others begin at after.
+func (q *extentList) joined(at place, n *arrival, holes int, covered, after int64) int {
+	if holes == 0 {
+		return 1
+	}
+	islands := holes - 1 // that lie between two of them
+	if e := q.at(at); e != nil && e.pos <= n.pos {
+		islands++ // the arrival begins in one
+	} else if e := q.before(at); e != nil && e.end() == n.pos {
+		islands++
+	}
+	if covered >= n.end || after == n.end {
+		islands++
+	}
+	return islands
+}
+
+// addWon adds [lo, hi) to the ranges that the arrival gets, if it is not empty.
+func (m *merger) addWon(lo, hi int64) {
 	if lo < hi {
-		m.list = append(m.list, n.extent(lo, hi))
+		m.won = append(m.won, wonRange{lo, hi})
 		m.bytes += int(hi - lo)
 	}
 }
@@ -100,30 +158,69 @@ func (m *merger) addWon(n *arrival, lo, hi int64) {
 //	there      aaaaaabbbb....cccc
 //	arriving      aaXbYb..NNNc        one Conflict "XbY", none for c
 func (a *Arena) compareHeld(d *buffer, n *arrival, out *[]Item) int64 {
-	var met, end, first, last int64 // last > first: a difference in the overlap that ends at end
-	for i := d.firstAbove(n.pos); i < d.n; i++ {
-		e := d.at(i)
-		if e.pos >= n.end {
+	c, at := comparison{n: n}, n.at
+	for b := at.b; b < len(d.blocks); b++ {
+		blk := &d.blocks[b]
+		list := blk.extents()
+		if b == at.b {
+			list = list[at.k:]
+		}
+		if list[0].pos >= n.end {
 			break
 		}
-		lo, hi := max(e.pos, n.pos), min(e.end(), n.end)
-		if lo != end {
-			a.reportConflict(n, first, last, out)
-			first, last = 0, 0
+		if blk.state == linear || blk.state == compared && n.pos <= blk.front().pos && blk.back().end() <= n.end && a.straighten(d, b) {
+			e := list[0]
+			e.n = uint32(blk.back().end() - e.pos)
+			a.compare(&c, &e, d.page(&e).bytes(&e), out)
+			continue
 		}
-		x, y := difference(n.bytes[lo-n.pos:hi-n.pos], d.page(e).bytes(e)[lo-e.pos:hi-e.pos])
-		if x < y {
-			if first == last {
-				first = lo + int64(x)
+		if len(list) >= minLinear {
+			blk.state = compared
+		}
+		p := d.page(&list[0])
+		for i := range list {
+			e := &list[i]
+			if e.pos >= n.end {
+				list = list[:i]
+				break
 			}
-			last = lo + int64(y)
+			if e.off-p.base >= uint32(len(p.buf)) {
+				p = d.page(e)
+			}
+			a.compare(&c, e, p.bytes(e), out)
 		}
-		met += hi - lo
-		end = hi
+		a.work.looked += uint64(len(list))
 	}
-	a.reportConflict(n, first, last, out)
-	a.stats.OverlapBytes += uint64(met)
-	return met
+	a.reportConflict(n, c.first, c.last, out)
+	a.stats.OverlapBytes += uint64(c.met)
+	return c.met
+}
+
+// comparison is what compareHeld has found.
+type comparison struct {
+	n           *arrival
+	met         int64 // bytes that overlap
+	end         int64 // where the overlap ends that is looked at
+	first, last int64 // last > first: a difference in that
+}
+
+// compare compares the arrival with held bytes, those of e.
+func (a *Arena) compare(c *comparison, e *extent, held []byte, out *[]Item) {
+	n := c.n
+	lo, hi := max(e.pos, n.pos), min(e.end(), n.end)
+	if lo != c.end {
+		a.reportConflict(n, c.first, c.last, out)
+		c.first, c.last = 0, 0
+	}
+	x, y := difference(n.bytes[lo-n.pos:hi-n.pos], held[lo-e.pos:hi-e.pos])
+	if x < y {
+		if c.first == c.last {
+			c.first = lo + int64(x)
+		}
+		c.last = lo + int64(y)
+	}
+	c.met += hi - lo
+	c.end = hi
 }
 
 // reportConflict reports that the arrival differs in [first, last), if the range is not empty.

@@ -1,5 +1,7 @@
 package stream
 
+import "math"
+
 // pageList is the bytes of one buffer, in order of arrival, in a few pages. The offset of an extent
 // counts through all of them:
 //
@@ -75,9 +77,11 @@ func (q *pageList) grownCap() int {
 
 // page is the page of a held extent. There are few pages: unless a limit was near, each had at least
 // a quarter of the capacity of those before it.
-func (q *pageList) page(e *extent) *page {
+func (q *pageList) page(e *extent) *page { return q.pageAt(e.off) }
+
+func (q *pageList) pageAt(off uint32) *page {
 	i := 0
-	for e.off-q.list[i].base >= uint32(len(q.list[i].buf)) {
+	for off-q.list[i].base >= uint32(len(q.list[i].buf)) {
 		i++
 	}
 	return &q.list[i]
@@ -125,13 +129,13 @@ func (a *Arena) removePages(d *buffer) {
 	d.live, d.capacity = 0, 0
 }
 
-// dropBytes marks the bytes of a held extent as dead. The last page stays as long as there are
+// dropBytes marks n bytes as dead that lie in the page of an offset. The last page stays as long as there are
 // others: a sender that fills one hole after the other with a byte each would otherwise make the
 // arena allocate and free a large page for every byte.
-func (a *Arena) dropBytes(d *buffer, e *extent) {
-	p := d.page(e)
-	p.live -= e.n
-	d.live -= int(e.n)
+func (a *Arena) dropBytes(d *buffer, off, n uint32) {
+	p := d.pageAt(off)
+	p.live -= n
+	d.live -= int(n)
 	switch {
 	case d.live == 0:
 		a.removePages(d)
@@ -144,11 +148,10 @@ func (a *Arena) dropBytes(d *buffer, e *extent) {
 func (a *Arena) compact(d *buffer, size int) {
 	buf := a.allocPage(size)
 	w := 0
-	for i := range d.n {
-		e := d.at(i)
-		off := w
-		w += copy(buf[w:], d.page(e).bytes(e))
-		e.off = uint32(off)
+	for i := d.first; i < len(d.blocks); i++ {
+		b := &d.blocks[i]
+		w += d.gather(b, buf[w:], uint32(w))
+		b.setLinear()
 	}
 	a.removePages(d)
 	d.list = append(d.inline[:0], page{buf: buf, live: uint32(w)})
@@ -167,8 +170,84 @@ func (a *Arena) resizeList(d *buffer, capacity int) {
 	d.list, d.used = list, used
 }
 
-// resizeRing moves the extents to a ring of the given size.
-func (a *Arena) resizeRing(d *buffer, size int) {
-	ring := a.allocRing(size)
-	a.freeRing(d.setRing(ring))
+// gather copies the bytes of a block behind each other to buf, whose offset is off.
+func (q *pageList) gather(b *block, buf []byte, off uint32) (size int) {
+	list := b.extents()
+	if b.state == linear {
+		whole := list[0]
+		whole.n = uint32(b.back().end() - whole.pos)
+		size = copy(buf, q.page(&whole).bytes(&whole))
+		for i := range list {
+			list[i].off += off - whole.off
+		}
+		return size
+	}
+	for i := range list {
+		e := &list[i]
+		k := copy(buf[size:], q.page(e).bytes(e))
+		e.off = off + uint32(size)
+		size += k
+	}
+	return size
+}
+
+// minLinear is the number of extents from which on it is worth to move their bytes for a comparison.
+const minLinear = 16
+
+// straighten makes block number i linear, if its extents touch. Its bytes move, but they are no more than
+// those of the segment that asks, and only after a block has changed.
+func (a *Arena) straighten(d *buffer, i int) bool {
+	b := &d.blocks[i]
+	if !b.touching() {
+		b.state = changed
+		return false
+	}
+	size := int(b.back().end() - b.front().pos)
+	if size > d.free() {
+		// All bytes move then, with so much free space that it takes many segments to fill it.
+		page := sizeUp(max(d.live+(d.live+d.n*moveBytes)/4, minPage))
+		delta := page - d.capacity - d.listBytes()
+		if d.cost()+delta > a.limits.SideBytes || !a.affords(delta, page) {
+			return false
+		}
+		a.compact(d, page)
+		return true
+	}
+	for list, k := b.extents(), 0; k < len(list); k++ {
+		d.page(&list[k]).live -= list[k].n
+	}
+	p := d.lastPage()
+	d.gather(b, p.buf[d.used:], p.base+d.used)
+	p.live += uint32(size)
+	d.used += uint32(size)
+	for k := len(d.list) - 2; k >= 0; k-- {
+		if d.list[k].live == 0 {
+			a.removePage(d, &d.list[k])
+		}
+	}
+	b.setLinear()
+	a.stats.MovedBytes += uint64(size)
+	return true
+}
+
+// setLinear records that the bytes of a block lie behind each other in one page.
+func (b *block) setLinear() {
+	if b.state == linear || !b.touching() {
+		return
+	}
+	b.state, b.maxFrom = linear, math.MinInt64
+	for _, e := range b.extents() {
+		b.maxFrom = max(b.maxFrom, e.from())
+	}
+}
+
+// touching reports whether the extents of a block touch each other.
+func (b *block) touching() bool {
+	list := b.extents()
+	for i := 1; i < len(list); i++ {
+		if list[i].pos != list[i-1].end() {
+			return false
+		}
+	}
+	return true
 }

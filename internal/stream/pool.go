@@ -59,7 +59,7 @@ func (p *pool[T]) put(mem []T) {
 func (p *pool[T]) clear() { clear(p.free[:]) }
 
 func (a *Arena) poolLimit() int64 {
-	return min(max(4*int64(a.limits.SideBytes), a.held/2), a.limits.TotalBytes/8)
+	return min(max(4*int64(min(a.limits.SideBytes, 1<<20)), a.held/2), a.limits.TotalBytes/8)
 }
 
 // ReleasePool releases the pooled memory, and with the next Reclaim the lent memory: for an owner
@@ -71,29 +71,51 @@ func (a *Arena) ReleasePool() {
 
 // releasePool releases the pooled memory.
 func (a *Arena) releasePool() {
-	a.rings.clear()
+	a.extents.clear()
+	a.blockLists.clear()
 	a.pageLists.clear()
 	a.pages.clear()
 	a.freeBuffers = nil
 	a.pooled = 0
 }
 
-func (a *Arena) allocRing(size int) []extent {
-	ring, reused := a.rings.get(size)
+func (a *Arena) allocExtents(size int) []extent {
+	mem, reused := a.extents.get(size)
 	if reused {
 		a.pooled -= int64(size) * extentBytes
 	}
 	a.held += int64(size) * extentBytes
-	return ring
+	return mem
 }
 
-func (a *Arena) freeRing(ring []extent) {
-	size := int64(len(ring)) * extentBytes
+func (a *Arena) freeExtents(mem []extent) {
+	size := int64(len(mem)) * extentBytes
 	a.held -= size
 	if size > 0 && a.pooled+size <= a.poolLimit() {
 		a.pooled += size
-		a.rings.put(ring)
+		a.extents.put(mem)
 	}
+}
+
+func (a *Arena) allocBlockList(capacity int) []block {
+	list, reused := a.blockLists.get(capacity)
+	if reused {
+		a.pooled -= int64(blockListBytes(capacity))
+	}
+	a.held += int64(blockListBytes(capacity))
+	return list
+}
+
+// freeBlockList pools the list of blocks, unless it is the inline one.
+func (a *Arena) freeBlockList(q *extentList) {
+	size := int64(blockListBytes(cap(q.blocks)))
+	a.held -= size
+	clear(q.blocks)
+	if size > 0 && a.pooled+size <= a.poolLimit() {
+		a.pooled += size
+		a.blockLists.put(q.blocks[:cap(q.blocks)])
+	}
+	q.blocks = nil
 }
 
 func (a *Arena) allocList(capacity int) []page {

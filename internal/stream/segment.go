@@ -11,6 +11,7 @@ type Segment struct {
 	Missing int
 	Time    int64  // copied to the Items of the segment
 	ID      uint64 // copied likewise
+	Owner   uint64 // what Largest says of the stream if bytes of the segment are held
 }
 
 // arrival is the segment that Insert works on: the part above the delivered position, and the
@@ -21,6 +22,8 @@ type arrival struct {
 	bytes    []byte // the bytes of [pos, end)
 	time     int64
 	id       uint64
+	owner    uint64
+	at       place // of the first extent that ends above pos
 }
 
 // arrival makes an arrival of the segment; ok is false if its end is not a valid position. No frame
@@ -32,7 +35,7 @@ func (seg *Segment) arrival() (n arrival, ok bool) {
 	}
 	n = arrival{
 		pos: seg.Pos, end: seg.Pos + size, from: seg.Pos, to: math.MaxInt64,
-		bytes: seg.Bytes, time: seg.Time, id: seg.ID,
+		bytes: seg.Bytes, time: seg.Time, id: seg.ID, owner: seg.Owner,
 	}
 	if missing := int64(max(seg.Missing, 0)); n.end <= math.MaxInt64-missing {
 		n.to = n.end + missing
@@ -73,13 +76,14 @@ func (a *Arena) Insert(s *Stream, seg Segment, out *[]Item) {
 		})
 		return
 	}
-	d := a.keepingBuffer(s)
+	d, before := a.keepingBuffer(s), s.next
 	if n.from < s.next {
 		a.compareDelivered(s, d, &n, out)
 		n.trimBelow(s.next)
 	}
 	met := int64(0)
 	if n.pos < n.end && d != nil {
+		n.at = d.find(n.pos)
 		met = a.compareHeld(d, &n, out)
 	}
 	a.reportDuplicate(s, &seg, met, out)
@@ -89,7 +93,9 @@ func (a *Arena) Insert(s *Stream, seg Segment, out *[]Item) {
 	if n.to > n.end {
 		a.recordMissing(s, n.to, n.time, out)
 	}
-	a.shrink(s, a.buffer(s))
+	if s.next != before {
+		a.shrink(s, a.buffer(s))
+	}
 }
 
 // Append is the fast path of Insert: it holds a segment that lies behind all held bytes, if the
@@ -98,19 +104,31 @@ func (a *Arena) Insert(s *Stream, seg Segment, out *[]Item) {
 // and reports false.
 func (a *Arena) Append(s *Stream, seg *Segment) bool {
 	d, size := a.buffer(s), len(seg.Bytes)
-	if d == nil || d.n == 0 || d.n >= min(len(d.ring), a.limits.SidePieces) || size == 0 || size > d.free() ||
+	if d == nil || d.n == 0 || size == 0 || size > d.free() ||
 		seg.Missing > 0 || a.limits.Keep > 0 || seg.Pos > math.MaxInt64-int64(size) {
 		return false
 	}
-	last, p := d.at(d.n-1).end(), d.lastPage()
+	b := &d.blocks[len(d.blocks)-1]
+	if int(b.hi) == len(b.mem) {
+		return false
+	}
+	last, p := b.back().end(), d.lastPage()
 	if seg.Pos < last || p.live == 0 {
 		return false
+	}
+	if seg.Pos > last {
+		if d.islands >= a.limits.SidePieces {
+			return false
+		}
+		d.islands++
 	}
 	since := seg.Time
 	if d.known > last {
 		since = d.trailingSince
 	}
-	*d.at(d.n) = extent{pos: seg.Pos, since: since, time: seg.Time, id: seg.ID, n: uint32(size), off: p.base + d.used}
+	b.mem[b.hi] = extent{pos: seg.Pos, since: since, time: seg.Time, id: seg.ID, n: uint32(size), off: p.base + d.used}
+	b.hi++
+	b.state = changed
 	d.n++
 	copy(p.buf[d.used:], seg.Bytes)
 	d.used += uint32(size)
@@ -126,24 +144,33 @@ func (a *Arena) Append(s *Stream, seg *Segment) bool {
 // the segment was merged.
 func (a *Arena) deliverOrHold(s *Stream, d *buffer, n *arrival, out *[]Item) {
 	m, q := &a.work, d
-	if q == nil {
-		q = &a.empty
-	}
-	m.merge(a.limits.Policy, &q.extentRing, n)
-	if first := &m.list[0]; first.off == inFrame {
-		first.since = q.holeSince(m.i, s.next, n.time)
-	}
-	for m.list[0].pos > s.next {
-		if to := a.makeRoom(s, d, m); to != nil {
-			a.store(to, m, n)
+	if q == nil || q.n == 0 {
+		if n.pos == s.next {
+			e := n.extent(n.pos, n.end)
+			a.deliver(s, d, &e, n.bytes[:len(n.bytes):len(n.bytes)], out)
 			return
 		}
-		end := m.list[0].pos
-		if m.i > 0 {
-			end = d.at(0).pos
+		if q == nil {
+			q = &a.empty
+		}
+	}
+	m.merge(a.limits.Policy, &q.extentList, n)
+	m.since = q.holeSince(q.at(n.at), s.next, n.time)
+	for m.first > s.next {
+		if to := a.makeRoom(s, d, m); to != nil {
+			to.owner = n.owner
+			a.store(to, m, n)
+			a.rank(to)
+			return
+		}
+		end := m.first
+		if q.n > 0 {
+			end = min(end, q.front().pos)
 		}
 		a.giveUp(s, d, end, Budget, out)
-		m.i -= a.deliverHeld(s, d, m.i, out)
+		before := q.islands
+		a.deliverUpTo(s, d, m.first, out)
+		m.islands -= before - q.islands
 	}
 	a.deliverMerged(s, d, m, n, out)
 }

@@ -31,10 +31,10 @@
 //
 // Insert cuts off the bytes below next, compares the segment with the held bytes that it overlaps
 // (two differing copies are a Conflict), and merges: the policy decides, byte by byte, whether the
-// arriving segment or the extent's owner keeps the overlap. The merged list replaces the extents
-// that it overlapped. If it begins at next it is not stored but delivered, the frame's own bytes
-// and the held ones alternating; nothing is copied. Otherwise the bytes that the segment won are
-// copied into the pages of the stream's buffer.
+// arriving segment or the extent's owner keeps the overlap. What the segment has won is a few ranges.
+// If it begins at next, or overlaps an extent that does, nothing is stored or copied: the frame's own
+// bytes and the held ones are delivered, alternating. Otherwise the ranges become extents in place of
+// what was there, and their bytes are copied into the pages of the stream's buffer.
 //
 // # Who wins
 //
@@ -42,25 +42,30 @@
 // of the segment that owns the byte now, not with what is left of it. So an
 // extent remembers how far its segment reached to either side. Extents are never
 // coalesced: neighbours of two segments differ in time and number even where
-// their policy would allow it.
+// their policy would allow it. Extents that touch are an island, one piece of the
+// stream, whose number is limited.
 //
 // # Memory
 //
 // An Arena holds the early bytes of many streams. A stream without a hole has no buffer and costs
-// nothing here. One with a hole has a buffer: a record (184 bytes), a ring of extents (48 bytes
+// nothing here. One with a hole has a buffer: a record (256 bytes), blocks of extents (48 bytes
 // each) and pages; bytes are appended to the last page. A new page has at least a quarter of the
 // capacity of all pages before it, so there are few, and little of them is unused. No byte moves
 // for it. Delivered bytes leave dead space; a page without live bytes is given back. Only where
 // too much of the space is dead, or a limit is near, are the live bytes compacted into one page,
 // with a quarter of it free then (an eighth at the limit): so a byte moves a bounded number of
-// times on average whatever an attacker does, and a one-byte piece costs at most 77 bytes.
+// times on average whatever an attacker does.
 //
-//	ring    [ext|ext|ext|   |   ]      sorted by position, 48 bytes each
+//	blocks  [ext|ext|ext|   |   ]      sorted by position, 48 bytes each; see extentList
 //	pages   [bbbbbb--|aaaacc------]    in order of arrival; -- dead, rest free
+//
+// Overlaps of many extents would cost a look at each. So the bytes of a block that is compared a second
+// time are put behind each other, and from then on the block is compared, and passed over, as one.
 //
 // Capacities count, not only payload. If a buffer would exceed its limits, or all buffers together
 // theirs, the stream that asks gives up its own first hole, again and again, until there is room
-// or the segment is in order. Other streams lose nothing.
+// or the segment is in order. Before it comes to that for all buffers together, the owner of the arena
+// lets the stream give up a hole that holds most; see Crowded.
 //
 // # Borrowed bytes
 //
@@ -113,7 +118,7 @@ func (a *Arena) FirstHole(s *Stream) (pos, size, since int64, ok bool) {
 	case d == nil:
 		return 0, 0, 0, false
 	case d.n > 0:
-		e := d.at(0)
+		e := d.front()
 		return s.next, e.pos - s.next, e.since, true
 	case d.known > s.next:
 		return s.next, d.known - s.next, d.trailingSince, true
@@ -129,10 +134,10 @@ func (a *Arena) Skip(s *Stream, upTo int64, cause GapCause, out *[]Item) {
 	for s.next < upTo {
 		end := upTo
 		if d != nil && d.n > 0 {
-			end = min(end, d.at(0).pos)
+			end = min(end, d.front().pos)
 		}
 		a.giveUp(s, d, end, cause, out)
-		a.deliverHeld(s, d, math.MaxInt, out)
+		a.deliverUpTo(s, d, math.MaxInt64, out)
 	}
 	a.shrink(s, d)
 }
@@ -143,8 +148,8 @@ func (a *Arena) Skip(s *Stream, upTo int64, cause GapCause, out *[]Item) {
 func (a *Arena) Finish(s *Stream, end int64, cause GapCause, out *[]Item) {
 	d := a.buffer(s)
 	for d != nil && d.n > 0 {
-		a.giveUp(s, d, d.at(0).pos, cause, out)
-		a.deliverHeld(s, d, math.MaxInt, out)
+		a.giveUp(s, d, d.front().pos, cause, out)
+		a.deliverUpTo(s, d, math.MaxInt64, out)
 	}
 	if d != nil {
 		end = max(end, d.known)
@@ -153,6 +158,33 @@ func (a *Arena) Finish(s *Stream, end int64, cause GapCause, out *[]Item) {
 		a.giveUp(s, d, end, cause, out)
 	}
 	a.Drop(s)
+}
+
+// Truncate drops the bytes that are held at end and above, and those known to be missing there: the
+// stream ends at end.
+func (a *Arena) Truncate(s *Stream, end int64) {
+	d := a.buffer(s)
+	if d == nil {
+		return
+	}
+	for d.n > 0 {
+		e := d.back()
+		if e.end() <= end {
+			break
+		}
+		if e.pos < end {
+			kept := e.part(e.pos, end)
+			kept.after = 0 // what was behind it is not missing
+			d.page(e).live -= e.n - kept.n
+			d.live -= int(e.n - kept.n)
+			*e = kept
+			break
+		}
+		a.dropBytes(d, e.off, e.n)
+		a.popBack(&d.extentList)
+	}
+	d.known = min(d.known, end)
+	a.shrink(s, d)
 }
 
 // Drop releases all memory of the stream and reports nothing. Next stays.

@@ -25,7 +25,7 @@ func TestStreamIsSmallAndHasNoPointers(t *testing.T) {
 func TestSizesAreThoseThatAreCounted(t *testing.T) {
 	// 32-bit machines align 64-bit fields to 4 bytes and have smaller slices.
 	require.Equal(t, uintptr(extentBytes), reflect.TypeFor[extent]().Size())
-	for kind, size := range map[reflect.Type]uintptr{reflect.TypeFor[buffer](): bufferBytes, reflect.TypeFor[page](): pageBytes} {
+	for kind, size := range map[reflect.Type]uintptr{reflect.TypeFor[buffer](): bufferBytes, reflect.TypeFor[page](): pageBytes, reflect.TypeFor[block](): blockBytes} {
 		require.LessOrEqual(t, kind.Size(), size)
 		if math.MaxInt == math.MaxInt64 {
 			require.Equal(t, size, kind.Size())
@@ -38,7 +38,7 @@ func TestFastPathIsInlined(t *testing.T) {
 	if err != nil {
 		t.Skip("the go command cannot build this package here:", err)
 	}
-	for _, f := range []string{"(*Stream).Next", "(*Stream).HasBuffer", "(*Stream).Advance", "(*extentRing).at", "saturate"} {
+	for _, f := range []string{"(*Stream).Next", "(*Stream).HasBuffer", "(*Stream).Advance", "(*block).extents", "saturate"} {
 		require.Contains(t, string(said), "can inline "+f+"\n")
 	}
 }

@@ -41,14 +41,14 @@ func TestClosing(t *testing.T) {
 			< FA 1 7 ; @0
 			> A 7 2 ; Closed end`},
 		{"under way when first seen", `
-			> A 500 900 +10 ; @0
-			< A 900 510 +20 ; @0
+			> A 500 900 +10 ; rival nowhere
+			< A 900 510 +20 ; leaps nowhere @0 @0
 			> FA 510 920 ; FinWait @10
 			< FA 920 511 ; ClosingTCP @20
 			> A 511 921 ; Closed end`},
 		{"first seen by its FIN", `
-			> FA 500 900 ; FinWait @0
-			< FA 900 501 ; ClosingTCP @0
+			> FA 500 900 ; rival nowhere
+			< FA 900 501 ; leaps nowhere FinWait @0 ClosingTCP @0
 			> A 501 901 ; Closed end`},
 		{"a FIN within a simultaneous opening counts with the ACK after it", `
 			> S 0 ; SynSent
@@ -66,7 +66,7 @@ func TestClosing(t *testing.T) {
 			< RA 2 2`},
 		{"an ACK of unseen bytes that another takes back is not one of the FIN", shook + `
 			> A 1 1 +3 ; @0
-			< A 1 1004 ; UnseenACK
+			< A 1 1004 ; ImplausibleACK rival
 			< A 1 4
 			> FA 4 1 ; FinWait @3
 			< FA 1 4 ; ClosingTCP @0
@@ -74,7 +74,7 @@ func TestClosing(t *testing.T) {
 			< A 2 5 ; Closed end`},
 		{"an ACK of a FIN that is captured after it", shook + `
 			> A 1 1 +3 ; @0
-			< A 1 5 ; UnseenACK
+			< A 1 5 ; ImplausibleACK rival
 			> FA 4 1 ; FinWait @3
 			< FA 1 5 ; ClosingTCP @0
 			> A 5 2 ; Closed end`},
@@ -89,40 +89,40 @@ func TestFINsHavePositions(t *testing.T) {
 	playAll(t, []scene{
 		{"early", shook + `
 			> A 1 1 +2 ; @0
-			> FA 5 1 ; FinWait Hole @4
-			> A 3 1 +2 ; OutOfOrder @2
+			> FA 5 1 ; Hole @4
+			> A 3 1 +2 ; FinWait OutOfOrder @2
 			< FA 1 6 ; ClosingTCP @0
 			> A 6 2 ; Closed end`},
 		{"data behind it", shook + `
 			> A 1 1 +2 ; @0
 			> FA 3 1 ; FinWait @2
-			> A 3 1 +2 ; DataAfterFIN nowhere
-			> A 4 1 +2 ; DataAfterFIN nowhere
-			> A 9 1 +2 ; DataAfterFIN nowhere
-			> A 1 1 +9 ; DataAfterFIN @0
-			> R 4 ; Reset end`},
+			> A 3 1 +2 ; DataAfterFIN held nowhere
+			> A 4 1 +2 ; DataAfterFIN held nowhere
+			> A 9 1 +2 ; DataAfterFIN held nowhere
+			> A 1 1 +9 ; Retransmission DataAfterFIN held @0-2
+			> R 4 ; ResetPending`},
 		{"early, and the hole closed: nothing is missing", shook + `
-			> FA 3 1 ; FinWait Hole @2
-			> A 1 1 +2 ; OutOfOrder @0
+			> FA 3 1 ; Hole @2
+			> A 1 1 +2 ; FinWait OutOfOrder @0
 			> R 100 ; ImplausibleRST`},
 		{"one byte at its place is no keep-alive", shook + `
 			> FA 1 1 +3 ; FinWait @0
 			< A 1 5
 			> A 4 1 +1 ; DataAfterFIN nowhere`},
 		{"early with data, more behind it, then the hole", shook + `
-			> FA 3 1 +2 ; FinWait Hole @2
-			> A 5 1 +2 ; DataAfterFIN nowhere
-			> A 1 1 +2 ; OutOfOrder @0`},
+			> FA 3 1 +2 ; Hole @2
+			> A 5 1 +2 ; @4
+			> A 1 1 +2 ; FinWait OutOfOrder @0`},
 		{"early, then other data in its place", shook + `
-			> FA 3 1 ; FinWait Hole @2
-			> A 3 1 +2 ; DataAfterFIN nowhere
+			> FA 3 1 ; Hole @2
+			> A 3 1 +2 ; @2
 			> A 1 1 +2 ; OutOfOrder @0`},
 		{"at another position than the first", shook + `
 			> A 1 1 +4 ; @0
 			> FA 5 1 ; FinWait @4
 			> FA 3 1 ; FINConflict @2
-			> FA 8 1 ; FINConflict Hole @7
-			> FA 8 1 +2 ; FINConflict DataAfterFIN nowhere
+			> FA 8 1 ; FINConflict @7
+			> FA 8 1 +2 ; FINConflict DataAfterFIN held nowhere
 			> FA 3 1 +2 ; Retransmission @2`},
 		{"below what was sent", shook + `
 			> A 1 1 +4 ; @0
@@ -131,7 +131,7 @@ func TestFINsHavePositions(t *testing.T) {
 			> FA 9 1 ; FinWait @8`},
 		{"beyond the window", shook + `
 			> A 1 1 +3 ; @0
-			> FA 5000000 1 ; OutOfWindow nowhere
+			> FA 5000000 1 ; OutOfWindow rival nowhere
 			> A 4 1 +3 ; @3`},
 		{"without ACK", shook + `
 			> F 1 ; NoACK nowhere
@@ -139,29 +139,38 @@ func TestFINsHavePositions(t *testing.T) {
 	})
 }
 
-func TestFINAtIsThePositionOfTheFirstFIN(t *testing.T) {
-	w := play(t, shook+"> A 1 1 +2 ; @0\n> FA 5 1 ; FinWait Hole @4\n> A 3 1 +9 ; DataAfterFIN @2")
-	if pos, known := w.conn.FINPosition(Initiator); pos != 4 || !known {
-		t.Errorf("FINAt(Initiator) = %d, %t", pos, known)
-	}
-	for k := range 8 { // the eighth ACK leaps, but not over a FIN
-		g := Segment{Seq: isns[len(isns)-1] + 1, Ack: isns[len(isns)-1] + 0x60000000, Flags: ACK}
-		if o := w.conn.step(Responder, &g); (o.Notes&ImplausibleACK != 0) != (k != 7) {
-			t.Errorf("ACK %d: %v", k, o.Notes.names())
-		}
-	}
-	if pos, known := w.conn.FINPosition(Initiator); pos != 4 || !known || w.conn.half[0].end != 5 {
-		t.Errorf("after a leap FINAt(Initiator) = %d, %t", pos, known)
-	}
-	if _, known := w.conn.FINPosition(Responder); known {
-		t.Error("FINAt(Responder) is known without a FIN")
+func TestFINAtIsThePositionOfTheFIN(t *testing.T) {
+	for _, c := range []struct {
+		name, script    string
+		pos             int64
+		known, believed bool // accepted; for good
+	}{
+		{"early", "> A 1 1 +2 ; @0\n> FA 5 1 ; Hole @4", 0, false, false},
+		{"displaced", "> A 1 1 +2 ; @0\n> FA 5 1 ; Hole @4\n> A 3 1 +9 ; @2", 0, false, false},
+		{"in order", "> A 1 1 +4 ; @0\n> FA 5 1 ; FinWait @4", 4, true, false},
+		{"acknowledged", "> A 1 1 +4 ; @0\n> FA 5 1 ; FinWait @4\n< A 1 6", 4, true, true},
+		{"acknowledged in part", "> A 1 1 +4 ; @0\n> FA 5 1 ; FinWait @4\n< A 1 5", 4, true, false},
+		{"beyond a hole, acknowledged twice", "> FA 5 1 ; Hole @4\n< A 1 6\n< A 1 6 ; FinWait UnseenACK", 4, true, true},
+		{"more is acknowledged that nobody saw", "> FA 1 1 +4 ; FinWait @0\n< A 1 9 ; ImplausibleACK rival\n< A 1 9 ; ImplausibleACK rival", 4, true, false},
+		{"more is acknowledged", "> FA 1 1 +4 ; FinWait @0\n> A 5 1 +4 ; DataAfterFIN held nowhere\n< A 1 9\n< A 1 9 ; Established", 0, false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := play(t, shook+c.script)
+			pos, known := w.conn.FINPosition(Initiator)
+			if believed := w.conn.FINConfirmed(Initiator); pos != c.pos || known != c.known || believed != c.believed {
+				t.Errorf("FINPosition(Initiator) = %d, %t, confirmed %t", pos, known, believed)
+			}
+			if _, known := w.conn.FINPosition(Responder); known {
+				t.Error("FINPosition(Responder) is known without a FIN")
+			}
+		})
 	}
 }
 
 func TestWhatAConnectionTells(t *testing.T) {
 	var zero Conn
 	if zero.State() != Active || zero.Midstream() || zero.Opening() || zero.Finished() ||
-		zero.PendingReset() || zero.HasCandidates() || zero.Flags(0)|zero.Flags(1) != 0 {
+		zero.PendingReset() || zero.StrongReset() || zero.InDoubt() || zero.Disturbed() || zero.Guessing() || zero.Flags(0)|zero.Flags(1) != 0 {
 		t.Errorf("the zero connection has seen something: %+v", zero)
 	}
 	opening := play(t, "> SU 0 ; SynSent").conn
@@ -172,7 +181,7 @@ func TestWhatAConnectionTells(t *testing.T) {
 	if open.Opening() || open.Midstream() || open.Flags(Responder) != SYN|ACK {
 		t.Errorf("after the handshake: %+v", open)
 	}
-	if c := play(t, "> A 0 0").conn; !c.Midstream() {
+	if c := play(t, "> A 0 0 ; rival").conn; !c.Midstream() {
 		t.Errorf("under way: %+v", c)
 	}
 	if c := play(t, "> SF 0 ; @0").conn; !c.Midstream() {

@@ -5,13 +5,10 @@ package tcp
 type Conn struct {
 	half [2]half
 
-	// candidates are the numbers of SYNs that are not this connection's: earlier attempts of the
-	// initiator during the handshake, afterwards those of connections that may replace this one.
-	candidates     [3]uint32
-	ncandidates    uint8
-	candidateSides uint8 // bit i: candidates[i] was sent by the responder
-	state          State
-	bits           connBits
+	edge  [2]uint32 // up to which number each side allows the other to send; valid with edgeKnown
+	doubt uint32    // see Doubts; 0: there is none
+	state State
+	bits  connBits
 }
 
 type connBits uint8
@@ -22,18 +19,18 @@ const (
 	wasEstablished          // the handshake was completed
 	resetPending0           // the initiator sent a reset that was not believed; see onRST
 	resetPending1           // the responder did
-	oneMisfit               // the three highest bits are a counter; see ignoreMisfit
-
-	allMisfits = 7 * oneMisfit
+	strongReset             // one of them was at a number at which its receiver may stand
+	soft                    // under way, and no number is certain yet: the rival's are a guess
+	doubtful                // the doubt has something that a segment in order may decide
 )
 
 // State is where the connection stands.
 func (c *Conn) State() State { return c.state }
 
-// undisturbed reports whether no reset is pending and the last segment was plausible. Otherwise the
-// next plausible segment clears those bits, which is not for the fast paths.
+// undisturbed reports whether nothing is in doubt that the next segment may decide, which is not for
+// the fast paths.
 func (c *Conn) undisturbed() bool {
-	return c.bits&(resetPending0|resetPending1|allMisfits) == 0
+	return c.bits&(resetPending0|resetPending1|doubtful) == 0
 }
 
 // DisableFastPath makes the connection take the slow path for every segment, so that tests can
@@ -62,9 +59,15 @@ func (c *Conn) Finished() bool { return c.half[0].has(finAccepted) && c.half[1].
 // Opening reports whether the handshake has begun and is not complete.
 func (c *Conn) Opening() bool { return c.state == SynSent || c.state == SynReceived }
 
-// HasCandidates reports whether there are candidates for a connection that replaces this one, so that
-// Reuses must be called for every segment and not only for SYNs.
-func (c *Conn) HasCandidates() bool { return c.ncandidates != 0 }
+// Guessing reports whether the connection was under way when first seen and its numbers are not certain
+// yet.
+func (c *Conn) Guessing() bool { return c.bits&soft != 0 }
+
+// Disturbed reports whether something is in doubt that the next segment may decide.
+func (c *Conn) Disturbed() bool { return !c.undisturbed() }
+
+// InDoubt reports whether something about the connection is not certain; see Doubts.
+func (c *Conn) InDoubt() bool { return c.doubt != 0 }
 
 // MayHaveSent reports whether side i may have sent a segment with that number: the number lies between its
 // SYN and the highest number seen. Of a side that was not seen no number is known, so it may have
@@ -82,14 +85,14 @@ func (c *Conn) Abort() { c.state = Aborted }
 func (c *Conn) OwnerWord(i Side) *uint32 { return &c.half[i&1].owner }
 
 // SetEndedAt keeps when the connection ended, for EndedAt. It is for a connection that takes no more
-// segments: the time lies in the words of the largest windows, which are not needed then.
+// segments: the time lies in the words of the windows, which are not needed then.
 func (c *Conn) SetEndedAt(t int64) {
-	c.half[0].maxWindow, c.half[1].maxWindow = uint32(t), uint32(t>>32)
+	c.edge[0], c.edge[1] = uint32(t), uint32(t>>32)
 }
 
 // EndedAt is the time that was given to SetEndedAt.
 func (c *Conn) EndedAt() int64 {
-	return int64(c.half[0].maxWindow) | int64(c.half[1].maxWindow)<<32
+	return int64(c.edge[0]) | int64(c.edge[1])<<32
 }
 
 // Opener is the side that sends the first segment of a flow. Only the first segment with SYN and ACK
@@ -102,130 +105,186 @@ func Opener(flags uint8) Side {
 }
 
 // Step handles the next segment of side i, and sets in o what it changed. A segment after the end
-// changes nothing.
-func (c *Conn) Step(i Side, g *Segment, o *Outcome) {
+// changes nothing; see StepEnded.
+func (c *Conn) Step(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	i &= 1
 	*o = Outcome{From: c.state, To: c.state}
-	switch {
-	case c.state >= Closed:
-	case c.stepSYN(i, g) || c.stepSYNACK(i, g) || c.stepInOrder(i, g, o):
-		o.To, o.Placed = c.state, true
-	default:
-		c.stepSlow(i, g, o)
+	if c.state >= Closed {
+		return
 	}
+	fast := false // only the fast path that may fit its flags is asked
+	switch g.Flags & (SYN | ACK) {
+	case SYN:
+		fast = c.stepSYN(i, g)
+	case SYN | ACK:
+		fast = c.stepSYNACK(i, g)
+	case ACK:
+		fast = c.stepInOrder(i, g, o, ds)
+	}
+	if !fast {
+		c.stepSlow(i, g, o, ds)
+		return
+	}
+	o.To, o.Placed, o.End = c.state, true, o.Pos+int64(g.Len)
 }
 
 // stepSlow is Step without fast paths.
-func (c *Conn) stepSlow(i Side, g *Segment, o *Outcome) {
+func (c *Conn) stepSlow(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	s := &c.half[i]
 	c.onFirst(g)
 	s.bits |= seen
+	if d := ds.of(c); d != nil {
+		d.side[1-i].unheard = 0
+	}
 	s.flags |= g.Flags
 	switch {
+	case g.Options&OptBadLength != 0 && (g.Flags&(RST|SYN|FIN) != 0 || g.Flags&ACK == 0 || c.Opening() || c.bits&soft == 0 && !s.has(anchored)):
+		o.Notes |= Untimely
 	case g.Flags&RST != 0:
-		c.onRST(i, g, o)
-	case c.belongs(i, g, o):
-		c.accept(i, g, o)
+		c.onRST(i, g, o, ds)
+	case g.Flags&SYN != 0:
+		if c.onSYN(i, g, o, ds) {
+			c.acceptSYN(i, g, o, ds)
+		}
+	case c.belongs(i, g, o, ds):
+		c.accept(i, g, o, ds)
+		if c.state < Established && o.Rival == NoRival && o.Placed {
+			c.updateHandshake(i, g, o, ds)
+		}
+		if !c.Opening() {
+			c.updateClosing()
+		}
+	}
+	if c.bits&doubtful != 0 && c.doubt != 0 {
+		c.healAll(ds, g.Time)
 	}
 	o.To = c.state
 }
 
 // onFirst handles the very first segment.
 func (c *Conn) onFirst(g *Segment) {
-	if c.bits&started != 0 {
-		return
+	if c.bits&started != 0 || g.Flags&SYN != 0 && g.Options&OptBadLength != 0 {
+		return // such a SYN opens nothing
 	}
 	c.bits |= started
 	if g.Flags&SYN == 0 || g.Flags&(FIN|RST) != 0 {
-		c.bits |= midstream
+		c.bits |= midstream | soft
 	}
 }
 
-// belongs reports whether a segment can be placed in this connection at all,
-// by its flags and the state.
-func (c *Conn) belongs(i Side, g *Segment, o *Outcome) bool {
-	s := &c.half[i]
+// belongs reports whether a segment without SYN can be placed in this connection at all, by its flags
+// and the state.
+func (c *Conn) belongs(i Side, g *Segment, o *Outcome, ds *Doubts) bool {
+	s, p := &c.half[i], &c.half[1-i]
 	switch {
-	case g.Flags&SYN != 0:
-		return c.onSYN(i, g, o)
 	case g.Flags&ACK == 0:
 		if g.Len > 0 || g.Flags&FIN != 0 {
 			o.Notes |= NoACK
 		}
 		return false
+	case c.bits&soft != 0:
+		// The first segment of a connection under way is a guess at its numbers, which the second
+		// one confirms.
+		if c.offer(i, g, o, ds); o.Rival != NoRival {
+			return false
+		}
+		c.bits &^= soft
+		if !s.has(anchored) {
+			s.anchor(g.Seq)
+		}
 	case c.state == SynSent && i == Responder:
-		// A segment that the responder sends before its SYN cannot be placed.
+		// Without its SYN there is no number to count from.
 		if g.Len > 0 {
 			o.Notes |= DataBeforeHandshake
+			o.Hold = true
 		}
+		c.offer(i, g, o, ds)
+		return false
+	case c.state == SynSent && !p.has(anchored):
+		// The initiator acknowledges only what it received: a SYN+ACK that was not captured, or this
+		// segment is a lie. The responder's own number tells.
+		c.offer(i, g, o, ds)
+		return false
+	case c.state == SynReceived && i == Initiator && !c.mayAcknowledge(g.Ack, ds) && !c.useCandidate(Responder, g.Ack, o, ds):
+		o.Notes |= ImplausibleACK
+		c.offer(i, g, o, ds)
 		return false
 	case !s.has(anchored):
 		s.anchor(g.Seq)
 	}
+	if c.half[i].scale == 0 && !c.half[0].has(synSeen) && !c.half[1].has(synSeen) {
+		c.settleScales()
+	}
 	return true
 }
 
-// accept handles the numbers of a segment that belongs to the connection.
-func (c *Conn) accept(i Side, g *Segment, o *Outcome) {
+// mayAcknowledge reports whether the responder has sent what the initiator acknowledges: its SYN, or bytes
+// that were captured before that and are held.
+func (c *Conn) mayAcknowledge(ack uint32, ds *Doubts) bool {
+	h := &c.half[Responder]
+	pos := h.pos(ack)
+	return h.has(anchored) && pos >= 0 && pos <= c.claim(ds.of(c), Responder)
+}
+
+// acceptSYN handles the numbers of a SYN that belongs to the connection.
+func (c *Conn) acceptSYN(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	s, p := &c.half[i], &c.half[1-i]
-	first := g.Seq
-	if g.Flags&SYN != 0 {
-		first++
+	c.bits &^= soft // a SYN outranks all other numbers
+	o.Pos = s.pos(g.Seq + 1)
+	o.End = o.Pos + int64(g.Len)
+	o.Placed = true
+	if g.Flags&ACK != 0 {
+		if !p.has(anchored) {
+			p.anchor(g.Ack)
+			p.bits |= guessed
+		}
+		ack := p.pos(g.Ack)
+		if ack > p.end || ack < -unknownWindow {
+			o.Notes |= ImplausibleACK // what it acknowledges was not sent
+			if !s.has(edgeKnown) {
+				c.edge[i] = uint32(g.Window)
+			}
+		} else if c.setWindow(i, g.Window, g.Ack, g.Flags); !s.has(hasACK) || distance(s.ack, g.Ack) > 0 {
+			s.ack = g.Ack
+			s.bits |= hasACK
+		}
+		if p.has(synData) {
+			s.resolveSYNData(p, ack, ds.of(c).of(1-i), o)
+		}
+	} else if !s.has(edgeKnown) {
+		c.edge[i] = uint32(g.Window) // see settleEdges
 	}
-	o.Pos = s.pos(first)
-	if !s.plausible(o.Pos, o.Pos+int64(g.Len), p) || c.Opening() && o.Pos < 0 {
-		if c.ignoreMisfit() {
-			o.Notes |= OutOfWindow
-			return
+	c.settleScales()
+	c.settleTimestamps()
+	c.settleEdges()
+	c.resolveReset(i, o.Pos, int64(g.Len), c.acked(1-i), o, ds)
+	if s.has(finAccepted) {
+		o.End = max(min(o.End, s.end-1), o.Pos)
+	} else if g.Len > 0 {
+		o.Notes |= s.classify(o.Pos, o.End)
+		next := s.next()
+		if o.End > s.end {
+			s.end = o.End
+			s.bits |= synData
+		}
+		s.setNext(max(next, o.End))
+		if d := ds.of(c); d != nil {
+			c.drain(i, d)
 		}
 	}
-	if c.state == SynReceived && c.ncandidates != 0 && i == Initiator && g.Flags&ACK != 0 {
-		c.matchLastACK(p, g.Ack, o)
-	}
-	if g.Flags&ACK != 0 && !s.acceptACK(g.Ack, p, c.ackLimit(i), o) {
-		if c.ignoreMisfit() {
-			o.Notes |= ImplausibleACK
-			return
+	c.updateHandshake(i, g, o, ds)
+}
+
+// settleEdges gives the sides whose peer has sent a SYN with a window the edge that follows from it. Until
+// the peer's numbers are known, edge is that window; 0 is none.
+func (c *Conn) settleEdges() {
+	for i := range c.half {
+		s, p := &c.half[i], &c.half[1-i]
+		if s.has(synSeen) && !s.has(edgeKnown) && p.has(anchored) && c.edge[i] != 0 {
+			c.edge[i] += p.base
+			s.bits |= edgeKnown
 		}
-		s.forceACK(g.Ack, p)
 	}
-	c.bits &^= allMisfits | resetPending0<<i
-	s.setWindow(g.Window, g.Flags, p)
-	if g.Window == 0 && g.Flags&SYN == 0 {
-		o.Notes |= ZeroWindow
-	}
-	c.placePayload(s, p, g, o)
-	if c.state < Established {
-		c.updateHandshake(i, g, o)
-	}
-	if g.Flags&SYN == 0 && !c.Opening() {
-		c.updateClosing()
-	}
-}
-
-// ignoreMisfit reports whether to ignore a segment whose numbers are not plausible. After an outage
-// of the capture the numbers have advanced for good, and a rule that looks at numbers alone would
-// never accept a segment again. So if seven in a row are not plausible, and no plausible one comes
-// between, the eighth is accepted. To use that, a forger needs a conversation that is silent.
-func (c *Conn) ignoreMisfit() bool {
-	if c.Opening() {
-		return true
-	}
-	if c.bits&allMisfits == allMisfits {
-		return false
-	}
-	c.bits += oneMisfit
-	return true
-}
-
-// ackLimit is how far beyond the highest position seen side i may acknowledge. Bytes that were not
-// captured may have been sent, but a responder sends none before its SYN is acknowledged except
-// with the SYN (RFC 9293 section 3.10.7.4).
-func (c *Conn) ackLimit(i Side) int64 {
-	if c.state == SynReceived && i == Initiator {
-		return 0
-	}
-	return unknownWindow
 }
 
 // updateClosing sets the state by the FINs. A FIN within the handshake has no effect until the

@@ -13,14 +13,21 @@ package tcp
 // Follow is the fast path of Step for most segments of a connection under way: the next n bytes, or
 // none, with an ACK of bytes that were seen, and no hole in either half. It does what Step does and
 // returns the position of the payload; with any other segment it does nothing and reports false.
-func (c *Conn) Follow(i Side, seq, ack, n uint32, window uint16, flags uint8) (pos int64, ok bool) {
-	const required = seen | anchored | hasACK
-	const excluded = synData | finAccepted | zeroWindow | unseenAcked | slowPath
+func (c *Conn) Follow(i Side, seq, ack, n uint32, window uint16, flags, options uint8, timestamp uint32) (pos int64, ok bool) {
+	const required = seen | anchored | hasACK | edgeKnown
+	const excluded = synData | finAccepted | zeroWindow | slowPath | signed
 	i &= 1
 	s, p := &c.half[i], &c.half[1-i]
 	if flags&(SYN|FIN|RST|ACK) != ACK || window == 0 || c.state != Established && c.state != Active ||
-		!c.undisturbed() || s.bits&(required|excluded) != required || p.bits&(anchored|excluded) != anchored ||
-		s.lag|p.lag != 0 || seq != s.number(s.end) {
+		!c.undisturbed() || s.bits&(required|excluded|guessed) != required || p.bits&(anchored|excluded) != anchored ||
+		s.lag|p.lag != 0 || seq != s.number(s.end) || p.bits&edgeKnown != 0 && int64(int32(c.edge[1-i]-seq)) < int64(n) {
+		return 0, false
+	}
+	if s.bits&hasTimestamps != 0 {
+		if int32(timestamp-s.recent) < 0 || options != OptTimestamps {
+			return 0, false
+		}
+	} else if options > OptTimestamps || c.bits&midstream != 0 && n != 0 && p.recent == seq && c.unscaled(1-i) {
 		return 0, false
 	}
 	if advance := int32(ack - s.ack); advance != 0 {
@@ -30,23 +37,43 @@ func (c *Conn) Follow(i Side, seq, ack, n uint32, window uint16, flags uint8) (p
 			return 0, false
 		case ahead > 0:
 			p.end += int64(ahead) // the peer is not captured: its bytes are known from the ACKs only
-			p.bits |= neverCaptured
 		}
 		s.ack = ack
 	}
 	s.flags |= flags
-	s.setWindow(window, flags, p)
+	c.edge[i] = later(c.edge[i], ack+uint32(window)<<(s.scale>>4))
+	if s.bits&hasTimestamps != 0 {
+		recent := s.recent
+		if int32(p.ack-seq) >= 0 {
+			recent = timestamp // a conditional move, as in later
+		}
+		s.recent = recent
+	} else if c.bits&midstream != 0 && c.unscaled(i) {
+		s.recent = ack + uint32(window)
+	}
 	pos = s.end
 	s.end += int64(n)
 	return pos, true
 }
 
+// later is the later of two numbers, without a branch: whether a window moves cannot be predicted.
+func later(a, b uint32) uint32 {
+	if int32(b-a) > 0 {
+		a = b
+	}
+	return a
+}
+
 // stepSYN is the fast path for the first SYN: a flood of SYNs has no other segments.
 func (c *Conn) stepSYN(i Side, g *Segment) bool {
-	if c.half[Initiator].bits != 0 || c.bits&started != 0 || i != Initiator || g.Flags&(SYN|ACK|FIN|RST) != SYN || g.Len != 0 {
+	if c.half[Initiator].bits != 0 || c.bits&started != 0 || i != Initiator || g.Flags&(SYN|ACK|FIN|RST) != SYN || g.Len != 0 || g.Options&OptBadLength != 0 {
 		return false
 	}
 	c.recordSYN(&c.half[Initiator], g)
+	if g.HasWindowScale {
+		c.settleScales()
+	}
+	c.edge[Initiator] = uint32(g.Window) // see settleEdges
 	c.bits |= started
 	c.state = SynSent
 	return true
@@ -57,12 +84,17 @@ func (c *Conn) stepSYN(i Side, g *Segment) bool {
 func (c *Conn) stepSYNACK(i Side, g *Segment) bool {
 	s, p := &c.half[Responder], &c.half[Initiator]
 	if c.state != SynSent || i != Responder || g.Flags&(SYN|ACK|FIN|RST) != SYN|ACK || g.Len != 0 ||
-		s.bits != 0 || p.has(synData) || g.Ack != p.base {
+		s.bits != 0 || p.has(synData) || g.Ack != p.base || c.edge[Initiator] == 0 || c.doubt != 0 || g.Options&OptBadLength != 0 {
 		return false
 	}
 	c.recordSYN(s, g)
 	s.ack = g.Ack
-	s.bits |= hasACK
+	s.bits |= hasACK | edgeKnown
+	p.bits |= edgeKnown
+	c.edge[Responder] = g.Ack + uint32(g.Window)
+	c.edge[Initiator] += s.base
+	c.settleScales()
+	c.settleTimestamps()
 	c.state = SynReceived
 	return true
 }
@@ -73,18 +105,17 @@ func (c *Conn) recordSYN(h *half, g *Segment) {
 	h.bits |= seen
 	h.setSYN(g)
 	h.flags |= g.Flags
-	h.maxWindow = max(h.maxWindow, uint32(g.Window))
 }
 
 // stepInOrder is the fast path for a side's next bytes, FIN or ACK, with an ACK of bytes that were
 // seen. Holes stay. Unlike Follow it accepts a side's first ACK, a FIN and segments after one, and
 // completes the handshake; it does not accept segments whose peer is not captured. The caller sets
 // o.To.
-func (c *Conn) stepInOrder(i Side, g *Segment, o *Outcome) bool {
-	const excluded = synData | zeroWindow | unseenAcked | slowPath
+func (c *Conn) stepInOrder(i Side, g *Segment, o *Outcome, ds *Doubts) bool {
+	const excluded = synData | zeroWindow | slowPath
 	s, p := &c.half[i], &c.half[1-i]
 	if g.Flags&(SYN|RST|ACK) != ACK || g.Window == 0 || !c.undisturbed() || (s.bits|p.bits)&excluded != 0 ||
-		s.bits&p.bits&anchored == 0 || g.Seq != s.number(s.end) {
+		s.bits&p.bits&anchored == 0 || g.Seq != s.number(s.end) || !p.has(edgeKnown) {
 		return false
 	}
 	handshake, n := c.state == SynReceived, int64(g.Len)
@@ -93,19 +124,42 @@ func (c *Conn) stepInOrder(i Side, g *Segment, o *Outcome) bool {
 	}
 	switch ahead := int64(int32(g.Ack - p.number(p.end))); {
 	case ahead > -int64(p.lag), p.end+ahead < 0, s.has(hasACK) && int32(g.Ack-s.ack) < 0,
-		c.state == SynSent, handshake && !p.has(hasACK),
-		n != 0 && (s.has(finAccepted) || s.lag > unknownWindow || n > unknownWindow):
+		c.state == SynSent, handshake && !p.has(hasACK), handshake && c.doubt != 0,
+		n != 0 && (s.has(finAccepted) || s.lag > unknownWindow || n > unknownWindow || (int64(int32(c.edge[1-i]-g.Seq)) < int64(g.Len) || c.unscaled(1-i) && p.recent == g.Seq)),
+		s.lag > 0 && g.Flags&FIN != 0:
 		return false
 	}
-	s.ack = g.Ack
-	s.bits |= seen | hasACK
-	s.flags |= g.Flags
-	s.setWindow(g.Window, g.Flags, p)
-	o.Pos = s.end
-	s.end += n
-	if s.lag > 0 {
-		s.lag += uint32(n)
+	if g.Options&(signatures|OptBadLength) != 0 || s.has(signed) {
+		return false
 	}
+	const timed = hasTimestamps | synSeen
+	if s.bits&timed == timed && p.has(synSeen) && g.Options&OptTimestamps != 0 { // see timely
+		newer := int32(g.Timestamp - s.recent)
+		if newer < -1 {
+			return false
+		}
+		if newer > 0 && int32(p.ack-g.Seq) >= 0 {
+			s.recent = g.Timestamp
+		}
+	}
+	s.ack = g.Ack
+	s.flags |= g.Flags
+	edge := g.Ack + uint32(g.Window)<<s.shift() // see setWindow
+	if s.has(edgeKnown) {
+		edge = later(c.edge[i], edge)
+	}
+	c.edge[i] = edge
+	if s.bits = s.bits&^guessed | seen | hasACK | edgeKnown; c.unscaled(i) {
+		s.recent = g.Ack + uint32(g.Window)
+	}
+	o.Pos = s.end
+	if s.lag > 0 && n > 0 {
+		s.lag += uint32(n)
+		if d := ds.of(c); d != nil {
+			d.side[i].addIsland(s.end, s.end+n)
+		}
+	}
+	s.end += n
 	if g.Flags&FIN != 0 {
 		s.bits |= finAccepted
 	}

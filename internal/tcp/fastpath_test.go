@@ -17,9 +17,14 @@ type utterance struct {
 func honest(r *rand.Rand) (said []utterance) {
 	next := [2]uint32{isns[r.IntN(len(isns))], isns[r.IntN(len(isns))]}
 	acked := next // how far each side has acknowledged the other
-	scales := r.IntN(2) == 0
+	scales, stamps := r.IntN(2) == 0, r.IntN(2) == 0
+	clock := r.Uint32()
 	speak := func(i Side, flags uint8, n uint32) {
-		g := Segment{Seq: next[i], Len: n, Flags: flags, Window: uint16(1 + r.IntN(1<<16-1))}
+		g := Segment{Seq: next[i], Len: n, Flags: flags, Window: uint16(30_000 + r.IntN(1<<16-30_000))} // more than all that is sent
+		if stamps {
+			clock += uint32(r.IntN(3))
+			g.Options, g.Timestamp = OptTimestamps, clock
+		}
 		if flags&ACK != 0 {
 			acked[i] = next[1-i]
 			g.Ack = acked[i]
@@ -56,7 +61,7 @@ func varied(r *rand.Rand, g Segment) Segment {
 		*n += []uint32{math.MaxUint32, 1, math.MaxUint32 - 1, 2, 1 << 20, 1 << 31, 3 << 30}[r.IntN(7)]
 	}
 	for range 1 + r.IntN(2) {
-		switch r.IntN(8) {
+		switch r.IntN(9) {
 		case 0:
 			nudge(&g.Seq)
 		case 1:
@@ -71,6 +76,9 @@ func varied(r *rand.Rand, g Segment) Segment {
 			g.Flags = usual(byte(r.IntN(16)))
 		case 6:
 			g.WindowScale, g.HasWindowScale = uint8(r.IntN(20)), !g.HasWindowScale
+		case 7:
+			g.Options ^= 1 << r.IntN(5)
+			g.Timestamp += uint32(r.IntN(7)) - 3
 		}
 	}
 	return g
@@ -79,8 +87,9 @@ func varied(r *rand.Rand, g Segment) Segment {
 // paths counts by which path segments were handled.
 type paths map[string]int
 
-func (w paths) take(c *Conn, i Side, g *Segment) {
-	var o Outcome
+func (w paths) take(x *watcher, i Side, g *Segment) {
+	c := &x.conn
+	var s sight
 	probe, path := *c, "slow path"
 	switch {
 	case c.state >= Closed:
@@ -89,11 +98,26 @@ func (w paths) take(c *Conn, i Side, g *Segment) {
 		path = "stepSYN"
 	case probe.stepSYNACK(i, g):
 		path = "stepSYNACK"
-	case probe.stepInOrder(i, g, &o):
+	case probe.stepInOrder(i, g, &s.Outcome, x.doubts.clone()):
 		path = "stepInOrder"
 	}
 	w[path]++
-	c.stepBoth(i, g)
+	s.Outcome = c.stepBoth(i, g, x.doubts)
+	x.settle(i, g, &s)
+}
+
+// clone is a watcher that sees the same from now on.
+func (w *watcher) clone() *watcher {
+	n := *w
+	n.doubts = w.doubts.clone()
+	return &n
+}
+
+// tryOften remembers attempts of the opener.
+func (w *watcher) tryOften(r *rand.Rand, n int) {
+	for range n {
+		w.doubts.addCandidate(&w.conn, Initiator, r.Uint32())
+	}
 }
 
 // Around an honest conversation, at each of its steps, come segments that differ from
@@ -103,27 +127,25 @@ func TestFastPathsAgreeWithTheSlowPath(t *testing.T) {
 	r := rand.New(rand.NewPCG(10, 11))
 	w := paths{}
 	for n := range 2_000 {
-		var c Conn
+		c := newWatcher()
 		lossy := n%2 == 1
-		for range r.IntN(3) * r.IntN(2) {
-			c.addCandidate(Initiator, r.Uint32(), len(c.candidates))
-		}
+		c.tryOften(r, r.IntN(3)*r.IntN(2))
 		for _, next := range honest(r) {
 			for range 8 {
-				stray := c
+				stray := c.clone()
 				for range 1 + r.IntN(3) {
 					g := varied(r, next.g)
-					w.take(&stray, next.side^Side(r.IntN(8)/7), &g)
+					w.take(stray, next.side^Side(r.IntN(8)/7), &g)
 				}
-				w.take(&stray, next.side, &next.g)
+				w.take(stray, next.side, &next.g)
 			}
 			if lossy && r.IntN(5) == 0 {
 				continue
 			}
-			w.take(&c, next.side, &next.g)
+			w.take(c, next.side, &next.g)
 		}
-		if c.state != Closed && !lossy {
-			t.Fatalf("the conversation ends as %s", stateNames[c.state])
+		if state := c.conn.state; state != Closed && !lossy {
+			t.Fatalf("the conversation ends as %s", stateNames[state])
 		}
 	}
 	for _, path := range []string{"stepSYN", "stepSYNACK", "stepInOrder", "slow path"} {
@@ -147,7 +169,7 @@ func TestFastPathsAgreeOnARandomWalk(t *testing.T) {
 		offsets = append(offsets, -n)
 	}
 	for range rounds {
-		var w watcher
+		w := newWatcher()
 		bases := [2]uint32{isns[r.IntN(len(isns))], isns[r.IntN(len(isns))]}
 		few := offsets[:1+r.IntN(len(offsets))]
 		for range 3 + r.IntN(30) {
@@ -162,6 +184,7 @@ func TestFastPathsAgreeOnARandomWalk(t *testing.T) {
 			if r.IntN(4) == 0 {
 				g.WindowScale, g.HasWindowScale = uint8(r.IntN(16)), true
 			}
+			g.Options, g.Timestamp = uint8(r.IntN(32))*uint8(r.IntN(4)/3), uint32(r.IntN(5))-2
 			if r.IntN(2) == 0 {
 				g.Len = []uint32{1, 2, 3, 5, 10, 100, 1 << 30, 1<<31 - 1, 1 << 31}[r.IntN(5+r.IntN(5)/4*4)]
 			}
@@ -198,9 +221,9 @@ func TestAnHonestConversationNeedsNoSlowPath(t *testing.T) {
 	r := rand.New(rand.NewPCG(12, 13))
 	w := paths{}
 	for range 1_000 {
-		var c Conn
+		c := newWatcher()
 		for _, next := range honest(r) {
-			w.take(&c, next.side, &next.g)
+			w.take(c, next.side, &next.g)
 		}
 	}
 	if w["slow path"]+w["over"] != 0 || w["stepSYN"] != 1_000 || w["stepSYNACK"] != 1_000 {
@@ -214,16 +237,14 @@ func TestAFirstSYNIsTakenAsAnyOtherSegment(t *testing.T) {
 	r := rand.New(rand.NewPCG(14, 15))
 	w := paths{}
 	for range 20_000 {
-		var c Conn
-		for range r.IntN(4) {
-			c.addCandidate(Initiator, r.Uint32(), len(c.candidates))
-		}
+		c := newWatcher()
+		c.tryOften(r, r.IntN(4))
 		g := Segment{
 			Seq: []uint32{0, 1, math.MaxUint32, r.Uint32()}[r.IntN(4)], Ack: r.Uint32(), Len: uint32(r.IntN(2)),
 			Window: uint16(r.Uint32()) >> r.IntN(17), Flags: SYN | uint8(r.Uint32())>>r.IntN(9),
 			WindowScale: uint8(r.IntN(20)), HasWindowScale: r.IntN(2) == 0,
 		}
-		w.take(&c, Side(r.IntN(2)), &g)
+		w.take(c, Side(r.IntN(2)), &g)
 	}
 	if w["stepSYN"] < 500 {
 		t.Fatalf("taken: %v", w)
@@ -237,8 +258,9 @@ func TestASuccessorHasNoFastPathsEither(t *testing.T) {
 			if off {
 				c.DisableFastPath()
 			}
-			c.step(Initiator, &Segment{Flags: SYN, Seq: 1})
-			c.ReplaceWith(Initiator, &g)
+			ds := &Doubts{}
+			c.step(Initiator, &Segment{Flags: SYN, Seq: 1}, ds)
+			c.ReplaceWith(Initiator, &g, ds)
 			if c.half[0].has(slowPath) != off || c.half[1].has(slowPath) != off {
 				t.Errorf("after flags %x, disabled %v", g.Flags, off)
 			}

@@ -2,31 +2,42 @@ package tcp
 
 // onSYN handles a SYN, with or without ACK, and reports whether it belongs to the connection and
 // changes anything.
-func (c *Conn) onSYN(i Side, g *Segment, o *Outcome) bool {
+func (c *Conn) onSYN(i Side, g *Segment, o *Outcome, ds *Doubts) bool {
 	s, p := &c.half[i], &c.half[1-i]
 	first := g.Seq + 1
+	if c.bits&soft != 0 && ds.HasRival(c) {
+		h := &ds.of(c).rival.h[i]
+		if !h.known || h.first != first || g.Flags&ACK != 0 {
+			o.Notes |= StraySYN
+			return false
+		}
+		o.Rival = RivalReplays // the SYN was captured late
+		c.bits &^= soft
+	}
 	if s.has(synSeen) {
 		if first != s.base {
 			o.Notes |= StraySYN
 			if c.state == SynReceived && i == Responder && g.Flags&ACK != 0 && p.contains(g.Ack) {
-				c.addCandidate(i, g.Seq, len(c.candidates)) // the initiator's ACK decides
+				ds.addCandidate(c, i, g.Seq) // the initiator's ACK decides
+				return false
 			}
+			c.offer(i, g, o, ds)
 			return false
 		}
 		o.Notes |= RepeatedSYN
-		c.bits &^= resetPending0 << i
-		return g.Flags&ACK != 0 && c.Opening()
+		return g.Flags&ACK != 0 && c.Opening() && p.contains(g.Ack)
 	}
-	if g.Flags&ACK != 0 && p.has(synSeen) && !c.matchSYNACK(p, g.Ack, o) {
+	if g.Flags&ACK != 0 && p.has(synSeen) && !c.matchSYNACK(p, g.Ack, o, ds) {
 		o.Notes |= BadSYNACK
 		return false
 	}
 	if s.has(anchored) && !s.mayBegin(first, g.Len) {
 		o.Notes |= StraySYN
+		c.offer(i, g, o, ds)
 		return false
 	}
 	if !s.has(anchored) || first != s.base {
-		s.anchor(first)
+		c.reanchor(i, first, ds)
 	}
 	s.setSYN(g)
 	return true
@@ -34,32 +45,24 @@ func (c *Conn) onSYN(i Side, g *Segment, o *Outcome) bool {
 
 // matchSYNACK finds the SYN that a SYN+ACK acknowledges: the current one, or one of the initiator's
 // earlier attempts, which then becomes the current one.
-func (c *Conn) matchSYNACK(ini *half, ack uint32, o *Outcome) bool {
+func (c *Conn) matchSYNACK(ini *half, ack uint32, o *Outcome, ds *Doubts) bool {
 	if ini.contains(ack) {
 		return true
 	}
-	if c.state != SynSent {
-		return false
-	}
-	return c.useCandidate(Initiator, ack, o)
-}
-
-// matchLastACK handles the initiator's ACK of a SYN+ACK: if the responder sent several, with
-// different numbers, the one that is acknowledged counts.
-func (c *Conn) matchLastACK(res *half, ack uint32, o *Outcome) {
-	if !res.contains(ack) && res.end == 0 {
-		c.useCandidate(Responder, ack, o)
-	}
+	return c.state == SynSent && c.useCandidate(Initiator, ack, o, ds)
 }
 
 // useCandidate replaces the SYN of side by a candidate that ack acknowledges, and reports whether
 // there was one.
-func (c *Conn) useCandidate(i Side, ack uint32, o *Outcome) bool {
-	h := &c.half[i]
-	for k := range c.ncandidates {
-		if c.candidates[k]+1 == ack && Side(c.candidateSides>>k&1) == i {
-			c.candidates[k] = h.base - 1
-			h.anchor(ack)
+func (c *Conn) useCandidate(i Side, ack uint32, o *Outcome, ds *Doubts) bool {
+	h, d := &c.half[i], ds.of(c)
+	if d == nil || h.end != 0 && i == Responder {
+		return false
+	}
+	for k := range d.ncandidates {
+		if x := &d.candidates[k]; x.number+1 == ack && x.side == i {
+			x.number = h.base - 1
+			c.reanchor(i, ack, ds)
 			h.bits &^= synData
 			o.Notes |= Reanchored
 			return true
@@ -69,7 +72,7 @@ func (c *Conn) useCandidate(i Side, ack uint32, o *Outcome) bool {
 }
 
 // updateHandshake moves the state of a connection that is not established.
-func (c *Conn) updateHandshake(i Side, g *Segment, o *Outcome) {
+func (c *Conn) updateHandshake(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	ini, res := &c.half[Initiator], &c.half[Responder]
 	isSYN := g.Flags&SYN != 0
 	switch {
@@ -79,10 +82,9 @@ func (c *Conn) updateHandshake(i Side, g *Segment, o *Outcome) {
 		}
 	case c.state == SynSent && res.has(synSeen):
 		c.state = SynReceived
-	case c.state == SynSent && !isSYN && i == Initiator:
-		// The initiator acknowledges only what it received, so there was a SYN+ACK that was
-		// not captured.
-		c.establish(o)
+		c.meetEarlyACK(o, ds)
+	case c.state == SynSent && !isSYN && res.has(anchored):
+		c.establish(o) // the SYN+ACK was not captured
 	}
 	if c.state != SynReceived || !res.synAcked(ini) && !c.provesHandshake(i, g) {
 		return
@@ -90,6 +92,20 @@ func (c *Conn) updateHandshake(i Side, g *Segment, o *Outcome) {
 	if ini.synAcked(res) {
 		c.establish(o)
 	}
+}
+
+// meetEarlyACK compares what the initiator acknowledged before the SYN+ACK was captured with its number.
+func (c *Conn) meetEarlyACK(o *Outcome, ds *Doubts) {
+	d := ds.of(c)
+	if d == nil || !d.rival.on {
+		return
+	}
+	if h := &d.rival.h[Initiator]; !d.rival.syn && h.known && h.hasACK && h.ack == c.half[Responder].base &&
+		within(h.first, c.half[Initiator].base, c.half[Initiator].base+maxRivalHole) {
+		o.Rival = RivalReplays
+		return
+	}
+	c.forgetRival(d, ds)
 }
 
 // provesHandshake reports whether a segment of a responder, whose initiator is not captured, shows
@@ -104,17 +120,22 @@ func (c *Conn) provesHandshake(i Side, g *Segment) bool {
 func (c *Conn) establish(o *Outcome) {
 	c.state = Established
 	c.bits |= wasEstablished
-	c.ncandidates = 0
+	if a, b := &c.half[0], &c.half[1]; a.bits&b.bits&synSeen == 0 {
+		a.bits &^= hasTimestamps // only one SYN was seen
+		b.bits &^= hasTimestamps
+	}
 	o.Established = true
 }
 
 // resolveSYNData decides about the payload of the peer's SYN: h has acknowledged it, or only the SYN
 // and none of its payload (RFC 7413 section 4.2).
-func (h *half) resolveSYNData(peer *half, pos int64, o *Outcome) {
+func (h *half) resolveSYNData(peer *half, pos int64, d *sideDoubt, o *Outcome) {
 	peer.bits &^= synData
 	if pos == 0 && !peer.has(finAccepted) {
 		o.Notes |= SYNDataIgnored
 		peer.end, peer.lag = 0, 0
-		peer.bits &^= holePartlyFilled
+		if d != nil {
+			*d = sideDoubt{}
+		}
 	}
 }

@@ -41,12 +41,12 @@ func TestHandshakesThatComplete(t *testing.T) {
 			> A 6 1 +3 ; est Established @5`},
 		{"lost SYN+ACK: the opener's ACK says that there was one", `
 			> S 0 ; SynSent
-			> A 1 1 ; est Established
-			< A 1 1 +7 ; @0`},
+			> A 1 1 ; rival
+			< A 1 1 +7 ; DataBeforeHandshake held rival nowhere`},
 		{"SYN+ACK seen after the ACK that answers it", `
 			> S 0 ; SynSent
-			> A 1 1 ; est Established
-			< SA 0 1
+			> A 1 1 ; rival
+			< SA 0 1 ; SynReceived replays est Established
 			< A 1 1 +7 ; @0`},
 		{"lost ACK, the first data carries it", `
 			> S 0 ; SynSent
@@ -85,8 +85,8 @@ func TestOneSidedHandshakes(t *testing.T) {
 	playAll(t, []scene{
 		{"only the opener", `
 			> S 0 ; SynSent
-			> A 1 1 ; est Established
-			> A 1 1 +10 ; @0
+			> A 1 1 ; rival
+			> A 1 1 +10 ; leaps nowhere est Established @0
 			> A 11 301 +10 ; @10
 			> FA 21 301 ; FinWait @20`},
 		{"only the responder, who sends", `
@@ -137,8 +137,8 @@ func TestOpeningFromBothSides(t *testing.T) {
 		{"the opener's SYN+ACK is captured before the SYN that it answers", `
 			> S 0 ; SynSent
 			> SA 0 1 ; RepeatedSYN
-			< SA 700 1 ; StraySYN
-			< SA 0 1 ; est Established`},
+			< SA 700 1 ; SynReceived
+			< SA 0 1 ; StraySYN`},
 		{"split: the server's SYN, the client's SYN+ACK, an ACK", `
 			> S 0 ; SynSent
 			< S 0 ; SynReceived
@@ -146,7 +146,7 @@ func TestOpeningFromBothSides(t *testing.T) {
 			< A 1 1 ; est Established`},
 		{"split in five: an ACK before the server's SYN", `
 			> S 0 ; SynSent
-			< A 0 1
+			< A 0 1 ; rival
 			< S 0 ; SynReceived
 			> SA 0 1 ; RepeatedSYN
 			< A 1 1 ; est Established`},
@@ -177,34 +177,34 @@ func TestHandshakesWithWrongNumbers(t *testing.T) {
 		{"the last ACK has a number beyond", `
 			> S 0 ; SynSent
 			< SA 0 1 ; SynReceived
-			> A 1 1001 +3 ; ImplausibleACK nowhere
+			> A 1 1001 +3 ; ImplausibleACK rival nowhere
 			> A 1 1 +3 ; est Established @0`},
 		{"the last ACK has a number below", `
 			> S 0 ; SynSent
 			< SA 0 1 ; SynReceived
-			> A 1 0 +3 ; ImplausibleACK nowhere
+			> A 1 0 +3 ; ImplausibleACK rival nowhere
 			> A 1 1 ; est Established`},
 		{"the last ACK stands elsewhere in sequence", `
 			> S 0 ; SynSent
 			< SA 0 1 ; SynReceived
-			> A 900000 1 ; OutOfWindow
-			> A -5 1 ; OutOfWindow
+			> A 900000 1 ; OutOfWindow rival
+			> A -5 1 ; OutOfWindow rival
 			> A 1 1 ; est Established`},
 		{"the opener's stray ACK does not stand for a lost SYN+ACK", `
 			> S 0 ; SynSent
-			> A 0x60000000 77 ; OutOfWindow
-			> A -900 77 ; OutOfWindow
+			> A 0x60000000 77 ; rival
+			> A -900 77 ; rival
 			< SA 0 1 ; SynReceived
 			> A 1 1 ; est Established`},
 		{"data before the handshake", `
 			> S 0 ; SynSent
-			< A 1 1 +5 ; DataBeforeHandshake nowhere
+			< A 1 1 +5 ; DataBeforeHandshake held rival nowhere
 			< SA 0 1 ; SynReceived
 			> A 1 1 ; est Established
 			< A 1 1 +5 ; @0`},
 		{"SYN+ACKs with impossible numbers within the connection", shook + `
-			< SA 7 1 +3 ; StraySYN nowhere
-			< SA 1 1 +3 ; StraySYN nowhere
+			< SA 7 1 +3 ; StraySYN rival nowhere
+			< SA 1 1 +3 ; StraySYN rival nowhere
 			< SA 0 1 +3 ; RepeatedSYN nowhere
 			< A 1 1 +3 ; @0`},
 	})
@@ -237,9 +237,9 @@ func TestDataInSYN(t *testing.T) {
 			< A 4 1 +5 ; @3`},
 		{"ignored and sent without a captured SYN+ACK", `
 			> S 0 +3 ; SynSent @0
-			> A 1 1 +3 ; est Established Retransmission @0
-			< A 1 1
-			> A 4 1 +3 ; @3`},
+			> A 1 1 +3 ; rival nowhere
+			< A 1 1 ; rival
+			> A 4 1 +3 ; rival nowhere`},
 	})
 }
 

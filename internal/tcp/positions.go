@@ -34,15 +34,44 @@ func (c *Conn) AckedTo(i Side) (pos int64, ok bool) {
 	return pos, true
 }
 
+// FINConfirmed reports whether the FIN of side is the end of its stream for good: the other side has
+// acknowledged it, or is not captured.
+func (c *Conn) FINConfirmed(i Side) bool {
+	i &= 1
+	h, p := &c.half[i], &c.half[1-i]
+	return h.has(finAccepted) && (h.finAcked(p) || !c.visible(1-i))
+}
+
 // EndOf is the known end of side's stream: the FIN if there was one, otherwise the end of the bytes
-// that were seen or, if that is plausible, acknowledged.
-func (c *Conn) EndOf(i Side) int64 {
-	h := &c.half[i&1]
+// that were taken or acknowledged.
+func (c *Conn) EndOf(i Side, ds *Doubts) int64 {
+	i &= 1
+	h := &c.half[i]
 	if pos, ok := c.FINPosition(i); ok {
 		return pos
 	}
-	if pos, ok := c.AckedTo(i); ok && pos > h.end && pos-h.end <= h.window(&c.half[1-i&1]) {
-		return pos
+	end := h.end
+	d := ds.of(c)
+	if d == nil {
+		return end
 	}
-	return h.end
+	q := &d.side[i]
+	for _, f := range q.fins[:q.nfins] {
+		if f.at == end-1 {
+			end-- // an early FIN that nothing displaced
+			break
+		}
+	}
+	if c.state == Reset || c.PendingReset() {
+		return end
+	}
+	for _, acked := range []int64{q.lost, q.firstWord} {
+		if c.heldFIN(d, i, acked-1) || q.finAfter(acked-1) == acked-1 {
+			acked-- // a FIN is no byte
+		}
+		if acked <= c.edgeOf(i) { // more cannot have been sent
+			end = max(end, acked)
+		}
+	}
+	return end
 }

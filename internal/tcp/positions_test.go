@@ -19,11 +19,12 @@ func TestPositionsAKeeperOfBytesAsksFor(t *testing.T) {
 		"only a SYN":                  {"> S 0 ; SynSent", answer{}},
 		"sent, not acknowledged":      {shook + "> A 1 1 +9 ; @0", answer{0, true, 9}},
 		"acknowledged in part":        {shook + "> A 1 1 +9 ; @0\n< A 1 6", answer{5, true, 9}},
-		"acknowledged beyond":         {shook + "> A 1 1 +9 ; @0\n< A 1 21 ; UnseenACK", answer{20, true, 20}},
+		"acknowledged beyond":         {shook + "> A 1 1 +9 ; @0\n< A 1 21 ; ImplausibleACK rival", answer{0, true, 20}},
 		"a FIN is not counted":        {shook + "> FA 1 1 +9 ; FinWait @0\n< A 1 11", answer{9, true, 9}},
 		"behind a hole":               {shook + "> A 5 1 +9 ; Hole @4", answer{0, true, 13}},
-		"nobody goes beyond the FIN":  {shook + "> FA 1 1 +9 ; FinWait @0\n< A 1 500 ; UnseenACK", answer{9, true, 9}},
-		"the other side never heard":  {"> A 1 1 +5 ; @0", answer{0, false, 5}},
+		"acknowledged beyond, twice":  {shook + "> A 1 1 +9 ; @0\n< A 1 21 ; ImplausibleACK rival\n> A 11 1 +10 ; Hole @10\n< A 1 21\n< A 1 21 ; UnseenACK", answer{20, true, 20}},
+		"nobody goes beyond the FIN":  {shook + "> FA 1 1 +9 ; FinWait @0\n< A 1 500 ; ImplausibleACK rival", answer{0, true, 9}},
+		"the other side never heard":  {"> A 1 1 +5 ; rival nowhere\n> A 6 1 +2 ; leaps nowhere @0 @5", answer{0, false, 7}},
 		"the SYN's data taken back":   {"> S 0 +3 ; SynSent @0\n< SA 0 1 ; SynReceived SYNDataIgnored", answer{0, true, 0}},
 		"the SYN's data acknowledged": {"> S 0 +3 ; SynSent @0\n< SA 0 4 ; SynReceived", answer{3, true, 3}},
 	} {
@@ -31,12 +32,12 @@ func TestPositionsAKeeperOfBytesAsksFor(t *testing.T) {
 			w := play(t, c.script)
 			var got answer
 			got.acked, got.ok = w.conn.AckedTo(Initiator)
-			if got.extent = w.conn.EndOf(Initiator); got != c.want {
+			if got.extent = w.conn.EndOf(Initiator, w.doubts); got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})
 	}
-	w := play(t, "> A 1 1\n> A 1 70001")
+	w := play(t, "> A 1 1 ; rival\n> A 1 70001 ; leaps")
 	if pos, ok := w.conn.AckedTo(Responder); pos != 70000 || !ok {
 		t.Errorf("AckedTo of a side that is not captured = %d, %t", pos, ok)
 	}
@@ -47,7 +48,8 @@ func TestPositionsAKeeperOfBytesAsksFor(t *testing.T) {
 
 func TestWhatTheOwnerKeepsIsItsOwn(t *testing.T) {
 	var c Conn
-	c.step(Initiator, &Segment{Seq: 7, Flags: SYN, Window: 1})
+	ds := &Doubts{}
+	c.step(Initiator, &Segment{Seq: 7, Flags: SYN, Window: 1}, ds)
 	c.Abort()
 	before := c
 	*c.OwnerWord(Initiator), *c.OwnerWord(Responder) = 1, math.MaxUint32
@@ -58,7 +60,7 @@ func TestWhatTheOwnerKeepsIsItsOwn(t *testing.T) {
 		}
 	}
 	syn, another := Segment{Seq: 7, Flags: SYN}, Segment{Seq: 8, Flags: SYN}
-	if c.Reopens(Initiator, &syn) != before.Reopens(Initiator, &syn) || !c.Reopens(Initiator, &another) || c.State() != Aborted {
+	if c.Reopens(Initiator, &syn, ds) != before.Reopens(Initiator, &syn, ds) || !c.Reopens(Initiator, &another, ds) || c.State() != Aborted {
 		t.Error("the connection that is over answers otherwise")
 	}
 }

@@ -1,76 +1,148 @@
 package tcp
 
-// credibility is how far a reset is believed.
-type credibility uint8
-
-const (
-	outside credibility = iota // not believed
-	inside                     // in the window: believed only if packets are missing
-	exact                      // where the receiver expects the next byte
-)
-
 // onRST handles a RST. By RFC 5961 section 3.2 a receiver believes one only at exactly the number it
-// expects. An observer does not always know that number, so if packets are known to be missing a
-// reset inside the window is believed too; if none is missing it is recorded as pending, and
-// decides the reason of the end only if its sender sends nothing more.
-func (c *Conn) onRST(i Side, g *Segment, o *Outcome) {
-	switch c.credibilityOf(i, g) {
-	case exact:
+// expects, and answers one elsewhere in its window with an ACK. Where the receiver stands shows in its
+// ACKs: between what it has acknowledged and what was sent.
+//
+//	   acked     next                edge
+//	----|---------|-------------------|----
+//	    strong    strong    weak              neither: believed at once only where both are one
+//
+// A strong one ends the connection if the receiver is silent for a second, a weak one if both are until
+// the connection times out.
+func (c *Conn) onRST(i Side, g *Segment, o *Outcome, ds *Doubts) {
+	s := &c.half[i]
+	if c.state == SynSent && i == Responder {
+		c.onRSTInSYNSent(g, o)
+		return
+	}
+	if !s.has(anchored) {
+		// No number is known that contradicts it: what follows tells.
+		c.bits |= resetPending0<<i | strongReset
+		o.Notes |= ResetPending
+		return
+	}
+	pos, next, acked := s.pos(g.Seq), s.next(), c.acked(i)
+	firstWord := int64(0)
+	if d := ds.of(c); d != nil {
+		firstWord = d.side[i].firstWord
+	}
+	claim := c.claim(ds.of(c), i)
+	whole := pos + int64(g.Len) // payload, SYN and FIN
+	if g.Flags&(SYN|FIN) != 0 {
+		whole++
+	}
+	atEnd := pos == s.end && s.lag > 0
+	switch {
+	case c.state == SynSent && pos == next && c.half[Responder].has(seen):
+		// It may answer what the responder sent, and then it says nothing of this connection.
+		c.bits |= resetPending0 | strongReset
+		o.Notes |= ResetPending
+		return
+	case c.state == SynSent && pos == next:
 		c.state = Reset
-	case inside:
-		if c.packetsMissing() {
+		return
+	case c.state == SynSent:
+	case !c.visible(1-i) && (pos == next || pos > next && pos-next <= unknownWindow):
+		c.state = Reset // nobody sees what the receiver makes of it
+		return
+	case pos == next && (acked == next || acked < 0) && firstWord == 0 && (whole == pos || whole <= c.edgeOf(i)) && c.timely(i, g.Seq, g.Options, g.Timestamp):
+		c.state = Reset
+		c.clearReset(ds)
+		return
+	case !c.visible(1 - i):
+	case pos == next, pos == acked, firstWord != 0 && pos == firstWord, atEnd && s.has(hasSACK) && c.half[1-i].has(hasSACK):
+		c.doubtReset(i, pos, true, ds)
+		o.Notes |= ResetPending
+		return
+	case claim > s.end && pos == claim:
+		// Only if the receiver has taken what is held. Its silence says little then.
+		c.doubtReset(i, pos, true, ds)
+		if d := ds.of(c); d != nil {
+			d.reset.held = true
+			c.bits &^= strongReset
+		}
+	case pos > next && pos <= c.edgeOf(i):
+		c.doubtReset(i, pos, false, ds)
+	}
+	o.Notes |= ImplausibleRST
+}
+
+// StrongReset reports whether a reset is in doubt that ends the connection if its receiver is silent.
+func (c *Conn) StrongReset() bool { return c.bits&strongReset != 0 }
+
+// ResetAtEnd reports whether a reset in doubt is why the connection ended, if nothing else says why: timedOut
+// says that both sides were silent until the timeout.
+func (c *Conn) ResetAtEnd(timedOut bool, ds *Doubts) bool {
+	if c.bits&(resetPending0|resetPending1) == 0 {
+		return false
+	}
+	d := ds.of(c)
+	return timedOut || c.bits&strongReset != 0 || d != nil && d.reset.strong
+}
+
+// doubtReset records a reset that is not believed at once.
+func (c *Conn) doubtReset(i Side, pos int64, strong bool, ds *Doubts) {
+	if d := ds.need(c); d != nil {
+		if c.bits&(resetPending0<<i) != 0 && d.reset.strong && !strong {
+			return
+		}
+		d.reset = resetDoubt{pos: pos, strong: strong}
+		c.bits &^= strongReset
+		if strong {
+			c.bits |= strongReset
+		}
+		c.bits = c.bits&^(resetPending0|resetPending1) | resetPending0<<i
+	}
+}
+
+// clearReset forgets a reset in doubt.
+func (c *Conn) clearReset(ds *Doubts) {
+	c.bits &^= resetPending0 | resetPending1 | strongReset
+	if d := ds.of(c); d != nil {
+		d.reset = resetDoubt{}
+	}
+}
+
+// onRSTInSYNSent handles a reset in answer to a SYN: it must acknowledge that SYN (RFC 9293 section
+// 3.10.7.3), or part of the data sent with it.
+func (c *Conn) onRSTInSYNSent(g *Segment, o *Outcome) {
+	ini := &c.half[Initiator]
+	if g.Flags&ACK != 0 {
+		if pos := ini.pos(g.Ack); pos >= 0 && pos <= ini.end {
+			if g.Options&OptTimestamps != 0 && ini.has(hasTimestamps) && g.TimestampEcho != ini.recent {
+				// The SYN's timestamp is not echoed: some initiators ignore it.
+				c.bits |= resetPending0<<Responder | strongReset
+				o.Notes |= ResetPending
+				return
+			}
 			c.state = Reset
 			return
 		}
-		c.bits |= resetPending0 << i
-		o.Notes |= ImplausibleRST
-	default:
-		o.Notes |= ImplausibleRST
 	}
+	o.Notes |= ImplausibleRST
 }
 
-func (c *Conn) credibilityOf(i Side, g *Segment) credibility {
-	s, p := &c.half[i], &c.half[1-i]
-	if c.state == SynSent && i == Responder {
-		return c.credibilityInSYNSent(p, g)
+// resolveReset decides about a reset in doubt by an acceptable segment of side i, at pos, with n bytes
+// and an ACK.
+func (c *Conn) resolveReset(i Side, pos, n, ack int64, o *Outcome, ds *Doubts) {
+	if c.bits&(resetPending0|resetPending1) == 0 {
+		return
 	}
-	if !s.has(anchored) {
-		return exact // no number is known that contradicts it
+	d := ds.of(c)
+	revoked := false
+	if d == nil {
+		revoked = true
+	} else if c.bits&(resetPending0<<i) != 0 {
+		revoked = n > 0 && pos+n > d.reset.pos // its sender goes on
+	} else {
+		answered := n == 0 && ack == c.acked(1-i) && ack != d.reset.pos
+		revoked = !d.reset.strong || ack > d.reset.pos || answered || d.reset.held && ack != d.reset.pos
 	}
-	pos, next := s.pos(g.Seq), s.next()
-	switch {
-	case pos == next, pos == s.end, p.has(hasACK) && g.Seq == p.ack:
-		return exact
-	case pos > next && pos-next <= s.window(p):
-		return inside
-	default:
-		return outside
-	}
-}
-
-// credibilityInSYNSent is that of a reset in answer to a SYN: it must acknowledge that SYN
-// (RFC 9293 section 3.10.7.3), or part of the data sent with it.
-func (c *Conn) credibilityInSYNSent(ini *half, g *Segment) credibility {
-	if g.Flags&ACK == 0 {
-		return inside
-	}
-	if pos := ini.pos(g.Ack); pos >= 0 && pos <= ini.end {
-		return exact
-	}
-	return outside
-}
-
-// packetsMissing reports whether packets are known to be missing from the capture. A responder that
-// has not answered yet is not missing.
-func (c *Conn) packetsMissing() bool {
-	if c.bits&midstream != 0 {
-		return true
-	}
-	for k := range c.half {
-		h := &c.half[k]
-		if !h.has(seen) && c.state != SynSent || h.lag > 0 || h.has(unseenAcked|neverCaptured) {
-			return true
+	if revoked {
+		if c.bits&strongReset != 0 {
+			o.Notes |= ResetRevoked
 		}
+		c.clearReset(ds)
 	}
-	return false
 }

@@ -13,16 +13,20 @@ import (
 //	> S 0                  ; SynSent
 //	< SA 0 1 ws=7          ; SynReceived
 //	> A 1 1 +10 w=0 stale  ; est Established ZeroWindow @0
+//	1.5s
 //
 // The direction, the flags (S A F R P U, - for none), the sequence number, the
-// ACK number if there is one, +payload, w=window (65535 if absent), ws=scale,
-// and "stale" if the flow is. Numbers count from the sender's, or receiver's,
-// initial number, so that one script runs at every initial number.
+// ACK number if there is one, +payload, w=window (65535 if absent), ws=scale, ts=timestamp, te=its echo,
+// sack, md5, ao and bad for other options, and "stale" if the flow is. Numbers count from the sender's, or
+// receiver's, initial number, so that one script runs at every initial number. A line may also be a time
+// since the beginning.
 //
 // Behind the semicolon stands all that is remarkable: the new state if it
-// changed, the notes, "est", "end", "@n" for payload placed at position n,
-// "nowhere" for payload or a FIN placed nowhere, "reused" and "reopened" if a
-// new connection begins, and "turned" if '>' is the responder of the one at hand.
+// changed, the notes, "est", "end", "@n" for payload placed at position n, "@n-m" if it ends at m
+// before it is over, "nowhere" for payload or a FIN placed nowhere, "held" if the segment is, "rival" if it
+// is one of a rival, "leaps", "replays" and "replaces" if the rival is believed, followed by what its
+// segments say then, "reused" and "reopened" if a new connection begins, and "turned" if '>' is the
+// responder of the one at hand.
 type line struct {
 	text  string
 	right bool // from left to right
@@ -36,6 +40,7 @@ var flagLetters = map[rune]uint8{'S': SYN, 'A': ACK, 'F': FIN, 'R': RST, 'P': PS
 func parse(t testing.TB, text string) []line {
 	t.Helper()
 	var script []line
+	var now int64
 	for _, row := range strings.Split(text, "\n") {
 		row = strings.TrimSpace(row)
 		if row == "" {
@@ -43,7 +48,11 @@ func parse(t testing.TB, text string) []line {
 		}
 		said, want, _ := strings.Cut(row, ";")
 		words := strings.Fields(said)
-		l := line{text: row, right: words[0] == ">", want: strings.Fields(want), g: Segment{Window: 65535}}
+		if s, err := strconv.ParseFloat(strings.TrimSuffix(words[0], "s"), 64); err == nil {
+			now = int64(s * second)
+			continue
+		}
+		l := line{text: row, right: words[0] == ">", want: strings.Fields(want), g: Segment{Window: 65535, Time: now}}
 		for _, r := range words[1] {
 			bit, ok := flagLetters[r]
 			if !ok {
@@ -62,6 +71,8 @@ func parse(t testing.TB, text string) []line {
 	return script
 }
 
+var optionNames = map[string]uint8{"sack": OptSACKPermitted, "md5": OptMD5, "ao": OptAO, "bad": OptBadLength}
+
 func (l *line) word(w string, numbers *[]*uint32) error {
 	number := func(s string) uint32 {
 		n, _ := strconv.ParseInt(s, 0, 64)
@@ -70,6 +81,12 @@ func (l *line) word(w string, numbers *[]*uint32) error {
 	switch {
 	case w == "stale":
 		l.stale = true
+	case optionNames[w] != 0:
+		l.g.Options |= optionNames[w]
+	case strings.HasPrefix(w, "ts="):
+		l.g.Timestamp, l.g.Options = number(w[3:]), l.g.Options|OptTimestamps
+	case strings.HasPrefix(w, "te="):
+		l.g.TimestampEcho, l.g.Options = number(w[3:]), l.g.Options|OptTimestamps
 	case strings.HasPrefix(w, "ws="):
 		l.g.WindowScale, l.g.HasWindowScale = uint8(number(w[3:])), true
 	case strings.HasPrefix(w, "w="):
@@ -98,19 +115,27 @@ func (l *line) shifted(left, right uint32) Segment {
 	return g
 }
 
+const second = 1_000_000_000
+
 // watcher is what somebody does who keeps one connection for each pair of
 // addresses.
 type watcher struct {
 	conn    Conn
+	doubts  *Doubts
 	begun   bool
 	leftish bool // the initiator is at the left
 }
 
-// seen is what a watcher saw of one segment.
+func newWatcher() *watcher {
+	return &watcher{doubts: &Doubts{HealAfter: second / 10, HoldFor: 30 * second}}
+}
+
+// sight is what a watcher saw of one segment.
 type sight struct {
 	Outcome
 	fresh  string // "reused", "reopened" or nothing
 	turned bool
+	then   []string // what held segments say once they are taken
 }
 
 func (w *watcher) side(right bool) Side {
@@ -128,19 +153,98 @@ func (w *watcher) see(right bool, g *Segment, stale bool) (s sight) {
 	i := w.side(right)
 	switch {
 	case w.conn.State() >= Closed:
-		if w.conn.Reopens(i, g) {
+		if w.conn.Reopens(i, g, w.doubts) {
 			s.fresh = "reopened"
 		}
-	case w.conn.Reuses(i, g, stale):
+	case g.Flags&SYN != 0 && w.conn.Reuses(i, g, stale):
 		s.fresh = "reused"
 	}
 	if s.fresh != "" {
-		opener := w.conn.ReplaceWith(i, g)
+		before := w.conn
+		opener := w.conn.ReplaceWith(i, g, w.doubts)
+		w.doubts.Release(&before)
 		w.leftish = right == (opener == i)
 	}
 	s.turned = !w.leftish
-	s.Outcome = w.conn.stepBoth(w.side(right), g)
+	i = w.side(right)
+	if w.conn.State() >= Closed {
+		w.conn.StepEnded(i, g, &s.Outcome, w.doubts)
+	} else {
+		s.Outcome = w.conn.stepBoth(i, g, w.doubts)
+	}
+	w.settle(i, g, &s)
 	return s
+}
+
+// settle does what an owner does after a step.
+func (w *watcher) settle(i Side, g *Segment, s *sight) {
+	c, ds := &w.conn, w.doubts
+	if s.Hold || s.Rival != NoRival && s.Rival != RivalReplays {
+		w.hold(i, g, &s.Outcome)
+	}
+	switch s.Rival {
+	case RivalLeaps:
+		held, _ := ds.Leap(c)
+		w.replay(held, s)
+	case RivalReplays:
+		w.replay(ds.TakeRival(c), s)
+	case RivalReplaces:
+		held := ds.TakeRival(c)
+		ds.Release(c)
+		swap := Side(boolInt(held[0].Side != Opener(held[0].Flags)))
+		next := Conn{}
+		if c.half[0].has(slowPath) {
+			next.DisableFastPath()
+		}
+		*c = next
+		w.leftish = w.leftish == (swap == 0)
+		for k := range held {
+			held[k].Side ^= swap
+		}
+		w.replay(held, s)
+	}
+	w.finish(g)
+}
+
+func (w *watcher) hold(i Side, g *Segment, o *Outcome) {
+	w.doubts.Hold(&w.conn, i, g, o, Held{}, payloadOf(g))
+}
+
+// payloadOf is the payload of a segment, as far as it was captured.
+func payloadOf(g *Segment) []byte { return bytesSent[:min(g.Len, uint32(len(bytesSent)))] }
+
+var bytesSent [2000]byte
+
+// finish is what comes after a segment was taken.
+func (w *watcher) finish(g *Segment) {
+	if w.conn.State() >= Closed {
+		if !w.doubts.HasRival(&w.conn) {
+			w.doubts.Release(&w.conn)
+		}
+		return
+	}
+	if w.conn.InDoubt() {
+		w.conn.Settle(w.doubts, g.Time)
+	}
+}
+
+// replay gives held segments to the connection.
+func (w *watcher) replay(held []Held, s *sight) {
+	for k := range held {
+		h := &held[k]
+		var again sight
+		if w.conn.State() >= Closed {
+			return
+		}
+		again.Outcome = w.conn.stepBoth(h.Side, &h.Segment, w.doubts)
+		if o := again.Outcome; o.Hold || o.Rival != NoRival && o.Rival != RivalReplays {
+			o.Rival = min(o.Rival, RivalHeld)
+			w.hold(h.Side, &h.Segment, &o)
+			again.Outcome = o
+		}
+		s.then = append(s.then, again.words(&h.Segment)...)
+		w.finish(&h.Segment)
+	}
 }
 
 var stateNames = []string{
@@ -150,7 +254,7 @@ var stateNames = []string{
 var noteNames = []string{
 	"Retransmission", "OutOfOrder", "KeepAlive", "Hole", "OutOfWindow", "ZeroWindow", "StraySYN", "RepeatedSYN",
 	"BadSYNACK", "SYNDataIgnored", "ImplausibleRST", "FINConflict", "DataAfterFIN", "ImplausibleACK",
-	"DataBeforeHandshake", "NoACK", "UnseenACK", "WindowProbe", "Reanchored",
+	"DataBeforeHandshake", "NoACK", "UnseenACK", "WindowProbe", "Untimely", "ResetPending", "ResetRevoked", "Reanchored",
 }
 
 func (n Note) names() (names []string) {
@@ -161,6 +265,8 @@ func (n Note) names() (names []string) {
 	}
 	return names
 }
+
+var rivalNames = []string{"", "rival", "leaps", "replays", "replaces"}
 
 // words is the sight in the language of the script.
 func (s *sight) words(g *Segment) (words []string) {
@@ -180,14 +286,23 @@ func (s *sight) words(g *Segment) (words []string) {
 		words = append(words, "end")
 	}
 	words = append(words, s.Notes.names()...)
+	if s.Hold {
+		words = append(words, "held")
+	}
+	if s.Rival != NoRival {
+		words = append(words, rivalNames[s.Rival])
+	}
 	if g.Len > 0 || g.Flags&FIN != 0 {
 		where := "nowhere"
 		if s.Placed {
 			where = "@" + strconv.FormatInt(s.Pos, 10)
+			if s.End != s.Pos+int64(g.Len) {
+				where += "-" + strconv.FormatInt(s.End, 10)
+			}
 		}
 		words = append(words, where)
 	}
-	return words
+	return append(words, s.then...)
 }
 
 // isns are the corners of the sequence space.
@@ -201,7 +316,7 @@ func play(t *testing.T, text string) *watcher {
 	var last *watcher
 	for _, left := range isns {
 		for _, right := range isns {
-			w := &watcher{}
+			w := newWatcher()
 			for n, l := range script {
 				g := l.shifted(left, right)
 				s := w.see(l.right, &g, l.stale)
@@ -235,42 +350,76 @@ const shook = `
 `
 
 // stepBoth steps the connection with and without fast paths, and compares. With them off, none may handle a segment.
-func (c *Conn) stepBoth(i Side, g *Segment) (o Outcome) {
-	slow, follow := *c, *c
+func (c *Conn) stepBoth(i Side, g *Segment, ds *Doubts) (o Outcome) {
+	slow, follow, slowDoubts := *c, *c, ds.clone()
 	slow.DisableFastPath()
 	for name, fast := range map[string]func(*Conn) bool{
 		"stepSYN":     func(c *Conn) bool { return c.stepSYN(i, g) },
 		"stepSYNACK":  func(c *Conn) bool { return c.stepSYNACK(i, g) },
-		"stepInOrder": func(c *Conn) bool { return c.stepInOrder(i, g, new(Outcome)) },
-		"Follow": func(c *Conn) bool {
-			_, ok := c.Follow(i, g.Seq, g.Ack, g.Len, g.Window, g.Flags)
-			return ok
-		},
+		"stepInOrder": func(c *Conn) bool { return c.stepInOrder(i, g, new(Outcome), ds.clone()) },
+		"Follow":      func(c *Conn) bool { _, ok := c.follow(i, g); return ok },
 	} {
 		if off := slow; fast(&off) {
 			panic(fmt.Sprintf("%s is not off for %+v of side %d: %+v", name, *g, i, slow))
 		}
 	}
 	var want Outcome
-	slow.Step(i, g, &want)
+	slow.Step(i, g, &want, slowDoubts)
 	for k := range slow.half {
 		if !slow.half[k].has(slowPath) {
 			panic("the fast path is on again")
 		}
 		slow.half[k].bits &^= slowPath
 	}
-	if c.Step(i, g, &o); *c != slow || o != want {
-		panic(fmt.Sprintf("a fast path differs on %+v of side %d:\n%+v, %+v\n%+v, %+v by the slow path", *g, i, o, *c, want, slow))
+	if c.Step(i, g, &o, ds); *c != slow || o != want || !ds.equal(slowDoubts) {
+		panic(fmt.Sprintf("a fast path differs on %+v of side %d:\n%+v, %+v, %+v\n%+v, %+v, %+v by the slow path",
+			*g, i, o, *c, ds.of(c), want, slow, slowDoubts.of(&slow)))
 	}
-	pos, ok := follow.Follow(i, g.Seq, g.Ack, g.Len, g.Window, g.Flags)
-	if f := (Outcome{Pos: pos, From: follow.state, To: follow.state, Placed: true}); ok && (follow != slow || f != want) {
+	pos, ok := follow.follow(i, g)
+	if f := (Outcome{Pos: pos, End: pos + int64(g.Len), From: follow.state, To: follow.state, Placed: true}); ok && (follow != slow || f != want) {
 		panic(fmt.Sprintf("Follow differs on %+v of side %d:\n%+v, %+v\n%+v, %+v by the slow path", *g, i, f, follow, want, slow))
 	}
 	return o
 }
 
-// step is Step with the outcome as its result.
-func (c *Conn) step(i Side, g *Segment) (o Outcome) {
-	c.Step(i, g, &o)
+// follow is Follow with a segment.
+func (c *Conn) follow(i Side, g *Segment) (pos int64, ok bool) {
+	return c.Follow(i, g.Seq, g.Ack, g.Len, g.Window, g.Flags, g.Options, g.Timestamp)
+}
+
+// clone is a copy that shares nothing.
+func (ds *Doubts) clone() *Doubts {
+	n := &Doubts{HealAfter: ds.HealAfter, HoldFor: ds.HoldFor, MaxBytes: ds.MaxBytes, MaxDoubts: ds.MaxDoubts, bytes: ds.bytes}
+	n.free = append(n.free, ds.free...)
+	for _, d := range ds.list {
+		if d != nil {
+			x := *d
+			x.held = slices.Clone(d.held)
+			d = &x
+		}
+		n.list = append(n.list, d)
+	}
+	return n
+}
+
+// equal reports whether the same things are in doubt.
+func (ds *Doubts) equal(other *Doubts) bool {
+	return ds.bytes == other.bytes && slices.Equal(ds.free, other.free) && slices.EqualFunc(ds.list, other.list, func(a, b *doubt) bool {
+		if a == nil || b == nil {
+			return a == b
+		}
+		return a.side == b.side && a.reset == b.reset && a.rival == b.rival && a.bytes == b.bytes && a.candidates == b.candidates &&
+			a.ncandidates == b.ncandidates && slices.EqualFunc(a.held, b.held, func(x, y Held) bool {
+			return x.Segment == y.Segment && x.Side == y.Side && x.rival == y.rival && x.conditional == y.conditional && len(x.Payload) == len(y.Payload)
+		})
+	})
+}
+
+// step is Step with the outcome as its result, for a connection about which nothing is settled.
+func (c *Conn) step(i Side, g *Segment, ds *Doubts) (o Outcome) {
+	c.Step(i, g, &o, ds)
+	if c.InDoubt() {
+		c.Settle(ds, g.Time)
+	}
 	return o
 }

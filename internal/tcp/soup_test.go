@@ -1,19 +1,21 @@
 package tcp
 
 import (
+	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
 // steps are the changes of state a single segment may bring. A segment may end
-// the handshake and be a FIN as well.
+// the handshake and be a FIN as well, confirm the other side's, and show that a FIN was not the end.
 var steps = map[State][]State{
-	Active:      {SynSent, SynReceived, FinWait, Reset},
+	Active:      {SynSent, SynReceived, FinWait, ClosingTCP, Reset},
 	SynSent:     {SynReceived, Established, FinWait, ClosingTCP, Reset},
 	SynReceived: {Established, FinWait, ClosingTCP, Closed, Reset},
-	Established: {FinWait, Reset},
-	FinWait:     {ClosingTCP, Closed, Reset},
-	ClosingTCP:  {Closed, Reset},
+	Established: {FinWait, ClosingTCP, Reset},
+	FinWait:     {Established, ClosingTCP, Closed, Reset},
+	ClosingTCP:  {Established, FinWait, Closed, Reset},
 }
 
 func allowed(from, to State) bool {
@@ -79,24 +81,25 @@ func usual(b byte) uint8 {
 
 // checked is a watcher that demands what holds of any segments whatever.
 type checked struct {
-	watcher
+	*watcher
 	established bool
-	fins        [2]uint32 // where each side's FIN was when it was taken
-	finned      [2]bool
+	before      Conn
 }
+
+func newChecked() *checked { return &checked{watcher: newWatcher()} }
 
 func (c *checked) see(t testing.TB, l *line, g *Segment) sight {
 	t.Helper()
-	before := c.conn
+	c.before = c.conn
 	s := c.watcher.see(l.right, g, l.stale)
 	switch {
-	case s.fresh == "reused" && g.Flags&SYN == 0 && !before.HasCandidates():
-		t.Fatal("neither a SYN nor a connection that waits, yet the numbers are reused")
+	case s.fresh != "" && g.Flags&SYN == 0:
+		t.Fatal("no SYN, and yet the numbers are reused")
 	case s.fresh != "" && g.Flags&RST != 0:
 		t.Fatal("a reset opened a connection")
-	case s.fresh == "" && s.From != before.State():
-		t.Fatalf("From is %d after %d", s.From, before.State())
-	case s.To != c.conn.State():
+	case s.fresh == "" && s.From != c.before.State():
+		t.Fatalf("From is %d after %d", s.From, c.before.State())
+	case s.Rival <= RivalHeld && s.To != c.conn.State():
 		t.Fatalf("To is %d, but the state %d", s.To, c.conn.State())
 	case !allowed(s.From, s.To):
 		t.Fatalf("%s moved %s to %s", describe(g), stateNames[s.From], stateNames[s.To])
@@ -104,11 +107,14 @@ func (c *checked) see(t testing.TB, l *line, g *Segment) sight {
 		t.Fatal("ended, but not from a live state")
 	case s.Placed && g.Flags&RST != 0:
 		t.Fatal("payload of a reset was placed")
-	case s.From >= Closed && (s.Placed || s.Notes != 0):
+	case s.From >= Closed && (s.Placed || s.Notes != 0 || s.Hold):
 		t.Fatal("a segment after the end was placed")
+	case s.Placed && g.Flags&FIN == 0 && (s.End < s.Pos || s.End > s.Pos+int64(g.Len)):
+		t.Fatalf("payload of %d bytes is placed from %d to %d", g.Len, s.Pos, s.End)
 	}
-	if s.fresh != "" {
-		c.established, c.finned = false, [2]bool{}
+	anew := s.fresh != "" || s.Rival > RivalHeld
+	if anew {
+		c.established = false
 	}
 	if s.Established {
 		if c.established {
@@ -120,7 +126,129 @@ func (c *checked) see(t testing.TB, l *line, g *Segment) sight {
 		}
 	}
 	c.halves(t)
+	c.doubtIsSound(t)
+	if !anew {
+		c.goesOn(t, s.Notes)
+	}
+	c.readHeld(t)
 	return s
+}
+
+// goesOn checks that no position is taken back, but for the payload of a SYN, and for a FIN whose receiver
+// has acknowledged more.
+func (c *checked) goesOn(t testing.TB, notes Note) {
+	t.Helper()
+	for k := range c.conn.half {
+		h, was := &c.conn.half[k], &c.before.half[k]
+		if !was.has(anchored) || h.base != was.base || notes&(SYNDataIgnored|Reanchored) != 0 {
+			continue
+		}
+		cut := h.has(finAccepted) && !was.has(finAccepted) // what was taken beyond it is none of the stream
+		if h.end < was.end-was.closed() && !cut || h.next() < was.next()-was.closed() {
+			t.Fatalf("half %d went back from %d of %d to %d of %d", k, was.next(), was.end, h.next(), h.end)
+		}
+		if h.has(finAccepted) && was.has(finAccepted) && h.fin() != was.fin() && c.conn.acked(Side(k)) <= was.end {
+			t.Fatalf("half %d: a FIN at %d moved to %d", k, was.fin(), h.fin())
+		}
+	}
+}
+
+// doubtIsSound checks what holds within a doubt, and what is kept of it outside.
+func (c *checked) doubtIsSound(t testing.TB) {
+	t.Helper()
+	checkPool(t, c.doubts)
+	d := c.doubts.of(&c.conn)
+	if d == nil {
+		if c.conn.bits&doubtful != 0 {
+			t.Fatal("there is no doubt, and it disturbs")
+		}
+		return
+	}
+	if c.conn.State() < Closed && d.disturbing() != (c.conn.bits&doubtful != 0) {
+		t.Fatal("the fast paths do not know whether there is a doubt")
+	}
+	for k := range d.side {
+		s, h := &d.side[k], &c.conn.half[k]
+		if s.nfins > 0 && h.has(finAccepted) {
+			t.Fatalf("half %d has a FIN, and early ones", k)
+		}
+		for n, x := range s.islands[:s.nislands] {
+			if x.from >= x.to || n > 0 && x.from <= s.islands[n-1].to || x.from <= h.next() && h.lag != math.MaxUint32 {
+				t.Fatalf("half %d is contiguous up to %d, and has the islands %v", k, h.next(), s.islands[:s.nislands])
+			}
+		}
+	}
+}
+
+// checkPool checks that all doubts are bounded and that nothing is counted twice.
+func checkPool(t testing.TB, ds *Doubts) {
+	t.Helper()
+	sum, live := int64(0), 0
+	for _, d := range ds.list {
+		if d == nil {
+			continue
+		}
+		live++
+		var bytes [2]int
+		for k := range d.held {
+			bytes[d.held[k].Side] += len(d.held[k].Payload)
+		}
+		sum += int64(bytes[0] + bytes[1])
+		switch {
+		case bytes != d.bytes || max(bytes[0], bytes[1]) > maxHeldBytes || len(d.held) > maxHeld:
+			t.Fatalf("%d segments are held, with %d bytes, not %d", len(d.held), bytes, d.bytes)
+		case d.ncandidates > len(d.candidates):
+			t.Fatalf("%d other SYNs", d.ncandidates)
+		}
+	}
+	switch {
+	case sum != ds.bytes || ds.MaxBytes != 0 && sum > ds.MaxBytes:
+		t.Fatalf("%d bytes are held, not %d", sum, ds.bytes)
+	case live != len(ds.list)-len(ds.free) || ds.MaxDoubts != 0 && live > ds.MaxDoubts:
+		t.Fatalf("%d doubts, and %d of %d are free", live, len(ds.free), len(ds.list))
+	}
+}
+
+// readHeld asks for the held bytes as an owner does, here and in the end, and for all that was said.
+func (c *checked) readHeld(t testing.TB) {
+	t.Helper()
+	for i := range Side(2) {
+		next := c.conn.half[i].next()
+		for _, pos := range []int64{0, next, c.conn.half[i].end} {
+			for _, final := range []bool{false, true} {
+				b, missing, _, _, ok := c.doubts.Confirmed(&c.conn, i, pos, final)
+				if ok && (missing < 0 || len(b)+missing == 0) || !ok && len(b)+missing != 0 {
+					t.Fatalf("%d bytes and %d missing at %d, %t", len(b), missing, pos, ok)
+				}
+				if acked := c.conn.acked(i); ok && !final && c.conn.visible(1-i) && pos+int64(len(b)+missing) > acked {
+					t.Fatalf("%d bytes at %d, acknowledged is %d", len(b)+missing, pos, acked)
+				}
+			}
+			if at, ok := c.doubts.NextHeld(&c.conn, i, pos); ok && at <= pos {
+				t.Fatalf("held above %d: %d", pos, at)
+			}
+		}
+		c.conn.EndOf(i, c.doubts)
+	}
+}
+
+// end is what an owner does at the end: it takes what is held, and releases it.
+func (c *checked) end(t testing.TB) {
+	t.Helper()
+	for i := range Side(2) {
+		for n := 0; ; n++ {
+			if _, _, ok := c.doubts.TakeConfirmed(&c.conn, i, true); !ok {
+				break
+			} else if n > maxHeld {
+				t.Fatal("what is held does not end")
+			}
+		}
+	}
+	c.doubts.Release(&c.conn)
+	checkPool(t, c.doubts)
+	if len(c.doubts.free) != len(c.doubts.list) || c.doubts.Bytes() != 0 || c.conn.InDoubt() {
+		t.Fatalf("%d of %d doubts are left, with %d bytes", len(c.doubts.list)-len(c.doubts.free), len(c.doubts.list), c.doubts.Bytes())
+	}
 }
 
 // halves checks what holds between the fields.
@@ -133,19 +261,9 @@ func (c *checked) halves(t testing.TB) {
 			t.Fatalf("half %d ends at %d", k, h.end)
 		case h.has(finAccepted) && h.pos(h.fin()) >= h.end:
 			t.Fatalf("half %d: FIN at %d, end at %d", k, h.pos(h.fin()), h.end)
-		case h.has(finAccepted) && c.finned[k] && h.fin() != c.fins[k]:
-			t.Fatalf("half %d: a FIN at %d moved to %d", k, c.fins[k], h.fin())
 		case h.has(synSeen|finAccepted) && !h.has(anchored):
 			t.Fatalf("half %d has a SYN or FIN and no number", k)
-		case h.has(holePartlyFilled) && h.lag == 0:
-			t.Fatalf("half %d has a patch and no hole", k)
 		}
-		if c.finned[k] = h.has(finAccepted); c.finned[k] {
-			c.fins[k] = h.fin()
-		}
-	}
-	if int(c.conn.ncandidates) > len(c.conn.candidates) {
-		t.Fatalf("%d other SYNs", c.conn.ncandidates)
 	}
 }
 
@@ -163,15 +281,17 @@ func describe(g *Segment) string {
 // nobody can tell one from the other.
 func alike(t testing.TB, ops []line, left, right uint32) {
 	t.Helper()
-	var plain, moved checked
+	plain, moved := newChecked(), newChecked()
 	for n := range ops {
 		a, b := ops[n].shifted(0, 0), ops[n].shifted(left, right)
 		x, y := plain.see(t, &ops[n], &a), moved.see(t, &ops[n], &b)
-		if x != y {
+		if x.Outcome != y.Outcome || x.fresh != y.fresh || x.turned != y.turned || !slices.Equal(x.then, y.then) {
 			t.Fatalf("segment %d: %+v %v at 0 and 0, but %+v %v at %d and %d",
 				n, x, x.Notes.names(), y, y.Notes.names(), left, right)
 		}
 	}
+	plain.end(t)
+	moved.end(t)
 }
 
 func TestRandomSegmentsKeepTheRulesAtAllInitialNumbers(t *testing.T) {

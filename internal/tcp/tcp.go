@@ -12,10 +12,14 @@
 // A connection is two halves, one per sender. Each half counts 64-bit
 // positions: 0 is the byte after the SYN or, when the SYN was not captured, the
 // first byte the observer knows of. The FIN takes one position after the last
-// byte. The observer may miss packets, may see one side only, and may get
-// forged segments, so no number is trusted without a reason.
+// byte.
 //
-// The package holds no packets, no bytes, no table and no clock.
+// The observer may miss packets, may see one side only, and may get forged segments. So a segment is a
+// claim of its sender, and what the peer acknowledges makes it a fact. judge (segment.go) says what a
+// receiver makes of the numbers of a segment; what is not certain is a doubt (doubt.go), with the
+// segments that wait for a decision; and other numbers of the same ends are a rival (rival.go).
+//
+// The package has no table and no clock, and knows bytes only as something that is held.
 package tcp
 
 // Flag bits of the TCP header (RFC 9293 section 3.1).
@@ -30,6 +34,17 @@ const (
 	CWR = 0x80
 )
 
+// Bits of Segment.Options, as in internal/decode.
+const (
+	OptSACKPermitted = 1 << iota // of a SYN (RFC 2018 section 2)
+	OptTimestamps                // RFC 7323 section 3
+	OptMD5                       // RFC 2385
+	OptAO                        // RFC 5925
+	OptBadLength                 // no option: the IP length goes beyond the end of the frame
+
+	signatures = OptMD5 | OptAO
+)
+
 // Side says who sent a segment: the initiator, who opened the connection, or the responder.
 type Side uint8
 
@@ -39,14 +54,20 @@ const (
 	Responder Side = 1
 )
 
-// Segment is the TCP header of one packet, as far as it is needed here.
+// Segment is the TCP header of one packet, as far as it is needed here. Some fields stand in another order
+// than in the header that they are copied from, so that the compiler does not join the loads of a copy into
+// one: a load of bytes that two stores have just written waits for both, and for all before them.
 type Segment struct {
-	Seq, Ack       uint32
+	Ack, Seq       uint32
 	Len            uint32 // payload bytes on the wire, captured or not
 	Window         uint16 // as in the header, unscaled
 	Flags          uint8
-	WindowScale    uint8 // of a SYN's option, valid with HasWindowScale
 	HasWindowScale bool
+	WindowScale    uint8  // of a SYN's option, valid with HasWindowScale
+	Options        uint8  // OptTimestamps and others
+	TimestampEcho  uint32 // TSecr, likewise
+	Timestamp      uint32 // TSval, with OptTimestamps
+	Time           int64  // of the packet
 }
 
 // State is the state of a connection. The zero State is Active: under way with
@@ -117,6 +138,13 @@ const (
 	// peer acknowledges it before another copy arrives, and is void otherwise
 	// (RFC 9293 section 3.8.6.1).
 	WindowProbe
+	// Untimely: a timestamp older than those that the receiver has taken (RFC 7323 section 5.3), or a
+	// signature that the SYNs do not have, or lack (RFC 2385, RFC 5925).
+	Untimely
+	// ResetPending: a reset at a number at which the receiver may stand, but need not.
+	ResetPending
+	// ResetRevoked: such a reset was not believed by its receiver.
+	ResetRevoked
 	// Reanchored: acknowledges another SYN of the other side than the one from which its positions
 	// were counted; from now on they are counted from that one.
 	Reanchored
@@ -134,6 +162,15 @@ type Outcome struct {
 	// Placed is set if Pos is known and the payload belongs there, as far as it lies below the FIN
 	// (Conn.FINPosition). If unset, the payload is not part of the stream.
 	Placed bool
+	// End is the position behind the last payload byte that belongs there: those beyond the edge of the
+	// receiver's window do not.
+	End int64
+	// Hold is set if the segment has to be held, see Doubts.Hold: its payload counts once it is
+	// acknowledged.
+	Hold bool
+	word bool // held only because its ACK is a first word
+	// Rival says whether the segment is one of a rival.
+	Rival RivalVerdict
 	// Notes are remarks about the segment.
 	Notes Note
 }

@@ -1,60 +1,80 @@
 package tcp
 
-const (
-	// unknownWindow is how far ahead a segment may lie when the peer's window
-	// or its scale was not seen: the largest window there is (RFC 7323 section 2.3).
-	unknownWindow = 1 << 30
+// unknownWindow is how far ahead a segment may lie when the peer's window or its scale was not seen: the
+// largest window there is (RFC 7323 section 2.3).
+const unknownWindow = 1 << 30
 
-	// windowSlack is the smallest window that is assumed, because window updates may not have been
-	// captured.
-	windowSlack = 2 * (1<<16 - 1)
-)
+// unknownScale is the shift of windows whose scale was not seen: the largest there is.
+const unknownScale = 14
 
-// setWindow records the window field of a segment of this half.
-func (h *half) setWindow(window uint16, flags uint8, peer *half) {
+// shift is by how much the windows of this side's segments are shifted. That of a SYN is never.
+func (h *half) shift() uint8 { return h.scale >> 4 }
+
+// unscaled reports whether the scale of the windows of side i is not known, of a connection under way:
+// where only the SYN+ACK was not captured, they are nearly always scaled.
+func (c *Conn) unscaled(i Side) bool {
+	h := &c.half[i]
+	return c.bits&midstream != 0 && h.scale>>4 == unknownScale && !h.has(synSeen)
+}
+
+// settleScales finds the shifts of both sides' windows from the SYNs that were seen. A scale counts only
+// if both SYNs have one (RFC 7323 section 2.2), and a responder's SYN has one only in answer to one.
+func (c *Conn) settleScales() {
+	for i := range c.half {
+		h, p := &c.half[i], &c.half[1-i]
+		shift := uint8(0)
+		switch {
+		case h.has(synSeen) && p.has(synSeen):
+			if h.has(hasScale) && p.has(hasScale) {
+				shift = h.scale & 0xf
+			}
+		case h.has(synSeen):
+			if h.has(hasScale) {
+				shift = h.scale & 0xf
+			}
+		case !p.has(synSeen) || p.has(hasScale):
+			shift = unknownScale
+		}
+		h.scale = h.scale&0xf | shift<<4
+	}
+}
+
+// setWindow records the window field of a segment of side i that acknowledges a number. The edge that a
+// side has offered once stays: data that was in flight when the window shrank may use it.
+func (c *Conn) setWindow(i Side, window uint16, ack uint32, flags uint8) {
+	s := &c.half[i]
 	w := uint32(window)
 	if flags&SYN == 0 {
-		if w == 0 {
-			h.bits |= zeroWindow
-		} else {
-			h.bits &^= zeroWindow
-		}
-		if h.has(hasScale) && peer.has(hasScale) {
-			w <<= h.scale
-		}
+		w <<= s.shift()
 	}
-	h.maxWindow = max(h.maxWindow, w)
+	if edge := ack + w; !s.has(edgeKnown) || int32(edge-c.edge[i]) > 0 {
+		c.edge[i] = edge
+		s.bits |= edgeKnown
+	}
+	if flags&SYN == 0 && c.unscaled(i) {
+		s.recent = ack + uint32(window)
+	}
 }
 
-// window is how far beyond next this half may send, given its peer. A window
-// once offered may still be used by data in flight after it shrank, hence twice
-// the largest. A scale counts only if both SYNs have one (RFC 7323 section
-// 2.2), so the window of a peer that offers a scale to a SYN that was not captured is not
-// known.
-func (h *half) window(peer *half) int64 {
-	switch {
-	case !peer.has(synSeen), peer.maxWindow == 0:
-		return unknownWindow
-	case peer.has(hasScale) && !h.has(synSeen):
-		return unknownWindow
-	}
-	return max(2*int64(peer.maxWindow), windowSlack)
+// forgetACK forgets what side i has acknowledged, and its window.
+func (c *Conn) forgetACK(i Side) {
+	c.half[i].bits &^= hasACK | edgeKnown
+	c.edge[i] = 0
 }
 
-// plausible reports whether a segment of this half at [pos, end) may belong to the connection.
-// Segments that the capture lost must not make the following ones implausible, so a segment is out
-// of the window only if it is too far from all of: the first hole, the peer's ACK, and the highest
-// position seen.
-//
-//	next     ack      end
-//	 |........|........|------|           a sender goes on behind a hole whose
-//	 |--------------- window |            ACK was not captured
-//	                    |windowSlack|
-func (h *half) plausible(pos, end int64, peer *half) bool {
-	next := h.next()
-	if end <= next {
-		return h.end-end <= unknownWindow
+// edgeOf is the position up to which side i may send, by the windows that its peer has offered.
+func (c *Conn) edgeOf(i Side) int64 {
+	h := &c.half[i]
+	if !c.half[1-i].has(edgeKnown) {
+		return h.end + unknownWindow
 	}
-	return pos-h.end <= windowSlack || pos-next <= h.window(peer) ||
-		peer.has(hasACK) && pos-h.pos(peer.ack) <= h.window(peer)
+	return h.pos(c.edge[1-i])
+}
+
+// windowOf is the window that side i has offered, beyond what it has acknowledged.
+func (c *Conn) windowOf(i Side) int64 {
+	if s := &c.half[i]; s.has(edgeKnown) && s.has(hasACK) {
+		return int64(c.edge[i] - s.ack)
+	}
+	return unknownWindow
 }

@@ -30,6 +30,7 @@ type Ledger[K comparable] struct {
 	taken     flowscope.FlowID // flows up to this one were begun at a timestamp that was taken back
 	Running   bool             // the tracker has a time
 	Oversized bool             // frames may claim more payload than was on the wire
+	moved     moved[K]         // between two flows of the current call
 	Log       []Fact[K]        // what was said, if keep is set
 	Keep      bool
 }
@@ -40,7 +41,18 @@ type tag[K comparable] struct {
 	Number flowscope.FlowID
 }
 
+// moved are packets that were charged to one flow and turned out to be of the connection that takes its place: they
+// leave the counters of the one and stand in those of the other, whose Started is the next. Index 0 is Forward.
+type moved[K comparable] struct {
+	key     K
+	packets [2]uint64
+	bytes   [2]uint64 // at most, if late is set: it is not known which of the late ones they are
+	late    bool
+}
+
 type account[K comparable] struct {
+	inherited       *moved[K] // late packets of the flow before, whose bytes are not known yet
+	lateBytes       [2]uint64
 	key             K
 	l4              flowscope.L4Proto
 	forward         flowscope.Orientation
@@ -151,10 +163,13 @@ func (l *Ledger[K]) take(events []flowscope.FlowEvent[K], packet uint64, wire in
 		if ev.Timestamp != l.Tracker.Now() && packet != 0 && !outside {
 			l.fail(ev, "is of %v, the tracker's time is %v", ev.Timestamp, l.Tracker.Now())
 		}
-		if ev.Packet != packet && !(outside && ev.Packet == 0) {
+		if ev.Packet != packet && !(outside && ev.Packet == 0) && !believed(ev) {
 			l.fail(ev, "names packet %d of %d", ev.Packet, packet)
 		}
 		l.enter(ev, wire)
+	}
+	if l.moved.packets != [2]uint64{} {
+		l.tb.Fatalf("packets %v of %v are counted in no flow", l.moved.packets, l.moved.key)
 	}
 	l.audit()
 }
@@ -176,6 +191,7 @@ func (l *Ledger[K]) enter(ev *flowscope.FlowEvent[K], wire int) {
 		a = &account[K]{key: ev.Key, l4: ev.L4, state: ev.State, forward: ev.Orientation ^ flowscope.Orientation(ev.Side)}
 		l.Accounts[ev.Flow] = a
 		l.live++
+		l.inherit(a)
 	}
 	switch {
 	case a == nil:
@@ -208,6 +224,7 @@ func (l *Ledger[K]) charge(a *account[K], ev *flowscope.FlowEvent[K], wire int) 
 		l.charged += l.frames
 	case flowscope.EventLate:
 		a.late[ev.Side] += l.frames
+		a.lateBytes[ev.Side] += uint64(ev.Len)
 		l.charged += l.frames
 		l.lates += l.frames
 	case flowscope.EventICMPError:
@@ -244,12 +261,79 @@ func (l *Ledger[K]) charge(a *account[K], ev *flowscope.FlowEvent[K], wire int) 
 	}
 }
 
+// leave takes the packets out of an account that its flow no longer counts.
+func (l *Ledger[K]) leave(a *account[K], ev *flowscope.FlowEvent[K]) {
+	s := ev.Stats
+	from, to := &a.packets, s.Packets
+	late := a.Ended
+	if late {
+		from, to = &a.late, s.Late
+	}
+	if *from == to {
+		return
+	}
+	if l.moved.packets != [2]uint64{} || !late && ev.Reason == flowscope.EndIdleTimeout {
+		l.fail(ev, "counts %v, the events say %v", to, *from)
+	}
+	l.moved = moved[K]{key: a.key, late: late}
+	for side := range from {
+		way := a.forward ^ flowscope.Orientation(side)
+		if to[side] > from[side] {
+			l.fail(ev, "counts %v, the events say %v", to, *from)
+		}
+		l.moved.packets[way] = from[side] - to[side]
+		if late {
+			l.lates -= from[side] - to[side]
+			l.moved.bytes[way] = a.lateBytes[side]
+		} else {
+			l.moved.bytes[way] = a.bytes[side] - s.Bytes[side]
+			a.bytes[side] = s.Bytes[side]
+		}
+		from[side] = to[side]
+	}
+}
+
+// inherit enters in the account of a new flow what the one before has lost.
+func (l *Ledger[K]) inherit(a *account[K]) {
+	if l.moved.packets == [2]uint64{} || a.key != l.moved.key {
+		return
+	}
+	m := l.moved
+	l.moved = moved[K]{}
+	for side := range a.packets {
+		way := a.forward ^ flowscope.Orientation(side)
+		a.packets[side] += m.packets[way]
+		if !m.late {
+			a.bytes[side] += m.bytes[way]
+		}
+	}
+	if m.late {
+		a.inherited = &m
+	}
+}
+
+// weigh finds how many bytes the late packets had that an account inherited: what its flow counts more, once.
+func (a *account[K]) weigh(bytes [2]uint64) {
+	if a.inherited == nil {
+		return
+	}
+	for side := range bytes {
+		way := a.forward ^ flowscope.Orientation(side)
+		if more := bytes[side] - a.bytes[side]; more <= a.inherited.bytes[way] {
+			a.bytes[side] = bytes[side]
+		}
+	}
+	a.inherited = nil
+}
+
 // balance compares the account with the counters that an event carries.
 func (l *Ledger[K]) balance(a *account[K], ev *flowscope.FlowEvent[K]) {
 	s := ev.Stats
 	if ev.Reason == 0 || ev.Reason > flowscope.EndFinished {
 		l.fail(ev, "has no reason")
 	}
+	l.leave(a, ev)
+	a.weigh(s.Bytes)
 	if s.Packets != a.packets || s.Bytes != a.bytes || s.Late != a.late {
 		l.fail(ev, "counts packets %v bytes %v late %v; the events say %v %v %v", s.Packets, s.Bytes, s.Late, a.packets, a.bytes, a.late)
 	}
@@ -307,6 +391,9 @@ func (l *Ledger[K]) walk() {
 	for f := range l.Tracker.Flows() {
 		n++
 		a := l.Accounts[f.ID]
+		if a != nil {
+			a.weigh(f.Stats.Bytes)
+		}
 		switch got, ok := l.Tracker.Get(f.Key); {
 		case a == nil || a.Ended || a.key != f.Key || a.forward != f.Orientation || a.l4 != f.L4:
 			l.tb.Fatalf("Flows names %d %v, the books say %+v", f.ID, f.Key, a)
@@ -321,10 +408,10 @@ func (l *Ledger[K]) walk() {
 	}
 }
 
-// onlyEnds: where no packet came, flows can only end.
+// onlyEnds: where no packet came, flows can only end, or be believed to be where their first packets say.
 func (l *Ledger[K]) onlyEnds(events []flowscope.FlowEvent[K]) {
 	for i := range events {
-		if k := events[i].Kind; k != flowscope.EventEnded && k != flowscope.EventReleased && events[i].Flow != 0 {
+		if k := events[i].Kind; k != flowscope.EventEnded && k != flowscope.EventReleased && events[i].Flow != 0 && !believed(&events[i]) {
 			l.fail(&events[i], "without a packet")
 		}
 	}
@@ -349,6 +436,12 @@ func rank(k flowscope.EventKind) int {
 	return 5
 }
 
+// believed reports whether an event is about a connection under way whose first packets nothing has confirmed, and
+// whose state they have now.
+func believed[K comparable](ev *flowscope.FlowEvent[K]) bool {
+	return ev.Kind == flowscope.EventStateChange && ev.Packet == 0 && ev.From == flowscope.StateActive
+}
+
 // order holds one call of Track to the order that EventKind documents: the ends of other flows, then the packet's
 // own flow.
 func (l *Ledger[K]) order(events []flowscope.FlowEvent[K]) {
@@ -358,6 +451,7 @@ func (l *Ledger[K]) order(events []flowscope.FlowEvent[K]) {
 		ends := ev.Kind == flowscope.EventEnded || ev.Kind == flowscope.EventReleased
 		switch {
 		case ev.Kind == flowscope.EventAnomaly && ev.Flow == 0:
+		case own == 0 && believed(ev):
 		case own == 0 && ends:
 			if ev.Kind == flowscope.EventReleased && ev.Stats.Late == [2]uint64{} && i > 0 && events[i-1].Flow == ev.Flow {
 				continue

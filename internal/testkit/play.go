@@ -27,6 +27,7 @@ type Play struct {
 	*Book
 	ISN    [2]uint32 // the number of the SYN
 	acked  [2]int64  // what each side acknowledges
+	closed [2]int64  // behind the FIN that each side has sent
 	Now    time.Duration
 	ID     uint64
 	Starts int
@@ -147,6 +148,9 @@ func (p *Play) View(step string) flowscope.PacketView {
 	if strings.Contains(g.Flags, "A") {
 		g.Ack = p.ISN[1-g.Dir] + 1 + uint32(ack)
 	}
+	if strings.Contains(g.Flags, "F") && !strings.ContainsAny(g.Flags, "SR") && g.Tuple == 0 {
+		p.closed[g.Dir] = pos + int64(len(g.Payload)) + 1
+	}
 	p.ID++
 	v := flowscope.PacketView{Frame: g.Frame(), Timestamp: p.At(), ID: p.ID}
 	if captured >= 0 {
@@ -156,10 +160,10 @@ func (p *Play) View(step string) flowscope.PacketView {
 	return v
 }
 
-// end is where the side goes on: behind what it has sent so far, as told by the book.
+// end is where the side goes on: behind what it has sent so far, as told by the book, and behind its FIN.
 func (p *Play) end(dir int) int64 {
 	if f := p.Flows[1]; f != nil {
-		return f.Sides[dir].pos
+		return max(f.Sides[dir].pos, p.closed[dir])
 	}
 	return 0
 }

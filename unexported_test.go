@@ -1,15 +1,22 @@
 package flowscope
 
 import (
+	"encoding/binary"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
 	"unsafe"
 
+	"github.com/dgryski/go-wyhash"
+	"github.com/google/gopacket/layers"
+
 	"github.com/flowscope-go/flowscope/internal/decode"
 	"github.com/flowscope-go/flowscope/internal/flowtable"
+	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
+
+// Tests of the package that need unexported names. The others stand in flowscope_test.
 
 // What a packet touches lies on whole lines of 64 bytes; see record.
 func TestASlotIsFourLines(t *testing.T) {
@@ -125,3 +132,76 @@ func TestEndingsAreSortedByFlow(t *testing.T) {
 		}
 	}
 }
+
+// The hash that is written out for a key is that of the package.
+func TestTheHashOfAKeyIsWyhashOfItsBytes(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	word := func() uint64 { return r.Uint64() >> (r.Uint64() % 65) } // 0 too
+	for range 100_000 {
+		k, seed := FiveTupleKey{aHi: word(), aLo: word(), bHi: word(), bLo: word(), meta: word()}, word()
+		var b []byte
+		for _, w := range []uint64{k.aHi, k.aLo, k.bHi, k.bLo, k.meta} {
+			b = binary.LittleEndian.AppendUint64(b, w)
+		}
+		if got, want := k.hash(seed), wyhash.Hash(b, seed); got != want {
+			t.Fatalf("the hash of %#v with seed %#x is %#x, not %#x", k, seed, got, want)
+		}
+	}
+}
+
+// readSimple makes of a frame what extract makes of it, or gives it back; also with bytes changed, cut off
+// and appended. What it has left in place before must not matter.
+func TestASimpleFrameIsReadAsAnyOther(t *testing.T) {
+	options := [][]layers.TCPOption{
+		nil,
+		{nop, nop, frames.Timestamps(7, 8)},
+		{frames.Timestamps(9, 10), nop, nop},
+		{frames.MSS(1460), frames.SACKPermitted(), frames.Timestamps(1, 0), nop, frames.WindowScale(9)},
+		{frames.WindowScale(3), nop},
+	}
+	r := rand.New(rand.NewPCG(3, 4))
+	ends := [][2]string{{"10.0.0.1:80", "10.0.0.2:4000"}, {"10.0.0.2:4000", "10.0.0.1:80"}, {"[fd00::1]:9", "[fd00::2]:9"}}
+	flags := func() (s string) {
+		for _, f := range flagLetters {
+			if r.IntN(3) == 0 {
+				s += string(f)
+			}
+		}
+		return s
+	}
+	var x, y Extracted[FiveTupleKey]
+	simple, ipv4 := 0, 0
+	for range 60_000 {
+		end := ends[r.IntN(len(ends))]
+		f := frames.TCP{
+			Src: end[0], Dst: end[1], Seq: r.Uint32(), Ack: r.Uint32(), Window: uint16(r.Uint32()),
+			Flags: flags(), Options: options[r.IntN(len(options))],
+			Payload: []byte("some bytes of a stream")[:r.IntN(20)],
+		}.Ethernet()
+		switch r.IntN(4) {
+		case 0:
+			f[r.IntN(len(f))] ^= byte(1 << r.IntN(8))
+		case 1:
+			f = f[:r.IntN(len(f)+1)]
+		case 2:
+			f = append(f, make([]byte, r.IntN(10))...)
+		}
+		v, ex := PacketView{Frame: f, WireLen: len(f)}, FiveTuple{Directional: r.IntN(2) == 0}
+		if !ex.readSimple(&v, nil, &x) {
+			continue
+		}
+		simple++
+		if ex.readSimpleTCP4(&v, &x) {
+			ipv4++
+		}
+		ex.checkSimple(&v, nil, &x)
+		if !ex.extract(&v, nil, &y) || string(y.Payload) != string(x.Payload) {
+			t.Fatalf("the payload is %q, not %q", x.Payload, y.Payload)
+		}
+	}
+	if simple < 30_000 || ipv4 < 20_000 || simple == ipv4 {
+		t.Fatalf("%d simple frames, %d of IPv4", simple, ipv4)
+	}
+}
+
+var nop = layers.TCPOption{OptionType: layers.TCPOptionKindNop, OptionLength: 1}

@@ -1,0 +1,627 @@
+package tcp
+
+import "math"
+
+// A segment is a claim of its sender; the acknowledgement of the other side makes it a fact. Nearly
+// all segments contradict nothing and need no proof. The others are hypotheses: a doubt holds those of
+// one connection until they are confirmed or revoked.
+//
+//	island     bytes behind a hole: seen, and not contiguous with the rest
+//	FIN        early, so that data may still take its place
+//	lost       an ACK number beyond everything that was seen
+//	firstWord  an ACK number beyond what is contiguous: the second such ACK counts
+//	reset      a RST that the receiver may or may not have believed
+//	rival      other numbers, which may become those of the connection; see rival.go
+//	held       segments whose payload waits for an acknowledgement, and those of the rival
+
+// Limits of a doubt. Beyond them the newest hypothesis is not recorded, which is as if its packet had
+// been refused.
+const (
+	maxIslands   = 8
+	maxEarlyFINs = 4
+	maxHeld      = 64       // segments of both sides
+	maxHeldBytes = 64 << 10 // payload of a side
+)
+
+// never is a position that no segment reaches.
+const never = math.MaxInt64
+
+// doubt is what is not certain about one connection.
+type doubt struct {
+	side    [2]sideDoubt
+	reset   resetDoubt
+	rival   rival
+	held    []Held
+	bytes   [2]int // payload of held, by side
+	version uint32 // changes with held
+
+	// candidates are the numbers of SYNs that are not this connection's, seen during the handshake:
+	// earlier attempts of the initiator, and others of the responder.
+	candidates  [3]candidate
+	ncandidates int
+}
+
+type candidate struct {
+	number uint32
+	side   Side
+}
+
+// addCandidate adds a number; the oldest leaves.
+func (ds *Doubts) addCandidate(c *Conn, i Side, number uint32) {
+	d := ds.need(c)
+	if d == nil {
+		return
+	}
+	if d.ncandidates == len(d.candidates) {
+		copy(d.candidates[:], d.candidates[1:])
+		d.ncandidates--
+	}
+	d.candidates[d.ncandidates] = candidate{number, i}
+	d.ncandidates++
+}
+
+// sideDoubt is what is not certain about the bytes of one side.
+type sideDoubt struct {
+	islands  [maxIslands]span
+	nislands int
+	fins     [maxEarlyFINs]earlyFIN
+	nfins    int
+
+	lost      int64 // the peer acknowledged up to here, and nobody saw these bytes; 0: no
+	firstWord int64 // the peer acknowledged up to here, into a hole or into what is held; 0: no
+	claimed   claim // see Conn.claim
+	behind    int64 // since when the peer's ACK is beyond what is contiguous; 0: it is not
+	unheard   int64 // since when the side speaks as if the peer had, and nothing of the peer is seen; 0: it does not
+}
+
+// claim is how far the peer may acknowledge, of a half that ends at end and of that version of what is held.
+type claim struct {
+	end, upTo int64
+	version   uint32
+}
+
+type span struct{ from, to int64 }
+
+// earlyFIN is a FIN at position at, of a segment that begins at from.
+type earlyFIN struct{ from, at int64 }
+
+// resetDoubt is a RST that was not believed at once.
+type resetDoubt struct {
+	pos    int64
+	strong bool // at a number at which the receiver may stand
+	held   bool // only if it has taken what is held
+}
+
+// Held is a segment that is neither taken nor refused yet.
+type Held struct {
+	Segment
+	Side        Side
+	rival       bool   // it may be one of the rival
+	word        bool   // conditional only because its ACK is a first word
+	repeated    bool   // captured after a segment that acknowledges all of it: what that has was sent before
+	conditional bool   // its payload may count at this connection's own numbers
+	Payload     []byte // a copy; nil if nobody wants the bytes
+	Missing     int    // bytes behind it that the capture cut off
+	ID          uint64
+	Frames      uint64
+	Wire        int
+}
+
+// Doubts are the doubts of many connections, beside the table in which the connections lie: few
+// connections have one. The zero value is ready.
+type Doubts struct {
+	HealAfter int64 // how long bytes that the receiver has may still be missing from the capture
+	HoldFor   int64 // how long a segment is held
+	MaxBytes  int64 // payload held for all connections together; 0 is no limit
+	MaxDoubts int   // connections that may have one; 0 is no limit
+	InOrder   bool  // the owner reads the bytes of a side in order, and says with Delivered how far it is
+
+	held, notHeld, bare uint64 // see Counters
+
+	list  []*doubt
+	free  []uint32
+	spare []*doubt
+	bytes int64
+}
+
+// Counters are how many segments were held, how many had no room, and of how many the payload had none.
+func (ds *Doubts) Counters() (held, notHeld, bare uint64) { return ds.held, ds.notHeld, ds.bare }
+
+// Bytes is the payload that is held.
+func (ds *Doubts) Bytes() int64 { return ds.bytes }
+
+// of is the doubt of a connection, or nil.
+func (ds *Doubts) of(c *Conn) *doubt {
+	if c.doubt == 0 {
+		return nil
+	}
+	return ds.list[c.doubt-1]
+}
+
+// need is the doubt of a connection, made if there is none; nil if there is no room.
+func (ds *Doubts) need(c *Conn) *doubt {
+	if c.doubt != 0 {
+		return ds.list[c.doubt-1]
+	}
+	if ds.MaxDoubts != 0 && len(ds.list)-len(ds.free) >= ds.MaxDoubts {
+		return nil
+	}
+	var d *doubt
+	if k := len(ds.spare); k > 0 {
+		d, ds.spare = ds.spare[k-1], ds.spare[:k-1]
+	} else {
+		d = new(doubt)
+	}
+	if k := len(ds.free); k > 0 {
+		c.doubt, ds.free = ds.free[k-1], ds.free[:k-1]
+		ds.list[c.doubt-1] = d
+	} else {
+		ds.list = append(ds.list, d)
+		c.doubt = uint32(len(ds.list))
+	}
+	return d
+}
+
+// of is what is not certain about side i, or nil.
+func (d *doubt) of(i Side) *sideDoubt {
+	if d == nil {
+		return nil
+	}
+	return &d.side[i]
+}
+
+// reanchor counts the positions of side i anew from number first. What was in doubt was about others.
+func (c *Conn) reanchor(i Side, first uint32, ds *Doubts) {
+	c.half[i].anchor(first)
+	if d := ds.of(c); d != nil {
+		d.side[i] = sideDoubt{}
+		if c.bits&(resetPending0<<i) != 0 {
+			c.bits &^= resetPending0 | resetPending1 | strongReset
+			d.reset = resetDoubt{}
+		}
+	}
+}
+
+// Release forgets the doubt of a connection.
+func (ds *Doubts) Release(c *Conn) {
+	d := ds.of(c)
+	if d == nil {
+		return
+	}
+	d.dropHeld(ds, func(*Held) bool { return true })
+	ds.list[c.doubt-1] = nil
+	ds.free = append(ds.free, c.doubt)
+	c.doubt = 0
+	c.bits &^= doubtful
+	if len(ds.spare) < 64 {
+		*d = doubt{held: d.held[:0]}
+		if cap(d.held) > 8 {
+			d.held = nil
+		}
+		ds.spare = append(ds.spare, d)
+	}
+	if len(ds.free) == len(ds.list) && cap(ds.list) > 1024 {
+		ds.list, ds.free = nil, nil // the memory of a peak is not kept
+	}
+}
+
+// healAll gives up the bytes that the receivers have had for a while and the capture has not.
+func (c *Conn) healAll(ds *Doubts, now int64) {
+	d := ds.of(c)
+	for i := range d.side {
+		if s := &d.side[i]; s.behind != 0 && now-s.behind >= ds.HealAfter {
+			c.heal(Side(i), d)
+		}
+	}
+}
+
+// Settle forgets what the progress of the connection has decided, and the doubt if nothing is left of
+// it. It is called after Step, once the bytes that Confirmed gives have been read.
+func (c *Conn) Settle(ds *Doubts, now int64) {
+	d := ds.of(c)
+	if d == nil || c.undisturbed() && c.half[0].lag|c.half[1].lag != 0 {
+		return // nothing, or islands that a hole still separates
+	}
+	for i := range d.side {
+		s, h := &d.side[i], &c.half[i]
+		next := h.next()
+		if s.firstWord <= next {
+			s.firstWord = 0
+		}
+		if s.lost <= h.end {
+			s.lost = 0
+		}
+	}
+	if len(d.held) != 0 {
+		d.dropHeld(ds, func(h *Held) bool {
+			late := now-h.Time >= ds.HoldFor && d.side[h.Side].firstWord == 0
+			if h.rival {
+				if late && h.conditional {
+					h.conditional = false
+					d.version++
+				}
+				return false
+			}
+			s := &c.half[h.Side]
+			if ds.InOrder && h.conditional && len(h.Payload) > 0 {
+				return late // see Delivered
+			}
+			return late || s.has(anchored) && s.pos(h.Seq)+int64(h.Len)+int64(h.Flags&FIN) <= s.next() && h.Flags&SYN == 0
+		})
+	}
+	if d.ncandidates != 0 && !c.Opening() && c.state != Active {
+		d.ncandidates = 0
+	}
+	if d.empty() && c.bits&(resetPending0|resetPending1) == 0 {
+		ds.Release(c)
+		return
+	}
+	if d.disturbing() {
+		c.bits |= doubtful
+	} else {
+		c.bits &^= doubtful
+	}
+}
+
+// empty reports whether nothing is in doubt.
+func (d *doubt) empty() bool {
+	for i := range d.side {
+		s := &d.side[i]
+		if s.nislands != 0 {
+			return false
+		}
+	}
+	return !d.disturbing() && d.ncandidates == 0
+}
+
+// unanswered notes that side i goes on at numbers that need a word of its peer, and reports whether the
+// peer has been silent since such a segment was held for as long as it may be. A receiver answers each of
+// them: its packets are not captured any more.
+func (c *Conn) unanswered(i Side, now int64, ds *Doubts) bool {
+	d := ds.need(c)
+	if d == nil || !c.visible(1-i) || c.Opening() {
+		return false
+	}
+	q := &d.side[i]
+	if q.unheard == 0 {
+		q.unheard = max(now, 1)
+		c.bits |= doubtful
+	}
+	if now-q.unheard < ds.HoldFor {
+		return false
+	}
+	q.unheard, q.lost = 0, 0
+	c.half[1-i].bits &^= seen | edgeKnown | zeroWindow
+	c.edge[1-i] = 0
+	return true
+}
+
+// disturbing reports whether something is in doubt that a segment in order may decide.
+func (d *doubt) disturbing() bool {
+	for i := range d.side {
+		if s := &d.side[i]; s.nfins != 0 || s.lost != 0 || s.firstWord != 0 || s.behind != 0 || s.unheard != 0 {
+			return true
+		}
+	}
+	return d.rival.on || len(d.held) != 0
+}
+
+// dropHeld drops the held segments that drop says.
+func (d *doubt) dropHeld(ds *Doubts, drop func(*Held) bool) {
+	kept := d.held[:0]
+	for i := range d.held {
+		h := &d.held[i]
+		if drop(h) {
+			d.bytes[h.Side] -= len(h.Payload)
+			ds.bytes -= int64(len(h.Payload))
+			continue
+		}
+		kept = append(kept, *h)
+	}
+	if len(kept) != len(d.held) {
+		d.version++
+		clear(d.held[len(kept):])
+		d.held = kept
+	}
+}
+
+// Hold holds the segment that Step has just handled, if its Outcome has Hold set. payload is copied; it
+// may be nil if nobody wants the bytes.
+func (ds *Doubts) Hold(c *Conn, i Side, g *Segment, o *Outcome, h Held, payload []byte) {
+	d := ds.need(c)
+	if d == nil || len(d.held) >= maxHeld {
+		ds.notHeld++
+		return
+	}
+	ds.held++
+	d.version++
+	h.Segment, h.Side, h.rival, h.conditional = *g, i&1, o.Rival != NoRival, o.Hold
+	h.word = o.word
+	if q, s := &d.side[h.Side], &c.half[h.Side]; s.has(anchored) && g.Len > 0 {
+		h.repeated = s.pos(g.Seq)+int64(g.Len) <= max(q.lost, q.firstWord)
+	}
+	if taken := o.End - o.Pos; o.Placed && taken > 0 && taken < int64(g.Len) {
+		h.Seq += uint32(taken)
+		h.Len -= uint32(taken)
+		payload = payload[min(int(taken), len(payload)):]
+	}
+	if len(payload) > 0 && d.bytes[h.Side]+len(payload) <= maxHeldBytes &&
+		(ds.MaxBytes == 0 || ds.bytes+int64(len(payload)) <= ds.MaxBytes) {
+		h.Payload = append([]byte(nil), payload...)
+		d.bytes[h.Side] += len(payload)
+		ds.bytes += int64(len(payload))
+	} else if len(payload) > 0 {
+		ds.bare++
+	}
+	h.Missing = int(h.Len) - len(h.Payload)
+	d.held = append(d.held, h)
+	c.bits |= doubtful
+}
+
+// Holds reports whether a segment of the connection is held.
+func (ds *Doubts) Holds(c *Conn) bool { return c.doubt != 0 && len(ds.list[c.doubt-1].held) != 0 }
+
+// heldAt finds the newest held bytes of a side that cover a position, and how far they reach before
+// newer ones begin. Those that came after their acknowledgement are taken only if there are no others.
+func (c *Conn) heldAt(d *doubt, i Side, pos int64) (h *Held, end int64) {
+	s := &c.half[i]
+	end = never
+	for k := len(d.held) - 1; k >= 0; k-- {
+		x := &d.held[k]
+		if x.Side != i || !x.conditional || x.Len == 0 {
+			continue
+		}
+		from := s.pos(x.Seq)
+		to := from + int64(x.Len)
+		if from <= pos && pos < to {
+			if !x.repeated {
+				return x, min(end, to)
+			}
+			if h == nil {
+				h, end = x, min(end, to)
+			}
+		}
+		if from > pos {
+			end = min(end, from)
+		}
+	}
+	if h == nil {
+		return nil, 0
+	}
+	return h, end
+}
+
+// Confirmed gives the held bytes of side at position pos, if the other side has acknowledged them.
+// final says that no more segments come, so that what nothing contradicted is believed. missing bytes
+// follow that the capture cut off. The bytes are good until the next call on the Doubts.
+func (ds *Doubts) Confirmed(c *Conn, i Side, pos int64, final bool) (b []byte, missing int, time int64, id uint64, ok bool) {
+	d := ds.of(c)
+	i &= 1
+	if d == nil || len(d.held) == 0 {
+		return
+	}
+	upTo := c.acked(i)
+	switch {
+	case final && (c.state == Reset || c.PendingReset()):
+		upTo = max(upTo, d.side[i].firstWord)
+		if c.bits&(resetPending0<<i) != 0 && (d.reset.held || d.reset.strong && d.reset.pos < upTo) {
+			upTo = d.reset.pos // where its receiver stands, if the reset is believed
+		}
+	case final, !c.visible(1 - i):
+		upTo = never
+	}
+	if fin, ok := c.FINPosition(i); ok {
+		upTo = min(upTo, fin)
+	}
+	if pos >= upTo || !c.half[i].has(anchored) {
+		return
+	}
+	h, end := c.heldAt(d, i, pos)
+	if h == nil || pos >= c.acked(i) && c.visible(1-i) && pos != c.half[i].pos(h.Seq) {
+		return // other bytes took its place in part
+	}
+	end = min(end, upTo)
+	at := pos - c.half[i].pos(h.Seq)
+	n := min(end-pos, int64(len(h.Payload))-at)
+	if n <= 0 {
+		return nil, int(end - pos), h.Time, h.ID, true
+	}
+	return h.Payload[at : at+n : at+n], int(end - pos - n), h.Time, h.ID, true
+}
+
+// Delivered drops the held segments of side whose bytes all lie before position pos: the owner has those
+// bytes, be they of these segments or of others.
+func (ds *Doubts) Delivered(c *Conn, i Side, pos int64) {
+	d, s := ds.of(c), &c.half[i&1]
+	if d == nil || len(d.held) == 0 || !s.has(anchored) {
+		return
+	}
+	d.dropHeld(ds, func(h *Held) bool {
+		return h.Side == i&1 && !h.rival && h.conditional && len(h.Payload) > 0 && h.Flags&SYN == 0 &&
+			s.pos(h.Seq)+int64(h.Len)+int64(h.Flags&FIN) <= min(pos, s.next())
+	})
+}
+
+// TakeConfirmed is Confirmed for an owner that takes segments as they come: it gives and forgets the oldest
+// held segment of side that the other side has acknowledged, and its position.
+func (ds *Doubts) TakeConfirmed(c *Conn, i Side, final bool) (h Held, pos int64, ok bool) {
+	d, s := ds.of(c), &c.half[i&1]
+	if d == nil || !s.has(anchored) {
+		return Held{}, 0, false
+	}
+	acked := c.acked(i & 1)
+	final = final || !c.visible(1-i&1)
+	fin, closed := c.FINPosition(i)
+	for k := range d.held {
+		x := &d.held[k]
+		if x.Side != i&1 || !x.conditional || x.Len == 0 {
+			continue
+		}
+		if pos = s.pos(x.Seq); closed && pos >= fin {
+			continue // behind the end
+		}
+		if final || pos < acked {
+			h = *x
+			if closed {
+				h.Payload = h.Payload[:min(fin-pos, int64(len(h.Payload)))]
+			}
+			x.conditional = false
+			d.dropHeld(ds, func(x *Held) bool { return !x.rival && !x.conditional })
+			return h, pos, true
+		}
+	}
+	return Held{}, 0, false
+}
+
+// NextHeld is the first position above pos of side at which held bytes begin.
+func (ds *Doubts) NextHeld(c *Conn, i Side, pos int64) (at int64, ok bool) {
+	d, s := ds.of(c), &c.half[i&1]
+	if d == nil || !s.has(anchored) {
+		return 0, false
+	}
+	q := &d.side[i&1]
+	upTo := max(c.acked(i&1), q.firstWord, q.lost) // beyond it nothing says that the bytes between exist
+	for k := range d.held {
+		h := &d.held[k]
+		if from := s.pos(h.Seq); h.Side == i&1 && h.conditional && h.Len > 0 && from > pos && from < upTo && (!ok || from < at) {
+			at, ok = from, true
+		}
+	}
+	if fin, closed := c.FINPosition(i); closed && at >= fin {
+		return 0, false
+	}
+	return at, ok
+}
+
+// claim is how far the peer may acknowledge the bytes of side i: what was taken, and what is held
+// next to that.
+func (c *Conn) claim(d *doubt, i Side) int64 {
+	end := c.half[i].end
+	if d == nil || len(d.held) == 0 || c.half[i].finAcked(&c.half[1-i]) {
+		return end
+	}
+	// What is held is looked through once, not for each segment.
+	if k := &d.side[i].claimed; k.version == d.version && k.end == end {
+		return k.upTo
+	}
+	before := end
+	for {
+		h, to := c.heldAt(d, i, end)
+		if h == nil || to <= end {
+			break
+		}
+		end = to
+	}
+	if c.heldFIN(d, i, end) {
+		end++
+	}
+	d.side[i].claimed = claim{before, end, d.version}
+	return end
+}
+
+// heldFIN reports whether a FIN at position at is held.
+func (c *Conn) heldFIN(d *doubt, i Side, at int64) bool {
+	for k := range d.held {
+		if h := &d.held[k]; h.Side == i && h.conditional && h.Flags&FIN != 0 && c.half[i].pos(h.Seq)+int64(h.Len) == at {
+			return true
+		}
+	}
+	return false
+}
+
+// addIsland records bytes behind a hole.
+func (d *sideDoubt) addIsland(from, to int64) {
+	k := 0
+	for k < d.nislands && d.islands[k].to < from {
+		k++
+	}
+	m := k
+	for m < d.nislands && d.islands[m].from <= to {
+		from, to = min(from, d.islands[m].from), max(to, d.islands[m].to)
+		m++
+	}
+	if m == k {
+		if d.nislands == maxIslands {
+			return // the peer's ACK will tell
+		}
+		copy(d.islands[k+1:], d.islands[k:d.nislands])
+		d.nislands++
+	} else {
+		copy(d.islands[k+1:], d.islands[m:d.nislands])
+		d.nislands -= m - k - 1
+	}
+	d.islands[k] = span{from, to}
+}
+
+// joined is how far the bytes reach that are contiguous at pos with islands; those are forgotten.
+func (d *sideDoubt) joined(pos int64) int64 {
+	k := 0
+	for k < d.nislands && d.islands[k].from <= pos {
+		pos = max(pos, d.islands[k].to)
+		k++
+	}
+	copy(d.islands[:], d.islands[k:d.nislands])
+	d.nislands -= k
+	return pos
+}
+
+// covers reports whether a position lies in an island, or at the end of one.
+func (d *sideDoubt) covers(pos int64) (inside, atEnd bool) {
+	for k := range d.nislands {
+		x := d.islands[k]
+		if x.from <= pos && pos < x.to {
+			inside = true
+		}
+		if x.to == pos {
+			atEnd = true
+		}
+	}
+	return inside, atEnd
+}
+
+// addFIN records an early FIN; the oldest leaves.
+func (d *sideDoubt) addFIN(from, at int64) {
+	if d.nfins == maxEarlyFINs {
+		copy(d.fins[:], d.fins[1:])
+		d.nfins--
+	}
+	d.fins[d.nfins] = earlyFIN{from, at}
+	d.nfins++
+}
+
+// displaceFINs forgets the early FINs whose place the bytes [from, to) take: they begin before the segment
+// of the FIN and reach over it, or with it and end behind it. Linux keeps segments by the same rule.
+func (d *sideDoubt) displaceFINs(from, to int64) {
+	n := 0
+	for _, f := range d.fins[:d.nfins] {
+		if from < f.from && to > f.at || from == f.from && to > f.at+1 {
+			continue
+		}
+		d.fins[n] = f
+		n++
+	}
+	d.nfins = n
+}
+
+// refuteFINs forgets the early FINs below pos: the peer has acknowledged what lies behind them.
+func (d *sideDoubt) refuteFINs(pos int64) {
+	n := 0
+	for _, f := range d.fins[:d.nfins] {
+		if f.at >= pos {
+			d.fins[n] = f
+			n++
+		}
+	}
+	d.nfins = n
+}
+
+// finAfter is the position of the first early FIN at or above pos.
+func (d *sideDoubt) finAfter(pos int64) int64 {
+	at := int64(never)
+	for _, f := range d.fins[:d.nfins] {
+		if f.at >= pos {
+			at = min(at, f.at)
+		}
+	}
+	return at
+}

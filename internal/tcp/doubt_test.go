@@ -1,0 +1,234 @@
+package tcp
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Segments that are held, at the edges of how many, how large and how long.
+func TestWhatIsHeldIsBounded(t *testing.T) {
+	beyond := func(w *watcher, k int, n uint32) {
+		left := isns[len(isns)-1]
+		w.see(true, &Segment{Seq: left + 1 + 65535 + uint32(k), Ack: left + 1, Len: n, Flags: ACK, Window: 65535}, false)
+	}
+	for _, c := range []struct {
+		segments      int
+		size          uint32
+		held, payload int
+	}{
+		{64, 1, 64, 64},
+		{65, 1, 64, 64},
+		{32, 2000, 32, 32 * 2000},
+		{33, 2000, 33, 32 * 2000}, // a segment without its payload is still a claim
+		{64, 1024, 64, 1 << 16},
+	} {
+		t.Run(fmt.Sprint(c.segments, "x", c.size), func(t *testing.T) {
+			w := play(t, shook)
+			for k := range c.segments {
+				beyond(w, k*int(c.size), c.size)
+			}
+			checkPool(t, w.doubts)
+			d := w.doubts.of(&w.conn)
+			if len(d.held) != c.held || d.bytes[0] != c.payload || w.doubts.Bytes() != int64(c.payload) {
+				t.Errorf("%d segments with %d bytes are held, and %d bytes in all", len(d.held), d.bytes, w.doubts.Bytes())
+			}
+			held, notHeld, bare := w.doubts.Counters()
+			if want := uint64(c.segments - c.held); held != uint64(c.held) || notHeld != want || bare != uint64(c.held-c.payload/int(c.size)) {
+				t.Errorf("counters %d %d %d", held, notHeld, bare)
+			}
+		})
+	}
+	for _, c := range []struct {
+		max  int64
+		want int64
+	}{{10, 10}, {9, 0}, {0, 10}} {
+		w := play(t, shook)
+		w.doubts.MaxBytes = c.max
+		if beyond(w, 0, 10); w.doubts.Bytes() != c.want {
+			t.Errorf("%d bytes are held where %d may be", w.doubts.Bytes(), c.max)
+		}
+	}
+	for _, c := range []struct {
+		after float64
+		held  bool
+	}{{29.999, true}, {30, false}} {
+		w := play(t, shook)
+		beyond(w, 0, 10)
+		w.conn.Settle(w.doubts, int64(c.after*second))
+		d := w.doubts.of(&w.conn) // as one of a rival it stays
+		if held := len(d.held) == 1 && d.held[0].conditional; held != c.held {
+			t.Errorf("after %v s the bytes may count: %v", c.after, held)
+		}
+	}
+}
+
+// Of islands there are eight. One that is not noted is a hole for longer than it is.
+func TestIslandsAreBounded(t *testing.T) {
+	for _, c := range []struct {
+		islands int
+		next    int64
+	}{{8, 17}, {9, 18}} {
+		script := shook
+		for k := range c.islands {
+			script += fmt.Sprintf("> A %d 1 +1 ; Hole @%d\n", 3+2*k, 2+2*k)
+		}
+		w := play(t, script)
+		left := isns[len(isns)-1]
+		for k := range c.islands {
+			w.see(true, &Segment{Seq: left + 2 + 2*uint32(k), Ack: left + 1, Len: 1, Flags: ACK, Window: 65535}, false)
+		}
+		w.see(true, &Segment{Seq: left + 1, Ack: left + 1, Len: 1, Flags: ACK, Window: 65535}, false)
+		if n := w.doubts.of(&w.conn); n != nil && n.side[0].nislands > maxIslands {
+			t.Fatalf("%d islands", n.side[0].nislands)
+		}
+		if w.conn.half[0].next() != c.next {
+			t.Errorf("%d islands: contiguous up to %d", c.islands, w.conn.half[0].next())
+		}
+	}
+}
+
+// What lies behind a FIN is forgotten with the hole before it.
+func TestIslandsBehindAFINAreForgotten(t *testing.T) {
+	w := play(t, shook+`
+		> FA 6 1 ; Hole @5
+		> A 8 1 +3 ; Hole @7
+		< A 1 7
+		< A 1 7 ; FinWait UnseenACK
+		1s
+		< A 1 7 ; UnseenACK`)
+	if w.conn.InDoubt() || w.conn.half[0].lag != 0 {
+		t.Errorf("%+v", w.doubts.of(&w.conn))
+	}
+}
+
+// Side by side, islands become one.
+func TestIslandsJoin(t *testing.T) {
+	for _, c := range []struct {
+		add  []span
+		want string
+	}{
+		{[]span{{10, 20}, {30, 40}}, "[{10 20} {30 40}]"},
+		{[]span{{30, 40}, {10, 20}}, "[{10 20} {30 40}]"},
+		{[]span{{10, 20}, {20, 30}}, "[{10 30}]"},
+		{[]span{{20, 30}, {10, 20}}, "[{10 30}]"},
+		{[]span{{10, 20}, {21, 30}}, "[{10 20} {21 30}]"},
+		{[]span{{10, 20}, {30, 40}, {50, 60}, {15, 55}}, "[{10 60}]"},
+		{[]span{{10, 20}, {30, 40}, {50, 60}, {20, 30}}, "[{10 40} {50 60}]"},
+		{[]span{{10, 40}, {20, 30}}, "[{10 40}]"},
+	} {
+		var d sideDoubt
+		for _, x := range c.add {
+			d.addIsland(x.from, x.to)
+		}
+		if got := fmt.Sprint(d.islands[:d.nislands]); got != c.want {
+			t.Errorf("%v became %s", c.add, got)
+		}
+	}
+}
+
+// A pool that is full forgets hypotheses, and no more: many connections share one that has room for two.
+// In the end it is empty.
+func TestDoubtsAreSharedAndReturned(t *testing.T) {
+	r := rand.New(rand.NewPCG(20, 21))
+	rounds := 2000
+	if testing.Short() {
+		rounds = 300
+	}
+	for n := range rounds {
+		ds := &Doubts{HealAfter: second / 10, HoldFor: 30 * second}
+		if n%2 == 0 {
+			ds.MaxDoubts, ds.MaxBytes = 2, 3000
+		}
+		var all [5]*checked
+		for k := range all {
+			all[k] = newChecked()
+			all[k].doubts = ds
+		}
+		now := int64(0)
+		for range 150 {
+			var b [8]byte
+			for j := range b {
+				b[j] = byte(r.Uint32())
+			}
+			b[1], b[2], b[4] = usual(b[1]), b[2]&^4, b[4]&^4
+			b[3], b[5] = b[3]&15, b[5]&15
+			l := op(b)
+			g := l.shifted(7, 9)
+			now += r.Int64N(second)
+			g.Time = now
+			all[r.IntN(len(all))].see(t, &l, &g)
+		}
+		for _, c := range all {
+			for i := range Side(2) {
+				for {
+					if _, _, ok := ds.TakeConfirmed(&c.conn, i, true); !ok {
+						break
+					}
+				}
+			}
+			ds.Release(&c.conn)
+		}
+		if checkPool(t, ds); len(ds.free) != len(ds.list) || ds.Bytes() != 0 {
+			t.Fatalf("%d of %d doubts are left, with %d bytes", len(ds.list)-len(ds.free), len(ds.list), ds.Bytes())
+		}
+	}
+}
+
+// Where there is no room for a doubt, an honest conversation in order goes on.
+func TestWithoutRoomForADoubtAConversationGoesOn(t *testing.T) {
+	w := newWatcher()
+	w.doubts.MaxDoubts = 1
+	var other Conn
+	w.doubts.need(&other) // takes the room
+	for _, l := range parse(t, shook+`
+		> A 1 1 +5 ; @0
+		< A 1 6 +5 ; @0
+		> S 4000 ; StraySYN
+		< A 1 700 ; ImplausibleACK
+		> R 99 ; ImplausibleRST
+		> FA 99 6 ; @98
+		> A 11 6 +5 ; Hole @10
+		> A 6 6 +5 ; OutOfOrder @5
+		< A 6 16
+		> FA 16 6 ; FinWait @15
+		< FA 6 17 ; ClosingTCP @5
+		> A 17 7 ; Closed end`) {
+		g := l.shifted(0, 0)
+		s := w.see(l.right, &g, false)
+		if got, want := strings.Join(s.words(&g), " "), strings.Join(l.want, " "); got != want {
+			t.Errorf("%s\n got %s", l.text, got)
+		}
+	}
+	if w.conn.InDoubt() {
+		t.Error("there is a doubt")
+	}
+}
+
+// However full a doubt is, a segment costs no more than a look at all that it holds.
+func TestAFullDoubtCostsLittle(t *testing.T) {
+	w := play(t, shook)
+	left := isns[len(isns)-1]
+	say := func(pos, ack, n uint32, flags uint8) {
+		w.see(true, &Segment{Seq: left + 1 + pos, Ack: left + 1 + ack, Len: n, Flags: flags, Window: 65535}, false)
+	}
+	for k := range uint32(maxIslands) {
+		say(100+10*k, 0, 5, ACK)
+	}
+	for k := range uint32(maxEarlyFINs) {
+		say(500+k, 0, 0, ACK|FIN)
+	}
+	for k := range uint32(maxHeld) {
+		say(65535+k, 0, 1, ACK)
+	}
+	const n = 20_000
+	start := time.Now()
+	for range n {
+		say(65535+maxHeld, 65, 1, ACK)
+	}
+	if d := time.Since(start) / n; d > time.Millisecond {
+		t.Errorf("a segment takes %v", d) // it is some microseconds, four times over for the comparison of paths
+	}
+}

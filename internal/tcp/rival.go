@@ -1,0 +1,395 @@
+package tcp
+
+// A rival is a second pair of numberings of the same ends: a new connection whose SYN came while this
+// one seems alive, or the same one after the capture missed a part of it. Its segments are held. It
+// becomes the connection once both ends speak by its numbers and acknowledge each other's, and is
+// forgotten when the old numbers go on.
+//
+//	initiator                     responder
+//	    | ---- 100, acks 500 ------> |       the connection
+//	    | ---- SYN 9000 -----------> |       a rival, held
+//	    | <--- SYN 4000, acks 9001 - |
+//	    | ---- 9001, acks 4001 ----> |
+//	    | <--- acks 9051 ----------- |       its bytes are acknowledged: it is the connection
+type rival struct {
+	on     bool
+	syn    bool // it began with a SYN of opener
+	opener Side
+	misses uint8 // segments that fit neither it nor the connection, since the last that did
+	h      [2]rivalHalf
+	owner  RivalOwner
+}
+
+// RivalOwner are words that are kept with a rival for the owner of the connection.
+type RivalOwner [10]uint64
+
+// rivalHalf is one sender of a rival.
+type rivalHalf struct {
+	first, next uint32 // its numbers: the first one, and the one after the last
+	ack         uint32 // the newest number it acknowledged
+	known       bool   // there was a segment of this sender, or of its peer's ACK of the SYN
+	hasACK      bool
+	grown       bool  // it sent payload or a FIN
+	segments    uint8 // since it is known
+}
+
+// The number of segments after which a rival is believed.
+const (
+	rivalSegments         = 2         // of each side, if both are captured
+	rivalSegmentsOneSided = 8         // of one side, if the other is not
+	rivalHole             = 1<<16 - 1 // bytes of any rival that were not captured
+	maxRivalHole          = 1 << 20   // bytes of a rival with a SYN that were not captured
+	maxMisses             = 3         // after which a SYN that nobody follows makes room for other numbers
+)
+
+// RivalVerdict says what a segment means for the rival.
+type RivalVerdict uint8
+
+const (
+	NoRival       RivalVerdict = iota // it is not one of the rival's
+	RivalHeld                         // it is, and undecided: it has to be held
+	RivalLeaps                        // the connection goes on at the rival's numbers, and the segment is to be held before; see Doubts.Leap
+	RivalReplays                      // the rival's segments are this connection's, and its segment is not held; see Doubts.TakeRival
+	RivalReplaces                     // the rival is a connection of its own; see Doubts.TakeRival
+)
+
+// Owner is what the owner of the connection keeps with its rival; nil if there is none.
+func (ds *Doubts) Owner(c *Conn) *RivalOwner {
+	if d := ds.of(c); d != nil && d.rival.on {
+		return &d.rival.owner
+	}
+	return nil
+}
+
+// HasRival reports whether the connection has a rival.
+func (ds *Doubts) HasRival(c *Conn) bool {
+	d := ds.of(c)
+	return d != nil && d.rival.on
+}
+
+// GoesOnBehindSYN reports whether the initiator has gone on behind its SYN, and nothing was seen of the
+// responder, or only that it acknowledges that: too little to move the numbers, but at the end of the
+// capture nothing contradicts it.
+func (ds *Doubts) GoesOnBehindSYN(c *Conn) bool {
+	if c.state != SynSent || !ds.HasRival(c) || ds.of(c).rival.syn {
+		return false
+	}
+	s, ini, res := &c.half[Initiator], &ds.of(c).rival.h[Initiator], &ds.of(c).rival.h[Responder]
+	return ini.known && within(ini.first, s.base, s.number(s.next()+maxRivalHole)) &&
+		(!c.half[Responder].has(seen) || res.known && within(res.ack, ini.first, ini.next))
+}
+
+// offer offers a segment that does not fit the connection to the rival.
+func (c *Conn) offer(i Side, g *Segment, o *Outcome, ds *Doubts) {
+	if g.Flags&RST != 0 || g.Flags&(SYN|ACK|FIN) == SYN|FIN {
+		return // opens nothing
+	}
+	d := ds.need(c)
+	if d == nil {
+		return
+	}
+	c.bits |= doubtful
+	r := &d.rival
+	h, peer := &r.h[i], &r.h[1-i]
+	first, next := g.Seq, g.Seq+g.Len
+	if g.Flags&SYN != 0 {
+		first, next = first+1, next+1
+	}
+	if g.Flags&FIN != 0 {
+		next++
+	}
+	if s := &c.half[i]; g.Flags&SYN == 0 && !r.syn && s.has(anchored) && c.bits&soft == 0 && !c.Opening() && c.state < Closed {
+		if begins := s.number(s.next()); int32(begins-first) > 0 && int32(begins-first) <= maxRivalHole {
+			if int32(next-begins) <= 0 {
+				return // bytes that this connection has: they show no other numbers of their sender
+			}
+			first = begins
+		}
+	}
+	seg := rivalHalf{known: true, first: first, next: next, ack: g.Ack, hasACK: g.Flags&ACK != 0, segments: 1}
+	switch g.Flags & (SYN | ACK) {
+	case SYN:
+		if r.on && r.syn && r.opener == i && h.first == first {
+			break // repeated
+		}
+		c.startRival(d, ds)
+		r.syn, r.opener, *h = true, i, seg
+	case SYN | ACK:
+		switch {
+		case r.on && r.syn && r.opener == 1-i && within(g.Ack, peer.first, peer.next):
+			*h = seg
+		case r.on && r.syn && r.opener == 1-i && peer.segments > 0:
+			return // of another attempt
+		default:
+			c.startRival(d, ds)
+			r.syn, r.opener, *h = true, 1-i, seg
+			*peer = rivalHalf{known: true, first: g.Ack, next: g.Ack}
+		}
+	default:
+		switch {
+		case !r.on:
+			c.startRival(d, ds)
+			*h = seg
+		case !h.known && !r.syn:
+			*h = seg
+		case h.known && (within(first, h.first, h.next+rivalHole) || r.syn && within(first, h.first, h.next+maxRivalHole)):
+			if first == h.next { // repeated bytes prove nothing
+				h.segments = min(h.segments, 100) + 1
+			}
+			if int32(next-h.next) > 0 {
+				h.next = next
+			}
+			h.ack, h.hasACK = g.Ack, g.Flags&ACK != 0
+		case r.syn && r.misses < maxMisses:
+			r.misses++
+			return
+		case r.syn:
+			c.startRival(d, ds)
+			*h = seg
+		default:
+			*h = seg
+		}
+		r.misses = 0
+		h.grown = h.grown || next != first
+	}
+	o.Rival = RivalHeld
+	if c.rivalBelieved(r) {
+		if o.Rival = RivalReplaces; c.state < Closed && c.leaps(r) {
+			o.Rival = RivalLeaps
+		}
+	}
+}
+
+// agree reports whether a sender acknowledges what its peer has, or what it has within a window ahead.
+func agree(h, peer *rivalHalf) bool {
+	return within(h.ack, peer.first, peer.next+rivalHole)
+}
+
+func within(x, from, to uint32) bool { return int32(x-from) >= 0 && int32(to-x) >= 0 }
+
+// startRival begins a new rival; the one before is forgotten.
+func (c *Conn) startRival(d *doubt, ds *Doubts) {
+	c.forgetRival(d, ds)
+	d.rival.on = true
+}
+
+// forgetRival forgets the rival and its segments.
+func (c *Conn) forgetRival(d *doubt, ds *Doubts) {
+	if d.rival.on {
+		d.rival = rival{}
+		d.dropHeld(ds, func(h *Held) bool {
+			h.rival = false
+			return !h.conditional
+		})
+	}
+}
+
+// revokeRival forgets the rival because the connection goes on at its own numbers.
+func (c *Conn) revokeRival(ds *Doubts) {
+	if d := ds.of(c); d != nil && d.rival.on {
+		c.forgetRival(d, ds)
+	}
+}
+
+// rivalBelieved reports whether the rival has what makes it the connection.
+func (c *Conn) rivalBelieved(r *rival) bool {
+	for i := range r.h {
+		h, peer := &r.h[i], Side(1-i)
+		if !h.known || c.half[peer].has(seen) || r.h[peer].known && r.h[peer].segments > 0 {
+			continue
+		}
+		// The other side is not captured.
+		switch {
+		case r.syn:
+			return r.opener == Side(i) && h.segments >= 2
+		case c.bits&soft != 0:
+			return h.segments >= 2
+		case c.Opening():
+			return h.segments >= 2 && h.grown
+		}
+		return h.segments >= rivalSegmentsOneSided
+	}
+	a, b := &r.h[0], &r.h[1]
+	if c.bits&soft != 0 && !r.syn && (a.segments >= 2 || b.segments >= 2) {
+		return true // two segments of one sender join
+	}
+	if !a.known || !b.known {
+		return false
+	}
+	if r.syn {
+		opener, other := &r.h[r.opener], &r.h[1-r.opener]
+		if opener.segments < 2 || other.segments < 1 || !opener.hasACK || !within(opener.ack, other.first, other.next) {
+			return false
+		}
+		if c.state >= Closed {
+			return opener.grown || other.grown
+		}
+		return opener.grown && int32(other.ack-opener.first) > 0 || other.grown && int32(opener.ack-other.first) > 0
+	}
+	if !a.hasACK || !b.hasACK {
+		return false
+	}
+	grown := a.grown && int32(b.ack-a.first) > 0 || b.grown && int32(a.ack-b.first) > 0
+	if c.bits&soft != 0 {
+		return agree(a, b) && agree(b, a)
+	}
+	if !within(a.ack, b.first, b.next) || !within(b.ack, a.first, a.next) {
+		return false
+	}
+	return a.segments >= rivalSegments && b.segments >= rivalSegments &&
+		grown
+}
+
+// leaps reports whether the rival continues this connection: the numbers of both sides lie ahead, but for
+// bytes that are sent again.
+func (c *Conn) leaps(r *rival) bool {
+	if r.syn {
+		return false
+	}
+	if c.nothingTaken() {
+		return true
+	}
+	for i := range r.h {
+		h, s := &r.h[i], &c.half[i]
+		if !h.known || !s.has(anchored) {
+			continue
+		}
+		begins := s.number(s.next())
+		if s.has(finAccepted) || distance(begins, h.next) < 0 || distance(begins, h.first) < -maxRivalHole {
+			return false
+		}
+	}
+	return true
+}
+
+// nothingTaken reports whether no byte of the connection has been delivered, so that all its numbers may
+// still be wrong.
+func (c *Conn) nothingTaken() bool {
+	return c.bits&soft != 0 || c.state == SynSent || c.bits&wasEstablished == 0 && c.half[0].end == 0 && c.half[1].end == 0
+}
+
+// Leap moves the connection to the numbers of its rival. It returns the rival's segments, in the order
+// of capture, which are now to be given to Step again. fresh is set if its streams begin anew.
+func (ds *Doubts) Leap(c *Conn) (held []Held, fresh bool) {
+	d := ds.of(c)
+	r := d.rival
+	fresh = c.nothingTaken()
+	if c.state == SynSent {
+		// The SYN stands if the initiator goes on behind it: then only the SYN+ACK was not captured, or what
+		// came right after it neither.
+		h, s := &r.h[Initiator], &c.half[Initiator]
+		ahead := uint32(0)
+		if !r.h[Responder].known {
+			ahead = maxRivalHole
+		}
+		fresh = h.known && h.first != s.base && !within(h.first, s.number(s.next()), s.number(s.next())+ahead)
+	}
+	for i := range r.h {
+		h, peer := &r.h[i], &r.h[1-i]
+		if !h.known || !fresh {
+			continue
+		}
+		if h.first = d.joinedBefore(Side(i), h.first); peer.known && peer.hasACK && h.segments < 2 && peer.segments >= 2 && !within(peer.ack, h.first, h.next) {
+			h.first = peer.ack // two segments outrank one
+		}
+	}
+	held = ds.takeRival(c)
+	if fresh { // the SYN, or the first guess, was a stray
+		c.bits = c.bits&^soft | midstream
+		c.state = Active
+		for i := range c.half {
+			s := &c.half[i]
+			c.forgetACK(Side(i))
+			s.bits &= seen | slowPath
+			s.scale = 0
+		}
+		c.bits &^= resetPending0 | resetPending1 | strongReset
+	}
+	for i := range c.half {
+		h, s := &r.h[i], &c.half[i]
+		if !h.known {
+			if !s.has(anchored) && r.h[1-i].hasACK {
+				s.anchor(firstACK(held, Side(1-i), r.h[1-i].ack))
+				s.bits |= guessed
+			}
+			continue
+		}
+		if s.has(anchored) {
+			s.end = max(s.next(), s.pos(h.first)) // a hole may have been filled meanwhile
+			s.lag = 0
+		} else {
+			s.anchor(h.first)
+		}
+		c.forgetACK(Side(i))
+		d.side[i] = sideDoubt{}
+	}
+	if ds.of(c) != nil {
+		c.Settle(ds, 0)
+	}
+	return held, fresh
+}
+
+// firstACK is what the first of the held segments of a side acknowledges; otherwise is the answer if there
+// is none.
+func firstACK(held []Held, i Side, otherwise uint32) uint32 {
+	for k := range held {
+		if h := &held[k]; h.Side == i && h.Flags&ACK != 0 {
+			return h.Ack
+		}
+	}
+	return otherwise
+}
+
+// joinedBefore is the first number of the held segments of a side that end where the one at first begins.
+func (d *doubt) joinedBefore(i Side, first uint32) uint32 {
+	for k := len(d.held) - 1; k >= 0; k-- {
+		if h := &d.held[k]; h.Side == i && h.Flags&(SYN|FIN|RST) == 0 && h.Len > 0 && h.Seq+h.Len == first {
+			first, k = h.Seq, len(d.held)
+		}
+	}
+	return first
+}
+
+// TakeRival returns the rival's segments, in the order of capture, and forgets it: they are those of a
+// new connection.
+func (ds *Doubts) TakeRival(c *Conn) []Held {
+	return ds.takeRival(c)
+}
+
+func (ds *Doubts) takeRival(c *Conn) []Held {
+	d := ds.of(c)
+	var held []Held
+	for _, h := range d.held {
+		if h.rival {
+			held = append(held, h)
+		}
+	}
+	c.forgetRival(d, ds)
+	for i := range d.side {
+		d.side[i].lost, d.side[i].firstWord = 0, 0 // acknowledgements of the rival's bytes
+	}
+	return held
+}
+
+// StepEnded is Step for a connection that has ended. Its segments are late, unless they show that
+// another connection has begun at the same ends, or that this one goes on.
+func (c *Conn) StepEnded(i Side, g *Segment, o *Outcome, ds *Doubts) {
+	i &= 1
+	s := &c.half[i]
+	*o = Outcome{From: c.state, To: c.state}
+	switch {
+	case g.Flags&RST != 0:
+		if d := ds.of(c); d != nil && d.rival.syn && d.rival.opener != i {
+			ds.Release(c) // refused again
+		}
+	case g.Flags&(SYN|ACK) == 0:
+	case ds.HasRival(c) && ds.of(c).rival.syn:
+		c.offer(i, g, o, ds)
+	case g.Flags&SYN != 0:
+		if own := c.bits&wasEstablished != 0 && s.has(anchored) && g.Seq+1 == s.base; !own || g.Flags&ACK == 0 {
+			c.offer(i, g, o, ds) // also if it is this connection's own SYN: a replay has the same numbers
+		}
+	case c.state == Reset && s.has(anchored) && s.pos(g.Seq) >= s.end && s.pos(g.Seq)-s.end <= unknownWindow:
+		c.offer(i, g, o, ds)
+	}
+}
