@@ -64,7 +64,11 @@ func (t *FlowTracker[K, S]) holdSegment(s *slot[K, S], side FlowSide, g *tcp.Seg
 	f := &s.Value
 	if o.Rival != tcp.NoRival {
 		if own := t.doubts.Owner(&f.conn); own != nil && own[0] == 0 {
-			f.saveFor(own, side, t.before)
+			if own[0] = 1; f.packets(0)+f.packets(1) == t.frames {
+				own[0] = 2 // the flow's first packet: nothing was before it
+			} else {
+				f.saveFor(own, side, t.before)
+			}
 		}
 	}
 	var payload []byte
@@ -88,7 +92,6 @@ func withCurrent(held []tcp.Held, h *tcp.Held) []tcp.Held {
 
 // saveFor keeps with a new rival how the flow's record was before its first segment, of side.
 func (f *record) saveFor(own *tcp.RivalOwner, side FlowSide, before int64) {
-	own[0] = 1
 	own[1], own[2] = uint64(before), uint64(f.last[side^1])
 	own[3] = uint64(side)
 	own[4], own[5] = f.historyLo, uint64(f.historyHi)
@@ -263,7 +266,7 @@ func (t *FlowTracker[K, S]) replaceByRival(hash uint64, s *slot[K, S], current t
 		}
 	}
 	if !late {
-		f.restoreFrom(&own)
+		f.restoreFrom(&own, &held[0])
 	}
 	t.endAndRelease(hash, s, EndReused)
 
@@ -313,9 +316,12 @@ func (f *record) uncount(h *tcp.Held, late bool) {
 }
 
 // restoreFrom takes the times and letters back that a rival's segments have changed.
-func (f *record) restoreFrom(own *tcp.RivalOwner) {
-	if own[0] == 0 {
+func (f *record) restoreFrom(own *tcp.RivalOwner, first *tcp.Held) {
+	switch own[0] {
+	case 0:
 		return
+	case 2:
+		*own = tcp.RivalOwner{1: uint64(first.Time), 2: uint64(first.Time)}
 	}
 	side := FlowSide(own[3]) & 1
 	f.last[side], f.last[side^1] = int64(own[1]), int64(own[2])

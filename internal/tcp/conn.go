@@ -131,6 +131,7 @@ func (c *Conn) Step(i Side, g *Segment, o *Outcome, ds *Doubts) {
 // stepSlow is Step without fast paths.
 func (c *Conn) stepSlow(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	s := &c.half[i]
+	c.unpackFirst(ds)
 	c.onFirst(g)
 	s.bits |= seen
 	if d := ds.of(c); d != nil {

@@ -184,6 +184,8 @@ func (c *Conn) reanchor(i Side, first uint32, ds *Doubts) {
 
 // Release forgets the doubt of a connection.
 func (ds *Doubts) Release(c *Conn) {
+	c.half[0].bits &^= packed
+	c.half[1].bits &^= packed
 	d := ds.of(c)
 	if d == nil {
 		return
@@ -334,9 +336,17 @@ func (ds *Doubts) Hold(c *Conn, i Side, g *Segment, o *Outcome, h Held, payload 
 		return
 	}
 	ds.held++
+	h.Segment = *g
+	if ds.append(c, d, i&1, o, h, payload); c.bits&soft != 0 && o.Rival == RivalHeld {
+		c.packFirst(d, ds)
+	}
+}
+
+// append appends a segment to those that are held.
+func (ds *Doubts) append(c *Conn, d *doubt, i Side, o *Outcome, h Held, payload []byte) {
 	d.version++
-	h.Segment, h.Side, h.rival, h.conditional = *g, i&1, o.Rival != NoRival, o.Hold
-	h.word = o.word
+	h.Side, h.rival, h.conditional, h.word = i, o.Rival != NoRival, o.Hold, o.word
+	g := &h.Segment
 	if q, s := &d.side[h.Side], &c.half[h.Side]; s.has(anchored) && g.Len > 0 {
 		h.repeated = s.pos(g.Seq)+int64(g.Len) <= max(q.lost, q.firstWord)
 	}

@@ -38,6 +38,7 @@ const (
 	signed                             // the SYN carried an MD5 or AO option
 	guessed                            // base is what the peer acknowledged: no segment of this side was seen
 	slowPath                           // see Conn.DisableFastPath
+	packed                             // the connection's first segment lies in the other fields, see packFirst
 )
 
 func (h *half) has(b halfBits) bool { return h.bits&b != 0 }

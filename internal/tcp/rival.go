@@ -55,6 +55,7 @@ const (
 
 // Owner is what the owner of the connection keeps with its rival; nil if there is none.
 func (ds *Doubts) Owner(c *Conn) *RivalOwner {
+	c.unpackFirst(ds)
 	if d := ds.of(c); d != nil && d.rival.on {
 		return &d.rival.owner
 	}
@@ -64,7 +65,7 @@ func (ds *Doubts) Owner(c *Conn) *RivalOwner {
 // HasRival reports whether the connection has a rival.
 func (ds *Doubts) HasRival(c *Conn) bool {
 	d := ds.of(c)
-	return d != nil && d.rival.on
+	return d != nil && d.rival.on || c.packedFirst()
 }
 
 // GoesOnBehindSYN reports whether the initiator has gone on behind its SYN, and nothing was seen of the
@@ -271,7 +272,11 @@ func (c *Conn) nothingTaken() bool {
 // Leap moves the connection to the numbers of its rival. It returns the rival's segments, in the order
 // of capture, which are now to be given to Step again. fresh is set if its streams begin anew.
 func (ds *Doubts) Leap(c *Conn) (held []Held, fresh bool) {
+	c.unpackFirst(ds)
 	d := ds.of(c)
+	if d == nil {
+		return nil, false
+	}
 	r := d.rival
 	fresh = c.nothingTaken()
 	if c.state == SynSent {
