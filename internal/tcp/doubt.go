@@ -17,10 +17,11 @@ import "math"
 // Limits of a doubt. Beyond them the newest hypothesis is not recorded, which is as if its packet had
 // been refused.
 const (
-	maxIslands   = 8
-	maxEarlyFINs = 4
-	maxHeld      = 64       // segments of both sides
-	maxHeldBytes = 64 << 10 // payload of a side
+	maxIslands    = 8
+	maxEarlyFINs  = 4
+	maxCandidates = 3
+	maxHeld       = 64       // segments of both sides
+	maxHeldBytes  = 64 << 10 // payload of a side
 )
 
 // never is a position that no segment reaches.
@@ -30,15 +31,14 @@ const never = math.MaxInt64
 type doubt struct {
 	side    [2]sideDoubt
 	reset   resetDoubt
-	rival   rival
+	rival   *rival // never nil
 	held    []Held
-	bytes   [2]int // payload of held, by side
-	version uint32 // changes with held
+	bytes   [2]int32 // payload of held, by side
+	version uint32   // changes with held
 
 	// candidates are the numbers of SYNs that are not this connection's, seen during the handshake:
 	// earlier attempts of the initiator, and others of the responder.
-	candidates  [3]candidate
-	ncandidates int
+	candidates []candidate
 }
 
 type candidate struct {
@@ -52,20 +52,16 @@ func (ds *Doubts) addCandidate(c *Conn, i Side, number uint32) {
 	if d == nil {
 		return
 	}
-	if d.ncandidates == len(d.candidates) {
-		copy(d.candidates[:], d.candidates[1:])
-		d.ncandidates--
+	if len(d.candidates) == maxCandidates {
+		d.candidates = d.candidates[:copy(d.candidates, d.candidates[1:])]
 	}
-	d.candidates[d.ncandidates] = candidate{number, i}
-	d.ncandidates++
+	d.candidates = append(d.candidates, candidate{number, i})
 }
 
 // sideDoubt is what is not certain about the bytes of one side.
 type sideDoubt struct {
-	islands  [maxIslands]span
-	nislands int
-	fins     [maxEarlyFINs]earlyFIN
-	nfins    int
+	islands []span
+	fins    []earlyFIN
 
 	lost      int64 // the peer acknowledged up to here, and nobody saw these bytes; 0: no
 	firstWord int64 // the peer acknowledged up to here, into a hole or into what is held; 0: no
@@ -73,6 +69,9 @@ type sideDoubt struct {
 	behind    int64 // since when the peer's ACK is beyond what is contiguous; 0: it is not
 	unheard   int64 // since when the side speaks as if the peer had, and nothing of the peer is seen; 0: it does not
 }
+
+// reset forgets all of it, and keeps the memory of the lists.
+func (d *sideDoubt) reset() { *d = sideDoubt{islands: d.islands[:0], fins: d.fins[:0]} }
 
 // claim is how far the peer may acknowledge, of a half that ends at end and of that version of what is held.
 type claim struct {
@@ -150,7 +149,7 @@ func (ds *Doubts) need(c *Conn) *doubt {
 	if k := len(ds.spare); k > 0 {
 		d, ds.spare = ds.spare[k-1], ds.spare[:k-1]
 	} else {
-		d = new(doubt)
+		d = &doubt{rival: &noRival}
 	}
 	if k := len(ds.free); k > 0 {
 		c.doubt, ds.free = ds.free[k-1], ds.free[:k-1]
@@ -174,7 +173,7 @@ func (d *doubt) of(i Side) *sideDoubt {
 func (c *Conn) reanchor(i Side, first uint32, ds *Doubts) {
 	c.half[i].anchor(first)
 	if d := ds.of(c); d != nil {
-		d.side[i] = sideDoubt{}
+		d.side[i].reset()
 		if c.bits&(resetPending0<<i) != 0 {
 			c.bits &^= resetPending0 | resetPending1 | strongReset
 			d.reset = resetDoubt{}
@@ -196,14 +195,24 @@ func (ds *Doubts) Release(c *Conn) {
 	c.doubt = 0
 	c.bits &^= doubtful
 	if len(ds.spare) < 64 {
-		*d = doubt{held: d.held[:0]}
-		if cap(d.held) > 8 {
-			d.held = nil
-		}
+		d.clear()
 		ds.spare = append(ds.spare, d)
 	}
 	if len(ds.free) == len(ds.list) && cap(ds.list) > 1024 {
 		ds.list, ds.free = nil, nil // the memory of a peak is not kept
+	}
+}
+
+// clear forgets what was in doubt, and keeps the memory of short lists.
+func (d *doubt) clear() {
+	d.side[0].reset()
+	d.side[1].reset()
+	d.reset, d.bytes, d.version, d.candidates = resetDoubt{}, [2]int32{}, 0, d.candidates[:0]
+	if d.held = d.held[:0]; cap(d.held) > 8 {
+		d.held = nil
+	}
+	if d.rival.on {
+		*d.rival = rival{}
 	}
 }
 
@@ -251,8 +260,8 @@ func (c *Conn) Settle(ds *Doubts, now int64) {
 			return late || s.has(anchored) && s.pos(h.Seq)+int64(h.Len)+int64(h.Flags&FIN) <= s.next() && h.Flags&SYN == 0
 		})
 	}
-	if d.ncandidates != 0 && !c.Opening() && c.state != Active {
-		d.ncandidates = 0
+	if len(d.candidates) != 0 && !c.Opening() && c.state != Active {
+		d.candidates = d.candidates[:0]
 	}
 	if d.empty() && c.bits&(resetPending0|resetPending1) == 0 {
 		ds.Release(c)
@@ -269,11 +278,11 @@ func (c *Conn) Settle(ds *Doubts, now int64) {
 func (d *doubt) empty() bool {
 	for i := range d.side {
 		s := &d.side[i]
-		if s.nislands != 0 {
+		if len(s.islands) != 0 {
 			return false
 		}
 	}
-	return !d.disturbing() && d.ncandidates == 0
+	return !d.disturbing() && len(d.candidates) == 0
 }
 
 // unanswered notes that side i goes on at numbers that need a word of its peer, and reports whether the
@@ -301,7 +310,7 @@ func (c *Conn) unanswered(i Side, now int64, ds *Doubts) bool {
 // disturbing reports whether something is in doubt that a segment in order may decide.
 func (d *doubt) disturbing() bool {
 	for i := range d.side {
-		if s := &d.side[i]; s.nfins != 0 || s.lost != 0 || s.firstWord != 0 || s.behind != 0 || s.unheard != 0 {
+		if s := &d.side[i]; len(s.fins) != 0 || s.lost != 0 || s.firstWord != 0 || s.behind != 0 || s.unheard != 0 {
 			return true
 		}
 	}
@@ -314,7 +323,7 @@ func (d *doubt) dropHeld(ds *Doubts, drop func(*Held) bool) {
 	for i := range d.held {
 		h := &d.held[i]
 		if drop(h) {
-			d.bytes[h.Side] -= len(h.Payload)
+			d.bytes[h.Side] -= int32(len(h.Payload))
 			ds.bytes -= int64(len(h.Payload))
 			continue
 		}
@@ -355,10 +364,10 @@ func (ds *Doubts) append(c *Conn, d *doubt, i Side, o *Outcome, h Held, payload 
 		h.Len -= uint32(taken)
 		payload = payload[min(int(taken), len(payload)):]
 	}
-	if len(payload) > 0 && d.bytes[h.Side]+len(payload) <= maxHeldBytes &&
+	if len(payload) > 0 && int(d.bytes[h.Side])+len(payload) <= maxHeldBytes &&
 		(ds.MaxBytes == 0 || ds.bytes+int64(len(payload)) <= ds.MaxBytes) {
 		h.Payload = append([]byte(nil), payload...)
-		d.bytes[h.Side] += len(payload)
+		d.bytes[h.Side] += int32(len(payload))
 		ds.bytes += int64(len(payload))
 	} else if len(payload) > 0 {
 		ds.bare++
@@ -539,26 +548,28 @@ func (c *Conn) heldFIN(d *doubt, i Side, at int64) bool {
 	return false
 }
 
+// dropIslands forgets the bytes behind holes.
+func (d *sideDoubt) dropIslands() { d.islands = d.islands[:0] }
+
 // addIsland records bytes behind a hole.
 func (d *sideDoubt) addIsland(from, to int64) {
 	k := 0
-	for k < d.nislands && d.islands[k].to < from {
+	for k < len(d.islands) && d.islands[k].to < from {
 		k++
 	}
 	m := k
-	for m < d.nislands && d.islands[m].from <= to {
+	for m < len(d.islands) && d.islands[m].from <= to {
 		from, to = min(from, d.islands[m].from), max(to, d.islands[m].to)
 		m++
 	}
 	if m == k {
-		if d.nislands == maxIslands {
+		if len(d.islands) == maxIslands {
 			return // the peer's ACK will tell
 		}
-		copy(d.islands[k+1:], d.islands[k:d.nislands])
-		d.nislands++
+		d.islands = append(d.islands, span{})
+		copy(d.islands[k+1:], d.islands[k:])
 	} else {
-		copy(d.islands[k+1:], d.islands[m:d.nislands])
-		d.nislands -= m - k - 1
+		d.islands = append(d.islands[:k+1], d.islands[m:]...)
 	}
 	d.islands[k] = span{from, to}
 }
@@ -566,19 +577,17 @@ func (d *sideDoubt) addIsland(from, to int64) {
 // joined is how far the bytes reach that are contiguous at pos with islands; those are forgotten.
 func (d *sideDoubt) joined(pos int64) int64 {
 	k := 0
-	for k < d.nislands && d.islands[k].from <= pos {
+	for k < len(d.islands) && d.islands[k].from <= pos {
 		pos = max(pos, d.islands[k].to)
 		k++
 	}
-	copy(d.islands[:], d.islands[k:d.nislands])
-	d.nislands -= k
+	d.islands = d.islands[:copy(d.islands, d.islands[k:])]
 	return pos
 }
 
 // covers reports whether a position lies in an island, or at the end of one.
 func (d *sideDoubt) covers(pos int64) (inside, atEnd bool) {
-	for k := range d.nislands {
-		x := d.islands[k]
+	for _, x := range d.islands {
 		if x.from <= pos && pos < x.to {
 			inside = true
 		}
@@ -591,44 +600,42 @@ func (d *sideDoubt) covers(pos int64) (inside, atEnd bool) {
 
 // addFIN records an early FIN; the oldest leaves.
 func (d *sideDoubt) addFIN(from, at int64) {
-	if d.nfins == maxEarlyFINs {
-		copy(d.fins[:], d.fins[1:])
-		d.nfins--
+	if len(d.fins) == maxEarlyFINs {
+		d.fins = d.fins[:copy(d.fins, d.fins[1:])]
 	}
-	d.fins[d.nfins] = earlyFIN{from, at}
-	d.nfins++
+	d.fins = append(d.fins, earlyFIN{from, at})
 }
 
 // displaceFINs forgets the early FINs whose place the bytes [from, to) take: they begin before the segment
 // of the FIN and reach over it, or with it and end behind it. Linux keeps segments by the same rule.
 func (d *sideDoubt) displaceFINs(from, to int64) {
 	n := 0
-	for _, f := range d.fins[:d.nfins] {
+	for _, f := range d.fins {
 		if from < f.from && to > f.at || from == f.from && to > f.at+1 {
 			continue
 		}
 		d.fins[n] = f
 		n++
 	}
-	d.nfins = n
+	d.fins = d.fins[:n]
 }
 
 // refuteFINs forgets the early FINs below pos: the peer has acknowledged what lies behind them.
 func (d *sideDoubt) refuteFINs(pos int64) {
 	n := 0
-	for _, f := range d.fins[:d.nfins] {
+	for _, f := range d.fins {
 		if f.at >= pos {
 			d.fins[n] = f
 			n++
 		}
 	}
-	d.nfins = n
+	d.fins = d.fins[:n]
 }
 
 // finAfter is the position of the first early FIN at or above pos.
 func (d *sideDoubt) finAfter(pos int64) int64 {
 	at := int64(never)
-	for _, f := range d.fins[:d.nfins] {
+	for _, f := range d.fins {
 		if f.at >= pos {
 			at = min(at, f.at)
 		}

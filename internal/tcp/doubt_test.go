@@ -32,7 +32,7 @@ func TestWhatIsHeldIsBounded(t *testing.T) {
 			}
 			checkPool(t, w.doubts)
 			d := w.doubts.of(&w.conn)
-			if len(d.held) != c.held || d.bytes[0] != c.payload || w.doubts.Bytes() != int64(c.payload) {
+			if len(d.held) != c.held || int(d.bytes[0]) != c.payload || w.doubts.Bytes() != int64(c.payload) {
 				t.Errorf("%d segments with %d bytes are held, and %d bytes in all", len(d.held), d.bytes, w.doubts.Bytes())
 			}
 			held, notHeld, bare := w.doubts.Counters()
@@ -81,8 +81,8 @@ func TestIslandsAreBounded(t *testing.T) {
 			w.see(true, &Segment{Seq: left + 2 + 2*uint32(k), Ack: left + 1, Len: 1, Flags: ACK, Window: 65535}, false)
 		}
 		w.see(true, &Segment{Seq: left + 1, Ack: left + 1, Len: 1, Flags: ACK, Window: 65535}, false)
-		if n := w.doubts.of(&w.conn); n != nil && n.side[0].nislands > maxIslands {
-			t.Fatalf("%d islands", n.side[0].nislands)
+		if n := w.doubts.of(&w.conn); n != nil && len(n.side[0].islands) > maxIslands {
+			t.Fatalf("%d islands", len(n.side[0].islands))
 		}
 		if w.conn.half[0].next() != c.next {
 			t.Errorf("%d islands: contiguous up to %d", c.islands, w.conn.half[0].next())
@@ -123,7 +123,7 @@ func TestIslandsJoin(t *testing.T) {
 		for _, x := range c.add {
 			d.addIsland(x.from, x.to)
 		}
-		if got := fmt.Sprint(d.islands[:d.nislands]); got != c.want {
+		if got := fmt.Sprint(d.islands); got != c.want {
 			t.Errorf("%v became %s", c.add, got)
 		}
 	}

@@ -59,7 +59,7 @@ func (c *Conn) useCandidate(i Side, ack uint32, o *Outcome, ds *Doubts) bool {
 	if d == nil || h.end != 0 && i == Responder {
 		return false
 	}
-	for k := range d.ncandidates {
+	for k := range d.candidates {
 		if x := &d.candidates[k]; x.number+1 == ack && x.side == i {
 			x.number = h.base - 1
 			c.reanchor(i, ack, ds)
@@ -135,7 +135,7 @@ func (h *half) resolveSYNData(peer *half, pos int64, d *sideDoubt, o *Outcome) {
 		o.Notes |= SYNDataIgnored
 		peer.end, peer.lag = 0, 0
 		if d != nil {
-			*d = sideDoubt{}
+			d.reset()
 		}
 	}
 }

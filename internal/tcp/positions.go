@@ -56,7 +56,7 @@ func (c *Conn) EndOf(i Side, ds *Doubts) int64 {
 		return end
 	}
 	q := &d.side[i]
-	for _, f := range q.fins[:q.nfins] {
+	for _, f := range q.fins {
 		if f.at == end-1 {
 			end-- // an early FIN that nothing displaced
 			break

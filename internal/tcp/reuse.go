@@ -82,7 +82,7 @@ func (c *Conn) ReplaceWith(i Side, g *Segment, ds *Doubts) (opener Side) {
 		if c.Opening() && i == Initiator {
 			// The answer may still be to an earlier attempt.
 			if d := ds.of(c); d != nil {
-				for _, x := range d.candidates[:d.ncandidates] {
+				for _, x := range d.candidates {
 					ds.addCandidate(&next, x.side, x.number)
 				}
 			}

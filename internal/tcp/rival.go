@@ -20,6 +20,9 @@ type rival struct {
 	owner  RivalOwner
 }
 
+// noRival is the rival of a doubt that has none; it is never written.
+var noRival rival
+
 // RivalOwner are words that are kept with a rival for the owner of the connection.
 type RivalOwner [10]uint64
 
@@ -90,7 +93,10 @@ func (c *Conn) offer(i Side, g *Segment, o *Outcome, ds *Doubts) {
 		return
 	}
 	c.bits |= doubtful
-	r := &d.rival
+	if d.rival == &noRival {
+		d.rival = new(rival)
+	}
+	r := d.rival
 	h, peer := &r.h[i], &r.h[1-i]
 	first, next := g.Seq, g.Seq+g.Len
 	if g.Flags&SYN != 0 {
@@ -177,7 +183,7 @@ func (c *Conn) startRival(d *doubt, ds *Doubts) {
 // forgetRival forgets the rival and its segments.
 func (c *Conn) forgetRival(d *doubt, ds *Doubts) {
 	if d.rival.on {
-		d.rival = rival{}
+		*d.rival = rival{}
 		d.dropHeld(ds, func(h *Held) bool {
 			h.rival = false
 			return !h.conditional
@@ -277,7 +283,7 @@ func (ds *Doubts) Leap(c *Conn) (held []Held, fresh bool) {
 	if d == nil {
 		return nil, false
 	}
-	r := d.rival
+	r := *d.rival
 	fresh = c.nothingTaken()
 	if c.state == SynSent {
 		// The SYN stands if the initiator goes on behind it: then only the SYN+ACK was not captured, or what
@@ -326,7 +332,7 @@ func (ds *Doubts) Leap(c *Conn) (held []Held, fresh bool) {
 			s.anchor(h.first)
 		}
 		c.forgetACK(Side(i))
-		d.side[i] = sideDoubt{}
+		d.side[i].reset()
 	}
 	if ds.of(c) != nil {
 		c.Settle(ds, 0)

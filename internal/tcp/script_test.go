@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -394,7 +395,14 @@ func (ds *Doubts) clone() *Doubts {
 	for _, d := range ds.list {
 		if d != nil {
 			x := *d
-			x.held = slices.Clone(d.held)
+			x.held, x.candidates = slices.Clone(d.held), slices.Clone(d.candidates)
+			for i := range x.side {
+				x.side[i].islands, x.side[i].fins = slices.Clone(x.side[i].islands), slices.Clone(x.side[i].fins)
+			}
+			if d.rival != &noRival {
+				r := *d.rival
+				x.rival = &r
+			}
 			d = &x
 		}
 		n.list = append(n.list, d)
@@ -408,11 +416,17 @@ func (ds *Doubts) equal(other *Doubts) bool {
 		if a == nil || b == nil {
 			return a == b
 		}
-		return a.side == b.side && a.reset == b.reset && a.rival == b.rival && a.bytes == b.bytes && a.candidates == b.candidates &&
-			a.ncandidates == b.ncandidates && slices.EqualFunc(a.held, b.held, func(x, y Held) bool {
+		return a.side[0].equal(&b.side[0]) && a.side[1].equal(&b.side[1]) && a.reset == b.reset && *a.rival == *b.rival && a.bytes == b.bytes &&
+			slices.Equal(a.candidates, b.candidates) && slices.EqualFunc(a.held, b.held, func(x, y Held) bool {
 			return x.Segment == y.Segment && x.Side == y.Side && x.rival == y.rival && x.conditional == y.conditional && len(x.Payload) == len(y.Payload)
 		})
 	})
+}
+
+func (d *sideDoubt) equal(other *sideDoubt) bool {
+	a, b := *d, *other
+	a.islands, a.fins, b.islands, b.fins = nil, nil, nil, nil
+	return reflect.DeepEqual(a, b) && slices.Equal(d.islands, other.islands) && slices.Equal(d.fins, other.fins)
 }
 
 // step is Step with the outcome as its result, for a connection about which nothing is settled.

@@ -238,7 +238,7 @@ func (c *Conn) acceptACK(i Side, g *Segment, ack int64, credible bool, o *Outcom
 	if !c.visible(1-i) && ack > p.end && !p.has(finAccepted) {
 		p.end, p.lag = ack, 0 // the peer is not captured: its bytes are known from the ACKs only
 		if d != nil {
-			d.side[1-i].nislands = 0
+			d.side[1-i].dropIslands()
 		}
 	}
 	acked := c.acked(1 - i)
@@ -363,7 +363,8 @@ func (c *Conn) drain(i Side, d *doubt) {
 		fin := q.finAfter(next)
 		if s.has(finAccepted) {
 			if fin = s.end - 1; next >= fin {
-				s.lag, q.nislands = 0, 0
+				s.lag = 0
+				q.dropIslands()
 				return
 			}
 		} else if fin == next {
@@ -397,11 +398,11 @@ func (c *Conn) acceptFIN(i Side, at int64, q *sideDoubt) {
 	s.bits |= finAccepted
 	if next >= at {
 		s.lag = 0
-		q.nislands = 0
+		q.dropIslands()
 	} else {
 		s.setNext(next)
 	}
-	q.nfins, q.lost = 0, 0
+	q.fins, q.lost = q.fins[:0], 0
 }
 
 // firstWordOf is the first word about the bytes of side i, or 0.
@@ -473,7 +474,8 @@ func (c *Conn) take(i Side, g *Segment, o *Outcome, ds *Doubts) {
 			s.bits = s.bits&^synData | finAccepted
 			if d != nil {
 				q := &d.side[i]
-				q.nislands, q.nfins, q.lost = 0, 0, 0
+				q.dropIslands()
+				q.fins, q.lost = q.fins[:0], 0
 			}
 			return
 		}
@@ -542,8 +544,8 @@ func (c *Conn) revokeFIN(i Side, d *doubt) {
 	next := min(s.next(), s.end-1)
 	s.bits &^= finAccepted
 	s.end--
-	if q.nislands > 0 {
-		s.end = max(s.end, q.islands[q.nislands-1].to)
+	if n := len(q.islands); n > 0 {
+		s.end = max(s.end, q.islands[n-1].to)
 	}
 	s.setNext(next)
 	c.drain(i, d)

@@ -169,12 +169,12 @@ func (c *checked) doubtIsSound(t testing.TB) {
 	}
 	for k := range d.side {
 		s, h := &d.side[k], &c.conn.half[k]
-		if s.nfins > 0 && h.has(finAccepted) {
+		if len(s.fins) > 0 && h.has(finAccepted) {
 			t.Fatalf("half %d has a FIN, and early ones", k)
 		}
-		for n, x := range s.islands[:s.nislands] {
+		for n, x := range s.islands {
 			if x.from >= x.to || n > 0 && x.from <= s.islands[n-1].to || x.from <= h.next() && h.lag != math.MaxUint32 {
-				t.Fatalf("half %d is contiguous up to %d, and has the islands %v", k, h.next(), s.islands[:s.nislands])
+				t.Fatalf("half %d is contiguous up to %d, and has the islands %v", k, h.next(), s.islands)
 			}
 		}
 	}
@@ -189,16 +189,16 @@ func checkPool(t testing.TB, ds *Doubts) {
 			continue
 		}
 		live++
-		var bytes [2]int
+		var bytes [2]int32
 		for k := range d.held {
-			bytes[d.held[k].Side] += len(d.held[k].Payload)
+			bytes[d.held[k].Side] += int32(len(d.held[k].Payload))
 		}
 		sum += int64(bytes[0] + bytes[1])
 		switch {
 		case bytes != d.bytes || max(bytes[0], bytes[1]) > maxHeldBytes || len(d.held) > maxHeld:
 			t.Fatalf("%d segments are held, with %d bytes, not %d", len(d.held), bytes, d.bytes)
-		case d.ncandidates > len(d.candidates):
-			t.Fatalf("%d other SYNs", d.ncandidates)
+		case len(d.candidates) > maxCandidates:
+			t.Fatalf("%d other SYNs", len(d.candidates))
 		}
 	}
 	switch {
