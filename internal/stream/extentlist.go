@@ -171,8 +171,14 @@ func (q *extentList) growth(p place, n, touched int) (delta, fresh int) {
 // nextBlock is the size of a block that is added behind all extents.
 func (q *extentList) nextBlock() int { return min(max(sizeUp(q.n/4), newBlock), blockExtents) }
 
-// grownBlock is the size of a block that has to hold n extents.
-func grownBlock(n int) int { return min(sizeUp(n+n/4), blockExtents) }
+// grownBlock is the size of a block that has to hold n extents. Most holes of connections that pause have
+// one segment behind them.
+func grownBlock(n int) int {
+	if n <= 1 {
+		return 1
+	}
+	return min(max(sizeUp(n+n/4), 4), blockExtents)
+}
 
 func grownBlockList(n int) int { return sizeUp(n + n/2) }
 

@@ -6,20 +6,29 @@ import (
 	"github.com/flowscope-go/flowscope/internal/invariants"
 )
 
-// Allocations have one of four sizes per octave: 4 5 6 7 8 10 12 14 16 20 ...
+// Allocations have a size of less than 4, or one of four sizes per octave: 4 5 6 7 8 10 12 14 16 20 ...
 // so that rounding up wastes a quarter at most.
-const classes = 4 * 28
+const (
+	smallClasses = 3
+	classes      = smallClasses + 4*28
+)
 
 // classOf is the smallest class that holds n, which is at most 1<<29.
 func classOf(n int) int {
-	if n <= 4 {
-		return 0
+	if n <= smallClasses+1 {
+		return max(n, 1) - 1
 	}
 	shift := bits.Len32(uint32(n-1)) - 3
-	return 4*shift + (n-1)>>shift - 3
+	return smallClasses + 4*shift + (n-1)>>shift - 3
 }
 
-func classSize(c int) int { return (4 + c%4) << (c / 4) }
+func classSize(c int) int {
+	if c < smallClasses {
+		return c + 1
+	}
+	c -= smallClasses
+	return (4 + c%4) << (c / 4)
+}
 
 // sizeUp is the smallest size of a class that is not below n.
 func sizeUp(n int) int { return classSize(classOf(n)) }
@@ -27,7 +36,7 @@ func sizeUp(n int) int { return classSize(classOf(n)) }
 // sizeDown is the greatest size of a class that is not above n, or 0.
 func sizeDown(n int) int {
 	if n < 4 {
-		return 0
+		return n
 	}
 	shift := bits.Len32(uint32(n)) - 3
 	return n >> shift << shift
