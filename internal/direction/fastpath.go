@@ -59,11 +59,11 @@ func IsPlain(g *tcp.Segment, o *tcp.Outcome) bool {
 
 // Shortcut does what Segment would do with a segment that needs neither timers nor Close, and reports
 // whether this is one: it continues behind a hole, or it is of a stopped direction, or it is the first
-// SYN. timer is when the connection's timer runs; 0 is never. The only result there may be is early: an
-// OutOfOrder at the segment's position.
+// SYN. timer is when the connection's timer runs; 0 is never: the hole waits for as long as the receiver's
+// ACK stands before it. The only result there may be is early: an OutOfOrder at the segment's position.
 func (f *Streams) Shortcut(p *Pair, k *Packet, timer int64) (early, ok bool) {
 	d, other, g, o := &p[k.Side&1], &p[k.Side&1^1], k.Segment, k.Outcome
-	if f.fastPaths && timer != 0 && k.Time < timer && f.appendBehindHole(d, other, k) {
+	if waits := timer == 0 && (d.InUse() || other.InUse()) && k.Conn.Visible(k.Side^1) || k.Time < timer; waits && f.fastPaths && f.appendBehindHole(d, other, k) {
 		return g.Len != 0, true
 	}
 	if d.bits&stopped != 0 && g.Flags&dataFlags == tcp.ACK && other.ignoresACK(o) {
@@ -109,7 +109,7 @@ func (f *Streams) Bare(p *Pair, c *tcp.Conn, side tcp.Side, g *tcp.Segment, o *t
 func (d *Direction) holds() bool { return d.bits&synDataHeld != 0 || d.InUse() }
 
 // appendBehindHole is the fast path while a hole is open: for the bytes that continue behind it, and
-// for the repeated ACKs of the receiver. The timer is set for the hole already, and stays.
+// for the repeated ACKs of the receiver. If the hole has a timer, that is set already, and stays.
 func (f *Streams) appendBehindHole(d, other *Direction, k *Packet) bool {
 	g, o := k.Segment, k.Outcome
 	if g.Flags&dataFlags != tcp.ACK || !o.Placed || o.Notes&^(tcp.Hole|tcp.ZeroWindow) != 0 ||
