@@ -26,10 +26,10 @@ func TestAHoleOutlivedByItsFlowEndsWithIt(t *testing.T) {
 // What becomes of a hole is the same, whether or not another flow's packet says in between that its time is up.
 func TestWhyAHoleWasGivenUpIsNoMatterOfOtherFlows(t *testing.T) {
 	for name, c := range map[string]struct{ flow, want string }{
-		"its time comes first":         {"hs >5:x", ">gap[0,5)expired >5:x >closed@6:idle <closed@0:idle ended:idle"},
+		"its time comes first":         {"hs >0:a >5:x", ">0:a >gap[1,5)expired >5:x >closed@6:idle <closed@0:idle ended:idle"},
 		"the receiver has it":          {"hs >5:x <A6 <A6", ">gap[0,5)acknowledged >5:x >closed@6:idle <closed@0:idle ended:idle"},
 		"the time of its flow is over": {"hs >5:x >F@6 <F@0", "<closed@0 >gap[0,5)ended >5:x >closed@6:idle ended:idle"},
-		"the flow ends at that time":   {"hs >5:x +30s <R@0", ">gap[0,5)expired >5:x >closed@6:rst <closed@0:rst ended:rst"},
+		"the flow ends at that time":   {"hs >0:a >5:x +30s <R@0", ">0:a >gap[1,5)expired >5:x >closed@6:rst <closed@0:rst ended:rst"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, between := range []string{"", "+31s >S/t1", "+29s >S/t1 +2s >S/t2 +1s", "+31s sweep"} {

@@ -43,7 +43,7 @@ var anomalyCases = []anomalyCase{
 	{flowscope.AnomalyDataOnRST, "data_on_rst", flowscope.SeverityInfo, "hs >R@0/dxyz", flowscope.Config{}, false, nil},
 	{flowscope.AnomalyDataBeforeHandshake, "data_before_handshake", flowscope.SeverityWarning, ">S <0:x", flowscope.Config{}, false, nil},
 	{flowscope.AnomalySYNDataIgnored, "syn_data_ignored", flowscope.SeverityInfo, ">S/dab <SA0", flowscope.Config{}, false, nil},
-	{flowscope.AnomalyLateData, "late_data", flowscope.SeverityWarning, "hs >3:x +30s sweep >0:abc", flowscope.Config{}, false, nil},
+	{flowscope.AnomalyLateData, "late_data", flowscope.SeverityWarning, "hs >0:a >4:x +30s sweep >1:bcd", flowscope.Config{}, false, nil},
 	{flowscope.AnomalyClockBackward, "clock_backward", flowscope.SeverityInfo, "hs +-1s >0:x", flowscope.Config{}, false, nil},
 	{flowscope.AnomalyClockJump, "clock_jump", flowscope.SeverityWarning, "hs +2h >0:x", flowscope.Config{}, false, nil},
 	{flowscope.AnomalyUnconfirmed, "unconfirmed", flowscope.SeverityWarning, ">S >A0 >0:x >1:y finish", flowscope.Config{}, false, nil},

@@ -180,7 +180,8 @@ func TestA12NoCallSaysMoreThanOneSideCanHold(t *testing.T) {
 	for _, wait := range []time.Duration{time.Minute, time.Hour} {
 		f := newFeeder(t, flowscope.Config{MaxFlows: 10}, 1)
 		f.play(attack.Handshakes(0, 5))
-		f.play(attack.Islands(0, 5, 1024, attack.Random))
+		f.play(attack.FirstByte(0, 5))
+		f.play(attack.Islands(0, 5, 1025, attack.Random))
 		f.now = f.now.Add(wait)
 		f.most = 0
 		for range 40 {
@@ -312,7 +313,8 @@ func TestA37AnomaliesOfOneCallHaveABound(t *testing.T) {
 		f := newFeeder(t, flowscope.Config{MaxAnomalies: limit, Events: flowscope.AllEvents, HoleTimeout: time.Second}, 1)
 		const conns = 60
 		f.play(attack.Handshakes(0, conns))
-		f.play(attack.Islands(0, conns, 3, attack.Ascending))
+		f.play(attack.FirstByte(0, conns))
+		f.play(attack.Islands(0, conns, 4, attack.Ascending))
 		before := f.d.Stats()
 		f.now = f.now.Add(time.Minute)
 		emitted := uint64(0)

@@ -103,12 +103,11 @@ func TestA11ARefusedPacketAndALostOne(t *testing.T) {
 }
 
 // A25, and A4: the same of a connection under way, of which no handshake tells the numbers, nor the scale of the windows:
-// a segment that is refused may look as one behind a hole. For that there is the answer that its receiver owes
-// (RFC 9293 section 3.10.7.4), by which it has nothing behind the hole.
+// a segment that is refused may look as one behind a hole. The receiver's ACK stands before it, so it waits.
 func TestA25ARefusedPacketUnderWay(t *testing.T) {
-	for _, r := range refusedPackets() {
-		honest(t, "", []string{r}, "", -1)
-		answer := map[byte]string{'>': "<4:/fA/a4", '<': ">4:/fA/a4"}[r[0]]
-		honest(t, "", []string{r, answer}, "+35s sweep", -1)
+	for _, pause := range []string{"", "+35s sweep"} {
+		for _, r := range refusedPackets() {
+			honest(t, "", []string{r}, pause, -1)
+		}
 	}
 }

@@ -137,6 +137,9 @@ func (f *Streams) expire(d *Direction, c *tcp.Conn, side tcp.Side, now int64, on
 			}
 		}
 		before := d.stream.Next()
+		if pos, ok := c.AckedTo(side); ok && !oneSided && pos+1 == before {
+			d.acked = before // an ACK that came before the hole is not looked at
+		}
 		next = d.Holey.Expire(f.arena, now, &f.timeouts, oneSided, stop, &f.found)
 		f.collect(d, side)
 		if !holds {

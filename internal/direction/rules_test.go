@@ -53,11 +53,18 @@ func TestBytesInOrderAndNot(t *testing.T) {
 func TestHoles(t *testing.T) {
 	run(t, stream.Limits{}, Config{}, []script{
 		{"nobody acknowledges", handshake + `
-			> A 3 1 +c       ; >early@2
+			> A 1 1 +-       ; >-@0
+			> A 4 1 +c       ; >early@3
 			29.9s
+			> A 5 1 +d       ; >early@4
+			30s              ; >gap@1+2:expired >c@3 >d@4
+			> A 2 1 +ab      ; >late@1+2
+			end              ; >closed@5 <closed@0`},
+		{"the ACK before the hole says that nothing behind it was received", handshake + `
+			> A 3 1 +c       ; >early@2
+			86400s
 			> A 4 1 +d       ; >early@3
-			30s              ; >gap@0+2:expired >c@2 >d@3
-			> A 1 1 +ab      ; >late@0+2
+			> A 1 1 +ab      ; >ab@0 >c@2 >d@3
 			end              ; >closed@4 <closed@0`},
 		{"acknowledged", handshake + `
 			> A 3 1 +c       ; >early@2

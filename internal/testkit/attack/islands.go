@@ -24,6 +24,19 @@ func Islands(first uint32, conns, n int, order Order) Frames {
 	return Pieces(first, conns, n, 1, 1, order)
 }
 
+// FirstByte sends byte 0 on connections first to first+conns-1, which nobody acknowledges: so what comes behind it
+// may have reached the receiver, and its holes have an age.
+func FirstByte(first uint32, conns int) Frames {
+	return func(yield func([]byte) bool) {
+		var c connection
+		for i := range uint32(conns) {
+			if c.become(first + i); !yield(c.at(0, PSH|ACK, 0, 0, []byte{0})) {
+				return
+			}
+		}
+	}
+}
+
 // Pieces is Islands with pieces of size bytes behind holes of gap bytes; where gap is 0, only the first byte is
 // missing.
 func Pieces(first uint32, conns, n, size, gap int, order Order) Frames {
