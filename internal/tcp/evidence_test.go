@@ -217,6 +217,12 @@ func TestEvidenceOfAnACK(t *testing.T) {
 			1.1s
 			< A 1 11 ; UnseenACK
 			> R 11 ; Reset end`},
+		{"of a side that is not captured, by a pure ACK elsewhere", `
+			> S 0 ; SynSent
+			> A 1 1 ; rival
+			> A 1 1 +5 ; leaps nowhere est Established @0
+			> A 100 5000
+			< A 1 6 +5 ; @0`},
 		{"behind, by less than a window", `
 			> S 0 ; SynSent
 			< SA 0 1 w=10 ; SynReceived
@@ -327,6 +333,15 @@ func TestEvidenceOfDataAtTheEdge(t *testing.T) {
 			> A 1 1 +1 ; rival nowhere
 			> A 2 1 +1 ; leaps nowhere @0 @1
 			> A 0x40000004 1 +1 ; OutOfWindow rival nowhere`},
+		{"unknown windows: a segment of a GiB", `
+			> A 1 1 +1 ; rival nowhere
+			> A 2 1 +1 ; leaps nowhere @0 @1
+			> A 3 1 +0x40000000 ; @2`},
+		{"unknown windows: a larger segment", `
+			> A 1 1 +1 ; rival nowhere
+			> A 2 1 +1 ; leaps nowhere @0 @1
+			> A 3 1 +0x40000001 ; OutOfWindow nowhere
+			> A 3 1 +5 ; @2`},
 	})
 }
 
@@ -470,6 +485,19 @@ func TestEvidenceOfNumbersUnderWay(t *testing.T) {
 			> A 1 1 +5 ; rival nowhere
 			> A 700000 1 +5 ; rival nowhere
 			> A 700005 1 +5 ; leaps nowhere Retransmission @-699999 @0 @5`},
+		{"the SYN outranks an ACK below it", `
+			> A 1 1 ; rival
+			> A 1 1 ; leaps
+			< A 1 -5
+			> S 0
+			< A 1 -5 +2 ; ImplausibleACK held rival nowhere
+			< A 1 1 +2 ; @0`},
+		{"a SYN with data that is captured after their ACK", `
+			> A 1 6 +5 ; rival nowhere
+			> A 6 6 +5 ; leaps nowhere @0 @5
+			< S 0 +5 ; @0
+			> A 11 1 +5 ; @10
+			> A 16 6 +5 ; @15`},
 		{"the SYN outranks", `
 			> A 1 1 +5 ; rival nowhere
 			> S 0 ; replays @0

@@ -235,7 +235,7 @@ func (c *Conn) onOld(i Side, g *Segment, o *Outcome) {
 func (c *Conn) acceptACK(i Side, g *Segment, ack int64, credible bool, o *Outcome, ds *Doubts) bool {
 	s, p := &c.half[i], &c.half[1-i]
 	d := ds.of(c)
-	if !c.visible(1-i) && ack > p.end && !p.has(finAccepted) {
+	if credible && !c.visible(1-i) && ack > p.end && !p.has(finAccepted) {
 		p.end, p.lag = ack, 0 // the peer is not captured: its bytes are known from the ACKs only
 		if d != nil {
 			d.side[1-i].nislands = 0
@@ -291,9 +291,7 @@ func (c *Conn) acceptACK(i Side, g *Segment, ack int64, credible bool, o *Outcom
 		s.ack = g.Ack
 		s.bits |= hasACK
 	}
-	if p.has(synData) {
-		s.resolveSYNData(p, ack, d.of(1-i), o)
-	}
+	c.resolveSYNData(1-i, ds, o)
 	return true
 }
 

@@ -264,6 +264,9 @@ func (c *checked) halves(t testing.TB) {
 		case h.has(synSeen|finAccepted) && !h.has(anchored):
 			t.Fatalf("half %d has a SYN or FIN and no number", k)
 		}
+		if acked := c.conn.acked(Side(k)); c.conn.State() < Closed && (acked > h.end || acked >= 0 != c.conn.half[1-k].has(hasACK) && h.has(synSeen)) {
+			t.Fatalf("half %d ends at %d, and is acknowledged up to %d", k, h.end, acked)
+		}
 	}
 }
 
