@@ -40,6 +40,10 @@ func TestEvidenceOfAFIN(t *testing.T) {
 			> FA 6 1 ; Hole @5
 			< A 1 7
 			< A 1 7 ; FinWait UnseenACK`},
+		{"early, acknowledged by a FIN that is held for that", shook + `
+			> FA 6 1 ; Hole @5
+			< FA 1 7 ; held nowhere
+			> A 7 2 ; Closed end`},
 		{"early, its place taken by data from before it", shook + `
 			> FA 6 1 ; Hole @5
 			> A 1 1 +9 ; @0

@@ -154,7 +154,7 @@ func (c *Conn) accept(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	case v == behind && c.acked(1-i) > ack:
 		o.Notes |= ImplausibleACK
 		o.Hold = carries(g)
-	case doubted && carries(g) && firstWord != pos:
+	case doubted && carries(g) && (firstWord == 0 || firstWord != pos):
 		o.Hold, o.word = true, true // what it acknowledges is a first word only, and so is what it carries
 	default:
 		if firstWord != 0 && pos == firstWord && carries(g) && d != nil {

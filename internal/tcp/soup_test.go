@@ -9,11 +9,12 @@ import (
 
 // steps are the changes of state a single segment may bring. A segment may end
 // the handshake and be a FIN as well, confirm the other side's, and show that a FIN was not the end.
+// An ACK of a FIN that was held for its own ACK, of an early FIN, confirms both.
 var steps = map[State][]State{
 	Active:      {SynSent, SynReceived, FinWait, ClosingTCP, Reset},
 	SynSent:     {SynReceived, Established, FinWait, ClosingTCP, Reset},
 	SynReceived: {Established, FinWait, ClosingTCP, Closed, Reset},
-	Established: {FinWait, ClosingTCP, Reset},
+	Established: {FinWait, ClosingTCP, Closed, Reset},
 	FinWait:     {Established, ClosingTCP, Closed, Reset},
 	ClosingTCP:  {Established, FinWait, Closed, Reset},
 }
