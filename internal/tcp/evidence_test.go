@@ -574,6 +574,11 @@ func TestEvidenceAfterTheEnd(t *testing.T) {
 		< A 1 6
 		> R 6 ; Reset end
 	`
+	const closed = shook + `
+		> FA 1 1 ; FinWait @0
+		< FA 1 2 ; ClosingTCP @0
+		> A 2 2 ; Closed end
+	`
 	playAll(t, []scene{
 		{"both go on with new bytes", reset + `
 			> A 6 1 +5 ; rival nowhere
@@ -585,6 +590,24 @@ func TestEvidenceAfterTheEnd(t *testing.T) {
 			> A 6 1 +5 ; rival nowhere
 			> A 11 1 +5 ; rival nowhere
 			> A 16 1 +5 ; rival nowhere`},
+		{"its own SYN again, and a conversation with the same numbers", reset + `
+			> S 0 ; rival
+			< SA 0 1 ; rival
+			> A 1 1 +5 ; replaces nowhere SynSent SynReceived est Established @0
+			< A 1 6
+			> A 6 1 +5 ; @5`},
+		{"its own SYN again, and its own FINs", closed + `
+			> S 0 ; rival
+			< FA 1 2 ; nowhere
+			> A 2 2 ; rival
+			< FA 1 2 ; nowhere
+			> A 2 2 ; rival`},
+		{"its own SYN+ACK again", reset + `
+			< SA 0 1`},
+		{"its own SYN+ACK again, after a reset in answer to the SYN", `
+			> S 0 ; SynSent
+			< RA 0 1 ; Reset end
+			< SA 0 1 ; reopened SynReceived`},
 		{"old bytes are late", reset + `
 			> A 1 1 +5 ; nowhere
 			< A 1 6 ; rival`},

@@ -9,9 +9,9 @@ import (
 
 // steps are the changes of state a single segment may bring. A segment may end
 // the handshake and be a FIN as well, confirm the other side's, and show that a FIN was not the end.
-// An ACK of a FIN that was held for its own ACK, of an early FIN, confirms both.
+// Where each of two FINs acknowledges the other, or one that was held an early one, an ACK confirms both.
 var steps = map[State][]State{
-	Active:      {SynSent, SynReceived, FinWait, ClosingTCP, Reset},
+	Active:      {SynSent, SynReceived, FinWait, ClosingTCP, Closed, Reset},
 	SynSent:     {SynReceived, Established, FinWait, ClosingTCP, Reset},
 	SynReceived: {Established, FinWait, ClosingTCP, Closed, Reset},
 	Established: {FinWait, ClosingTCP, Closed, Reset},
