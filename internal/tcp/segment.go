@@ -235,13 +235,13 @@ func (c *Conn) onOld(i Side, g *Segment, o *Outcome) {
 func (c *Conn) acceptACK(i Side, g *Segment, ack int64, credible bool, o *Outcome, ds *Doubts) bool {
 	s, p := &c.half[i], &c.half[1-i]
 	d := ds.of(c)
+	acked := c.acked(1 - i) // before the end moves, to which positions are the nearest
 	if credible && !c.visible(1-i) && ack > p.end && !p.has(finAccepted) {
 		p.end, p.lag = ack, 0 // the peer is not captured: its bytes are known from the ACKs only
 		if d != nil {
 			d.side[1-i].nislands = 0
 		}
 	}
-	acked := c.acked(1 - i)
 	next := p.next()
 	if d != nil {
 		q := &d.side[1-i]
