@@ -131,6 +131,10 @@ func (c *Conn) Step(i Side, g *Segment, o *Outcome, ds *Doubts) {
 // stepSlow is Step without fast paths.
 func (c *Conn) stepSlow(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	s := &c.half[i]
+	if g.Len > unknownWindow {
+		o.Notes |= OutOfWindow // no window is so large
+		return
+	}
 	c.unpackFirst(ds)
 	c.onFirst(g)
 	s.bits |= seen
@@ -249,9 +253,7 @@ func (c *Conn) acceptSYN(i Side, g *Segment, o *Outcome, ds *Doubts) {
 			s.ack = g.Ack
 			s.bits |= hasACK
 		}
-		if p.has(synData) {
-			s.resolveSYNData(p, ack, ds.of(c).of(1-i), o)
-		}
+		c.resolveSYNData(1-i, ds, o)
 	} else if !s.has(edgeKnown) {
 		c.edge[i] = uint32(g.Window) // see settleEdges
 	}

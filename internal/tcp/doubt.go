@@ -161,14 +161,6 @@ func (ds *Doubts) need(c *Conn) *doubt {
 	return d
 }
 
-// of is what is not certain about side i, or nil.
-func (d *doubt) of(i Side) *sideDoubt {
-	if d == nil {
-		return nil
-	}
-	return &d.side[i]
-}
-
 // reanchor counts the positions of side i anew from number first. What was in doubt was about others.
 func (c *Conn) reanchor(i Side, first uint32, ds *Doubts) {
 	c.half[i].anchor(first)
@@ -362,7 +354,7 @@ func (ds *Doubts) append(c *Conn, d *doubt, i Side, o *Outcome, h Held, payload 
 	if taken := o.End - o.Pos; o.Placed && taken > 0 && taken < int64(g.Len) {
 		h.Seq += uint32(taken)
 		h.Len -= uint32(taken)
-		payload = payload[min(int(taken), len(payload)):]
+		payload = payload[min(taken, int64(len(payload))):]
 	}
 	if len(payload) > 0 && int(d.bytes[h.Side])+len(payload) <= maxHeldBytes &&
 		(ds.MaxBytes == 0 || ds.bytes+int64(len(payload)) <= ds.MaxBytes) {
@@ -372,7 +364,7 @@ func (ds *Doubts) append(c *Conn, d *doubt, i Side, o *Outcome, h Held, payload 
 	} else if len(payload) > 0 {
 		ds.bare++
 	}
-	h.Missing = int(h.Len) - len(h.Payload)
+	h.Missing = toInt(int64(h.Len) - int64(len(h.Payload)))
 	d.held = append(d.held, h)
 	c.bits |= doubtful
 }
@@ -443,10 +435,13 @@ func (ds *Doubts) Confirmed(c *Conn, i Side, pos int64, final bool) (b []byte, m
 	at := pos - c.half[i].pos(h.Seq)
 	n := min(end-pos, int64(len(h.Payload))-at)
 	if n <= 0 {
-		return nil, int(end - pos), h.Time, h.ID, true
+		return nil, toInt(end - pos), h.Time, h.ID, true
 	}
-	return h.Payload[at : at+n : at+n], int(end - pos - n), h.Time, h.ID, true
+	return h.Payload[at : at+n : at+n], toInt(end - pos - n), h.Time, h.ID, true
 }
+
+// toInt is n where an int can hold it: lengths in segments that no sender makes do not fit 32 bits.
+func toInt(n int64) int { return int(min(n, math.MaxInt32)) }
 
 // Delivered drops the held segments of side whose bytes all lie before position pos: the owner has those
 // bytes, be they of these segments or of others.

@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -174,6 +175,135 @@ func TestDoubtsAreSharedAndReturned(t *testing.T) {
 		if checkPool(t, ds); len(ds.free) != len(ds.list) || ds.Bytes() != 0 {
 			t.Fatalf("%d of %d doubts are left, with %d bytes", len(ds.list)-len(ds.free), len(ds.list), ds.Bytes())
 		}
+	}
+}
+
+// To an owner that reads a side in order, held bytes are of use until it is behind them: the ACK that
+// confirms them moves the contiguous edge over them before they are read.
+func TestHeldBytesStayUntilTheyAreDelivered(t *testing.T) {
+	const beyond = `
+		> S 0 ; SynSent
+		< SA 0 1 w=10 ; SynReceived
+		> A 1 1 w=10 ; est Established
+		> A 1 1 +10 w=10 ; @0
+		< A 1 1 +10 w=10 ; @0
+		> A 11 1 +5 w=10 ; OutOfWindow held rival nowhere
+	`
+	const acked = beyond + `
+		< A 11 16 w=10
+		< A 11 16 w=10
+	`
+	for _, c := range []struct {
+		name, script string
+		inOrder      bool
+		side         Side
+		pos          int64 // delivered up to here
+		held         int   // segments
+	}{
+		{"confirmed", acked, true, Initiator, 10, 1},
+		{"one byte is missing", acked, true, Initiator, 14, 1},
+		{"all are delivered", acked, true, Initiator, 15, 0},
+		{"what the other side has delivered says nothing", acked, true, Responder, math.MaxInt64, 1},
+		{"an owner that takes segments as they come takes them before", acked, false, Initiator, 0, 0},
+		{"they are not confirmed, whatever is delivered", beyond, true, Initiator, math.MaxInt64, 1},
+		{"a copy takes their place, and is not delivered yet", beyond + `
+			< A 11 11 w=10
+			> A 11 11 +5 w=10 ; @10`, true, Initiator, 10, 1},
+		{"... and is", beyond + `
+			< A 11 11 w=10
+			> A 11 11 +5 w=10 ; @10`, true, Initiator, 15, 0},
+		{"those of a rival are not of the stream, although a hole is given up over them", shook + `
+			> A 6 1 +5 ; Hole @5
+			< A 1 11
+			< A 1 11 ; UnseenACK
+			> A 1 5000006 +5 ; ImplausibleACK held rival nowhere
+			1s
+			> A 1 5000006 +5 ; ImplausibleACK held rival nowhere`, true, Initiator, math.MaxInt64, 2},
+		{"with a FIN: the FIN is not passed", `
+			> S 0 ; SynSent
+			< SA 0 1 w=10 ; SynReceived
+			> A 1 1 ; est Established
+			> A 1 1 +10 ; @0
+			> FA 11 1 +5 ; OutOfWindow held rival nowhere
+			< A 1 16
+			< A 1 16`, true, Initiator, math.MaxInt64, 1},
+		{"with a FIN that is", `
+			> S 0 ; SynSent
+			< SA 0 1 w=10 ; SynReceived
+			> A 1 1 ; est Established
+			> A 1 1 +10 ; @0
+			> FA 11 1 +5 ; OutOfWindow held rival nowhere
+			< A 1 17
+			< A 1 17 ; FinWait`, true, Initiator, math.MaxInt64, 0},
+		{"for longer than anything is held", acked + `
+			31s
+			< A 11 16`, true, Initiator, 10, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWatcher()
+			w.doubts.InOrder = c.inOrder
+			for _, l := range parse(t, c.script) {
+				g := l.shifted(1<<32-12, 1<<32-1)
+				s := w.see(l.right, &g, false)
+				if got := s.words(&g); !sameWords(got, l.want) {
+					t.Fatalf("%s\n got %v", l.text, got)
+				}
+			}
+			w.doubts.Delivered(&w.conn, c.side, c.pos)
+			if checkPool(t, w.doubts); w.conn.InDoubt() {
+				if n := len(w.doubts.of(&w.conn).held); n != c.held {
+					t.Errorf("%d segments are held", n)
+				}
+			} else if c.held != 0 {
+				t.Error("nothing is held")
+			}
+		})
+	}
+}
+
+// Of two held copies the later one stands, since the receiver's word came after both. A copy that comes
+// after that word stands behind: the receiver spoke of the earlier one.
+func TestTheCopyBeforeTheACKStands(t *testing.T) {
+	const first = `
+		> S 0
+		< SA 0 1 w=10
+		> A 1 1
+		> A 1 1 +10
+	`
+	for _, c := range []struct{ name, script, want string }{
+		{"two before it", "> A 11 1 +5 #first\n> A 11 1 +5 #again\n< A 1 16\n< A 1 16", "again"},
+		{"one before it, one after", "> A 11 1 +5 #first\n< A 1 16\n> A 11 1 +5 #again\n< A 1 16", "first"},
+		{"one before it, two after", "> A 11 1 +5 #first\n< A 1 16\n> A 11 1 +5 #again\n> A 11 1 +5 #third\n< A 1 16", "first"},
+		{"a part of one after it", "> A 11 1 +5 #first\n< A 1 16\n> A 13 1 +2 #ag\n< A 1 16", "first"},
+		{"longer than what is acknowledged", "> A 11 1 +5 #first\n< A 1 16\n> A 11 1 +6 #longer\n< A 1 16", "longe"},
+		{"one before an ACK of more, one after", "> A 11 1 +5 #first\n< A 1 21\n> A 11 1 +5 #again\n< A 1 16\n< A 1 16", "first"},
+		{"only one after it", "< A 1 16\n> A 11 1 +5 #again\n< A 1 16\n< A 1 16", "again"},
+		{"one before it is not long enough", "> A 11 1 +2 #fi\n< A 1 13\n< A 1 16\n> A 11 1 +5 #again\n< A 1 16\n< A 1 16", "fiain"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWatcher()
+			w.doubts.InOrder = true
+			for _, row := range strings.Split(first+c.script, "\n") {
+				said, text, _ := strings.Cut(row, " #")
+				w.payload = []byte(text)
+				for _, l := range parse(t, said) {
+					g := l.shifted(1<<32-12, 1<<32-1)
+					w.see(l.right, &g, false)
+				}
+			}
+			var got []byte
+			for pos := int64(10); ; {
+				b, missing, _, _, ok := w.doubts.Confirmed(&w.conn, Initiator, pos, false)
+				if !ok || missing != 0 {
+					break
+				}
+				got = append(got, b...)
+				pos += int64(len(b))
+			}
+			if string(got) != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
 	}
 }
 

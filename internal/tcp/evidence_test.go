@@ -5,7 +5,17 @@ import "testing"
 // What a packet is evidence of: for each decision the packet that makes the hypothesis, honest exchanges,
 // which lose nothing, what confirms it and what revokes it.
 
+// oneSided is a connection whose responder is not captured.
+const oneSided = `
+	> S 0 ; SynSent
+	> A 1 1 ; rival
+	> A 1 1 +5 ; leaps nowhere est Established @0
+`
+
 func TestEvidenceOfAFIN(t *testing.T) {
+	const early = shook + `
+		> FA 6 1 ; Hole @5
+	`
 	playAll(t, []scene{
 		{"in order, confirmed", shook + `
 			> FA 1 1 +5 ; FinWait @0
@@ -32,32 +42,28 @@ func TestEvidenceOfAFIN(t *testing.T) {
 			< A 1 16
 			< A 1 16 ; UnseenACK
 			> FA 6 1 ; FINConflict @5`},
-		{"early, reached in order", shook + `
-			> FA 6 1 ; Hole @5
+		{"early, reached in order", early + `
 			> A 1 1 +5 ; FinWait OutOfOrder @0
 			< A 1 7`},
-		{"early, acknowledged", shook + `
-			> FA 6 1 ; Hole @5
+		{"early, acknowledged", early + `
 			< A 1 7
 			< A 1 7 ; FinWait UnseenACK`},
-		{"early, its place taken by data from before it", shook + `
-			> FA 6 1 ; Hole @5
+		{"early, acknowledged by a FIN that is held for that", early + `
+			< FA 1 7 ; held nowhere
+			> A 7 2 ; Closed end`},
+		{"early, its place taken by data from before it", early + `
 			> A 1 1 +9 ; @0
 			< A 1 10`},
-		{"early, its place taken by data from its segment's start, longer by one", shook + `
-			> FA 6 1 ; Hole @5
+		{"early, its place taken by data from its segment's start, longer by one", early + `
 			> A 6 1 +1 ; OutOfOrder @5
 			> A 1 1 +5 ; FinWait OutOfOrder @0`},
-		{"early, its place taken by data from its segment's start, longer by two", shook + `
-			> FA 6 1 ; Hole @5
+		{"early, its place taken by data from its segment's start, longer by two", early + `
 			> A 6 1 +2 ; @5
 			> A 1 1 +5 ; OutOfOrder @0`},
-		{"early, another FIN in order below it", shook + `
-			> FA 6 1 ; Hole @5
+		{"early, another FIN in order below it", early + `
 			> FA 1 1 +2 ; FinWait OutOfOrder @0
 			< A 1 4`},
-		{"early, and more is acknowledged", shook + `
-			> FA 6 1 ; Hole @5
+		{"early, and more is acknowledged", early + `
 			> A 11 1 +5 ; Hole @10
 			< A 1 16
 			< A 1 16 ; UnseenACK
@@ -66,14 +72,12 @@ func TestEvidenceOfAFIN(t *testing.T) {
 			> A 4 1 +9 ; Hole @3
 			> FA 8 1 ; FINConflict @7
 			> A 1 1 +3 ; OutOfOrder @0`},
-		{"four early ones are kept", shook + `
-			> FA 6 1 ; Hole @5
+		{"four early ones are kept", early + `
 			> FA 7 1 ; Hole @6
 			> FA 8 1 ; Hole @7
 			> FA 9 1 ; Hole @8
 			> A 1 1 +5 ; FinWait OutOfOrder @0`},
-		{"of five early ones the first goes", shook + `
-			> FA 6 1 ; Hole @5
+		{"of five early ones the first goes", early + `
 			> FA 7 1 ; Hole @6
 			> FA 8 1 ; Hole @7
 			> FA 9 1 ; Hole @8
@@ -151,15 +155,24 @@ func TestEvidenceOfAReset(t *testing.T) {
 			> A 1 1 ; rival
 			> A 1 1 +5 ; leaps nowhere est Established @0
 			> R 100 ; Reset end`},
-		{"... below it", `
-			> S 0 ; SynSent
-			> A 1 1 ; rival
-			> A 1 1 +5 ; leaps nowhere est Established @0
+		{"... below it", oneSided + `
 			> R 5 ; ImplausibleRST`},
 	})
 }
 
 func TestEvidenceOfAnACK(t *testing.T) {
+	const narrow = `
+		> S 0 ; SynSent
+		< SA 0 1 w=10 ; SynReceived
+		> A 1 1 w=10 ; est Established
+		> A 1 1 +10 w=10 ; @0
+		< A 1 11 w=10
+		> A 11 1 +10 w=10 ; @10
+		< A 1 21 w=10
+	`
+	const hole = shook + `
+		> A 6 1 +5 ; Hole @5
+	`
 	playAll(t, []scene{
 		{"ahead: a lie", shook + `
 			> A 1 1 +5 ; @0
@@ -177,75 +190,50 @@ func TestEvidenceOfAnACK(t *testing.T) {
 			< A 4 21
 			< A 4 21 +3 ; held nowhere
 			> A 21 7 +5 ; @20`},
-		{"into a hole: once is a word", shook + `
-			> A 6 1 +5 ; Hole @5
+		{"into a hole: once is a word", hole + `
 			< A 1 11
 			> R 11 ; ResetPending`},
-		{"into a hole: twice", shook + `
-			> A 6 1 +5 ; Hole @5
+		{"into a hole: twice", hole + `
 			< A 1 11
 			< A 1 11 ; UnseenACK
 			> R 11 ; ResetPending`},
-		{"into a hole: twice, with less between", shook + `
-			> A 6 1 +5 ; Hole @5
+		{"into a hole: twice, with less between", hole + `
 			< A 1 11
 			< A 1 1
 			< A 1 11`},
-		{"into a hole: once, and its owner goes on there", shook + `
-			> A 6 1 +5 ; Hole @5
+		{"into a hole: once, and its owner goes on there", hole + `
 			< A 1 11
 			> A 11 1 +5 ; @10
 			< A 1 16`},
-		{"into a hole: twice, and then the missing bytes", shook + `
-			> A 6 1 +5 ; Hole @5
+		{"into a hole: twice, and then the missing bytes", hole + `
 			< A 1 11
 			< A 1 11 ; UnseenACK
 			> A 1 1 +5 ; OutOfOrder @0`},
-		{"a hole that the receiver does not have is not given up early", shook + `
-			> A 6 1 +5 ; Hole @5
+		{"a hole that the receiver does not have is not given up early", hole + `
 			1s
 			< A 1 11
 			< A 1 11 ; UnseenACK
 			1.099s
 			< A 1 11 ; UnseenACK
 			> R 11 ; ResetPending`},
-		{"... but in time", shook + `
-			> A 6 1 +5 ; Hole @5
+		{"... but in time", hole + `
 			1s
 			< A 1 11
 			< A 1 11 ; UnseenACK
 			1.1s
 			< A 1 11 ; UnseenACK
 			> R 11 ; Reset end`},
-		{"behind, by less than a window", `
-			> S 0 ; SynSent
-			< SA 0 1 w=10 ; SynReceived
-			> A 1 1 w=10 ; est Established
-			> A 1 1 +10 w=10 ; @0
-			< A 1 11 w=10
-			> A 11 1 +10 w=10 ; @10
-			< A 1 21 w=10
+		{"of a side that is not captured, by a pure ACK elsewhere", oneSided + `
+			> A 100 5000
+			< A 1 6 +5 ; @0`},
+		{"behind, by less than a window", narrow + `
 			< A 1 11 +3 w=10 ; @0`},
-		{"behind, by more", `
-			> S 0 ; SynSent
-			< SA 0 1 w=10 ; SynReceived
-			> A 1 1 w=10 ; est Established
-			> A 1 1 +10 w=10 ; @0
-			< A 1 11 w=10
-			> A 11 1 +10 w=10 ; @10
-			< A 1 21 w=10
+		{"behind, by more", narrow + `
 			< A 1 10 +3 w=10 ; ImplausibleACK held nowhere
 			> A 21 4 w=10
 			> A 21 4 w=10
 			< A 4 21 +3 w=10 ; @3`},
-		{"behind, by more, and another copy comes", `
-			> S 0 ; SynSent
-			< SA 0 1 w=10 ; SynReceived
-			> A 1 1 w=10 ; est Established
-			> A 1 1 +10 w=10 ; @0
-			< A 1 11 w=10
-			> A 11 1 +10 w=10 ; @10
-			< A 1 21 w=10
+		{"behind, by more, and another copy comes", narrow + `
 			< A 1 10 +3 w=10 ; ImplausibleACK held nowhere
 			< A 1 21 +3 w=10 ; @0`},
 		{"below the SYN", shook + `
@@ -256,6 +244,10 @@ func TestEvidenceOfAnACK(t *testing.T) {
 
 // The edge of the receiver's window, to both sides.
 func TestEvidenceOfDataAtTheEdge(t *testing.T) {
+	const underWay = `
+		> A 1 1 +1 ; rival nowhere
+		> A 2 1 +1 ; leaps nowhere @0 @1
+	`
 	const sent = `
 		> S 0 ; SynSent
 		< SA 0 1 w=10 ; SynReceived
@@ -319,14 +311,15 @@ func TestEvidenceOfDataAtTheEdge(t *testing.T) {
 			> A 6 1 +5 ; OutOfWindow held rival nowhere
 			< A 1 6
 			> A 6 1 +5 ; @5`},
-		{"unknown windows: a GiB", `
-			> A 1 1 +1 ; rival nowhere
-			> A 2 1 +1 ; leaps nowhere @0 @1
+		{"unknown windows: a GiB", underWay + `
 			> A 0x40000003 1 +1 ; Hole @1073741826`},
-		{"unknown windows: more", `
-			> A 1 1 +1 ; rival nowhere
-			> A 2 1 +1 ; leaps nowhere @0 @1
+		{"unknown windows: more", underWay + `
 			> A 0x40000004 1 +1 ; OutOfWindow rival nowhere`},
+		{"unknown windows: a segment of a GiB", underWay + `
+			> A 3 1 +0x40000000 ; @2`},
+		{"unknown windows: a larger segment", underWay + `
+			> A 3 1 +0x40000001 ; OutOfWindow nowhere
+			> A 3 1 +5 ; @2`},
 	})
 }
 
@@ -398,6 +391,12 @@ func TestEvidenceOfOptions(t *testing.T) {
 }
 
 func TestEvidenceWhileOpening(t *testing.T) {
+	const others = `
+		< A 5000 9000 +5 ; DataBeforeHandshake held rival nowhere
+		> A 9000 5005 +5 ; rival nowhere
+		< A 5005 9005 +5 ; DataBeforeHandshake held rival nowhere
+		> A 9005 5010 +5 ; leaps nowhere @0 @0 @5 @5
+	`
 	playAll(t, []scene{
 		{"the responder's data before its SYN", `
 			> S 0 ; SynSent
@@ -430,18 +429,8 @@ func TestEvidenceWhileOpening(t *testing.T) {
 			< R 9000 ; ImplausibleRST
 			< SA 0 1 ; SynReceived
 			> A 1 1 ; est Established`},
-		{"a SYN among others that talk", `
-			> S 0 ; SynSent
-			< A 5000 9000 +5 ; DataBeforeHandshake held rival nowhere
-			> A 9000 5005 +5 ; rival nowhere
-			< A 5005 9005 +5 ; DataBeforeHandshake held rival nowhere
-			> A 9005 5010 +5 ; leaps nowhere @0 @0 @5 @5`},
-		{"a SYN among others that talk below it", `
-			> S 90000 ; SynSent
-			< A 5000 9000 +5 ; DataBeforeHandshake held rival nowhere
-			> A 9000 5005 +5 ; rival nowhere
-			< A 5005 9005 +5 ; DataBeforeHandshake held rival nowhere
-			> A 9005 5010 +5 ; leaps nowhere @0 @0 @5 @5`},
+		{"a SYN among others that talk", "> S 0 ; SynSent" + others},
+		{"a SYN among others that talk below it", "> S 90000 ; SynSent" + others},
 		{"a late SYN+ACK that acknowledges what was not sent", `
 			> A 1 1 +5 ; rival nowhere
 			< A 1 6 ; leaps @0
@@ -451,6 +440,24 @@ func TestEvidenceWhileOpening(t *testing.T) {
 }
 
 func TestEvidenceOfNumbersUnderWay(t *testing.T) {
+	const seven = oneSided + `
+		> A 0x60000001 1 +5 ; OutOfWindow rival nowhere
+		> A 0x60000006 1 +5 ; OutOfWindow rival nowhere
+		> A 0x6000000b 1 +5 ; OutOfWindow rival nowhere
+		> A 0x60000010 1 +5 ; OutOfWindow rival nowhere
+		> A 0x60000015 1 +5 ; OutOfWindow rival nowhere
+		> A 0x6000001a 1 +5 ; OutOfWindow rival nowhere
+		> A 0x6000001f 1 +5 ; OutOfWindow rival nowhere
+	`
+	const another = shook + `
+		> S 5000000 ; StraySYN rival
+		< SA 9000000 5000001 ; StraySYN rival
+	`
+	const both = shook + `
+		> A 1 1 +5 ; @0
+		< A 1 6 +5 ; @0
+		> A 5000006 5000006 +5 ; ImplausibleACK rival nowhere
+	`
 	playAll(t, []scene{
 		{"the first segment is a lie", `
 			> A 777 999 +5 ; rival nowhere
@@ -470,22 +477,29 @@ func TestEvidenceOfNumbersUnderWay(t *testing.T) {
 			> A 1 1 +5 ; rival nowhere
 			> A 700000 1 +5 ; rival nowhere
 			> A 700005 1 +5 ; leaps nowhere Retransmission @-699999 @0 @5`},
+		{"the SYN outranks an ACK below it", `
+			> A 1 1 ; rival
+			> A 1 1 ; leaps
+			< A 1 -5
+			> S 0
+			< A 1 -5 +2 ; ImplausibleACK held rival nowhere
+			< A 1 1 +2 ; @0`},
+		{"a SYN with data that is captured after their ACK", `
+			> A 1 6 +5 ; rival nowhere
+			> A 6 6 +5 ; leaps nowhere @0 @5
+			< S 0 +5 ; @0
+			> A 11 1 +5 ; @10
+			> A 16 6 +5 ; @15`},
 		{"the SYN outranks", `
 			> A 1 1 +5 ; rival nowhere
 			> S 0 ; replays @0
 			< A 1 6`},
-		{"a leap after an outage", shook + `
-			> A 1 1 +5 ; @0
-			< A 1 6 +5 ; @0
-			> A 5000006 5000006 +5 ; ImplausibleACK rival nowhere
+		{"a leap after an outage", both + `
 			< A 5000006 5000011 +5 ; ImplausibleACK rival nowhere
 			> A 5000011 5000011 +5 ; ImplausibleACK rival nowhere
 			< A 5000011 5000016 +5 ; ImplausibleACK leaps nowhere @5000005 @5000005 @5000010 @5000010
 			> A 5000016 5000016 +5 ; @5000015`},
-		{"a leap, and old bytes that acknowledge what follows it", shook + `
-			> A 1 1 +5 ; @0
-			< A 1 6 +5 ; @0
-			> A 5000006 5000006 +5 ; ImplausibleACK rival nowhere
+		{"a leap, and old bytes that acknowledge what follows it", both + `
 			> A 1 5000011 +5 ; ImplausibleACK held nowhere
 			< A 5000006 5000011 +5 ; ImplausibleACK rival nowhere
 			> A 5000011 5000011 +5 ; ImplausibleACK rival nowhere
@@ -504,32 +518,14 @@ func TestEvidenceOfNumbersUnderWay(t *testing.T) {
 			> A 5000006 5000006 ; ImplausibleACK rival
 			< A 5000006 5000006 ; ImplausibleACK rival
 			> A 5000006 5000006 ; ImplausibleACK rival`},
-		{"one side: seven are too few", "> S 0 ; SynSent\n> A 1 1 ; rival\n> A 1 1 +5 ; leaps nowhere est Established @0" + `
-			> A 0x60000001 1 +5 ; OutOfWindow rival nowhere
-			> A 0x60000006 1 +5 ; OutOfWindow rival nowhere
-			> A 0x6000000b 1 +5 ; OutOfWindow rival nowhere
-			> A 0x60000010 1 +5 ; OutOfWindow rival nowhere
-			> A 0x60000015 1 +5 ; OutOfWindow rival nowhere
-			> A 0x6000001a 1 +5 ; OutOfWindow rival nowhere
-			> A 0x6000001f 1 +5 ; OutOfWindow rival nowhere
+		{"one side: seven are too few", seven + `
 			> A 6 1 +5 ; @5`},
-		{"one side: eight", "> S 0 ; SynSent\n> A 1 1 ; rival\n> A 1 1 +5 ; leaps nowhere est Established @0" + `
-			> A 0x60000001 1 +5 ; OutOfWindow rival nowhere
-			> A 0x60000006 1 +5 ; OutOfWindow rival nowhere
-			> A 0x6000000b 1 +5 ; OutOfWindow rival nowhere
-			> A 0x60000010 1 +5 ; OutOfWindow rival nowhere
-			> A 0x60000015 1 +5 ; OutOfWindow rival nowhere
-			> A 0x6000001a 1 +5 ; OutOfWindow rival nowhere
-			> A 0x6000001f 1 +5 ; OutOfWindow rival nowhere
+		{"one side: eight", seven + `
 			> A 0x60000024 1 +5 ; OutOfWindow leaps nowhere @1610612736 @1610612741 @1610612746 @1610612751 @1610612756 @1610612761 @1610612766 @1610612771`},
-		{"a rival's hole", shook + `
-			> S 5000000 ; StraySYN rival
-			< SA 9000000 5000001 ; StraySYN rival
+		{"a rival's hole", another + `
 			> A 6048577 9000001 +5 ; ImplausibleACK rival nowhere
 			< A 9000001 6048582 ; ImplausibleACK rival`},
-		{"a rival's hole is too large", shook + `
-			> S 5000000 ; StraySYN rival
-			< SA 9000000 5000001 ; StraySYN rival
+		{"a rival's hole is too large", another + `
 			> A 6048578 9000001 +5 ; ImplausibleACK nowhere
 			< A 9000001 6048583 ; ImplausibleACK rival`},
 	})
@@ -542,6 +538,11 @@ func TestEvidenceAfterTheEnd(t *testing.T) {
 		< A 1 6
 		> R 6 ; Reset end
 	`
+	const closed = shook + `
+		> FA 1 1 ; FinWait @0
+		< FA 1 2 ; ClosingTCP @0
+		> A 2 2 ; Closed end
+	`
 	playAll(t, []scene{
 		{"both go on with new bytes", reset + `
 			> A 6 1 +5 ; rival nowhere
@@ -553,6 +554,24 @@ func TestEvidenceAfterTheEnd(t *testing.T) {
 			> A 6 1 +5 ; rival nowhere
 			> A 11 1 +5 ; rival nowhere
 			> A 16 1 +5 ; rival nowhere`},
+		{"its own SYN again, and a conversation with the same numbers", reset + `
+			> S 0 ; rival
+			< SA 0 1 ; rival
+			> A 1 1 +5 ; replaces nowhere SynSent SynReceived est Established @0
+			< A 1 6
+			> A 6 1 +5 ; @5`},
+		{"its own SYN again, and its own FINs", closed + `
+			> S 0 ; rival
+			< FA 1 2 ; nowhere
+			> A 2 2 ; rival
+			< FA 1 2 ; nowhere
+			> A 2 2 ; rival`},
+		{"its own SYN+ACK again", reset + `
+			< SA 0 1`},
+		{"its own SYN+ACK again, after a reset in answer to the SYN", `
+			> S 0 ; SynSent
+			< RA 0 1 ; Reset end
+			< SA 0 1 ; reopened SynReceived`},
 		{"old bytes are late", reset + `
 			> A 1 1 +5 ; nowhere
 			< A 1 6 ; rival`},

@@ -20,7 +20,7 @@ func (c *Conn) Follow(i Side, seq, ack, n uint32, window uint16, flags, options 
 	s, p := &c.half[i], &c.half[1-i]
 	if flags&(SYN|FIN|RST|ACK) != ACK || window == 0 || c.state != Established && c.state != Active ||
 		!c.undisturbed() || s.bits&(required|excluded|guessed) != required || p.bits&(anchored|excluded) != anchored ||
-		s.lag|p.lag != 0 || seq != s.number(s.end) || p.bits&edgeKnown != 0 && int64(int32(c.edge[1-i]-seq)) < int64(n) {
+		s.lag|p.lag != 0 || seq != s.number(s.end) || p.bits&edgeKnown != 0 && int64(int32(c.edge[1-i]-seq)) < int64(n) || p.bits&edgeKnown == 0 && n > unknownWindow {
 		return 0, false
 	}
 	if s.bits&hasTimestamps != 0 {

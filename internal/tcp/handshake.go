@@ -39,6 +39,9 @@ func (c *Conn) onSYN(i Side, g *Segment, o *Outcome, ds *Doubts) bool {
 	if !s.has(anchored) || first != s.base {
 		c.reanchor(i, first, ds)
 	}
+	if p.has(hasACK) && s.pos(p.ack) < 0 {
+		c.forgetACK(1 - i) // it lies below the SYN, which outranks it
+	}
 	s.setSYN(g)
 	return true
 }
@@ -127,15 +130,19 @@ func (c *Conn) establish(o *Outcome) {
 	o.Established = true
 }
 
-// resolveSYNData decides about the payload of the peer's SYN: h has acknowledged it, or only the SYN
-// and none of its payload (RFC 7413 section 4.2).
-func (h *half) resolveSYNData(peer *half, pos int64, d *sideDoubt, o *Outcome) {
-	peer.bits &^= synData
-	if pos == 0 && !peer.has(finAccepted) {
+// resolveSYNData decides about the payload of the SYN of side i: its peer has acknowledged it, or only the
+// SYN and none of its payload (RFC 7413 section 4.2).
+func (c *Conn) resolveSYNData(i Side, ds *Doubts, o *Outcome) {
+	h, acked := &c.half[i], c.acked(i)
+	if !h.has(synData) || acked < 0 {
+		return
+	}
+	h.bits &^= synData
+	if acked == 0 && !h.has(finAccepted) {
 		o.Notes |= SYNDataIgnored
-		peer.end, peer.lag = 0, 0
-		if d != nil {
-			d.reset()
+		h.end, h.lag = 0, 0
+		if d := ds.of(c); d != nil {
+			d.side[i].reset()
 		}
 	}
 }

@@ -25,6 +25,10 @@ func TestPositionsAKeeperOfBytesAsksFor(t *testing.T) {
 		"acknowledged beyond, twice":  {shook + "> A 1 1 +9 ; @0\n< A 1 21 ; ImplausibleACK rival\n> A 11 1 +10 ; Hole @10\n< A 1 21\n< A 1 21 ; UnseenACK", answer{20, true, 20}},
 		"nobody goes beyond the FIN":  {shook + "> FA 1 1 +9 ; FinWait @0\n< A 1 500 ; ImplausibleACK rival", answer{0, true, 9}},
 		"the other side never heard":  {"> A 1 1 +5 ; rival nowhere\n> A 6 1 +2 ; leaps nowhere @0 @5", answer{0, false, 7}},
+		"a FIN behind a hole":         {shook + "> FA 6 1 ; Hole @5", answer{0, true, 5}},
+		"... that bytes displaced":    {shook + "> FA 6 1 ; Hole @5\n> A 4 1 +9 ; @3", answer{0, true, 12}},
+		"... with bytes beyond it":    {shook + "> FA 6 1 ; Hole @5\n> A 9 1 +2 ; Hole @8", answer{0, true, 10}},
+		"... and a reset in doubt":    {shook + "> FA 6 1 ; Hole @5\n> R 6 ; ImplausibleRST", answer{0, true, 5}},
 		"the SYN's data taken back":   {"> S 0 +3 ; SynSent @0\n< SA 0 1 ; SynReceived SYNDataIgnored", answer{0, true, 0}},
 		"the SYN's data acknowledged": {"> S 0 +3 ; SynSent @0\n< SA 0 4 ; SynReceived", answer{3, true, 3}},
 	} {
@@ -37,7 +41,12 @@ func TestPositionsAKeeperOfBytesAsksFor(t *testing.T) {
 			}
 		})
 	}
-	w := play(t, "> A 1 1 ; rival\n> A 1 70001 ; leaps")
+	w := play(t, shook+"> FA 6 1 ; Hole @5")
+	w.conn.Step(Initiator, &Segment{Seq: isns[len(isns)-1] + 1, Flags: RST}, new(Outcome), w.doubts)
+	if end := w.conn.EndOf(Initiator, w.doubts); w.conn.State() != Reset || end != 5 {
+		t.Errorf("after a FIN behind a hole and a reset, EndOf = %d in state %d", end, w.conn.State())
+	}
+	w = play(t, "> A 1 1 ; rival\n> A 1 70001 ; leaps")
 	if pos, ok := w.conn.AckedTo(Responder); pos != 70000 || !ok {
 		t.Errorf("AckedTo of a side that is not captured = %d, %t", pos, ok)
 	}

@@ -154,7 +154,7 @@ func (c *Conn) accept(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	case v == behind && c.acked(1-i) > ack:
 		o.Notes |= ImplausibleACK
 		o.Hold = carries(g)
-	case doubted && carries(g) && firstWord != pos:
+	case doubted && carries(g) && (firstWord == 0 || firstWord != pos):
 		o.Hold, o.word = true, true // what it acknowledges is a first word only, and so is what it carries
 	default:
 		if firstWord != 0 && pos == firstWord && carries(g) && d != nil {
@@ -235,13 +235,13 @@ func (c *Conn) onOld(i Side, g *Segment, o *Outcome) {
 func (c *Conn) acceptACK(i Side, g *Segment, ack int64, credible bool, o *Outcome, ds *Doubts) bool {
 	s, p := &c.half[i], &c.half[1-i]
 	d := ds.of(c)
-	if !c.visible(1-i) && ack > p.end && !p.has(finAccepted) {
+	acked := c.acked(1 - i) // before the end moves, to which positions are the nearest
+	if credible && !c.visible(1-i) && ack > p.end && !p.has(finAccepted) {
 		p.end, p.lag = ack, 0 // the peer is not captured: its bytes are known from the ACKs only
 		if d != nil {
 			d.side[1-i].dropIslands()
 		}
 	}
-	acked := c.acked(1 - i)
 	next := p.next()
 	if d != nil {
 		q := &d.side[1-i]
@@ -291,9 +291,7 @@ func (c *Conn) acceptACK(i Side, g *Segment, ack int64, credible bool, o *Outcom
 		s.ack = g.Ack
 		s.bits |= hasACK
 	}
-	if p.has(synData) {
-		s.resolveSYNData(p, ack, d.of(1-i), o)
-	}
+	c.resolveSYNData(1-i, ds, o)
 	return true
 }
 

@@ -9,11 +9,12 @@ import (
 
 // steps are the changes of state a single segment may bring. A segment may end
 // the handshake and be a FIN as well, confirm the other side's, and show that a FIN was not the end.
+// Where each of two FINs acknowledges the other, or one that was held an early one, an ACK confirms both.
 var steps = map[State][]State{
-	Active:      {SynSent, SynReceived, FinWait, ClosingTCP, Reset},
+	Active:      {SynSent, SynReceived, FinWait, ClosingTCP, Closed, Reset},
 	SynSent:     {SynReceived, Established, FinWait, ClosingTCP, Reset},
 	SynReceived: {Established, FinWait, ClosingTCP, Closed, Reset},
-	Established: {FinWait, ClosingTCP, Reset},
+	Established: {FinWait, ClosingTCP, Closed, Reset},
 	FinWait:     {Established, ClosingTCP, Closed, Reset},
 	ClosingTCP:  {Established, FinWait, Closed, Reset},
 }
@@ -263,6 +264,9 @@ func (c *checked) halves(t testing.TB) {
 			t.Fatalf("half %d: FIN at %d, end at %d", k, h.pos(h.fin()), h.end)
 		case h.has(synSeen|finAccepted) && !h.has(anchored):
 			t.Fatalf("half %d has a SYN or FIN and no number", k)
+		}
+		if acked := c.conn.acked(Side(k)); c.conn.State() < Closed && (acked > h.end || acked >= 0 != c.conn.half[1-k].has(hasACK) && h.has(synSeen)) {
+			t.Fatalf("half %d ends at %d, and is acknowledged up to %d", k, h.end, acked)
 		}
 	}
 }
