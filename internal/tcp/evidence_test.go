@@ -430,7 +430,37 @@ func TestEvidenceWhileOpening(t *testing.T) {
 			< SA 0 1 ; SynReceived
 			> A 1 1 ; est Established`},
 		{"a SYN among others that talk", "> S 0 ; SynSent" + others},
-		{"a SYN among others that talk below it", "> S 90000 ; SynSent" + others},
+		{"a SYN among others that talk below it", `
+			> S 90000 ; SynSent
+			< A 5000 9000 +5 ; DataBeforeHandshake held rival nowhere
+			> A 9000 5005 +5 ; leaps nowhere @0 @0
+			< A 5005 9005 +5 ; @5
+			> A 9005 5010 +5 ; @5`},
+		{"two SYNs among others that talk", `
+			> S 90000 ; SynSent
+			< A 5000 9000 ; rival
+			> S 1000 ; StraySYN
+			> A 9000 5000 +5 ; leaps nowhere @0`},
+		{"a handshake with other numbers, refused, among others that talk", `
+			> S 90000 ; SynSent
+			< A 5000 9000 ; rival
+			< SA 700000 90001 ; SynReceived
+			> A 9000 5000 ; ImplausibleACK rival
+			> A 90001 700001 ; est Established
+			< A 5000 9000 ; OutOfWindow rival
+			> A 9000 5000 +5 ; OutOfWindow rival nowhere
+			< A 5000 9005 +5 ; OutOfWindow rival nowhere
+			> A 9005 5005 ; OutOfWindow leaps @0 @0`},
+		{"a SYN+ACK with data at the number of the next byte", `
+			> SA 10 700 +3 ; turned SynReceived @0
+			< A 700 10 ; turned ImplausibleACK rival
+			> A 10 700 +5 ; turned OutOfWindow held leaps nowhere @0
+			< A 700 15 ; turned`},
+		{"a SYN+ACK at the number of a FIN", `
+			> SA 10 700 ; turned SynReceived
+			< A 700 10 ; turned ImplausibleACK rival
+			> FA 10 700 ; turned OutOfWindow leaps nowhere FinWait @0
+			< A 700 11 ; turned`},
 		{"a late SYN+ACK that acknowledges what was not sent", `
 			> A 1 1 +5 ; rival nowhere
 			< A 1 6 ; leaps @0
@@ -459,6 +489,22 @@ func TestEvidenceOfNumbersUnderWay(t *testing.T) {
 		> A 5000006 5000006 +5 ; ImplausibleACK rival nowhere
 	`
 	playAll(t, []scene{
+		{"a byte that is refused, and an ACK of a byte more", `
+			> A 62711 1 +1 ; rival nowhere
+			< A 1 1 ; rival
+			< A 1 2 ; rival
+			> A 1 1 ; leaps Hole @62710
+			> A 1 1 +10 ; OutOfOrder @0
+			< A 1 11 +7 ; @0`},
+		{"bytes of one sender that join, and its peer acknowledges others", `
+			> A 10 7 ; rival
+			< A 900000007 2000000010 +1 ; rival nowhere
+			> A 10 7 ; rival
+			< A 900000008 2000000010 +1 ; rival nowhere
+			> A 10 7 ; rival
+			< A 900000009 2000000010 +1 ; rival nowhere
+			> A 10 7 +10 ; rival nowhere
+			< A 7 20 ; leaps ImplausibleACK held rival nowhere ImplausibleACK held rival nowhere ImplausibleACK held rival nowhere @0`},
 		{"the first segment is a lie", `
 			> A 777 999 +5 ; rival nowhere
 			> A 1 1 +5 ; rival nowhere

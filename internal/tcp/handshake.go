@@ -21,7 +21,9 @@ func (c *Conn) onSYN(i Side, g *Segment, o *Outcome, ds *Doubts) bool {
 				ds.addCandidate(c, i, g.Seq) // the initiator's ACK decides
 				return false
 			}
-			c.offer(i, g, o, ds)
+			if !c.Opening() || !c.talksElsewhere(ds) {
+				c.offer(i, g, o, ds)
+			}
 			return false
 		}
 		o.Notes |= RepeatedSYN

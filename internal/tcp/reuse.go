@@ -40,7 +40,8 @@ func (c *Conn) reusesSYN(i Side, g *Segment, stale bool) bool {
 	case !s.has(anchored):
 		return false // simultaneous open
 	case c.Opening():
-		return i == Initiator
+		// Unless the peer talks at other numbers, and nothing refused the first attempt: then both SYNs may be strays.
+		return i == Initiator && (c.bits&doubtful == 0 || c.PendingReset())
 	}
 	return c.Finished()
 }

@@ -143,7 +143,8 @@ func TestARivalNeedsAnAnswerAndBytes(t *testing.T) {
 			> S 0 ; StraySYN
 			< SA 0 1 ; StraySYN
 			> A 1 1 ; rival
-			> A 1 1 +5 ; leaps nowhere @0`},
+			> A 1 1 +5 ; rival nowhere
+			< A 1 6 ; leaps ImplausibleACK rival @0`},
 		{"stale: the SYN is enough", shook + `
 			> S 0 stale ; RepeatedSYN
 			> S 4000 stale ; reused SynSent`},

@@ -33,6 +33,7 @@ type rivalHalf struct {
 	known       bool   // there was a segment of this sender, or of its peer's ACK of the SYN
 	hasACK      bool
 	grown       bool  // it sent payload or a FIN
+	joined      bool  // and a segment began where that ended
 	segments    uint8 // since it is known
 }
 
@@ -40,6 +41,7 @@ type rivalHalf struct {
 const (
 	rivalSegments         = 2         // of each side, if both are captured
 	rivalSegmentsOneSided = 8         // of one side, if the other is not
+	rivalBareSegments     = 4         // of one side without payload, if no number is certain yet
 	rivalHole             = 1<<16 - 1 // bytes of any rival that were not captured
 	maxRivalHole          = 1 << 20   // bytes of a rival with a SYN that were not captured
 	maxMisses             = 3         // after which a SYN that nobody follows makes room for other numbers
@@ -70,6 +72,9 @@ func (ds *Doubts) HasRival(c *Conn) bool {
 	d := ds.of(c)
 	return d != nil && d.rival.on || c.packedFirst()
 }
+
+// talksElsewhere reports whether segments without SYN were seen whose numbers are not the connection's.
+func (c *Conn) talksElsewhere(ds *Doubts) bool { return ds.HasRival(c) && !ds.of(c).rival.syn }
 
 // GoesOnBehindSYN reports whether the initiator has gone on behind its SYN, and nothing was seen of the
 // responder, or only that it acknowledges that: too little to move the numbers, but at the end of the
@@ -106,7 +111,8 @@ func (c *Conn) offer(i Side, g *Segment, o *Outcome, ds *Doubts) {
 		next++
 	}
 	if s := &c.half[i]; g.Flags&SYN == 0 && !r.syn && s.has(anchored) && c.bits&soft == 0 && !c.Opening() && c.state < Closed {
-		if begins := s.number(s.next()); int32(begins-first) > 0 && int32(begins-first) <= maxRivalHole {
+		below := s.has(synSeen) && int32(first-s.base) < 0 // of which this connection has nothing
+		if begins := s.number(s.next()); int32(begins-first) > 0 && int32(begins-first) <= maxRivalHole && !below {
 			if int32(next-begins) <= 0 {
 				return // bytes that this connection has: they show no other numbers of their sender
 			}
@@ -142,6 +148,7 @@ func (c *Conn) offer(i Side, g *Segment, o *Outcome, ds *Doubts) {
 		case h.known && (within(first, h.first, h.next+rivalHole) || r.syn && within(first, h.first, h.next+maxRivalHole)):
 			if first == h.next { // repeated bytes prove nothing
 				h.segments = min(h.segments, 100) + 1
+				h.joined = h.joined || h.grown
 			}
 			if int32(next-h.next) > 0 {
 				h.next = next
@@ -165,6 +172,18 @@ func (c *Conn) offer(i Side, g *Segment, o *Outcome, ds *Doubts) {
 			o.Rival = RivalLeaps
 		}
 	}
+}
+
+// joins reports whether segments of one sender join, and its peer does not acknowledge other numbers. Those
+// without payload join in any case, so it takes more of them.
+func (h *rivalHalf) joins(peer *rivalHalf) bool {
+	return (h.joined || h.segments >= rivalBareSegments) && (!peer.known || agree(peer, h))
+}
+
+// beside reports whether the SYN of side i was seen, and the rival's numbers do not follow it.
+func (c *Conn) beside(r *rival, i Side) bool {
+	s := &c.half[i]
+	return s.has(synSeen) && !within(r.h[i].first, s.base, s.base+maxRivalHole)
 }
 
 // agree reports whether a sender acknowledges what its peer has, or what it has within a window ahead.
@@ -217,8 +236,8 @@ func (c *Conn) rivalBelieved(r *rival) bool {
 		return h.segments >= rivalSegmentsOneSided
 	}
 	a, b := &r.h[0], &r.h[1]
-	if c.bits&soft != 0 && !r.syn && (a.segments >= 2 || b.segments >= 2) {
-		return true // two segments of one sender join
+	if c.bits&soft != 0 && !r.syn && (a.joins(b) || b.joins(a)) {
+		return true
 	}
 	if !a.known || !b.known {
 		return false
@@ -243,6 +262,9 @@ func (c *Conn) rivalBelieved(r *rival) bool {
 	if !within(a.ack, b.first, b.next) || !within(b.ack, a.first, a.next) {
 		return false
 	}
+	if c.Opening() && (c.beside(r, 0) || c.beside(r, 1)) {
+		return a.grown || b.grown // who opens a connection sends nothing at other numbers: the SYN was a stray
+	}
 	return a.segments >= rivalSegments && b.segments >= rivalSegments &&
 		grown
 }
@@ -253,9 +275,12 @@ func (c *Conn) leaps(r *rival) bool {
 	if r.syn {
 		return false
 	}
-	if c.nothingTaken() {
-		return true
-	}
+	return c.nothingTaken() || c.liesAhead(r) || c.empty()
+}
+
+// liesAhead reports whether the numbers of both sides of a rival lie ahead of the connection's, but for bytes that are
+// sent again.
+func (c *Conn) liesAhead(r *rival) bool {
 	for i := range r.h {
 		h, s := &r.h[i], &c.half[i]
 		if !h.known || !s.has(anchored) {
@@ -272,7 +297,14 @@ func (c *Conn) leaps(r *rival) bool {
 // nothingTaken reports whether no byte of the connection has been delivered, so that all its numbers may
 // still be wrong.
 func (c *Conn) nothingTaken() bool {
-	return c.bits&soft != 0 || c.state == SynSent || c.bits&wasEstablished == 0 && c.half[0].end == 0 && c.half[1].end == 0
+	return c.bits&soft != 0 || c.state == SynSent || c.bits&wasEstablished == 0 && c.empty()
+}
+
+// empty reports whether nothing but what came with a SYN, and waits for its ACK, lies on a number of the
+// connection.
+func (c *Conn) empty() bool {
+	a, b := &c.half[0], &c.half[1]
+	return (a.end == 0 || a.has(synData)) && (b.end == 0 || b.has(synData))
 }
 
 // Leap moves the connection to the numbers of its rival. It returns the rival's segments, in the order
@@ -284,7 +316,7 @@ func (ds *Doubts) Leap(c *Conn) (held []Held, fresh bool) {
 		return nil, false
 	}
 	r := *d.rival
-	fresh = c.nothingTaken()
+	fresh = c.nothingTaken() || c.empty() && !c.liesAhead(&r)
 	if c.state == SynSent {
 		// The SYN stands if the initiator goes on behind it: then only the SYN+ACK was not captured, or what
 		// came right after it neither.
@@ -300,7 +332,7 @@ func (ds *Doubts) Leap(c *Conn) (held []Held, fresh bool) {
 		if !h.known || !fresh {
 			continue
 		}
-		if h.first = d.joinedBefore(Side(i), h.first); peer.known && peer.hasACK && h.segments < 2 && peer.segments >= 2 && !within(peer.ack, h.first, h.next) {
+		if h.first = d.joinedBefore(Side(i), h.first); peer.known && peer.hasACK && h.segments < 2 && peer.joined && !within(peer.ack, h.first, h.next) {
 			h.first = peer.ack // two segments outrank one
 		}
 	}

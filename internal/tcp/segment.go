@@ -29,8 +29,8 @@ func (c *Conn) judge(i Side, g *Segment, pos, ack int64, d *doubt) verdict {
 	if g.Flags&FIN != 0 {
 		n++
 	}
-	if pos-s.end > unknownWindow || s.end-end > unknownWindow+int64(s.lag) {
-		return foreign
+	if pos-s.end > unknownWindow || s.end-end > unknownWindow+int64(s.lag) || s.has(synSeen) && pos < -1 && pos+n <= 0 {
+		return foreign // all of it lies below the SYN: never sent on this connection, and no keep-alive
 	}
 	if c.visible(1-i) && ack > c.claim(d, 1-i) {
 		return ahead
@@ -93,6 +93,12 @@ func (c *Conn) accept(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	pos, ack := s.pos(g.Seq), p.pos(g.Ack)
 	end := pos + int64(g.Len)
 	o.Pos, o.End = pos, end
+	if c.Opening() && pos < 0 && g.Len > 1 {
+		o.Notes |= OutOfWindow // its sender's SYN lies behind its first byte
+		o.Hold = end > 0
+		c.offer(i, g, o, ds)
+		return
+	}
 	v := c.judge(i, g, pos, ack, d)
 	if (v == ahead || v == beyond) && c.unanswered(i, g.Time, ds) {
 		v, d = c.judge(i, g, pos, ack, ds.of(c)), ds.of(c)
