@@ -66,11 +66,11 @@ func (f *Streams) Segment(p *Pair, k *Packet) []Item {
 	if g.Flags&tcp.ACK != 0 && !other.ignoresACK(o) {
 		f.onACK(other, k)
 	}
-	if o.Confirms {
-		f.onConfirmed(d, k)
-	}
 	if o.Placed {
 		f.onUrgent(d, k)
+	}
+	if o.Confirms {
+		f.onConfirmed(d, k)
 	}
 	if f.doubts.Holds(k.Conn) {
 		f.deliverConfirmed(p, k.Conn)

@@ -359,6 +359,21 @@ func (ds *Doubts) Hold(c *Conn, i Side, g *Segment, o *Outcome, h Held, payload 
 	c.bits |= doubtful
 }
 
+// Retime gives the segment of side that came with packet id at a time, if it is held, another time: the packet's
+// timestamp was wrong, or is believed now.
+func (ds *Doubts) Retime(c *Conn, i Side, id uint64, at, to int64) {
+	d := ds.of(c)
+	if d == nil {
+		return
+	}
+	for k := len(d.held) - 1; k >= 0; k-- {
+		if h := &d.held[k]; h.Side == i&1 && h.ID == id && h.Time == at {
+			h.Time = to
+			return
+		}
+	}
+}
+
 // Holds reports whether a segment of the connection is held.
 func (ds *Doubts) Holds(c *Conn) bool { return c.doubt != 0 && len(ds.list[c.doubt-1].held) != 0 }
 
