@@ -380,6 +380,11 @@ func (ds *Doubts) Holds(c *Conn) bool { return c.doubt != 0 && len(ds.list[c.dou
 // heldAt finds the newest held bytes of a side that cover a position, and how far they reach before
 // newer ones begin. Those that came after their acknowledgement are taken only if there are no others.
 func (c *Conn) heldAt(d *doubt, i Side, pos int64) (h *Held, end int64) {
+	return c.heldFrom(d, i, math.MinInt64, pos)
+}
+
+// heldFrom is heldAt for held bytes that begin at low or above.
+func (c *Conn) heldFrom(d *doubt, i Side, low, pos int64) (h *Held, end int64) {
 	s := &c.half[i]
 	end = never
 	for k := len(d.held) - 1; k >= 0; k-- {
@@ -389,7 +394,7 @@ func (c *Conn) heldAt(d *doubt, i Side, pos int64) (h *Held, end int64) {
 		}
 		from := s.pos(x.Seq)
 		to := from + int64(x.Len)
-		if from <= pos && pos < to {
+		if low <= from && from <= pos && pos < to {
 			if !x.repeated {
 				return x, min(end, to)
 			}
@@ -440,8 +445,11 @@ func (ds *Doubts) Confirmed(c *Conn, i Side, pos int64, final bool) (b []byte, m
 		return
 	}
 	h, end := c.heldAt(d, i, pos)
-	if h == nil || pos >= c.acked(i) && c.visible(1-i) && pos != c.half[i].pos(h.Seq) {
-		return // other bytes took its place in part
+	if h != nil && pos >= c.acked(i) && c.visible(1-i) && pos != c.half[i].pos(h.Seq) {
+		h, end = c.heldFrom(d, i, pos, pos) // of others, other bytes took the place in part
+	}
+	if h == nil {
+		return
 	}
 	end = min(end, upTo)
 	at := pos - c.half[i].pos(h.Seq)
@@ -480,12 +488,20 @@ func (ds *Doubts) TakeConfirmed(c *Conn, i Side, final bool) (h Held, pos int64,
 			return Held{}, 0, false // not confirmed, or nothing says that the bytes before it exist
 		}
 		x, end := c.heldAt(d, i, pos)
+		if pos >= c.acked(i) && c.visible(1-i) && pos != s.pos(x.Seq) {
+			if y, to := c.heldFrom(d, i, pos, pos); y != nil {
+				x, end = y, to
+			} else {
+				c.markGiven(d, i, pos, end) // other bytes took their place in part
+				continue
+			}
+		}
 		end = min(end, upTo)
 		h = *x
 		c.markGiven(d, i, pos, end) // older copies too
 		at := pos - s.pos(h.Seq)
-		if at < int64(h.given) || at > 0 && pos >= c.acked(i) && c.visible(1-i) {
-			continue // the owner has them, or other bytes took their place in part
+		if at < int64(h.given) {
+			continue // the owner has them
 		}
 		n := max(min(end-pos, int64(len(h.Payload))-at), 0)
 		at = min(at, int64(len(h.Payload)))
