@@ -527,11 +527,9 @@ func (d *FlowDriver[K, S]) onFlowEnd(s *slot[K, driverState[S]], reason EndReaso
 		f.user.nextTimer = 0
 	}
 	dirs := &f.user.directions
-	first := Initiator // or the side that has sent a FIN, if one has: its stream ends there, and not with the flow
-	if _, ended := f.conn.FINPosition(tcp.Initiator); !ended {
-		if _, ended = f.conn.FINPosition(tcp.Responder); ended {
-			first = Responder
-		}
+	first := Initiator
+	if !dirs[0].EndsAtFIN(&f.conn, tcp.Initiator) && dirs[1].EndsAtFIN(&f.conn, tcp.Responder) {
+		first = Responder // its stream ends at its FIN, and not with the flow
 	}
 	for k := range FlowSide(2) {
 		side := first ^ k
@@ -539,8 +537,13 @@ func (d *FlowDriver[K, S]) onFlowEnd(s *slot[K, driverState[S]], reason EndReaso
 		if dirs[i].Done() || dirs[i].Untouched() && f.packets(side) == 0 {
 			continue // it is closed, or never sent a packet
 		}
-		if dirs[i].Reassembler != 0 {
-			d.endReassembler(s, side, reason)
+		if d.factory != nil {
+			if items := d.streams.Rest(dirs, &f.conn, tcp.Side(side)); len(items) != 0 {
+				d.emit(s, items, 0)
+			}
+			if dirs[i].Reassembler != 0 {
+				d.endReassembler(s, side, reason)
+			}
 		}
 		if items := d.streams.End(dirs, &f.conn, tcp.Side(side), f.bits&isTCP != 0 && f.packets(side) > 0); len(items) != 0 {
 			d.emit(s, items, reason)

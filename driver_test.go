@@ -139,6 +139,20 @@ func TestASideThatIsCompleteIsSaidToBeSo(t *testing.T) {
 	}
 }
 
+// A side ends by its FIN also if the bytes right before that never came, and before a side that ends with the flow.
+func TestASideEndsByItsFINBehindAHole(t *testing.T) {
+	for name, c := range map[string][2]string{
+		"of the responder": {"hs >0:ab <A2 <0:xy >A2 <F@3 >A4 >A4 finish", ">0:ab <0:xy <gap[2,3)ended <closed@3 >closed@2:finished ended:finished"},
+		"of the initiator": {"hs >0:ab <A2 <0:xy >A2 >F@3 <A4 <A4 finish", ">0:ab <0:xy >gap[2,3)ended >closed@3 <closed@2:finished ended:finished"},
+		"more came of it":  {"hs >0:ab <A2 <0:xy >A2 <3:z <F@4 >A5 >A5 finish", ">0:ab <0:xy <gap[2,3)ended <3:z <closed@4 >closed@2:finished ended:finished"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := testkit.NewPlay(t, nil, flowscope.Config{}).Play(c[0])
+			p.Want("said", c[1], p.Said())
+		})
+	}
+}
+
 // To stop one side leaves the other as it was: what its sender confirms still counts.
 func TestTheACKsOfAStoppedSideCount(t *testing.T) {
 	for _, stop := range []bool{false, true} {

@@ -45,6 +45,7 @@ func classOfTCP[S any](f *flow[S]) timeoutClass {
 func (t *FlowTracker[K, S]) hold(hash uint64, s *slot[K, S], side FlowSide, g *tcp.Segment, o *tcp.Outcome, wire int) bool {
 	h := tcp.Held{ID: t.packetID, Frames: t.frames, Wire: wire}
 	verdict := o.Rival
+	t.doubtful.rival = verdict != tcp.NoRival
 	t.holdSegment(s, side, g, o, h)
 	h.Segment, h.Side, h.Payload, h.Missing = *g, tcp.Side(side), t.x.Payload, t.x.Missing
 	switch verdict {
@@ -63,12 +64,12 @@ func (t *FlowTracker[K, S]) hold(hash uint64, s *slot[K, S], side FlowSide, g *t
 func (t *FlowTracker[K, S]) holdSegment(s *slot[K, S], side FlowSide, g *tcp.Segment, o *tcp.Outcome, h tcp.Held) {
 	f := &s.Value
 	if o.Rival != tcp.NoRival {
-		if own := t.doubts.Owner(&f.conn); own != nil && own[0] == 0 {
-			if own[0] = 1; f.packets(0)+f.packets(1) == t.frames {
-				own[0] = 2 // the flow's first packet: nothing was before it
-			} else {
-				f.saveFor(own, side, t.before)
+		if own := ownOf(&t.doubts, &f.conn); own != nil && own[ownSaved] == 0 {
+			before := t.before
+			if t.replayed != nil {
+				before = f.last[side&1] // it was counted long ago
 			}
+			own.save(&f.record, side, before, h.Frames)
 		}
 	}
 	var payload []byte
@@ -90,13 +91,101 @@ func withCurrent(held []tcp.Held, h *tcp.Held) []tcp.Held {
 	return append(held, *h)
 }
 
-// saveFor keeps with a new rival how the flow's record was before its first segment, of side.
-func (f *record) saveFor(own *tcp.RivalOwner, side FlowSide, before int64) {
-	own[1], own[2] = uint64(before), uint64(f.last[side^1])
-	own[3] = uint64(side)
-	own[4], own[5] = f.historyLo, uint64(f.historyHi)
-	own[6] = uint64(f.seen[0])
-	own[7] = uint64(f.seen[1])
+// ownRecord is what the record of a flow would be without the packets of its connection's rival, in the words that are
+// kept with the rival.
+type ownRecord tcp.RivalOwner
+
+// The words of ownRecord; of two, one for each side.
+const (
+	ownSaved = iota // 0: nothing yet; 1; ownNothing
+	ownPackets
+	ownFirst    = ownPackets + 2
+	ownLast     = ownFirst + 2
+	ownLetters  = ownLast + 2
+	ownLettered = ownLetters + 1 // the high part of the letters, and the sets of both sides
+
+	// ownNothing stands for a record of no packet at all, as it is without the first packet of a flow; the next
+	// word is the time of that. So it fits Doubts.Hold.
+	ownNothing = 2
+)
+
+// ownOf is the ownRecord of a connection, or nil if it has no rival.
+func ownOf(ds *tcp.Doubts, c *tcp.Conn) *ownRecord {
+	o := (*ownRecord)(ds.Owner(c))
+	if o != nil && o[ownSaved] == ownNothing {
+		at := o[1]
+		*o = ownRecord{ownSaved: 1, ownLast: at, ownLast + 1: at}
+	}
+	return o
+}
+
+// save begins with the first packet of a new rival, of side, which has been counted. Before it came that side's last.
+func (o *ownRecord) save(f *record, side FlowSide, before int64, frames uint64) {
+	if f.packets(0)+f.packets(1) == frames {
+		o[ownSaved], o[1] = ownNothing, uint64(f.last[side&1])
+		return
+	}
+	o[ownSaved] = 1
+	for i := range FlowSide(2) {
+		o[ownPackets+i], o[ownFirst+i], o[ownLast+i] = f.packets(i), uint64(f.first[i]), uint64(f.last[i])
+	}
+	side &= 1
+	o[ownPackets+side] -= min(frames, o[ownPackets+side])
+	o[ownLast+side] = uint64(before)
+	o.setLetters(f.letters(), f.seen)
+}
+
+func (o *ownRecord) setLetters(l history.Letters, seen [2]history.Set) {
+	o[ownLetters], o[ownLettered] = l.Lo, uint64(l.Hi)|uint64(seen[0])<<16|uint64(seen[1])<<24
+}
+
+// count counts a packet of side that is not the rival's.
+func (o *ownRecord) count(side FlowSide, now int64, frames uint64, letters history.Set) {
+	if side &= 1; o[ownPackets+side] == 0 {
+		o[ownFirst+side] = uint64(now)
+	}
+	o[ownPackets+side] += frames
+	o[ownLast+side] = uint64(now)
+	var f record
+	o.letters(&f)
+	f.addLetters(letters, side)
+	o.setLetters(f.letters(), f.seen)
+}
+
+// move gives the last packet of side, which is not the rival's, another time; see record.moveLastPacket.
+func (o *ownRecord) move(side FlowSide, now int64) {
+	if side &= 1; o[ownPackets+side] == 1 {
+		o[ownFirst+side] = uint64(now)
+	}
+	o[ownLast+side] = uint64(max(now, int64(o[ownFirst+side])))
+}
+
+func (o *ownRecord) letters(f *record) {
+	f.setLetters(history.Letters{Lo: o[ownLetters], Hi: uint16(o[ownLettered])})
+	f.seen = [2]history.Set{history.Set(o[ownLettered] >> 16), history.Set(o[ownLettered] >> 24)}
+}
+
+// restore gives the record the times and letters that it has without the rival's packets, which are not counted any
+// more. If some of these had no room, and remain, so do the times.
+func (o *ownRecord) restore(f *record) {
+	if o[ownSaved] == 0 {
+		return
+	}
+	for i := range FlowSide(2) {
+		if n := f.packets(i); n == o[ownPackets+i] {
+			if f.last[i] = int64(o[ownLast+i]); n != 0 {
+				f.first[i] = int64(o[ownFirst+i])
+			}
+		}
+	}
+	o.letters(f)
+}
+
+// countBeside notes a packet of side, which has been counted, as none of the connection's rival.
+func (t *FlowTracker[K, S]) countBeside(f *flow[S], side FlowSide, letters history.Set) {
+	if own := ownOf(&t.doubts, &f.conn); own != nil && own[ownSaved] != 0 {
+		own.count(side, t.clock.Now(), t.frames, letters)
+	}
 }
 
 // leap moves the connection to the numbers of its rival, whose segments were held, and takes these.
@@ -248,9 +337,9 @@ func (t *FlowTracker[K, S]) replay(hash uint64, s *slot[K, S], h *tcp.Held) (end
 // its rival: the rival's segments leave the one and stand in the other. current is the current segment.
 func (t *FlowTracker[K, S]) replaceByRival(hash uint64, s *slot[K, S], current tcp.Held) {
 	f := &s.Value
-	var own tcp.RivalOwner
-	if p := t.doubts.Owner(&f.conn); p != nil {
-		own = *p
+	var before ownRecord
+	if p := ownOf(&t.doubts, &f.conn); p != nil {
+		before = *p
 	}
 	forward := f.forward()
 	held := withCurrent(t.doubts.TakeRival(&f.conn), &current)
@@ -266,7 +355,7 @@ func (t *FlowTracker[K, S]) replaceByRival(hash uint64, s *slot[K, S], current t
 		}
 	}
 	if !late {
-		f.restoreFrom(&own, &held[0])
+		before.restore(&f.record)
 	}
 	t.endAndRelease(hash, s, EndReused)
 
@@ -313,20 +402,6 @@ func (f *record) uncount(h *tcp.Held, late bool) {
 	if n == 0 {
 		f.first[side] = 0
 	}
-}
-
-// restoreFrom takes the times and letters back that a rival's segments have changed.
-func (f *record) restoreFrom(own *tcp.RivalOwner, first *tcp.Held) {
-	switch own[0] {
-	case 0:
-		return
-	case 2:
-		*own = tcp.RivalOwner{1: uint64(first.Time), 2: uint64(first.Time)}
-	}
-	side := FlowSide(own[3]) & 1
-	f.last[side], f.last[side^1] = int64(own[1]), int64(own[2])
-	f.historyLo, f.historyHi = own[4], uint16(own[5])
-	f.seen[0], f.seen[1] = history.Set(own[6]), history.Set(own[7])
 }
 
 // stepEnded gives a segment to a connection that has ended, and reports whether it is one of the

@@ -210,6 +210,17 @@ func TestAReassemblerHearsWhatIsPromised(t *testing.T) {
 		{"bytes beyond the FIN are nobody's", "hs >0:ab/F >0:abXY", ">new, >seg 1000/0:ab, >wait +0s, >seg 1000/0:ab, >wait +0s"},
 		{"a keep-alive is nobody's", "hs >0:ab <A2 >1:z", ">new, >seg 1000/0:ab, >wait +0s, >ack 2, >wait +0s"},
 		{"a probe that was refused is nobody's", ">S <SA/w2 >A0 >0:ab <A2/w0 >2:X <A2 >2:cd", ">new, >seg 1000/0:ab, >wait +0s, >ack 2, >wait +0s, >ack 2, >wait +0s, >seg 1002/2:cd, >wait +0s"},
+		{"what waits for an acknowledgement comes before the end", "hs >0:ab <A2/w0 >2:X finish",
+			">new, >seg 1000/0:ab, >wait +0s, >ack 2, >wait +0s, >seg 1002/2:X, >wait +0s, >fin"},
+		{"also if it is all there is", ">S <SA/w0 >A0 >0:X finish", ">new, >seg 1000/0:X, >wait +0s, >fin"},
+		{"a reset's receiver never took it", "hs >0:ab <A2/w0 >2:X >R@2", ">new, >seg 1000/0:ab, >wait +0s, >ack 2, >wait +0s, >rst"},
+		{"what waits comes as far as it is acknowledged", ">S <SA/w4 >A0 >0:abcdef <A5/w4 <A5/w4 <A6/w4 <A6/w4 finish",
+			">new, >seg 1000/0:abcd, >wait +0s, >ack 0, >wait +0s, >ack 5, >wait +0s, >seg 1004/4:e, >wait +0s, " +
+				">ack 5, >wait +0s, >ack 6, >wait +0s, >seg 1005/5:f, >wait +0s, >fin"},
+		{"of two copies that wait the later", "hs >0:ab <A2/w0 >2:X >2:c <A3/w0 <A3",
+			">new, >seg 1000/0:ab, >wait +0s, >ack 2, >wait +0s, >ack 2, >wait +0s, >ack 3, >wait +0s, >seg 1002/2:c, >wait +0s"},
+		{"not in the place of others", "hs >0:ab <A2/w0 >2:X <A2 >2:cd <A4 finish",
+			">new, >seg 1000/0:ab, >wait +0s, >ack 2, >wait +0s, >ack 2, >wait +0s, >seg 1002/2:cd, >wait +0s, >ack 4, >wait +0s, >fin"},
 		{"no payload, no reassembler", "hs >F@0 <F@0 >A1 <A1", ""},
 	} {
 		t.Run(r.name, func(t *testing.T) {
@@ -219,6 +230,27 @@ func TestAReassemblerHearsWhatIsPromised(t *testing.T) {
 				t.Errorf("\n got %s\nwant %s", got, r.want)
 			}
 		})
+	}
+}
+
+// What waits for an acknowledgement becomes the same in the built-in streams and for a Reassembler.
+func TestWhatWaitsIsTheSameForAReassembler(t *testing.T) {
+	for name, c := range map[string][2]string{
+		"where the connection goes on behind a gap": {
+			"hs >0:ab <A2 >2:cd/a50 <A@50/a4 >A@4/a50 <A@50/a10 >A@10/a50 >10:kl/a50 <A@50/a12 <A@50/a12 >12:m/a50 finish",
+			">0:ab >2:cd >gap[4,10)ended >10:kl >12:m ",
+		},
+		"behind other bytes, of which a newer copy has some": {"hs >4:ef/a50 >2:cdef/a50 >0:abcd finish", ">0:abcd >4:ef "},
+		"but not the rest of a copy that they displaced":     {"hs >2:cdef/a50 >0:abcd finish", ">0:abcd >closed@4"},
+	} {
+		for kind, f := range map[string]flowscope.ReassemblerFactory[testkit.Key]{"stream": nil, "reassembler": streamEngines(t, flowscope.Config{})} {
+			t.Run(name+"/"+kind, func(t *testing.T) {
+				p := testkit.NewPlay(t, f, flowscope.Config{}).Play(c[0])
+				if said := p.Said(); !strings.HasPrefix(said, c[1]) {
+					t.Errorf("\n got %s\nwant %s", said, c[1])
+				}
+			})
+		}
 	}
 }
 

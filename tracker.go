@@ -385,7 +385,7 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 		t.table.Join(s, queueTwoWay)
 	}
 	if t.doubtful.active {
-		t.doubtful.slot, t.doubtful.flow, t.doubtful.side = s.ID(), f.id, side
+		t.doubtful.counted(s.ID(), f.id, side, t.packetID, t.clock.Now())
 	}
 	if next&needsStep != 0 {
 		t.stepTCP(hash, s, side, wire)
@@ -493,7 +493,11 @@ func (t *FlowTracker[K, S]) stepTCP(hash uint64, s *slot[K, S], side FlowSide, w
 		t.stepAndReplay(hash, s, side, wire)
 		return
 	}
-	f.addLetters(history.LettersOf(g.Flags, g.Len > 0), side)
+	letters := history.LettersOf(g.Flags, g.Len > 0)
+	f.addLetters(letters, side)
+	if o.Rival == tcp.NoRival && f.conn.InDoubt() {
+		t.countBeside(f, side, letters)
+	}
 	t.applyOutcome(s, side, g, o)
 	if t.cfg.Events.Has(EventPacket) {
 		t.emitPacket(EventPacket, s, side, wire)
@@ -601,10 +605,13 @@ func (t *FlowTracker[K, S]) countOnly(wire int, create bool) bool {
 	f := &s.Value
 	side := t.sender(f)
 	if t.doubtful.active {
-		t.doubtful.slot, t.doubtful.flow, t.doubtful.side = s.ID(), f.id, side
+		t.doubtful.counted(s.ID(), f.id, side, t.packetID, t.clock.Now())
 	}
 	if _, next := f.countPacket(side, t.clock.Now(), t.frames, wire, 0, nil, false); next&firstAnswer != 0 {
 		t.table.Join(s, queueTwoWay)
+	}
+	if f.conn.InDoubt() {
+		t.countBeside(f, side, 0)
 	}
 	if t.cfg.Events.Has(EventPacket) {
 		t.emitPacket(EventPacket, s, side, wire)
@@ -699,7 +706,15 @@ type doubtfulPacket struct {
 	slot      flowtable.ID
 	flow      FlowID // 0 if it was counted in none
 	side      FlowSide
+	rival     bool // it was one of the rival of the flow's connection
+	id        uint64
+	at        int64  // the time with which it was counted
 	datagrams uint64 // reassemblies begun before it
+}
+
+// counted notes where the packet was counted.
+func (d *doubtfulPacket) counted(slot flowtable.ID, flow FlowID, side FlowSide, id uint64, at int64) {
+	d.slot, d.flow, d.side, d.rival, d.id, d.at = slot, flow, side, false, id, at
 }
 
 // correctDoubtful gives the packet whose timestamp was in doubt another time: its own timestamp, if
@@ -717,6 +732,12 @@ func (t *FlowTracker[K, S]) correctDoubtful() {
 	s := t.table.At(d.slot)
 	if f := &s.Value; f.id == d.flow && f.bits&released == 0 {
 		f.moveLastPacket(d.side, now)
+		if f.conn.InDoubt() {
+			t.doubts.Retime(&f.conn, tcp.Side(d.side), d.id, d.at, now)
+			if own := ownOf(&t.doubts, &f.conn); own != nil && !d.rival {
+				own.move(d.side, now)
+			}
+		}
 		t.setTimer(s, f.idleFrom())
 	}
 	d.flow = 0

@@ -3,6 +3,7 @@ package flowscope_test
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -43,6 +44,71 @@ func TestTheFrameIsNeverWrittenTo(t *testing.T) {
 				t.Fatalf("seed %d call %d: the frame was %x, is %x", seed, i, before, c.View.Frame)
 			}
 		}
+	}
+}
+
+// A rival's packets leave the flow that they were counted in: its times and letters are then those of its own packets,
+// also of those that came between.
+func TestAFlowWhoseRivalLeavesHasItsOwnTimes(t *testing.T) {
+	p := testkit.NewPlay(t, nil, flowscope.Config{})
+	var ended []flowscope.FlowStats
+	var history []string
+	for _, step := range strings.Fields(`>0:ab +1s >2:cd +1s <S/n5000 +1s <A@0/a900000 +1s >SA/n7000/a5000 +1s
+		<A@0/n5000/a7000 +1s >0:zz/n7000/a5000 +1s <A@0/n5000/a7002 finish`) {
+		var events []testkit.Event
+		switch {
+		case step == "finish":
+			events = p.Driver.Finish()
+		case step[0] == '+':
+			p.Step(step)
+		default:
+			events = p.Driver.Track(p.View(step))
+		}
+		for i := range events {
+			if ev := &events[i]; ev.Kind == flowscope.EventEnded {
+				ended, history = append(ended, *ev.Stats), append(history, ev.History.String())
+			}
+		}
+	}
+	if len(ended) != 2 {
+		t.Fatalf("%d flows", len(ended))
+	}
+	at := func(s float64) flowscope.Timestamp { return flowscope.Timestamp(1e18 + s*1e9) }
+	for i, want := range []struct {
+		packets, first, last [2]uint64
+		history              string
+	}{
+		{[2]uint64{2, 1}, [2]uint64{0, 3}, [2]uint64{1, 3}, "Da"},
+		{[2]uint64{3, 2}, [2]uint64{2, 4}, [2]uint64{7, 6}, "ShAd"},
+	} {
+		s := ended[i]
+		for side := range s.Packets {
+			if s.Packets != want.packets || s.First[side] != at(float64(want.first[side])) || s.Last[side] != at(float64(want.last[side])) {
+				t.Errorf("flow %d: packets %d, from %v to %v", i+1, s.Packets, s.First, s.Last)
+				break
+			}
+		}
+		if history[i] != want.history {
+			t.Errorf("flow %d: history %s", i+1, history[i])
+		}
+	}
+}
+
+// The first packet has a wrong timestamp, and is held: once the clock goes back, its bytes have the right time.
+func TestWhatIsHeldGoesBackWithTheClock(t *testing.T) {
+	p := testkit.NewPlay(t, nil, flowscope.Config{})
+	p.Driver.Track(p.View(">0:ab"))
+	p.Step("+-3h")
+	data := 0
+	for _, ev := range p.Driver.Track(p.View(">2:cd")) {
+		if ev.Kind == flowscope.EventData {
+			if data++; ev.Timestamp != p.At() {
+				t.Errorf("%q at %v, now is %v", ev.Bytes, ev.Timestamp, p.At())
+			}
+		}
+	}
+	if data != 2 {
+		t.Errorf("%d pieces", data)
 	}
 }
 

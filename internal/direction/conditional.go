@@ -71,7 +71,7 @@ func (f *Streams) deliverRest(d *Direction, c *tcp.Conn, side tcp.Side) {
 		if at, ok := f.doubts.NextHeld(c, side, max(d.stream.Next()-1, 0)); ok {
 			to = min(to, at+1)
 		}
-		if f.dispatch || to == math.MaxInt64 || to <= d.stream.Next() {
+		if to == math.MaxInt64 || to <= d.stream.Next() {
 			return
 		}
 		d.passSYN() // the gap counts from the first byte

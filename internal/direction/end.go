@@ -87,6 +87,16 @@ func (d *Direction) ConfirmClosed() { d.bits |= closed }
 // Settle turns the fast paths of a connection on or off. It comes last, after Segment, Expire and Close.
 func (f *Streams) Settle(p *Pair) { p.updateFastPath(f.fastPaths) }
 
+// Rest gives the caller's reassembler, at the end of a flow, what nothing contradicted. It comes before the
+// reassembler is told of the end, and End after that.
+func (f *Streams) Rest(p *Pair, c *tcp.Conn, side tcp.Side) []Item {
+	f.items = f.items[:0]
+	if d := &p[side&1]; f.dispatch && c.InDoubt() && d.bits&(closed|stopped|synDataHeld) == 0 {
+		f.dispatchConfirmed(d, c, side, true)
+	}
+	return f.items
+}
+
 // End delivers the bytes that the direction of side still holds, with the gaps between them, and
 // releases its memory: the flow is over. If report is set and the direction is not closed, Closed
 // follows.
@@ -94,13 +104,8 @@ func (f *Streams) End(p *Pair, c *tcp.Conn, side tcp.Side, report bool) []Item {
 	f.items = f.items[:0]
 	d := &p[side&1]
 	f.truncate(d, c, side)
-	if c.InDoubt() && d.bits&(closed|stopped|synDataHeld) == 0 {
+	if c.InDoubt() && !f.dispatch && d.bits&(closed|stopped|synDataHeld) == 0 {
 		f.deliverRest(d, c, side)
-	}
-	if fin, ok := c.FINPosition(side); ok && report && d.bits&closed == 0 && d.Reassembler == 0 && d.stream.Next() == fin+1 {
-		f.close(d, side, fin)
-		f.items[len(f.items)-1].Confirmed = true // nothing contradicted the FIN
-		return f.items
 	}
 	const pending = synDataHeld | synPassed | closed | stopped
 	if f.dispatch || d.bits&pending != synPassed {
@@ -111,8 +116,17 @@ func (f *Streams) End(p *Pair, c *tcp.Conn, side tcp.Side, report bool) []Item {
 	}
 	if report && d.bits&closed == 0 {
 		f.close(d, side, f.length(d, c, side))
+		fin, ok := c.FINPosition(side)
+		// Nothing contradicted the FIN.
+		f.items[len(f.items)-1].Confirmed = ok && d.Reassembler == 0 && d.stream.Next() == fin+1
 	}
 	return f.items
+}
+
+// EndsAtFIN reports whether End will say of the direction of side that it ends by its FIN.
+func (d *Direction) EndsAtFIN(c *tcp.Conn, side tcp.Side) bool {
+	fin, ok := c.FINPosition(side)
+	return ok && d.Reassembler == 0 && (d.bits&(closed|stopped|synDataHeld) == 0 || d.stream.Next() == fin+1)
 }
 
 // length is how long the stream of an ended direction was.

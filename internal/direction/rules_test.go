@@ -87,6 +87,20 @@ func TestHoles(t *testing.T) {
 			60s
 			> A 1 1 +ab      ; >ab@0 >c@2
 			end              ; >closed@3 <closed@0`},
+		{"acknowledged once, and its sender goes on there", handshake + `
+			> A 3 1 +c       ; >early@2
+			< A 1 4
+			1s
+			> A 4 1 +d       ; >early@3
+			1.005s
+			1.02s            ; >gap@0+2:acknowledged >c@2 >d@3
+			end              ; >closed@4 <closed@0`},
+		{"before a FIN, acknowledged once, and its sender goes on there", handshake + `
+			> FA 3 1
+			< A 1 4
+			> A 4 1 +d
+			1.02s            ; >gap@0+2:acknowledged >closed@2
+			end              ; <closed@0`},
 		{"acknowledged in part", handshake + `
 			> A 5 1 +e       ; >early@4
 			1s

@@ -158,6 +158,7 @@ func (c *connection) end() {
 	}
 	defer c.doubts.Release(&c.Conn)
 	for side := range c.Pair {
+		c.say(c.Rest(&c.Pair, &c.Conn, tcp.Side(side)))
 		c.say(c.End(&c.Pair, &c.Conn, tcp.Side(side), true))
 	}
 }

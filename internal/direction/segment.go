@@ -69,6 +69,9 @@ func (f *Streams) Segment(p *Pair, k *Packet) []Item {
 	if o.Placed {
 		f.onUrgent(d, k)
 	}
+	if o.Confirms {
+		f.onConfirmed(d, k)
+	}
 	if f.doubts.Holds(k.Conn) {
 		f.deliverConfirmed(p, k.Conn)
 	}
@@ -133,6 +136,18 @@ func (f *Streams) onACK(d *Direction, k *Packet) {
 	}
 }
 
+// onConfirmed handles a segment whose sender goes on exactly where a first word has acknowledged its bytes: that
+// counts like an ACK.
+func (f *Streams) onConfirmed(d *Direction, k *Packet) {
+	if pos, ok := k.Conn.AckedTo(k.Side); ok && d.bits&(closed|stopped|synDataHeld) == 0 {
+		d.Acknowledge(pos+1, k.Time)
+		if f.dispatch {
+			f.add(Acked, k.Side, pos).Time = k.Time
+		}
+		f.onFIN(d, k, k.Side)
+	}
+}
+
 // onPayload handles the payload of a segment without SYN.
 func (f *Streams) onPayload(d *Direction, k *Packet) {
 	g, o := k.Segment, k.Outcome
@@ -149,6 +164,7 @@ func (f *Streams) onPayload(d *Direction, k *Packet) {
 			Pos: o.Pos, Bytes: b, Missing: missing, Time: k.Time, ID: k.ID,
 			Flags: g.Flags, Urgent: k.Urgent,
 		})
+		f.doubts.Displaced(k.Conn, k.Side, o.Pos, o.Pos+int64(len(b)+missing))
 		return
 	}
 	f.truncate(d, k.Conn, k.Side)

@@ -67,7 +67,7 @@ func (c *Conn) Guessing() bool { return c.bits&soft != 0 }
 func (c *Conn) Disturbed() bool { return !c.undisturbed() }
 
 // InDoubt reports whether something about the connection is not certain; see Doubts.
-func (c *Conn) InDoubt() bool { return c.doubt != 0 }
+func (c *Conn) InDoubt() bool { return c.doubt != 0 || c.packedFirst() }
 
 // MayHaveSent reports whether side i may have sent a segment with that number: the number lies between its
 // SYN and the highest number seen. Of a side that was not seen no number is known, so it may have

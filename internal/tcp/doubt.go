@@ -99,6 +99,7 @@ type Held struct {
 	word        bool   // conditional only because its ACK is a first word
 	repeated    bool   // captured after a segment that acknowledges all of it: what that has was sent before
 	conditional bool   // its payload may count at this connection's own numbers
+	given       uint32 // bytes of it that TakeConfirmed has given, or newer copies of them
 	Payload     []byte // a copy; nil if nobody wants the bytes
 	Missing     int    // bytes behind it that the capture cut off
 	ID          uint64
@@ -246,8 +247,8 @@ func (c *Conn) Settle(ds *Doubts, now int64) {
 				return false
 			}
 			s := &c.half[h.Side]
-			if ds.InOrder && h.conditional && len(h.Payload) > 0 {
-				return late // see Delivered
+			if h.conditional && len(h.Payload) > 0 && (ds.InOrder || h.given < h.Len) {
+				return late // see Delivered, and TakeConfirmed
 			}
 			return late || s.has(anchored) && s.pos(h.Seq)+int64(h.Len)+int64(h.Flags&FIN) <= s.next() && h.Flags&SYN == 0
 		})
@@ -369,12 +370,33 @@ func (ds *Doubts) append(c *Conn, d *doubt, i Side, o *Outcome, h Held, payload 
 	c.bits |= doubtful
 }
 
+// Retime gives the segment of side that came with packet id at a time, if it is held, another time: the packet's
+// timestamp was wrong, or is believed now.
+func (ds *Doubts) Retime(c *Conn, i Side, id uint64, at, to int64) {
+	c.unpackFirst(ds)
+	d := ds.of(c)
+	if d == nil {
+		return
+	}
+	for k := len(d.held) - 1; k >= 0; k-- {
+		if h := &d.held[k]; h.Side == i&1 && h.ID == id && h.Time == at {
+			h.Time = to
+			return
+		}
+	}
+}
+
 // Holds reports whether a segment of the connection is held.
 func (ds *Doubts) Holds(c *Conn) bool { return c.doubt != 0 && len(ds.list[c.doubt-1].held) != 0 }
 
 // heldAt finds the newest held bytes of a side that cover a position, and how far they reach before
 // newer ones begin. Those that came after their acknowledgement are taken only if there are no others.
 func (c *Conn) heldAt(d *doubt, i Side, pos int64) (h *Held, end int64) {
+	return c.heldFrom(d, i, math.MinInt64, pos)
+}
+
+// heldFrom is heldAt for held bytes that begin at low or above.
+func (c *Conn) heldFrom(d *doubt, i Side, low, pos int64) (h *Held, end int64) {
 	s := &c.half[i]
 	end = never
 	for k := len(d.held) - 1; k >= 0; k-- {
@@ -384,7 +406,7 @@ func (c *Conn) heldAt(d *doubt, i Side, pos int64) (h *Held, end int64) {
 		}
 		from := s.pos(x.Seq)
 		to := from + int64(x.Len)
-		if from <= pos && pos < to {
+		if low <= from && from <= pos && pos < to {
 			if !x.repeated {
 				return x, min(end, to)
 			}
@@ -402,15 +424,9 @@ func (c *Conn) heldAt(d *doubt, i Side, pos int64) (h *Held, end int64) {
 	return h, end
 }
 
-// Confirmed gives the held bytes of side at position pos, if the other side has acknowledged them.
-// final says that no more segments come, so that what nothing contradicted is believed. missing bytes
-// follow that the capture cut off. The bytes are good until the next call on the Doubts.
-func (ds *Doubts) Confirmed(c *Conn, i Side, pos int64, final bool) (b []byte, missing int, time int64, id uint64, ok bool) {
-	d := ds.of(c)
-	i &= 1
-	if d == nil || len(d.held) == 0 {
-		return
-	}
+// confirmedTo is how far the held bytes of side i count: as far as the other side has acknowledged them, or
+// to the end if it is not seen. final says that no more segments come.
+func (c *Conn) confirmedTo(d *doubt, i Side, final bool) int64 {
 	upTo := c.acked(i)
 	switch {
 	case final && (c.state == Reset || c.PendingReset()):
@@ -424,12 +440,28 @@ func (ds *Doubts) Confirmed(c *Conn, i Side, pos int64, final bool) (b []byte, m
 	if fin, ok := c.FINPosition(i); ok {
 		upTo = min(upTo, fin)
 	}
+	return upTo
+}
+
+// Confirmed gives the held bytes of side at position pos, if the other side has acknowledged them.
+// final says that no more segments come, so that what nothing contradicted is believed. missing bytes
+// follow that the capture cut off. The bytes are good until the next call on the Doubts.
+func (ds *Doubts) Confirmed(c *Conn, i Side, pos int64, final bool) (b []byte, missing int, time int64, id uint64, ok bool) {
+	d := ds.of(c)
+	i &= 1
+	if d == nil || len(d.held) == 0 {
+		return
+	}
+	upTo := c.confirmedTo(d, i, final)
 	if pos >= upTo || !c.half[i].has(anchored) {
 		return
 	}
 	h, end := c.heldAt(d, i, pos)
-	if h == nil || pos >= c.acked(i) && c.visible(1-i) && pos != c.half[i].pos(h.Seq) {
-		return // other bytes took its place in part
+	if h != nil && pos >= c.acked(i) && c.visible(1-i) && pos != c.half[i].pos(h.Seq) {
+		h, end = c.heldFrom(d, i, pos, pos) // of others, other bytes took the place in part
+	}
+	if h == nil {
+		return
 	}
 	end = min(end, upTo)
 	at := pos - c.half[i].pos(h.Seq)
@@ -456,35 +488,82 @@ func (ds *Doubts) Delivered(c *Conn, i Side, pos int64) {
 	})
 }
 
-// TakeConfirmed is Confirmed for an owner that takes segments as they come: it gives and forgets the oldest
-// held segment of side that the other side has acknowledged, and its position.
+// TakeConfirmed is Confirmed for an owner that takes segments as they come: it gives the first held bytes of
+// side that count and were not given yet, as a segment, and their position.
 func (ds *Doubts) TakeConfirmed(c *Conn, i Side, final bool) (h Held, pos int64, ok bool) {
-	d, s := ds.of(c), &c.half[i&1]
-	if d == nil || !s.has(anchored) {
+	i &= 1
+	d, s := ds.of(c), &c.half[i]
+	if d == nil || len(d.held) == 0 || !s.has(anchored) {
 		return Held{}, 0, false
 	}
-	acked := c.acked(i & 1)
-	final = final || !c.visible(1-i&1)
-	fin, closed := c.FINPosition(i)
-	for k := range d.held {
-		x := &d.held[k]
-		if x.Side != i&1 || !x.conditional || x.Len == 0 {
-			continue
+	upTo := c.confirmedTo(d, i, final)
+	for {
+		pos, reach := d.firstToGive(c, i)
+		if pos >= upTo || pos > reach {
+			return Held{}, 0, false // not confirmed, or nothing says that the bytes before it exist
 		}
-		if pos = s.pos(x.Seq); closed && pos >= fin {
-			continue // behind the end
-		}
-		if final || pos < acked {
-			h = *x
-			if closed {
-				h.Payload = h.Payload[:min(fin-pos, int64(len(h.Payload)))]
+		x, end := c.heldAt(d, i, pos)
+		if pos >= c.acked(i) && c.visible(1-i) && pos != s.pos(x.Seq) {
+			if y, to := c.heldFrom(d, i, pos, pos); y != nil {
+				x, end = y, to
+			} else {
+				c.markGiven(d, i, pos, end) // other bytes took their place in part
+				continue
 			}
-			x.conditional = false
-			d.dropHeld(ds, func(x *Held) bool { return !x.rival && !x.conditional })
-			return h, pos, true
+		}
+		end = min(end, upTo)
+		h = *x
+		c.markGiven(d, i, pos, end) // older copies too
+		at := pos - s.pos(h.Seq)
+		if at < int64(h.given) {
+			continue // the owner has them
+		}
+		n := max(min(end-pos, int64(len(h.Payload))-at), 0)
+		at = min(at, int64(len(h.Payload)))
+		h.Seq, h.Len, h.Missing = s.number(pos), uint32(end-pos), int(end-pos-n)
+		h.Payload = h.Payload[at : at+n : at+n]
+		return h, pos, true
+	}
+}
+
+// Displaced says that the owner has got the bytes [from, to) of side, which nothing contradicts, as a segment:
+// TakeConfirmed does not give others in their place.
+func (ds *Doubts) Displaced(c *Conn, i Side, from, to int64) {
+	if d := ds.of(c); d != nil {
+		c.markGiven(d, i&1, from, to)
+	}
+}
+
+// markGiven notes that the owner has the bytes [from, to) of side i.
+func (c *Conn) markGiven(d *doubt, i Side, from, to int64) {
+	for k := range d.held {
+		h := &d.held[k]
+		begin := c.half[i].pos(h.Seq)
+		if at := begin + int64(h.given); h.Side == i && h.conditional && at >= from && at < to {
+			h.given = uint32(min(to-begin, int64(h.Len)))
 		}
 	}
-	return Held{}, 0, false
+}
+
+// firstToGive is the first position of the held bytes of side i that TakeConfirmed has not given, never
+// without any, and how far what is known of the side reaches.
+func (d *doubt) firstToGive(c *Conn, i Side) (pos, reach int64) {
+	s, q := &c.half[i], &d.side[i]
+	pos, reach = never, max(s.end, c.acked(i), q.firstWord, q.lost)
+	for k := range d.held {
+		h := &d.held[k]
+		if h.Side != i || !h.conditional || h.Len == 0 {
+			continue
+		}
+		at := s.pos(h.Seq) + int64(h.given)
+		if h.given != 0 {
+			reach = max(reach, at)
+		}
+		if h.given < h.Len {
+			pos = min(pos, at)
+		}
+	}
+	return pos, reach
 }
 
 // NextHeld is the first position above pos of side at which held bytes begin.

@@ -7,7 +7,7 @@ package tcp
 
 // packFirst moves the first segment of the connection from its doubt, which is released, into the
 // connection, if nothing else is held or known. Of what the owner keeps with a rival only the first word,
-// of 8 bits, has room.
+// of 8 bits, has room, and the second if it is the segment's time.
 func (c *Conn) packFirst(d *doubt, ds *Doubts) {
 	h := &d.held[0]
 	own := d.rival.owner[0]
@@ -16,7 +16,7 @@ func (c *Conn) packFirst(d *doubt, ds *Doubts) {
 		return // more is known, or fast paths are off
 	case len(d.held) != 1 || h.conditional || len(h.Payload) != 0 || h.Options&OptBadLength != 0:
 		return
-	case uint64(uint32(h.Wire)) != uint64(h.Wire), uint64(uint32(h.Frames)) != h.Frames, d.rival.owner != RivalOwner{own & 0xff}:
+	case uint64(uint32(h.Wire)) != uint64(h.Wire), uint64(uint32(h.Frames)) != h.Frames, d.rival.owner != RivalOwner{own & 0xff, uint64(h.Time)}:
 		return
 	}
 	first, i := *h, h.Side
@@ -63,6 +63,6 @@ func (c *Conn) unpackFirst(ds *Doubts) {
 		return
 	}
 	d := ds.of(c)
-	d.rival.owner[0] = own
+	d.rival.owner[0], d.rival.owner[1] = own, uint64(h.Time)
 	ds.append(c, d, i, &o, h, nil)
 }

@@ -37,7 +37,7 @@ func TestAFirstSegmentIsPackedWithoutLoss(t *testing.T) {
 			if c.Step(i, &g, &o, ds); o.Rival != RivalHeld {
 				t.Fatalf("%+v: %+v", g, o)
 			}
-			ds.Owner(c)[0] = own
+			ds.Owner(c)[0], ds.Owner(c)[1] = own, uint64(g.Time)
 			ds.Hold(c, i, &g, &o, h, payload)
 			if !ds.HasRival(c) {
 				t.Fatal("no rival")
@@ -46,8 +46,8 @@ func TestAFirstSegmentIsPackedWithoutLoss(t *testing.T) {
 		if conns[1].packedFirst() {
 			t.Fatal("packed although fast paths are off")
 		}
-		if may := payload == nil && g.Options&OptBadLength == 0; conns[0].packedFirst() != may || conns[0].InDoubt() == may {
-			t.Fatalf("%+v: packed %v, in doubt %v", g, conns[0].packedFirst(), conns[0].InDoubt())
+		if may := payload == nil && g.Options&OptBadLength == 0; conns[0].packedFirst() != may || !conns[0].InDoubt() || (conns[0].doubt == 0) != may {
+			t.Fatalf("%+v: packed %v, doubt %d", g, conns[0].packedFirst(), conns[0].doubt)
 		}
 		packedOnes += boolInt(conns[0].packedFirst())
 		if a, b := doubts[0].Owner(&conns[0]), doubts[1].Owner(&conns[1]); *a != *b {
@@ -77,6 +77,7 @@ func TestAConnectionOfOneSegmentHasNoDoubt(t *testing.T) {
 		c, g := &conns[k], Segment{Seq: uint32(k), Ack: 7, Flags: ACK, Window: 9}
 		var o Outcome
 		c.Step(Initiator, &g, &o, &ds)
+		*ds.Owner(c) = RivalOwner{0, uint64(g.Time)}
 		ds.Hold(c, Initiator, &g, &o, Held{}, nil)
 	}
 	if len(ds.list) != 1 || len(ds.spare) != 1 {

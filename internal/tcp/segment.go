@@ -164,6 +164,7 @@ func (c *Conn) accept(i Side, g *Segment, o *Outcome, ds *Doubts) {
 		o.Hold, o.word = true, true // what it acknowledges is a first word only, and so is what it carries
 	default:
 		if firstWord != 0 && pos == firstWord && carries(g) && d != nil {
+			o.Confirms = true
 			c.confirm(i, firstWord, d, g.Time) // its sender goes on behind what was in doubt
 		}
 		c.take(i, g, o, ds)
@@ -283,6 +284,7 @@ func (c *Conn) acceptACK(i Side, g *Segment, ack int64, credible bool, o *Outcom
 				c.confirm(1-i, ack, d, g.Time)
 			}
 			if word > s.next() && word == d.side[i].firstWord {
+				o.Confirms = true
 				c.confirm(i, word, d, g.Time) // whoever takes a segment takes its ACK too
 			}
 			if c.half[1-i].next() < ack {

@@ -169,6 +169,8 @@ type Outcome struct {
 	// acknowledged.
 	Hold bool
 	word bool // held only because its ACK is a first word
+	// Confirms is set if by this segment a first word about its own sender's bytes counts; see Doubts.
+	Confirms bool
 	// Rival says whether the segment is one of a rival.
 	Rival RivalVerdict
 	// Notes are remarks about the segment.

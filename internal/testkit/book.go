@@ -213,7 +213,8 @@ func (b *Book) order(events []Event) {
 			continue
 		}
 		begins := ev.Kind == flowscope.EventStarted || ev.Kind == flowscope.EventEstablished ||
-			ev.Kind == flowscope.EventStateChange && !believed(ev) || ev.Kind == flowscope.EventPacket || ev.Kind == flowscope.EventLate
+			ev.Kind == flowscope.EventStateChange && !believed(ev) || ev.Kind == flowscope.EventPacket || ev.Kind == flowscope.EventLate ||
+			ev.Kind == flowscope.EventICMPError // the only event of its packet
 		if begins && own == 0 {
 			own = ev.Flow
 			delete(last, own)
