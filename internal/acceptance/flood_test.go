@@ -298,7 +298,7 @@ func TestA37ChaffIsCountedExactlyAndSaysLittle(t *testing.T) {
 			}
 			held := before.HeldBytes
 			if k == attack.BeforeTheFIN {
-				held += 64 * 4 // of as many segments as a connection may hold: the FIN may still turn out to be none
+				held += 256 * 4 // of as many segments as a connection may hold: the FIN may still turn out to be none
 			}
 			if st.HeldBytes > held {
 				t.Errorf("%d bytes are held, %d were", st.HeldBytes, before.HeldBytes)

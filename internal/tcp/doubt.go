@@ -20,8 +20,9 @@ const (
 	maxIslands    = 8
 	maxEarlyFINs  = 4
 	maxCandidates = 3
-	maxHeld       = 64       // segments of both sides
-	maxHeldBytes  = 64 << 10 // payload of a side
+	maxHeld       = 256       // segments of both sides
+	maxHeldBytes  = 256 << 10 // payload of a side
+	maxRivalBytes = 64 << 10  // of which so much at most if it only belongs to a rival
 )
 
 // never is a position that no segment reaches.
@@ -312,21 +313,26 @@ func (d *doubt) disturbing() bool {
 
 // dropHeld drops the held segments that drop says.
 func (d *doubt) dropHeld(ds *Doubts, drop func(*Held) bool) {
-	kept := d.held[:0]
-	for i := range d.held {
+	first := 0
+	for first < len(d.held) && !drop(&d.held[first]) {
+		first++ // nearly always all
+	}
+	if first == len(d.held) {
+		return
+	}
+	kept := d.held[:first]
+	for i := first; i < len(d.held); i++ {
 		h := &d.held[i]
-		if drop(h) {
+		if i == first || drop(h) {
 			d.bytes[h.Side] -= int32(len(h.Payload))
 			ds.bytes -= int64(len(h.Payload))
 			continue
 		}
 		kept = append(kept, *h)
 	}
-	if len(kept) != len(d.held) {
-		d.version++
-		clear(d.held[len(kept):])
-		d.held = kept
-	}
+	d.version++
+	clear(d.held[len(kept):])
+	d.held = kept
 }
 
 // Hold holds the segment that Step has just handled, if its Outcome has Hold set. payload is copied; it
@@ -357,7 +363,11 @@ func (ds *Doubts) append(c *Conn, d *doubt, i Side, o *Outcome, h Held, payload 
 		h.Len -= uint32(taken)
 		payload = payload[min(taken, int64(len(payload))):]
 	}
-	if len(payload) > 0 && int(d.bytes[h.Side])+len(payload) <= maxHeldBytes &&
+	most := maxHeldBytes
+	if !h.conditional {
+		most = maxRivalBytes
+	}
+	if len(payload) > 0 && int(d.bytes[h.Side])+len(payload) <= most &&
 		(ds.MaxBytes == 0 || ds.bytes+int64(len(payload)) <= ds.MaxBytes) {
 		h.Payload = append([]byte(nil), payload...)
 		d.bytes[h.Side] += int32(len(payload))

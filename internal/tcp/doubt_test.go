@@ -20,11 +20,11 @@ func TestWhatIsHeldIsBounded(t *testing.T) {
 		size          uint32
 		held, payload int
 	}{
-		{64, 1, 64, 64},
-		{65, 1, 64, 64},
-		{32, 2000, 32, 32 * 2000},
-		{33, 2000, 33, 32 * 2000}, // a segment without its payload is still a claim
-		{64, 1024, 64, 1 << 16},
+		{256, 1, 256, 256},
+		{257, 1, 256, 256},
+		{131, 2000, 131, 131 * 2000},
+		{132, 2000, 132, 131 * 2000}, // a segment without its payload is still a claim
+		{256, 1024, 256, 1 << 18},
 	} {
 		t.Run(fmt.Sprint(c.segments, "x", c.size), func(t *testing.T) {
 			w := play(t, shook)
