@@ -98,6 +98,7 @@ type Held struct {
 	Side        Side
 	rival       bool   // it may be one of the rival
 	word        bool   // conditional only because its ACK is a first word
+	sure        bool   // and that ACK counts now, so its bytes do
 	repeated    bool   // captured after a segment that acknowledges all of it: what that has was sent before
 	conditional bool   // its payload may count at this connection's own numbers
 	given       uint32 // bytes of it that TakeConfirmed has given, or newer copies of them
@@ -434,10 +435,13 @@ func (c *Conn) heldFrom(d *doubt, i Side, low, pos int64) (h *Held, end int64) {
 	return h, end
 }
 
-// confirmedTo is how far the held bytes of side i count: as far as the other side has acknowledged them, or
-// to the end if it is not seen. final says that no more segments come.
-func (c *Conn) confirmedTo(d *doubt, i Side, final bool) int64 {
+// confirmedTo is how far the held bytes of side i from pos on count: as far as the other side has acknowledged them,
+// or to the end if it is not seen. final says that no more segments come.
+func (c *Conn) confirmedTo(d *doubt, i Side, pos int64, final bool) int64 {
 	upTo := c.acked(i)
+	if h, end := c.heldAt(d, i, pos); h != nil && h.sure {
+		upTo = max(upTo, end)
+	}
 	switch {
 	case final && (c.state == Reset || c.PendingReset()):
 		upTo = max(upTo, d.side[i].firstWord)
@@ -462,7 +466,7 @@ func (ds *Doubts) Confirmed(c *Conn, i Side, pos int64, final bool) (b []byte, m
 	if d == nil || len(d.held) == 0 {
 		return
 	}
-	upTo := c.confirmedTo(d, i, final)
+	upTo := c.confirmedTo(d, i, pos, final)
 	if pos >= upTo || !c.half[i].has(anchored) {
 		return
 	}
@@ -506,9 +510,9 @@ func (ds *Doubts) TakeConfirmed(c *Conn, i Side, final bool) (h Held, pos int64,
 	if d == nil || len(d.held) == 0 || !s.has(anchored) {
 		return Held{}, 0, false
 	}
-	upTo := c.confirmedTo(d, i, final)
 	for {
 		pos, reach := d.firstToGive(c, i)
+		upTo := c.confirmedTo(d, i, pos, final)
 		if pos >= upTo || pos > reach {
 			return Held{}, 0, false // not confirmed, or nothing says that the bytes before it exist
 		}

@@ -489,6 +489,16 @@ func TestEvidenceOfNumbersUnderWay(t *testing.T) {
 		> A 5000006 5000006 +5 ; ImplausibleACK rival nowhere
 	`
 	playAll(t, []scene{
+		{"a forged ACK, and a sender whose bytes join", `
+			> A 1 500000001 ; rival
+			< A 1 1 +5 ; rival nowhere
+			< A 6 1 +5 ; leaps nowhere ImplausibleACK rival @0 @5
+			< A 11 1 +5 ; @10`},
+		{"a forged ACK of the first segment, and what answers that", `
+			> A 1 500000001 +3 ; rival nowhere
+			< A 1 4 +5 ; rival nowhere
+			< A 6 4 +5 ; leaps nowhere ImplausibleACK held rival nowhere held nowhere @5
+			< A 11 4 +5 ; @10`},
 		{"a byte that is refused, and an ACK of a byte more", `
 			> A 62711 1 +1 ; rival nowhere
 			< A 1 1 ; rival

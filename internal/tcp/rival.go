@@ -34,6 +34,7 @@ type rivalHalf struct {
 	hasACK      bool
 	grown       bool  // it sent payload or a FIN
 	joined      bool  // and a segment began where that ended
+	denied      bool  // its peer's answer acknowledges numbers far from these
 	segments    uint8 // since it is known
 }
 
@@ -165,6 +166,9 @@ func (c *Conn) offer(i Side, g *Segment, o *Outcome, ds *Doubts) {
 		}
 		r.misses = 0
 		h.grown = h.grown || next != first
+		if h.hasACK && peer.known && !within(h.ack, peer.first-maxRivalHole, peer.next+rivalHole) {
+			peer.denied = true
+		}
 	}
 	o.Rival = RivalHeld
 	if c.rivalBelieved(r) {
@@ -174,10 +178,10 @@ func (c *Conn) offer(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	}
 }
 
-// joins reports whether segments of one sender join, and its peer does not acknowledge other numbers. Those
+// joins reports whether segments of one sender join, and its peer does not answer that it expects others. Those
 // without payload join in any case, so it takes more of them.
-func (h *rivalHalf) joins(peer *rivalHalf) bool {
-	return (h.joined || h.segments >= rivalBareSegments) && (!peer.known || agree(peer, h))
+func (h *rivalHalf) joins() bool {
+	return (h.joined || h.segments >= rivalBareSegments) && !h.denied
 }
 
 // beside reports whether the SYN of side i was seen, and the rival's numbers do not follow it.
@@ -236,7 +240,7 @@ func (c *Conn) rivalBelieved(r *rival) bool {
 		return h.segments >= rivalSegmentsOneSided
 	}
 	a, b := &r.h[0], &r.h[1]
-	if c.bits&soft != 0 && !r.syn && (a.joins(b) || b.joins(a)) {
+	if c.bits&soft != 0 && !r.syn && (a.joins() || b.joins()) {
 		return true
 	}
 	if !a.known || !b.known {

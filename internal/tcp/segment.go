@@ -332,6 +332,7 @@ func (c *Conn) confirm(i Side, ack int64, d *doubt, now int64) {
 	}
 	p.ack = s.number(ack)
 	p.bits |= hasACK
+	c.ensure(1-i, d)
 	if ack > s.end {
 		next := s.next()
 		s.end = ack
@@ -359,6 +360,22 @@ func (c *Conn) confirm(i Side, ack int64, d *doubt, now int64) {
 	}
 }
 
+// ensure takes what is held of side i only because its ACK was a first word, as far as that counts now: whoever
+// took that ACK took the rest of the segment.
+func (c *Conn) ensure(i Side, d *doubt) {
+	found := false
+	for k := range d.held {
+		h := &d.held[k]
+		if h.Side == i && h.word && h.conditional && !h.sure && c.half[1-i].pos(h.Ack) <= c.acked(1-i) {
+			h.sure, found = true, true
+		}
+	}
+	if found {
+		d.version++
+		c.drain(i, d)
+	}
+}
+
 // drain moves the contiguous edge of side i over the islands that it reaches, over held bytes that the
 // peer has acknowledged, and onto a FIN.
 func (c *Conn) drain(i Side, d *doubt) {
@@ -381,7 +398,9 @@ func (c *Conn) drain(i Side, d *doubt) {
 		}
 		to := min(q.joined(next), fin)
 		if to == next {
-			if h, end := c.heldAt(d, i, next); h != nil {
+			if h, end := c.heldAt(d, i, next); h != nil && h.sure {
+				to = max(to, min(end, fin))
+			} else if h != nil {
 				to = max(to, min(end, c.acked(i), fin))
 			}
 		}
@@ -492,6 +511,7 @@ func (c *Conn) take(i Side, g *Segment, o *Outcome, ds *Doubts) {
 				s.end = max(s.end, o.End)
 				s.setNext(o.End)
 				if d != nil {
+					d.side[i].lost = 0 // it goes on here, and not behind what nobody saw
 					c.drain(i, d)
 				}
 			}
