@@ -383,11 +383,14 @@ func firstACK(held []Held, i Side, otherwise uint32) uint32 {
 	return otherwise
 }
 
-// joinedBefore is the first number of the held segments of a side that end where the one at first begins.
+// joinedBefore is the first number of the held segments of a side that end where the one at first begins. It
+// goes no further back than a window: four segments of 1 GiB lie in a ring.
 func (d *doubt) joinedBefore(i Side, first uint32) uint32 {
+	room := uint32(unknownWindow)
 	for k := len(d.held) - 1; k >= 0; k-- {
-		if h := &d.held[k]; h.Side == i && h.Flags&(SYN|FIN|RST) == 0 && h.Len > 0 && h.Seq+h.Len == first {
-			first, k = h.Seq, len(d.held)
+		h := &d.held[k]
+		if h.Side == i && h.Flags&(SYN|FIN|RST) == 0 && h.Len > 0 && h.Len <= room && h.Seq+h.Len == first {
+			first, room, k = h.Seq, room-h.Len, len(d.held)
 		}
 	}
 	return first
