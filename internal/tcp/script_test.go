@@ -405,7 +405,7 @@ func (ds *Doubts) clone() *Doubts {
 			for i := range x.side {
 				x.side[i].islands, x.side[i].fins = slices.Clone(x.side[i].islands), slices.Clone(x.side[i].fins)
 			}
-			if d.rival != &noRival {
+			if x.rival = &n.noRival; d.rival != &ds.noRival {
 				r := *d.rival
 				x.rival = &r
 			}
