@@ -33,7 +33,7 @@ type FlowTracker[K comparable, S any] struct {
 	outcome      tcp.Outcome // and the answer
 	doubts       tcp.Doubts  // of the connections
 	before       int64       // when the packet before the current one of its side came
-	believing    bool        // in believeHeld
+	believing    bool        // in believeAtEnd
 	replayed     *tcp.Held   // the held segment that is taken now; nil: none is
 	collecting   bool        // what segments change is told after all of them; see tellReplay
 	established  bool        // one of these has completed a handshake
