@@ -137,7 +137,13 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 		classLinger:      int64(cfg.LingerTimeout),
 		classReset:       int64(cfg.ResetTimeout),
 	}
-	t.doubts = tcp.Doubts{HealAfter: int64(cfg.HoleAckedTimeout), HoldFor: int64(cfg.HoleTimeout), MaxBytes: max(cfg.TotalBytes/8, 1), MaxDoubts: max(cfg.MaxFlows/4, min(cfg.MaxFlows, 1024))}
+	t.doubts = tcp.Doubts{
+		HealAfter: int64(cfg.HoleAckedTimeout),
+		HoldFor:   int64(cfg.HoleTimeout),
+		MaxBytes:  max(cfg.TotalBytes/8, 1),
+		MaxHeld:   max(cfg.TotalBytes/8/tcp.HeldBytes, 1024),
+		MaxDoubts: max(cfg.MaxFlows/4, min(cfg.MaxFlows, 1024)),
+	}
 	t.hasher, t.seed = hasherOf(ex), rand.Uint64()
 	t.keyTimeout = timerOf(ex)
 	t.frames = 1

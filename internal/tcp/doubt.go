@@ -17,6 +17,9 @@ import "math"
 // Limits of a doubt. Beyond them the newest hypothesis is not recorded, which is as if its packet had
 // been refused.
 const (
+	// HeldBytes is the memory of a held segment, beside its payload. A test holds it.
+	HeldBytes = 112
+
 	maxIslands    = 8
 	maxEarlyFINs  = 4
 	maxCandidates = 3
@@ -116,6 +119,7 @@ type Doubts struct {
 	HealAfter int64 // how long bytes that the receiver has may still be missing from the capture
 	HoldFor   int64 // how long a segment is held
 	MaxBytes  int64 // payload held for all connections together; 0 is no limit
+	MaxHeld   int64 // segments held for all of them, with or without payload; 0 is no limit
 	MaxDoubts int   // connections that may have one; 0 is no limit
 	InOrder   bool  // the owner reads the bytes of a side in order, and says with Delivered how far it is
 
@@ -125,6 +129,7 @@ type Doubts struct {
 	free    []uint32 // places in list
 	spare   []*doubt // to use again
 	bytes   int64    // payload that is held
+	entries int64    // segments that are held
 	noRival rival    // of all doubts that have none; it is never written
 }
 
@@ -334,15 +339,18 @@ func (d *doubt) dropHeld(ds *Doubts, drop func(*Held) bool) {
 		kept = append(kept, *h)
 	}
 	d.version++
+	ds.entries -= int64(len(d.held) - len(kept))
 	clear(d.held[len(kept):])
-	d.held = kept
+	if d.held = kept; cap(kept) > 8 && len(kept) < cap(kept)/4 {
+		d.held = append([]Held(nil), kept...) // the memory of a peak is not kept
+	}
 }
 
 // Hold holds the segment that Step has just handled, if its Outcome has Hold set. payload is copied; it
 // may be nil if nobody wants the bytes.
 func (ds *Doubts) Hold(c *Conn, i Side, g *Segment, o *Outcome, h Held, payload []byte) {
 	d := ds.need(c)
-	if d == nil || len(d.held) >= maxHeld {
+	if d == nil || !ds.hasRoom(d) {
 		ds.notHeld++
 		return
 	}
@@ -351,6 +359,11 @@ func (ds *Doubts) Hold(c *Conn, i Side, g *Segment, o *Outcome, h Held, payload 
 	if ds.append(c, d, i&1, o, h, payload); c.bits&soft != 0 && o.Rival == RivalHeld {
 		c.packFirst(d, ds)
 	}
+}
+
+// hasRoom reports whether one more segment may be held with a doubt.
+func (ds *Doubts) hasRoom(d *doubt) bool {
+	return len(d.held) < maxHeld && (ds.MaxHeld == 0 || ds.entries < ds.MaxHeld)
 }
 
 // append appends a segment to those that are held.
@@ -380,6 +393,7 @@ func (ds *Doubts) append(c *Conn, d *doubt, i Side, o *Outcome, h Held, payload 
 	}
 	h.Missing = toInt(int64(h.Len) - int64(len(h.Payload)))
 	d.held = append(d.held, h)
+	ds.entries++
 	c.bits |= doubtful
 }
 
