@@ -66,8 +66,8 @@ const (
 	EventStarted EventKind = iota + 1
 	// EventPacket: a packet of the flow. Its first one has this event too. Packets of a SYN with other
 	// numbers are those of the live connection until the SYN is believed, and then counted in its own
-	// flow: the last of them alone has this event there. One without Bytes may be a first fragment whose datagram is not complete, or a
-	// packet with a wrong checksum.
+	// flow: the last of them alone has this event there. One without Bytes may be a first fragment
+	// whose datagram is not complete, or a packet with a wrong checksum.
 	EventPacket
 	// EventEstablished: the TCP handshake is complete.
 	EventEstablished

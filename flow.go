@@ -195,7 +195,7 @@ type flow[S any] struct {
 //	word                  while the flow is alive                        while it lingers
 //	conn.OwnerWord(side)  low half: retransmissions, high half: times    late packets
 //	                      the window was zero (for the history)
-//	conn.EndedAt          (the largest windows; internal/tcp)            when the flow ended
+//	conn.EndedAt          (the edges; internal/tcp)                      when the flow ended
 //	handshake[i]          when the SYN or SYN+ACK was sent, or how long  how long the answer took
 //	                      its answer took; see flowBits
 //	bytes, payload        the sum in 48 bits; above it the tunnel        the same

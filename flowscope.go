@@ -87,7 +87,9 @@ type Config struct {
 	// sent packets, then those in which both sides have sent a FIN, then the rest; among equals the
 	// one that has been in its class for longest. A flow joins the end of its class when the class
 	// changes, and when its timeout expires while there were packets in the meantime. Memory to
-	// find MaxFlows flows is allocated at the start, 16 to 32 bytes each. At most 268,435,456.
+	// find MaxFlows flows is allocated at the start, 16 to 32 bytes each. TCP connections of
+	// which something is in doubt may be a quarter of MaxFlows, or 1,024 if that is more. At most
+	// 268,435,456.
 	// Default 100,000.
 	MaxFlows int
 
@@ -98,9 +100,9 @@ type Config struct {
 	// ClosingTimeout ends a TCP connection in which both sides have sent a FIN and one is not
 	// acknowledged. Default 10 s.
 	ClosingTimeout time.Duration
-	// ResetTimeout ends a TCP connection in which a reset was seen that its receiver may have accepted, or
-	// may have refused: with EndRST, if nothing else comes for so long. A reset that is certain ends the
-	// connection at once. Default 1 s; Never waits for the connection's other timeouts.
+	// ResetTimeout ends a TCP connection in which a reset was seen that its receiver may have accepted,
+	// or may have refused: with EndRST, if nothing else comes for so long. A reset that is certain ends
+	// the connection at once. Default 1 s; Never waits for the connection's other timeouts.
 	ResetTimeout time.Duration
 	// UDPTimeout ends an idle UDP flow. Default 60 s.
 	UDPTimeout time.Duration
@@ -132,7 +134,10 @@ type Config struct {
 	// When less is left than one segment may need, the side that holds most, to within a factor of
 	// two, gives up its first hole, with GapBudget, before the packet's own events; at most 64 holes
 	// in one call. What is set aside for that, and for bytes that move, is about a sixth. A segment
-	// for which there is no room all the same makes its own side give up a hole. Default 64 MiB.
+	// for which there is no room all the same makes its own side give up a hole. On top of it, TCP
+	// segments that wait for an acknowledgement (TrackerStats.SegmentsHeld) hold an eighth of it for
+	// their payload, and as much for the list of them, or 1,024 segments if that is more. At most 256
+	// of a connection wait, with 256 KiB of payload a side. Default 64 MiB.
 	TotalBytes int64
 	// Overlap decides which copy of a byte is delivered where bytes that are held are sent again.
 	// Default OverlapFirst.
@@ -148,14 +153,17 @@ type Config struct {
 	KeepDelivered int
 
 	// HoleAckedTimeout is how long a hole stays open whose bytes the receiver has acknowledged, so
-	// that they were sent and not captured. Default 10 ms.
+	// that they were sent and not captured. The first such ACK may be forged: it counts with the
+	// second one. Default 10 ms.
 	HoleAckedTimeout time.Duration
-	// HoleTimeout is how long any other hole stays open, unless the receiver's ACK stands before it: then
-	// the bytes will come. It is also how long a segment that no receiver need take waits for its
-	// acknowledgement. Default 30 s.
+	// HoleTimeout is how long any other hole stays open. One before which the receiver's ACK stands
+	// has no timeout: the receiver has nothing behind it, so the bytes will come. HoleTimeout is also
+	// how long a segment that no receiver need take waits for its acknowledgement, and how long a
+	// side may leave such segments without an answer until it counts as not captured. Default 30 s.
 	HoleTimeout time.Duration
 	// HoleOneSidedTimeout is how long a hole stays open if only one side of the connection is seen,
-	// so that no acknowledgement can come. Default 4 s.
+	// so that no acknowledgement can come. It is also how long the first segment of a midstream
+	// connection waits for one that confirms its numbers. Default 4 s.
 	HoleOneSidedTimeout time.Duration
 
 	// Fragments decides whether fragments of IP datagrams are reassembled. Default

@@ -33,7 +33,7 @@ type FlowTracker[K comparable, S any] struct {
 	outcome      tcp.Outcome // and the answer
 	doubts       tcp.Doubts  // of the connections
 	before       int64       // when the packet before the current one of its side came
-	believing    bool        // in believeHeld
+	believing    bool        // in believeAtEnd
 	replayed     *tcp.Held   // the held segment that is taken now; nil: none is
 	collecting   bool        // what segments change is told after all of them; see tellReplay
 	established  bool        // one of these has completed a handshake
@@ -137,7 +137,13 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 		classLinger:      int64(cfg.LingerTimeout),
 		classReset:       int64(cfg.ResetTimeout),
 	}
-	t.doubts = tcp.Doubts{HealAfter: int64(cfg.HoleAckedTimeout), HoldFor: int64(cfg.HoleTimeout), MaxBytes: max(cfg.TotalBytes/8, 1), MaxDoubts: max(cfg.MaxFlows/4, min(cfg.MaxFlows, 1024))}
+	t.doubts = tcp.Doubts{
+		HealAfter: int64(cfg.HoleAckedTimeout),
+		HoldFor:   int64(cfg.HoleTimeout),
+		MaxBytes:  max(cfg.TotalBytes/8, 1),
+		MaxHeld:   max(cfg.TotalBytes/8/tcp.HeldBytes, 1024),
+		MaxDoubts: max(cfg.MaxFlows/4, min(cfg.MaxFlows, 1024)),
+	}
 	t.hasher, t.seed = hasherOf(ex), rand.Uint64()
 	t.keyTimeout = timerOf(ex)
 	t.frames = 1

@@ -343,7 +343,7 @@ func TestAFirstFragmentsDoubtedTimestampIsTakenBackLikeAnyOther(t *testing.T) {
 	}
 }
 
-func TestAFlowThatTwoLeapsMeetInARowIsNotSplit(t *testing.T) {
+func TestAFlowThatTwoJumpsMeetInARowIsNotSplit(t *testing.T) {
 	tr := testkit.NewTracker(t, flowscope.Config{})
 	f, g := ofUDP("10.0.0.1:1234", "10.0.0.2:80"), ofUDP("9.9.9.9:1000", "9.9.9.8:2000")
 	for _, v := range []flowscope.PacketView{

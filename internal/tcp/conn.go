@@ -21,7 +21,7 @@ const (
 	resetPending1           // the responder did
 	strongReset             // one of them was at a number at which its receiver may stand
 	soft                    // under way, and no number is certain yet: the rival's are a guess
-	doubtful                // the doubt has something that a segment in order may decide
+	doubtful                // something is in doubt that a segment in order may decide, or the first segment is packed
 )
 
 // State is where the connection stands.
@@ -81,7 +81,7 @@ func (c *Conn) MayHaveSent(i Side, seq uint32) bool {
 // Abort ends the connection from outside.
 func (c *Conn) Abort() { c.state = Aborted }
 
-// OwnerWord is a word about side i that is kept for the connection's owner and not looked at here.
+// OwnerWord is 32 bits about side i that are kept for the connection's owner and not looked at here.
 func (c *Conn) OwnerWord(i Side) *uint32 { return &c.half[i&1].owner }
 
 // SetEndedAt keeps when the connection ended, for EndedAt. It is for a connection that takes no more
@@ -143,8 +143,8 @@ func (c *Conn) stepSlow(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	}
 	s.flags |= g.Flags
 	switch {
-	case g.Options&OptBadLength != 0 && (g.Flags&(RST|SYN|FIN) != 0 || g.Flags&ACK == 0 || c.Opening() || c.bits&soft == 0 && !s.has(anchored)):
-		o.Notes |= Untimely
+	case g.Options&OptBadLength != 0 && (g.Flags&(RST|SYN|FIN|ACK) != ACK || c.Opening() || c.bits&soft == 0 && !s.has(anchored)):
+		o.Notes |= Untimely // no receiver gets it, so it opens, ends and anchors nothing
 	case g.Flags&RST != 0:
 		c.onRST(i, g, o, ds)
 	case g.Flags&SYN != 0:

@@ -17,12 +17,15 @@ import "math"
 // Limits of a doubt. Beyond them the newest hypothesis is not recorded, which is as if its packet had
 // been refused.
 const (
+	// HeldBytes is the memory of a held segment, beside its payload. A test holds it.
+	HeldBytes = 112
+
 	maxIslands    = 8
 	maxEarlyFINs  = 4
 	maxCandidates = 3
 	maxHeld       = 256       // segments of both sides
 	maxHeldBytes  = 256 << 10 // payload of a side
-	maxRivalBytes = 64 << 10  // of which so much at most if it only belongs to a rival
+	maxRivalBytes = 64 << 10  // of a side, beyond which a segment that is only a rival's is held without its payload
 )
 
 // never is a position that no segment reaches.
@@ -32,7 +35,7 @@ const never = math.MaxInt64
 type doubt struct {
 	side    [2]sideDoubt
 	reset   resetDoubt
-	rival   *rival // never nil
+	rival   *rival // of its own, or Doubts.noRival
 	held    []Held
 	bytes   [2]int32 // payload of held, by side
 	version uint32   // changes with held
@@ -74,7 +77,7 @@ type sideDoubt struct {
 // reset forgets all of it, and keeps the memory of the lists.
 func (d *sideDoubt) reset() { *d = sideDoubt{islands: d.islands[:0], fins: d.fins[:0]} }
 
-// claim is how far the peer may acknowledge, of a half that ends at end and of that version of what is held.
+// claim is a result of Conn.claim, for a half that ends at end and that version of what is held.
 type claim struct {
 	end, upTo int64
 	version   uint32
@@ -102,28 +105,33 @@ type Held struct {
 	repeated    bool   // captured after a segment that acknowledges all of it: what that has was sent before
 	conditional bool   // its payload may count at this connection's own numbers
 	given       uint32 // bytes of it that TakeConfirmed has given, or newer copies of them
-	Payload     []byte // a copy; nil if nobody wants the bytes
-	Missing     int    // bytes behind it that the capture cut off
-	ID          uint64
-	Frames      uint64
-	Wire        int
+	Payload     []byte // a copy; nil if nobody wants the bytes, or there is no room
+	Missing     int    // bytes behind it that the capture cut off, or for which there is no room
+
+	// What the owner wants to know of the packet; not looked at here, but for Retime.
+	ID     uint64 // of the packet
+	Frames uint64 // in how many frames it came
+	Wire   int    // its length on the wire
 }
 
 // Doubts are the doubts of many connections, beside the table in which the connections lie: few
-// connections have one. The zero value is ready.
+// connections have one. The zero value is ready. It must not be copied once there are any.
 type Doubts struct {
 	HealAfter int64 // how long bytes that the receiver has may still be missing from the capture
 	HoldFor   int64 // how long a segment is held
 	MaxBytes  int64 // payload held for all connections together; 0 is no limit
+	MaxHeld   int64 // segments held for all of them, with or without payload; 0 is no limit
 	MaxDoubts int   // connections that may have one; 0 is no limit
 	InOrder   bool  // the owner reads the bytes of a side in order, and says with Delivered how far it is
 
 	held, notHeld, bare uint64 // see Counters
 
-	list  []*doubt
-	free  []uint32
-	spare []*doubt
-	bytes int64
+	list    []*doubt
+	free    []uint32 // places in list
+	spare   []*doubt // to use again
+	bytes   int64    // payload that is held
+	entries int64    // segments that are held
+	noRival rival    // of all doubts that have none; it is never written
 }
 
 // Counters are how many segments were held, how many had no room, and of how many the payload had none.
@@ -152,7 +160,7 @@ func (ds *Doubts) need(c *Conn) *doubt {
 	if k := len(ds.spare); k > 0 {
 		d, ds.spare = ds.spare[k-1], ds.spare[:k-1]
 	} else {
-		d = &doubt{rival: &noRival}
+		d = &doubt{rival: &ds.noRival}
 	}
 	if k := len(ds.free); k > 0 {
 		c.doubt, ds.free = ds.free[k-1], ds.free[:k-1]
@@ -332,15 +340,18 @@ func (d *doubt) dropHeld(ds *Doubts, drop func(*Held) bool) {
 		kept = append(kept, *h)
 	}
 	d.version++
+	ds.entries -= int64(len(d.held) - len(kept))
 	clear(d.held[len(kept):])
-	d.held = kept
+	if d.held = kept; cap(kept) > 8 && len(kept) < cap(kept)/4 {
+		d.held = append([]Held(nil), kept...) // the memory of a peak is not kept
+	}
 }
 
 // Hold holds the segment that Step has just handled, if its Outcome has Hold set. payload is copied; it
 // may be nil if nobody wants the bytes.
 func (ds *Doubts) Hold(c *Conn, i Side, g *Segment, o *Outcome, h Held, payload []byte) {
 	d := ds.need(c)
-	if d == nil || len(d.held) >= maxHeld {
+	if d == nil || !ds.hasRoom(d) {
 		ds.notHeld++
 		return
 	}
@@ -349,6 +360,11 @@ func (ds *Doubts) Hold(c *Conn, i Side, g *Segment, o *Outcome, h Held, payload 
 	if ds.append(c, d, i&1, o, h, payload); c.bits&soft != 0 && o.Rival == RivalHeld {
 		c.packFirst(d, ds)
 	}
+}
+
+// hasRoom reports whether one more segment may be held with a doubt.
+func (ds *Doubts) hasRoom(d *doubt) bool {
+	return len(d.held) < maxHeld && (ds.MaxHeld == 0 || ds.entries < ds.MaxHeld)
 }
 
 // append appends a segment to those that are held.
@@ -378,6 +394,7 @@ func (ds *Doubts) append(c *Conn, d *doubt, i Side, o *Outcome, h Held, payload 
 	}
 	h.Missing = toInt(int64(h.Len) - int64(len(h.Payload)))
 	d.held = append(d.held, h)
+	ds.entries++
 	c.bits |= doubtful
 }
 
@@ -401,7 +418,8 @@ func (ds *Doubts) Retime(c *Conn, i Side, id uint64, at, to int64) {
 func (ds *Doubts) Holds(c *Conn) bool { return c.doubt != 0 && len(ds.list[c.doubt-1].held) != 0 }
 
 // heldAt finds the newest held bytes of a side that cover a position, and how far they reach before
-// newer ones begin. Those that came after their acknowledgement are taken only if there are no others.
+// newer ones begin: the receiver's word came after them. Those that came after their own acknowledgement
+// are taken only if there are no others.
 func (c *Conn) heldAt(d *doubt, i Side, pos int64) (h *Held, end int64) {
 	return c.heldFrom(d, i, math.MinInt64, pos)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,45 @@ func TestWhatIsHeldIsBounded(t *testing.T) {
 			t.Errorf("after %v s the bytes may count: %v", c.after, held)
 		}
 	}
+}
+
+// All connections together may hold so many segments, and what they held once takes no memory.
+func TestSegmentsHeldTogetherAreBounded(t *testing.T) {
+	if n := reflect.TypeOf(Held{}).Size(); n > HeldBytes || math.MaxInt > math.MaxInt32 && n != HeldBytes {
+		t.Errorf("a held segment takes %d bytes, HeldBytes is %d", n, HeldBytes)
+	}
+	ds := &Doubts{HealAfter: second / 10, HoldFor: 30 * second, MaxHeld: 300}
+	var conns [3]Conn
+	for k := range conns {
+		c := &conns[k]
+		step := func(i Side, g Segment) {
+			var o Outcome
+			g.Window = 65535
+			if c.Step(i, &g, &o, ds); o.Hold {
+				ds.Hold(c, i, &g, &o, Held{}, []byte{1})
+			}
+			c.Settle(ds, g.Time)
+		}
+		step(Initiator, Segment{Flags: SYN})
+		step(Responder, Segment{Flags: SYN | ACK, Ack: 1})
+		step(Initiator, Segment{Flags: ACK, Seq: 1, Ack: 1})
+		for j := range uint32(200) {
+			step(Initiator, Segment{Flags: ACK, Seq: 1 + 65535 + j, Ack: 1, Len: 1})
+		}
+		checkPool(t, ds)
+	}
+	if held, notHeld, _ := ds.Counters(); held != 300 || notHeld != 300 {
+		t.Errorf("%d segments were held, %d not", held, notHeld)
+	}
+	d := ds.of(&conns[0])
+	d.dropHeld(ds, func(h *Held) bool { return h.Seq != 1+65535 })
+	if len(d.held) != 1 || cap(d.held) > 8 || ds.entries != 101 {
+		t.Errorf("%d segments of %d, in memory for %d", len(d.held), ds.entries, cap(d.held))
+	}
+	for k := range conns {
+		ds.Release(&conns[k])
+	}
+	checkPool(t, ds)
 }
 
 // Of islands there are eight. One that is not noted is a hole for longer than it is.

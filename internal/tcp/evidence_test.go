@@ -533,6 +533,12 @@ func TestEvidenceOfNumbersUnderWay(t *testing.T) {
 			> A 1 1 +5 ; rival nowhere
 			> A 700000 1 +5 ; rival nowhere
 			> A 700005 1 +5 ; leaps nowhere Retransmission @-699999 @0 @5`},
+		{"four that go all the way round", `
+			> A 3221225472 1 +1073741824 ; rival nowhere
+			> A 2147483648 1 +1073741824 ; rival nowhere
+			> A 1073741824 1 +1073741824 ; rival nowhere
+			> A 0 1 +1073741824 ; rival nowhere
+			> A 1073741824 1 +1 ; leaps nowhere @0 Retransmission @-1073741824 Hole @2147483648 OutOfOrder @1073741824 Retransmission @2147483648`},
 		{"the SYN outranks an ACK below it", `
 			> A 1 1 ; rival
 			> A 1 1 ; leaps

@@ -64,5 +64,9 @@ func (c *Conn) unpackFirst(ds *Doubts) {
 	}
 	d := ds.of(c)
 	d.rival.owner[0], d.rival.owner[1] = own, uint64(h.Time)
+	if !ds.hasRoom(d) {
+		ds.notHeld++
+		return
+	}
 	ds.append(c, d, i, &o, h, nil)
 }

@@ -15,7 +15,7 @@ type half struct {
 	// hasTimestamps. Of a side whose scale is not known it is where its newest window ends if there is no
 	// scale.
 	recent uint32
-	owner  uint32 // see Conn.OwnerWord
+	owner  uint32 // the 32 bits of Conn.OwnerWord
 	bits   halfBits
 	scale  uint8 // low four bits: the SYN's option, above: the shift of this side's windows
 	flags  uint8 // union of all flags sent
@@ -36,7 +36,7 @@ const (
 	hasSACK                            // the SYN carried SACK permitted
 	hasTimestamps                      // both SYNs carried timestamps
 	signed                             // the SYN carried an MD5 or AO option
-	guessed                            // base is what the peer acknowledged: no segment of this side was seen
+	guessed                            // base is what the peer acknowledged: no segment of this side was seen (not the guess of Conn.Guessing)
 	slowPath                           // see Conn.DisableFastPath
 	packed                             // the connection's first segment lies in the other fields, see packFirst
 )
@@ -98,7 +98,7 @@ func (h *half) mayBegin(first, n uint32) bool {
 	return ahead == 0 || h.end == 0 && ahead > 0 && ahead <= int64(n)
 }
 
-// setNext moves the contiguous edge to next, at most end. A lag that does not fit its
+// setNext moves the end of what is contiguous to next, at most end. A lag that does not fit its
 // 32 bits is cut off: it only serves to judge whether numbers are plausible.
 func (h *half) setNext(next int64) {
 	h.lag = uint32(min(h.end-min(next, h.end), 1<<32-1))

@@ -8,8 +8,8 @@ package tcp
 //	----|---------|-------------------|----
 //	    strong    strong    weak              neither: believed at once only where both are one
 //
-// A strong one ends the connection if the receiver is silent for a second, a weak one if both are until
-// the connection times out.
+// A strong one ends the connection if the receiver is silent for a second (StrongReset: the owner keeps the
+// time), a weak one if both are until the connection times out.
 func (c *Conn) onRST(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	s := &c.half[i]
 	if c.state == SynSent && i == Responder {

@@ -20,17 +20,15 @@ type rival struct {
 	owner  RivalOwner
 }
 
-// noRival is the rival of a doubt that has none; it is never written.
-var noRival rival
-
-// RivalOwner are words that are kept with a rival for the owner of the connection.
+// RivalOwner is memory that is kept with a rival for the owner of the connection. It is zero when the rival
+// begins.
 type RivalOwner [10]uint64
 
 // rivalHalf is one sender of a rival.
 type rivalHalf struct {
 	first, next uint32 // its numbers: the first one, and the one after the last
 	ack         uint32 // the newest number it acknowledged
-	known       bool   // there was a segment of this sender, or of its peer's ACK of the SYN
+	known       bool   // there was a segment of this sender, or its peer's SYN+ACK
 	hasACK      bool
 	grown       bool  // it sent payload or a FIN
 	joined      bool  // and a segment began where that ended
@@ -54,9 +52,9 @@ type RivalVerdict uint8
 const (
 	NoRival       RivalVerdict = iota // it is not one of the rival's
 	RivalHeld                         // it is, and undecided: it has to be held
-	RivalLeaps                        // the connection goes on at the rival's numbers, and the segment is to be held before; see Doubts.Leap
-	RivalReplays                      // the rival's segments are this connection's, and its segment is not held; see Doubts.TakeRival
-	RivalReplaces                     // the rival is a connection of its own; see Doubts.TakeRival
+	RivalLeaps                        // the connection goes on at the rival's numbers: the segment is held, then Doubts.Leap
+	RivalReplays                      // the rival's segments are this connection's: the segment counts, then Doubts.TakeRival
+	RivalReplaces                     // the rival is a connection of its own: the segment is held, then Doubts.TakeRival
 )
 
 // Owner is what the owner of the connection keeps with its rival; nil if there is none.
@@ -99,7 +97,7 @@ func (c *Conn) offer(i Side, g *Segment, o *Outcome, ds *Doubts) {
 		return
 	}
 	c.bits |= doubtful
-	if d.rival == &noRival {
+	if d.rival == &ds.noRival {
 		d.rival = new(rival)
 	}
 	r := d.rival
@@ -111,13 +109,10 @@ func (c *Conn) offer(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	if g.Flags&FIN != 0 {
 		next++
 	}
-	if s := &c.half[i]; g.Flags&SYN == 0 && !r.syn && s.has(anchored) && c.bits&soft == 0 && !c.Opening() && c.state < Closed {
-		below := s.has(synSeen) && int32(first-s.base) < 0 // of which this connection has nothing
-		if begins := s.number(s.next()); int32(begins-first) > 0 && int32(begins-first) <= maxRivalHole && !below {
-			if int32(next-begins) <= 0 {
-				return // bytes that this connection has: they show no other numbers of their sender
-			}
-			first = begins
+	if g.Flags&SYN == 0 && !r.syn {
+		var fresh bool
+		if first, fresh = c.clip(i, first, next); !fresh {
+			return // bytes that this connection has: they show no other numbers of their sender
 		}
 	}
 	seg := rivalHalf{known: true, first: first, next: next, ack: g.Ack, hasACK: g.Flags&ACK != 0, segments: 1}
@@ -140,34 +135,8 @@ func (c *Conn) offer(i Side, g *Segment, o *Outcome, ds *Doubts) {
 			*peer = rivalHalf{known: true, first: g.Ack, next: g.Ack}
 		}
 	default:
-		switch {
-		case !r.on:
-			c.startRival(d, ds)
-			*h = seg
-		case !h.known && !r.syn:
-			*h = seg
-		case h.known && (within(first, h.first, h.next+rivalHole) || r.syn && within(first, h.first, h.next+maxRivalHole)):
-			if first == h.next { // repeated bytes prove nothing
-				h.segments = min(h.segments, 100) + 1
-				h.joined = h.joined || h.grown
-			}
-			if int32(next-h.next) > 0 {
-				h.next = next
-			}
-			h.ack, h.hasACK = g.Ack, g.Flags&ACK != 0
-		case r.syn && r.misses < maxMisses:
-			r.misses++
+		if !c.followRival(i, &seg, d, ds) {
 			return
-		case r.syn:
-			c.startRival(d, ds)
-			*h = seg
-		default:
-			*h = seg
-		}
-		r.misses = 0
-		h.grown = h.grown || next != first
-		if h.hasACK && peer.known && !within(h.ack, peer.first-maxRivalHole, peer.next+rivalHole) {
-			peer.denied = true
 		}
 	}
 	o.Rival = RivalHeld
@@ -176,6 +145,55 @@ func (c *Conn) offer(i Side, g *Segment, o *Outcome, ds *Doubts) {
 			o.Rival = RivalLeaps
 		}
 	}
+}
+
+// clip cuts what a connection that is established has off the numbers [first, next) of a segment of side i, and
+// reports whether something is left.
+func (c *Conn) clip(i Side, first, next uint32) (from uint32, fresh bool) {
+	s := &c.half[i]
+	if !s.has(anchored) || c.bits&soft != 0 || c.Opening() || c.state >= Closed {
+		return first, true
+	}
+	begins, below := s.number(s.next()), s.has(synSeen) && int32(first-s.base) < 0 // of which it has nothing
+	if had := int32(begins - first); had <= 0 || had > maxRivalHole || below {
+		return first, true
+	}
+	return begins, int32(next-begins) > 0
+}
+
+// followRival makes a segment without SYN one of the rival's, of which it may be the first, and reports whether it
+// can be one.
+func (c *Conn) followRival(i Side, seg *rivalHalf, d *doubt, ds *Doubts) bool {
+	r := d.rival
+	h, peer := &r.h[i], &r.h[1-i]
+	switch {
+	case !r.on:
+		c.startRival(d, ds)
+		*h = *seg
+	case h.known && (within(seg.first, h.first, h.next+rivalHole) || r.syn && within(seg.first, h.first, h.next+maxRivalHole)):
+		if seg.first == h.next { // repeated bytes prove nothing
+			h.segments = min(h.segments, 100) + 1
+			h.joined = h.joined || h.grown
+		}
+		if int32(seg.next-h.next) > 0 {
+			h.next = seg.next
+		}
+		h.ack, h.hasACK = seg.ack, seg.hasACK
+	case r.syn && r.misses < maxMisses:
+		r.misses++
+		return false
+	case r.syn:
+		c.startRival(d, ds)
+		*h = *seg
+	default:
+		*h = *seg
+	}
+	r.misses = 0
+	h.grown = h.grown || seg.next != seg.first
+	if h.hasACK && peer.known && !within(h.ack, peer.first-maxRivalHole, peer.next+rivalHole) {
+		peer.denied = true
+	}
+	return true
 }
 
 // joins reports whether segments of one sender join, and its peer does not answer that it expects others. Those
@@ -195,6 +213,7 @@ func agree(h, peer *rivalHalf) bool {
 	return within(h.ack, peer.first, peer.next+rivalHole)
 }
 
+// within reports whether a number lies between two others, both included.
 func within(x, from, to uint32) bool { return int32(x-from) >= 0 && int32(to-x) >= 0 }
 
 // startRival begins a new rival; the one before is forgotten.
@@ -269,8 +288,7 @@ func (c *Conn) rivalBelieved(r *rival) bool {
 	if c.Opening() && (c.beside(r, 0) || c.beside(r, 1)) {
 		return a.grown || b.grown // who opens a connection sends nothing at other numbers: the SYN was a stray
 	}
-	return a.segments >= rivalSegments && b.segments >= rivalSegments &&
-		grown
+	return a.segments >= rivalSegments && b.segments >= rivalSegments && grown
 }
 
 // leaps reports whether the rival continues this connection: the numbers of both sides lie ahead, but for
@@ -282,8 +300,8 @@ func (c *Conn) leaps(r *rival) bool {
 	return c.nothingTaken() || c.liesAhead(r) || c.empty()
 }
 
-// liesAhead reports whether the numbers of both sides of a rival lie ahead of the connection's, but for bytes that are
-// sent again.
+// liesAhead reports whether the numbers of both sides of a rival lie ahead of the connection's, but for bytes
+// that are sent again.
 func (c *Conn) liesAhead(r *rival) bool {
 	for i := range r.h {
 		h, s := &r.h[i], &c.half[i]
@@ -340,7 +358,7 @@ func (ds *Doubts) Leap(c *Conn) (held []Held, fresh bool) {
 			h.first = peer.ack // two segments outrank one
 		}
 	}
-	held = ds.takeRival(c)
+	held = ds.TakeRival(c)
 	if fresh { // the SYN, or the first guess, was a stray
 		c.bits = c.bits&^soft | midstream
 		c.state = Active
@@ -387,23 +405,22 @@ func firstACK(held []Held, i Side, otherwise uint32) uint32 {
 	return otherwise
 }
 
-// joinedBefore is the first number of the held segments of a side that end where the one at first begins.
+// joinedBefore is the first number of the held segments of a side that end where the one at first begins. It
+// goes no further back than a window: four segments of 1 GiB lie in a ring.
 func (d *doubt) joinedBefore(i Side, first uint32) uint32 {
+	room := uint32(unknownWindow)
 	for k := len(d.held) - 1; k >= 0; k-- {
-		if h := &d.held[k]; h.Side == i && h.Flags&(SYN|FIN|RST) == 0 && h.Len > 0 && h.Seq+h.Len == first {
-			first, k = h.Seq, len(d.held)
+		h := &d.held[k]
+		if h.Side == i && h.Flags&(SYN|FIN|RST) == 0 && h.Len > 0 && h.Len <= room && h.Seq+h.Len == first {
+			first, room, k = h.Seq, room-h.Len, len(d.held)
 		}
 	}
 	return first
 }
 
 // TakeRival returns the rival's segments, in the order of capture, and forgets it: they are those of a
-// new connection.
+// new connection, or this one's.
 func (ds *Doubts) TakeRival(c *Conn) []Held {
-	return ds.takeRival(c)
-}
-
-func (ds *Doubts) takeRival(c *Conn) []Held {
 	d := ds.of(c)
 	var held []Held
 	for _, h := range d.held {

@@ -396,7 +396,7 @@ func (c *Conn) follow(i Side, g *Segment) (pos int64, ok bool) {
 
 // clone is a copy that shares nothing.
 func (ds *Doubts) clone() *Doubts {
-	n := &Doubts{HealAfter: ds.HealAfter, HoldFor: ds.HoldFor, MaxBytes: ds.MaxBytes, MaxDoubts: ds.MaxDoubts, bytes: ds.bytes}
+	n := &Doubts{HealAfter: ds.HealAfter, HoldFor: ds.HoldFor, MaxBytes: ds.MaxBytes, MaxHeld: ds.MaxHeld, MaxDoubts: ds.MaxDoubts, bytes: ds.bytes, entries: ds.entries}
 	n.free = append(n.free, ds.free...)
 	for _, d := range ds.list {
 		if d != nil {
@@ -405,7 +405,7 @@ func (ds *Doubts) clone() *Doubts {
 			for i := range x.side {
 				x.side[i].islands, x.side[i].fins = slices.Clone(x.side[i].islands), slices.Clone(x.side[i].fins)
 			}
-			if d.rival != &noRival {
+			if x.rival = &n.noRival; d.rival != &ds.noRival {
 				r := *d.rival
 				x.rival = &r
 			}

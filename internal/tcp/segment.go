@@ -38,11 +38,7 @@ func (c *Conn) judge(i Side, g *Segment, pos, ack int64, d *doubt) verdict {
 	if ack < 0 && p.has(synSeen) || ack < -unknownWindow {
 		return ahead // below the SYN: never sent either
 	}
-	low := s.next()
-	if acked := c.acked(i); acked >= 0 {
-		low = min(low, acked)
-	}
-	last := pos + n
+	low, last := c.low(i), pos+n
 	if last < low || n > 0 && last <= low {
 		if last == low {
 			c.timely(i, g.Seq, g.Options, g.Timestamp) // its timestamp counts (RFC 7323 section 4.3)
@@ -106,34 +102,8 @@ func (c *Conn) accept(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	if g.Window == 0 {
 		o.Notes |= ZeroWindow
 	}
-	switch v {
-	case foreign:
-		o.Notes |= OutOfWindow
-		c.offer(i, g, o, ds)
-		return
-	case ahead:
-		c.onAhead(i, g, ack, o, ds)
-		return
-	case beyond:
-		if g.Len == 1 && pos <= c.edgeOf(i) {
-			o.Notes |= WindowProbe
-		} else {
-			o.Notes |= OutOfWindow
-		}
-		o.Hold = g.Len > 0 && pos < c.edgeOf(i)+holdAhead
-		c.offer(i, g, o, ds)
-		return
-	case untimely:
-		o.Notes |= Untimely
-		o.Hold = carries(g)
-		return
-	case old:
-		if c.Opening() && pos < 0 {
-			o.Notes |= OutOfWindow // below the SYN
-			c.offer(i, g, o, ds)
-			return
-		}
-		c.onOld(i, g, o)
+	if v != acceptable && v != behind {
+		c.refuse(i, g, v, ack, o, ds)
 		return
 	}
 	credible := v == acceptable && c.standsAt(i, pos, g, d)
@@ -174,6 +144,36 @@ func (c *Conn) accept(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	}
 }
 
+// refuse handles a segment of which a receiver takes nothing, neither its ACK nor what it carries.
+func (c *Conn) refuse(i Side, g *Segment, v verdict, ack int64, o *Outcome, ds *Doubts) {
+	pos := o.Pos
+	switch v {
+	case foreign:
+		o.Notes |= OutOfWindow
+		c.offer(i, g, o, ds)
+	case ahead:
+		c.onAhead(i, g, ack, o, ds)
+	case beyond:
+		if g.Len == 1 && pos <= c.edgeOf(i) {
+			o.Notes |= WindowProbe
+		} else {
+			o.Notes |= OutOfWindow
+		}
+		o.Hold = g.Len > 0 && pos < c.edgeOf(i)+holdAhead
+		c.offer(i, g, o, ds)
+	case untimely:
+		o.Notes |= Untimely
+		o.Hold = carries(g)
+	case old:
+		if c.Opening() && pos < 0 {
+			o.Notes |= OutOfWindow // below the SYN
+			c.offer(i, g, o, ds)
+			return
+		}
+		c.onOld(i, g, o)
+	}
+}
+
 // carries reports whether a segment has anything that may be held: payload or a FIN.
 func carries(g *Segment) bool { return g.Len > 0 || g.Flags&FIN != 0 }
 
@@ -210,11 +210,16 @@ func (c *Conn) onAhead(i Side, g *Segment, ack int64, o *Outcome, ds *Doubts) {
 
 // inWindow reports whether a segment of side i at [pos, end) stands where its receiver accepts segments.
 func (c *Conn) inWindow(i Side, pos, end int64) bool {
-	low := c.half[i].next()
+	return end >= c.low(i) && pos <= c.edgeOf(i)
+}
+
+// low is the position below which the receiver of side i has everything.
+func (c *Conn) low(i Side) int64 {
+	next := c.half[i].next()
 	if acked := c.acked(i); acked >= 0 {
-		low = min(low, acked)
+		return min(next, acked)
 	}
-	return end >= low && pos <= c.edgeOf(i)
+	return next
 }
 
 // onOld handles a segment that the receiver throws away because it has all of it. That says nothing of
@@ -315,6 +320,7 @@ func (c *Conn) carrier(d *doubt, i Side, next, ack int64) *Held {
 	return nil
 }
 
+// boolInt is 1 for true.
 func boolInt(b bool) int {
 	if b {
 		return 1
@@ -376,8 +382,8 @@ func (c *Conn) ensure(i Side, d *doubt) {
 	}
 }
 
-// drain moves the contiguous edge of side i over the islands that it reaches, over held bytes that the
-// peer has acknowledged, and onto a FIN.
+// drain moves the end of what is contiguous of side i over the islands that it reaches, over held bytes that
+// the peer has acknowledged, and onto a FIN.
 func (c *Conn) drain(i Side, d *doubt) {
 	s := &c.half[i]
 	q := &d.side[i]
@@ -438,7 +444,8 @@ func firstWordOf(d *doubt, i Side) int64 {
 	return d.side[i].firstWord
 }
 
-// heal gives up the bytes of side i that its receiver has and the capture has not.
+// heal gives up the bytes of side i that its receiver has and the capture has not: from now on the numbers
+// of the side are judged as if they had been captured.
 func (c *Conn) heal(i Side, d *doubt) {
 	s := &c.half[i]
 	q := &d.side[i]
@@ -456,29 +463,15 @@ func (c *Conn) take(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	d := ds.of(c)
 	o.Placed = true
 	if s.has(finAccepted) {
-		fin := s.end - 1
-		if end > fin && g.Len > 0 {
-			o.Notes |= DataAfterFIN
-			o.Placed = pos < fin
-			o.Hold = !s.finAcked(p) // the FIN may still turn out to be none
-		}
-		o.End = max(min(end, fin), pos)
-		if o.Placed && g.Len > 0 {
-			o.Notes |= Retransmission
-		}
-		if g.Flags&FIN != 0 && end != fin {
-			o.Notes |= FINConflict
-		}
+		c.takeAfterFIN(i, g, o)
 		return
 	}
 	if g.Len == 0 && g.Flags&FIN == 0 {
 		return
 	}
 	if edge := c.edgeOf(i); p.has(edgeKnown) && end > edge {
-		if end > edge {
-			o.Hold = true
-			o.Notes |= OutOfWindow
-		}
+		o.Hold = true
+		o.Notes |= OutOfWindow
 		o.End = max(edge, pos)
 	}
 	next := s.next()
@@ -506,25 +499,7 @@ func (c *Conn) take(i Side, g *Segment, o *Outcome, ds *Doubts) {
 		}
 	}
 	if o.End > pos {
-		if pos <= next {
-			if o.End > next {
-				s.end = max(s.end, o.End)
-				s.setNext(o.End)
-				if d != nil {
-					d.side[i].lost = 0 // it goes on here, and not behind what nobody saw
-					c.drain(i, d)
-				}
-			}
-		} else {
-			if d = ds.need(c); d != nil {
-				d.side[i].addIsland(pos, o.End)
-			}
-			s.end = max(s.end, o.End)
-			s.setNext(next)
-		}
-		if s.has(synData) {
-			s.bits &^= synData // the sender knows whether it was accepted
-		}
+		c.takeBytes(i, pos, o.End, ds)
 	}
 	if s.has(finAccepted) {
 		if fin := s.end - 1; o.End > fin {
@@ -535,6 +510,45 @@ func (c *Conn) take(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	if g.Flags&FIN != 0 {
 		c.takeFIN(i, g, pos, end, inside, atEnd, o, ds)
 	}
+}
+
+// takeAfterFIN is take for a side whose FIN was accepted.
+func (c *Conn) takeAfterFIN(i Side, g *Segment, o *Outcome) {
+	s, p := &c.half[i], &c.half[1-i]
+	pos, end, fin := o.Pos, o.End, s.end-1
+	if end > fin && g.Len > 0 {
+		o.Notes |= DataAfterFIN
+		o.Placed = pos < fin
+		o.Hold = !s.finAcked(p) // the FIN may still turn out to be none
+	}
+	o.End = max(min(end, fin), pos)
+	if o.Placed && g.Len > 0 {
+		o.Notes |= Retransmission
+	}
+	if g.Flags&FIN != 0 && end != fin {
+		o.Notes |= FINConflict
+	}
+}
+
+// takeBytes records that side i has sent the bytes [pos, end).
+func (c *Conn) takeBytes(i Side, pos, end int64, ds *Doubts) {
+	s, next := &c.half[i], c.half[i].next()
+	switch {
+	case pos > next:
+		if d := ds.need(c); d != nil {
+			d.side[i].addIsland(pos, end)
+		}
+		s.end = max(s.end, end)
+		s.setNext(next)
+	case end > next:
+		s.end = max(s.end, end)
+		s.setNext(end)
+		if d := ds.of(c); d != nil {
+			d.side[i].lost = 0 // it goes on here, and not behind what nobody saw
+			c.drain(i, d)
+		}
+	}
+	s.bits &^= synData // its sender knows whether that was accepted
 }
 
 // takeFIN handles a FIN at position end, of a segment that begins at pos. inside says that bytes at pos

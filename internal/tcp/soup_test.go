@@ -184,7 +184,7 @@ func (c *checked) doubtIsSound(t testing.TB) {
 // checkPool checks that all doubts are bounded and that nothing is counted twice.
 func checkPool(t testing.TB, ds *Doubts) {
 	t.Helper()
-	sum, live := int64(0), 0
+	sum, entries, live := int64(0), int64(0), 0
 	for _, d := range ds.list {
 		if d == nil {
 			continue
@@ -195,6 +195,7 @@ func checkPool(t testing.TB, ds *Doubts) {
 			bytes[d.held[k].Side] += int32(len(d.held[k].Payload))
 		}
 		sum += int64(bytes[0] + bytes[1])
+		entries += int64(len(d.held))
 		switch {
 		case bytes != d.bytes || max(bytes[0], bytes[1]) > maxHeldBytes || len(d.held) > maxHeld:
 			t.Fatalf("%d segments are held, with %d bytes, not %d", len(d.held), bytes, d.bytes)
@@ -205,6 +206,8 @@ func checkPool(t testing.TB, ds *Doubts) {
 	switch {
 	case sum != ds.bytes || ds.MaxBytes != 0 && sum > ds.MaxBytes:
 		t.Fatalf("%d bytes are held, not %d", sum, ds.bytes)
+	case entries != ds.entries || ds.MaxHeld != 0 && entries > ds.MaxHeld:
+		t.Fatalf("%d segments are held, not %d", entries, ds.entries)
 	case live != len(ds.list)-len(ds.free) || ds.MaxDoubts != 0 && live > ds.MaxDoubts:
 		t.Fatalf("%d doubts, and %d of %d are free", live, len(ds.free), len(ds.list))
 	}

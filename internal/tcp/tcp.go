@@ -102,8 +102,8 @@ const (
 	KeepAlive
 	// Hole: payload or a FIN beyond the highest position seen, so bytes are missing.
 	Hole
-	// OutOfWindow: so far ahead, or behind, that it cannot belong to this
-	// connection.
+	// OutOfWindow: at or beyond the edge of the receiver's window, or so far away that it cannot
+	// belong to this connection.
 	OutOfWindow
 	// ZeroWindow: the sender cannot receive more bytes.
 	ZeroWindow
@@ -116,10 +116,11 @@ const (
 	// SYNDataIgnored: acknowledges the other side's SYN but not the data in
 	// it, which is void (RFC 7413 section 4.2).
 	SYNDataIgnored
-	// ImplausibleRST: a reset that the receiver would not have believed
-	// (RFC 5961 section 3).
+	// ImplausibleRST: a reset at a number at which the receiver does not stand, so that it would not
+	// have believed it (RFC 5961 section 3).
 	ImplausibleRST
-	// FINConflict: a FIN at another position than the first.
+	// FINConflict: a FIN at another position than that which was accepted, or at one that bytes have, or
+	// that more is acknowledged than.
 	FINConflict
 	// DataAfterFIN: payload beyond the position of the FIN.
 	DataAfterFIN
@@ -160,16 +161,18 @@ type Outcome struct {
 	// Established is set once, by the segment that completes the handshake.
 	Established bool
 	// Placed is set if Pos is known and the payload belongs there, as far as it lies below the FIN
-	// (Conn.FINPosition). If unset, the payload is not part of the stream.
+	// (Conn.FINPosition). If unset, the payload is not part of the stream, unless it is held and
+	// becomes so later.
 	Placed bool
 	// End is the position behind the last payload byte that belongs there: those beyond the edge of the
 	// receiver's window do not.
 	End int64
-	// Hold is set if the segment has to be held, see Doubts.Hold: its payload counts once it is
-	// acknowledged.
+	// Hold is set if the segment has to be held, see Doubts.Hold: its payload, or the part behind End,
+	// counts once it is acknowledged.
 	Hold bool
 	word bool // held only because its ACK is a first word
-	// Confirms is set if by this segment a first word about its own sender's bytes counts; see Doubts.
+	// Confirms is set if a first word about the bytes of the segment's own sender counts from now on:
+	// their sender goes on exactly there, or the segment that carried the word is acknowledged.
 	Confirms bool
 	// Rival says whether the segment is one of a rival.
 	Rival RivalVerdict

@@ -11,17 +11,17 @@ import (
 	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
-// leaper shows a tracker one frame a millisecond.
-type leaper struct {
+// jumper shows a tracker one frame a millisecond.
+type jumper struct {
 	*flowscope.FlowTracker[flowscope.FiveTupleKey, struct{}]
 	at flowscope.Timestamp
 }
 
-// newLeaper has seen two packets, so that its time is beyond doubt, and then a pause.
-func newLeaper(t *testing.T, cfg flowscope.Config, pause time.Duration) *leaper {
+// newJumper has seen two packets, so that its time is beyond doubt, and then a pause.
+func newJumper(t *testing.T, cfg flowscope.Config, pause time.Duration) *jumper {
 	tr, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, cfg)
 	require.NoError(t, err)
-	l := &leaper{FlowTracker: tr}
+	l := &jumper{FlowTracker: tr}
 	for range 2 {
 		l.show(frames.UDP{Src: "10.9.9.1:1", Dst: "10.9.9.2:2"}.Ethernet())
 	}
@@ -29,14 +29,14 @@ func newLeaper(t *testing.T, cfg flowscope.Config, pause time.Duration) *leaper 
 	return l
 }
 
-func (l *leaper) show(f []byte) {
+func (l *jumper) show(f []byte) {
 	l.Track(flowscope.PacketView{Frame: f, Timestamp: l.at})
 	l.at = l.at.Add(time.Millisecond)
 }
 
-func TestAFlowThatEndsOnALeapLingersFromThere(t *testing.T) {
+func TestAFlowThatEndsOnAJumpLingersFromThere(t *testing.T) {
 	for _, pause := range []time.Duration{time.Minute, 2 * time.Hour} {
-		l := newLeaper(t, flowscope.Config{}, pause)
+		l := newJumper(t, flowscope.Config{}, pause)
 		// A port that is closed: only there a reset is believed at once whose connection was not seen before.
 		l.show(frames.TCP{Src: testkit.Client, Dst: testkit.Server, Seq: 100, Flags: "S"}.Ethernet())
 		for range 3 {
@@ -48,7 +48,7 @@ func TestAFlowThatEndsOnALeapLingersFromThere(t *testing.T) {
 
 func TestAConnectionThatIsResetAfterAPauseLeavesNoGhost(t *testing.T) {
 	for _, pause := range []time.Duration{time.Minute, 2 * time.Hour} {
-		l := newLeaper(t, flowscope.Config{EstablishedTimeout: 24 * time.Hour}, 0)
+		l := newJumper(t, flowscope.Config{EstablishedTimeout: 24 * time.Hour}, 0)
 		l.show(frames.TCP{Src: testkit.Client, Dst: testkit.Server, Seq: 100, Flags: "S"}.Ethernet())
 		l.show(frames.TCP{Src: testkit.Server, Dst: testkit.Client, Seq: 500, Ack: 101, Flags: "SA"}.Ethernet())
 		l.show(frames.TCP{Src: testkit.Client, Dst: testkit.Server, Seq: 101, Ack: 501, Flags: "A"}.Ethernet())
@@ -61,9 +61,9 @@ func TestAConnectionThatIsResetAfterAPauseLeavesNoGhost(t *testing.T) {
 	}
 }
 
-func TestADatagramThatBeginsOnALeapIsPutTogether(t *testing.T) {
+func TestADatagramThatBeginsOnAJumpIsPutTogether(t *testing.T) {
 	for _, sweep := range []bool{false, true} {
-		l := newLeaper(t, flowscope.Config{}, 2*time.Hour)
+		l := newJumper(t, flowscope.Config{}, 2*time.Hour)
 		for _, p := range frames.Fragments(frames.UDP{Src: testkit.Client, Dst: testkit.Server, Payload: make([]byte, 100)}.IP(), 64, 7) {
 			l.show(frames.Ethernet(p))
 			if sweep {
