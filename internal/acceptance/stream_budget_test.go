@@ -91,21 +91,25 @@ func TestAFullWindowBehindALostSegmentIsHeld(t *testing.T) {
 // A side holds what the window of its receiver allows, and of what lies beyond it 256 KiB, which wait for an
 // acknowledgement: the window may have opened in a packet that was not captured.
 func TestASideHoldsWhatTheWindowAllows(t *testing.T) {
-	payload := strings.Repeat("x", 1000)
+	const size = 1400 // 256 segments of a connection wait, whatever they have
+	payload := strings.Repeat("x", size)
 	for _, scale := range []uint8{0, 3} {
 		window := 65535 << scale
 		c := &download{t: t, d: newDownloadDriver(t, flowscope.Config{}), client: "10.0.0.1"}
 		c.handshake(scale)
-		held := int64(0)
-		for pos := 1000; pos < window+500_000; pos += 1000 {
+		held, now := int64(0), int64(0)
+		for pos := size; pos < window+500_000; pos += size {
 			c.response(1000+uint32(pos), 100, "A", payload)
-			if now := c.d.Stats().HeldBytes; pos <= window && now <= int64(pos-1000) {
+			if now = c.d.Stats().HeldBytes; pos <= window && now <= int64(pos-size) {
 				t.Fatalf("scale %d: %d bytes are held up to %d, in the window of %d", scale, now, pos, window)
-			} else if pos == window/1000*1000 {
+			} else if pos == window/size*size {
 				held = now
 			} else if pos > window && now > held+256<<10 {
 				t.Fatalf("scale %d: %d bytes are held, and %d up to %d, beyond the window of %d", scale, held, now, pos, window)
 			}
+		}
+		if now < held+250<<10 {
+			t.Errorf("scale %d: %d bytes are held, and only %d with those beyond the window", scale, held, now)
 		}
 	}
 }

@@ -43,6 +43,46 @@ func TestWhatIsHeldIsBounded(t *testing.T) {
 			}
 		})
 	}
+	// Segments that are only a rival's, with numbers that cannot become the connection's own.
+	for _, c := range []struct {
+		name     string
+		ahead    uint32
+		segments int
+		size     uint32
+		sides    int
+		payload  int // of a side
+	}{
+		{"the last that may be the connection's own", holdAhead - 32*2000 - 1, 33, 2000, 1, 33 * 2000},
+		{"too far beyond the window", holdAhead, 33, 2000, 1, 32 * 2000},
+		{"foreign", 1<<30 + 1, 33, 2000, 1, 32 * 2000},
+		{"as much as may be", 1<<30 + 1, 64, 1024, 1, 1 << 16},
+		{"one more", 1<<30 + 1, 65, 1024, 1, 1 << 16},
+		{"each side by itself", 1<<30 + 1, 65, 1024, 2, 1 << 16},
+	} {
+		t.Run("rival: "+c.name, func(t *testing.T) {
+			w := play(t, shook)
+			for k := range c.segments {
+				for i := range c.sides {
+					left := isns[len(isns)-1]
+					seq := left + 1 + 65535 + c.ahead + uint32(k)*c.size
+					w.see(i == 0, &Segment{Seq: seq, Ack: left + 1, Len: c.size, Flags: ACK, Window: 65535}, false)
+				}
+			}
+			checkPool(t, w.doubts)
+			d := w.doubts.of(&w.conn)
+			if len(d.held) != c.sides*c.segments || w.doubts.Bytes() != int64(c.sides*c.payload) {
+				t.Errorf("%d segments are held, and %d bytes in all", len(d.held), w.doubts.Bytes())
+			}
+			for i := range c.sides {
+				if d.bytes[i] != int32(c.payload) {
+					t.Errorf("%d bytes of side %d are held", d.bytes[i], i)
+				}
+			}
+			if _, _, bare := w.doubts.Counters(); bare != uint64(c.sides*(c.segments-c.payload/int(c.size))) {
+				t.Errorf("%d segments are held without their payload", bare)
+			}
+		})
+	}
 	for _, c := range []struct {
 		max  int64
 		want int64

@@ -363,7 +363,7 @@ func (c *Conn) stepBoth(i Side, g *Segment, ds *Doubts) (o Outcome) {
 	for name, fast := range map[string]func(*Conn) bool{
 		"stepSYN":     func(c *Conn) bool { return c.stepSYN(i, g) },
 		"stepSYNACK":  func(c *Conn) bool { return c.stepSYNACK(i, g) },
-		"stepInOrder": func(c *Conn) bool { return c.stepInOrder(i, g, new(Outcome), ds.clone()) },
+		"stepInOrder": func(c *Conn) bool { return c.stepInOrder(i, g, new(Outcome), slowDoubts) },
 		"Follow":      func(c *Conn) bool { _, ok := c.follow(i, g); return ok },
 	} {
 		if off := slow; fast(&off) {
