@@ -39,10 +39,37 @@ type doubt struct {
 	held    []Held
 	bytes   [2]int32 // payload of held, by side
 	version uint32   // changes with held
+	bounds  heldBounds
 
 	// candidates are the numbers of SYNs that are not this connection's, seen during the handshake:
 	// earlier attempts of the initiator, and others of the responder.
 	candidates []candidate
+}
+
+// heldBounds are what no held segment lies below, so that most packets need not look through them. Of a half
+// with another base, or a list with another version, they are not known.
+type heldBounds struct {
+	version uint32
+	base    [2]uint32
+	first   [2]int64 // the lowest position of side; never if it has no segment
+	end     [2]int64 // the lowest position at which one ends, its FIN included
+	time    int64    // the oldest
+}
+
+// boundsOf are the bounds of what is held.
+func (c *Conn) boundsOf(d *doubt) *heldBounds {
+	b := &d.bounds
+	if base := [2]uint32{c.half[0].base, c.half[1].base}; b.version != d.version || b.base != base {
+		*b = heldBounds{version: d.version, base: base, first: [2]int64{never, never}, end: [2]int64{never, never}, time: never}
+		for k := range d.held {
+			h := &d.held[k]
+			from := c.half[h.Side].pos(h.Seq)
+			b.first[h.Side] = min(b.first[h.Side], from)
+			b.end[h.Side] = min(b.end[h.Side], from+int64(h.Len)+int64(h.Flags&FIN))
+			b.time = min(b.time, h.Time)
+		}
+	}
+	return b
 }
 
 type candidate struct {
@@ -211,6 +238,7 @@ func (d *doubt) clear() {
 	d.side[0].reset()
 	d.side[1].reset()
 	d.reset, d.bytes, d.version, d.candidates = resetDoubt{}, [2]int32{}, 0, d.candidates[:0]
+	d.bounds = heldBounds{}
 	if d.held = d.held[:0]; cap(d.held) > 8 {
 		d.held = nil
 	}
@@ -246,7 +274,7 @@ func (c *Conn) Settle(ds *Doubts, now int64) {
 			s.lost = 0
 		}
 	}
-	if len(d.held) != 0 {
+	if b := c.boundsOf(d); len(d.held) != 0 && (now-b.time >= ds.HoldFor || b.end[0] <= c.half[0].next() || b.end[1] <= c.half[1].next()) {
 		d.dropHeld(ds, func(h *Held) bool {
 			late := now-h.Time >= ds.HoldFor && d.side[h.Side].firstWord == 0
 			if h.rival {
@@ -409,6 +437,7 @@ func (ds *Doubts) Retime(c *Conn, i Side, id uint64, at, to int64) {
 	for k := len(d.held) - 1; k >= 0; k-- {
 		if h := &d.held[k]; h.Side == i&1 && h.ID == id && h.Time == at {
 			h.Time = to
+			d.version++
 			return
 		}
 	}
@@ -428,6 +457,9 @@ func (c *Conn) heldAt(d *doubt, i Side, pos int64) (h *Held, end int64) {
 func (c *Conn) heldFrom(d *doubt, i Side, low, pos int64) (h *Held, end int64) {
 	s := &c.half[i]
 	end = never
+	if len(d.held) == 0 || pos < c.boundsOf(d).first[i] {
+		return nil, 0
+	}
 	for k := len(d.held) - 1; k >= 0; k-- {
 		x := &d.held[k]
 		if x.Side != i || !x.conditional || x.Len == 0 {
@@ -511,7 +543,7 @@ func toInt(n int64) int { return int(min(n, math.MaxInt32)) }
 // bytes, be they of these segments or of others.
 func (ds *Doubts) Delivered(c *Conn, i Side, pos int64) {
 	d, s := ds.of(c), &c.half[i&1]
-	if d == nil || len(d.held) == 0 || !s.has(anchored) {
+	if d == nil || len(d.held) == 0 || !s.has(anchored) || min(pos, s.next()) < c.boundsOf(d).end[i&1] {
 		return
 	}
 	d.dropHeld(ds, func(h *Held) bool {
@@ -606,6 +638,9 @@ func (ds *Doubts) NextHeld(c *Conn, i Side, pos int64) (at int64, ok bool) {
 	}
 	q := &d.side[i&1]
 	upTo := max(c.acked(i&1), q.firstWord, q.lost) // beyond it nothing says that the bytes between exist
+	if len(d.held) == 0 || c.boundsOf(d).first[i&1] >= upTo {
+		return 0, false
+	}
 	for k := range d.held {
 		h := &d.held[k]
 		if from := s.pos(h.Seq); h.Side == i&1 && h.conditional && h.Len > 0 && from > pos && from < upTo && (!ok || from < at) {

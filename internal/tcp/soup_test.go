@@ -168,6 +168,13 @@ func (c *checked) doubtIsSound(t testing.TB) {
 	if c.conn.State() < Closed && d.disturbing() != (c.conn.bits&doubtful != 0) {
 		t.Fatal("the fast paths do not know whether there is a doubt")
 	}
+	for k := range d.held {
+		h, b := &d.held[k], c.conn.boundsOf(d)
+		from := c.conn.half[h.Side].pos(h.Seq)
+		if end := from + int64(h.Len) + int64(h.Flags&FIN); from < b.first[h.Side] || end < b.end[h.Side] || h.Time < b.time {
+			t.Fatalf("segments are held from %d to %d, of %d, and the bounds are %+v", from, end, h.Time, *b)
+		}
+	}
 	for k := range d.side {
 		s, h := &d.side[k], &c.conn.half[k]
 		if len(s.fins) > 0 && h.has(finAccepted) {
