@@ -97,6 +97,7 @@ type sideDoubt struct {
 	lost      int64 // the peer acknowledged up to here, and nobody saw these bytes; 0: no
 	firstWord int64 // the peer acknowledged up to here, into a hole or into what is held; 0: no
 	claimed   claim // see Conn.claim
+	bareAt    int64 // where a pure ACK of the side stood, ahead of its bytes; 0: none did
 	behind    int64 // since when the peer's ACK is beyond what is contiguous; 0: it is not
 	unheard   int64 // since when the side speaks as if the peer had, and nothing of the peer is seen; 0: it does not
 }
@@ -273,6 +274,9 @@ func (c *Conn) Settle(ds *Doubts, now int64) {
 		if s.lost <= h.end {
 			s.lost = 0
 		}
+		if s.bareAt <= next {
+			s.bareAt = 0
+		}
 	}
 	if b := c.boundsOf(d); len(d.held) != 0 && (now-b.time >= ds.HoldFor || b.end[0] <= c.half[0].next() || b.end[1] <= c.half[1].next()) {
 		d.dropHeld(ds, func(h *Held) bool {
@@ -309,7 +313,7 @@ func (c *Conn) Settle(ds *Doubts, now int64) {
 func (d *doubt) empty() bool {
 	for i := range d.side {
 		s := &d.side[i]
-		if len(s.islands) != 0 {
+		if len(s.islands) != 0 || s.bareAt != 0 {
 			return false
 		}
 	}

@@ -106,7 +106,7 @@ func (c *Conn) accept(i Side, g *Segment, o *Outcome, ds *Doubts) {
 		c.refuse(i, g, v, ack, o, ds)
 		return
 	}
-	credible := v == acceptable && c.standsAt(i, pos, g, d)
+	credible := v == acceptable && c.standsAt(i, pos, g, ds)
 	c.resolveReset(i, pos, int64(g.Len), ack, o, ds)
 	firstWord := int64(0)
 	if d != nil {
@@ -177,13 +177,22 @@ func (c *Conn) refuse(i Side, g *Segment, v verdict, ack int64, o *Outcome, ds *
 // carries reports whether a segment has anything that may be held: payload or a FIN.
 func carries(g *Segment) bool { return g.Len > 0 || g.Flags&FIN != 0 }
 
-// standsAt reports whether a segment stands where its sender stands: a pure ACK elsewhere is no evidence.
-func (c *Conn) standsAt(i Side, pos int64, g *Segment, d *doubt) bool {
+// standsAt reports whether a segment stands where its sender stands: a pure ACK elsewhere is no evidence, unless it
+// is the second one there: then bytes before it are missing.
+func (c *Conn) standsAt(i Side, pos int64, g *Segment, ds *Doubts) bool {
 	s := &c.half[i]
 	if g.Len > 0 || g.Flags&FIN != 0 || pos == s.next() || pos == s.end {
 		return true
 	}
-	return d != nil && (pos == d.side[i].lost || pos == d.side[i].firstWord)
+	if d := ds.of(c); d != nil && (pos == d.side[i].lost || pos == d.side[i].firstWord || pos == d.side[i].bareAt) {
+		return true
+	}
+	if pos > s.next() {
+		if d := ds.need(c); d != nil {
+			d.side[i].bareAt = pos
+		}
+	}
+	return false
 }
 
 // onAhead handles a segment that acknowledges bytes of the peer that nobody saw: a lie, or they were not
