@@ -7,8 +7,11 @@ import "encoding/binary"
 func slowRareLink(p *Packet, o *Options, r part, link Link) Status {
 	switch link {
 	case 51:
-		_, status := slowPPPoE(p, o, r)
-		return status
+		etherType, rest, status := slowPPPoE(r)
+		if status != OK {
+			return status
+		}
+		return slowEtherType(p, o, etherType, rest)
 	case 104:
 		return slowHDLC(p, o, r)
 	case 105:
@@ -36,16 +39,15 @@ func slowRareLink(p *Packet, o *Options, r part, link Link) Status {
 	return UnknownLink
 }
 
-// slowPPPoE also says whether its own header was in order.
-func slowPPPoE(p *Packet, o *Options, r part) (bool, Status) {
+// slowPPPoE is what PPPoE leads to, as an EtherType.
+func slowPPPoE(r part) (int, part, Status) {
 	switch {
 	case !r.has(6):
-		return false, TruncatedPPPoE
+		return 0, r, TruncatedPPPoE
 	case r.u16(0) != 0x1100:
-		return false, NotIP
+		return 0, r, NotIP
 	}
-	q := r.from(6).within(r.u16(4))
-	return true, slowPPP(p, o, q)
+	return slowPPPHeader(r.from(6).within(r.u16(4)))
 }
 
 func slowPFLOG(p *Packet, o *Options, r part) Status {

@@ -28,17 +28,12 @@ func slowProvider(p *Packet, o *Options, etherType int, r part) Status {
 	}
 	switch etherType {
 	case 0x8864:
-		// The tunnel counts only if PPP leads to IP: it is put on before that is known, and taken
-		// off again.
-		without := *p
-		if r.has(6) {
-			slowEnter(p, PPPoE, uint32(r.u16(2)), PeelPPPoE)
+		etherType, rest, status := slowPPPoE(r)
+		if status != OK {
+			return status
 		}
-		_, status := slowPPPoE(p, o, r)
-		if p.Family == 0 && slices.Contains([]Status{NotIP, TruncatedPPP, TruncatedPPPoE}, status) {
-			*p = without
-		}
-		return status
+		slowEnter(p, PPPoE, uint32(r.u16(2)), PeelPPPoE)
+		return slowEtherType(p, o, etherType, rest)
 	case 0x88e7:
 		if !r.has(18) {
 			return TruncatedPBB
@@ -242,7 +237,7 @@ func slowGRE(p *Packet, o *Options, r part) (Status, bool) {
 		if !r.has(14) {
 			return OK, false
 		}
-		if flags == 0x2000 && key>>20 != 0 {
+		if flags&0xb000 == 0x2000 && key>>20 != 0 {
 			slowEnter(p, NVGRE, key/256, PeelGRE)
 		} else {
 			slowEnter(p, GRE, key, PeelGRE)
@@ -287,28 +282,25 @@ func slowERSPAN3(p *Packet, o *Options, r part) (Status, bool) {
 }
 
 func slowVXLAN(p *Packet, o *Options, r part) (Status, bool) {
-	if !r.has(22) || r.u8(7) != 0 {
+	if !r.has(22) || r.u8(0)/8%2 == 0 {
 		return OK, false
 	}
 	plain := r.u32(0) == 0x08000000
 	policy := r.u8(0) == 0x88 && (r.u8(1) == 0 || r.u8(1) == 0x40 || r.u8(1) == 0x08 || r.u8(1) == 0x48)
-	if !plain && !policy {
-		return OK, false
-	}
+	clean := (plain || policy) && r.u8(7) == 0
 	slowEnter(p, VXLAN, r.u24(4), PeelVXLAN)
-	return slowEthernet(p, o, r.from(8)), true
+	return slowEthernet(p, o, r.from(8).filledIf(!clean)), true
 }
 
 func slowGPE(p *Packet, o *Options, r part) (Status, bool) {
-	if !r.has(8) || r.u8(7) != 0 || r.u16(1) != 0 {
+	if !r.has(8) {
 		return OK, false
 	}
+	clean := r.u8(7) == 0 && r.u16(1) == 0 && r.u8(0) < 64
 	next := r.u8(3)
-	switch r.u8(0) {
+	switch r.u8(0) % 64 {
 	case 0x08, 0x0a:
-		if next != 0 {
-			return OK, false
-		}
+		clean = clean && next == 0
 		next = 3
 	case 0x0c, 0x0e:
 	default:
@@ -318,7 +310,7 @@ func slowGPE(p *Packet, o *Options, r part) (Status, bool) {
 		return OK, false
 	}
 	slowEnter(p, VXLANGPE, r.u24(4), PeelVXLANGPE)
-	r = r.from(8)
+	r = r.from(8).filledIf(!clean)
 	switch next {
 	case 1:
 		return slowIPv4(p, o, r), true
@@ -416,9 +408,10 @@ func slowAYIYA(p *Packet, o *Options, r part) (Status, bool) {
 }
 
 func slowL2TP(p *Packet, o *Options, r part) (Status, bool) {
-	if !r.has(6) || r.u16(0)&0xb4ff != 2 {
+	if !r.has(6) || r.u8(0) >= 128 || r.u8(1)%16 != 2 {
 		return OK, false
 	}
+	clean := r.u16(0)&0x34f0 == 0
 	has := func(flag int) bool { return r.u16(0)&flag != 0 }
 	ids := 2
 	if has(0x4000) {
@@ -445,5 +438,5 @@ func slowL2TP(p *Packet, o *Options, r part) (Status, bool) {
 		return OK, false
 	}
 	slowEnter(p, L2TP, binary.BigEndian.Uint32(r.data[ids:]), PeelL2TP)
-	return slowPPP(p, o, r.from(header)), true
+	return slowPPP(p, o, r.from(header).filledIf(!clean)), true
 }
