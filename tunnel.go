@@ -42,7 +42,7 @@ type Encap uint32
 
 // The encapsulations that can be peeled off. VLAN tags, up to four, always are.
 const (
-	EncapMPLS       Encap = Encap(decode.PeelMPLS)       // label stacks: behind Ethernet, GRE, IP, VXLAN-GPE, Geneve
+	EncapMPLS       Encap = Encap(decode.PeelMPLS)       // label stacks: behind Ethernet, PPP, Cisco HDLC, GRE, IP, VXLAN-GPE, Geneve
 	EncapPseudoWire Encap = Encap(decode.PeelPseudoWire) // Ethernet in an MPLS label stack (RFC 4448); needs EncapMPLS
 	EncapPPPoE      Encap = Encap(decode.PeelPPPoE)
 	EncapPBB        Encap = Encap(decode.PeelPBB)   // 802.1ah

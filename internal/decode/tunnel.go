@@ -59,7 +59,7 @@ type Peel uint32
 
 // The encapsulations that may be peeled. VLAN tags always are.
 const (
-	PeelMPLS       Peel = 1 << iota // label stacks, behind Ethernet, GRE, IP, VXLAN-GPE and Geneve
+	PeelMPLS       Peel = 1 << iota // label stacks, behind Ethernet, PPP, Cisco HDLC, GRE, IP, VXLAN-GPE and Geneve
 	PeelPseudoWire                  // Ethernet in an MPLS label stack; needs PeelMPLS
 	PeelPPPoE                       // sessions
 	PeelPBB                         // 802.1ah
