@@ -16,6 +16,6 @@ func (w *Peeler) mplsInIP(b []byte, cut int) inner {
 	if status != OK {
 		return inner{}
 	}
-	in.kind, in.id = MPLS, p.TunnelID
+	in.kind, in.id, in.also = MPLS, p.TunnelID, p.Peeled
 	return in
 }

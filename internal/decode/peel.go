@@ -7,6 +7,7 @@ type inner struct {
 	b        []byte // what the tunnel carries, behind its own header and an Ethernet or PPP header
 	cut      int
 	id       uint32
+	also     Peel   // what was peeled beside the tunnel itself
 	next     uint16 // what b begins with
 	kind     Tunnel
 	ethernet bool // an Ethernet header was passed: its tags count, not those outside
@@ -39,6 +40,7 @@ func (w *Peeler) readInnermost(p *Packet) Status {
 			p.VLAN, p.VLANs = outer.VLAN, outer.VLANs
 		}
 		p.addTunnel(in.kind, in.id)
+		p.Peeled |= in.also
 		if in.ethernet {
 			p.InnerEthernet = uint32(cap(in.b) + ethernetHeader)
 		}

@@ -159,15 +159,17 @@ func slowSerial(p *Packet, o *Options, r part) Status {
 	if r.has(2) && (r.u16(0) == 0x0f00 || r.u16(0) == 0x8f00) {
 		return slowHDLC(p, o, r)
 	}
-	return slowPPP(p, o, r)
+	status, _ := slowPPP(p, o, r)
+	return status
 }
 
-func slowPPP(p *Packet, o *Options, r part) Status {
+// slowPPP also says whether PPP leads to something that is read.
+func slowPPP(p *Packet, o *Options, r part) (Status, bool) {
 	etherType, rest, status := slowPPPHeader(r)
 	if status != OK {
-		return status
+		return status, false
 	}
-	return slowEtherType(p, o, etherType, rest)
+	return slowEtherType(p, o, etherType, rest), true
 }
 
 // slowPPPHeader is what PPP leads to, as an EtherType.

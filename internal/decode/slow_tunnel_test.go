@@ -47,7 +47,8 @@ func slowProvider(p *Packet, o *Options, etherType int, r part) Status {
 		slowEnter(p, VNTag, 0, PeelVNTag)
 		return slowEtherType(p, o, r.u16(4), r.from(6))
 	}
-	return slowMPLS(p, o, r)
+	status, _ := slowMPLS(p, o, r)
+	return status
 }
 
 func slowEthernet(p *Packet, o *Options, r part) Status {
@@ -58,13 +59,14 @@ func slowEthernet(p *Packet, o *Options, r part) Status {
 	return slowEtherType(p, o, r.u16(12), r.from(14))
 }
 
-func slowMPLS(p *Packet, o *Options, r part) Status {
+// slowMPLS also says whether the labels lead to IP or Ethernet.
+func slowMPLS(p *Packet, o *Options, r part) (Status, bool) {
 	for n := 1; ; n++ {
 		if n > 17 {
-			return TooManyLabels
+			return TooManyLabels, false
 		}
 		if !r.has(4) {
-			return TruncatedMPLS
+			return TruncatedMPLS, false
 		}
 		label := r.u32(0)
 		r = r.from(4)
@@ -75,9 +77,9 @@ func slowMPLS(p *Packet, o *Options, r part) Status {
 	}
 }
 
-func slowLabelled(p *Packet, o *Options, r part) Status {
+func slowLabelled(p *Packet, o *Options, r part) (Status, bool) {
 	if !r.has(1) {
-		return NotIP
+		return NotIP, false
 	}
 	looksLikeIP := r.u8(0)/16 == 6 && r.has(40) ||
 		r.u8(0)/16 == 4 && r.has(20) && r.u8(0)%16 >= 5 && (r.u16(2) == 0 || r.u16(2) >= r.u8(0)%16*4)
@@ -86,11 +88,11 @@ func slowLabelled(p *Packet, o *Options, r part) Status {
 		for _, at := range []int{4, 0} {
 			if q := r.from(at); q.has(14) && slices.Contains(types, q.u16(12)) && (at == 0 || r.u8(0) < 16) {
 				p.Peeled |= PeelPseudoWire
-				return slowEthernet(p, o, q)
+				return slowEthernet(p, o, q), true
 			}
 		}
 	}
-	return slowEitherIP(p, o, r, NotIP)
+	return slowEitherIP(p, o, r, NotIP), r.u8(0)/16 == 4 || r.u8(0)/16 == 6
 }
 
 func slowEitherIP(p *Packet, o *Options, r part, neither Status) Status {
@@ -170,8 +172,7 @@ func slowOpen(p *Packet, o *Options, r part, kind Tunnel, proto uint8) (Status, 
 		slowEnter(p, EtherIP, 0, PeelEtherIP)
 		return slowEthernet(p, o, r.from(2)), true
 	case MPLS:
-		status := slowMPLS(p, o, r)
-		return status, true
+		return slowMPLS(p, o, r)
 	case VXLAN:
 		return slowVXLAN(p, o, r)
 	case VXLANGPE:
@@ -232,7 +233,7 @@ func slowGRE(p *Packet, o *Options, r part) (Status, bool) {
 		return slowERSPAN3(p, o, r)
 	case proto == 0x880b:
 		slowEnter(p, GRE, key, PeelGRE)
-		return slowPPP(p, o, r), true
+		return slowPPP(p, o, r)
 	case proto == 0x6558:
 		if !r.has(14) {
 			return OK, false
@@ -256,7 +257,7 @@ func slowPPTP(p *Packet, o *Options, r part) (Status, bool) {
 		return OK, false
 	}
 	slowEnter(p, PPTP, uint32(r.u16(6)), PeelGRE)
-	return slowPPP(p, o, r.from(header).within(r.u16(4))), true
+	return slowPPP(p, o, r.from(header).within(r.u16(4)))
 }
 
 func slowERSPAN3(p *Packet, o *Options, r part) (Status, bool) {
@@ -438,5 +439,5 @@ func slowL2TP(p *Packet, o *Options, r part) (Status, bool) {
 		return OK, false
 	}
 	slowEnter(p, L2TP, binary.BigEndian.Uint32(r.data[ids:]), PeelL2TP)
-	return slowPPP(p, o, r.from(header).filledIf(!clean)), true
+	return slowPPP(p, o, r.from(header).filledIf(!clean))
 }

@@ -81,6 +81,7 @@ func tunnelSamples() []tunnelSample {
 		{"PPTP", over4(47, frames.PPTP(6016, tcp4)), PPTP, 6016, PeelGRE},
 		{"EtherIP", over6(97, frames.EtherIP(frame4)), EtherIP, 0, PeelEtherIP},
 		{"MPLS in IP", over4(137, frames.MPLS(tcp6, 9, 10)), MPLS, 10, PeelMPLS},
+		{"a pseudo-wire in IP", over4(137, frames.MPLS(frames.ControlWord(frame4), 9)), MPLS, 9, PeelMPLS | PeelPseudoWire},
 		{"VXLAN", to4("4789", frames.VXLAN(77, frame4)), VXLAN, 77, PeelVXLAN},
 		{"VXLAN over IPv6, on Linux's port, tagged inside", to6("8472", frames.VXLAN(0xffffff, frame6)), VXLAN, 0xffffff, PeelVXLAN},
 		{"VXLAN with group policy", to4("4789", set(frames.VXLAN(77, frame4), 0, 0x88, 0x48, 1, 2)), VXLAN, 77, PeelVXLAN},
