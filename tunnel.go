@@ -42,13 +42,13 @@ type Encap uint32
 
 // The encapsulations that can be peeled off. VLAN tags, up to four, always are.
 const (
-	EncapMPLS       Encap = Encap(decode.PeelMPLS)       // label stacks: behind Ethernet, PPP, Cisco HDLC, GRE, IP, VXLAN-GPE, Geneve
+	EncapMPLS       Encap = Encap(decode.PeelMPLS)       // label stacks: behind Ethernet, PPP, Cisco HDLC, GRE, IP, UDP, VXLAN-GPE, Geneve
 	EncapPseudoWire Encap = Encap(decode.PeelPseudoWire) // Ethernet in an MPLS label stack (RFC 4448); needs EncapMPLS
 	EncapPPPoE      Encap = Encap(decode.PeelPPPoE)
 	EncapPBB        Encap = Encap(decode.PeelPBB)   // 802.1ah
 	EncapVNTag      Encap = Encap(decode.PeelVNTag) // the predecessor of 802.1BR
 	EncapIPIP       Encap = Encap(decode.PeelIPIP)  // IPv4 and IPv6 in IPv4 and IPv6, 6in4 included
-	EncapGRE        Encap = Encap(decode.PeelGRE)   // with NVGRE, Ethernet, ERSPAN I to III, PPP, and PPTP's version 1
+	EncapGRE        Encap = Encap(decode.PeelGRE)   // with NVGRE, Ethernet, ERSPAN I to III, PPP, and PPTP's version 1; over IP and UDP
 	EncapEtherIP    Encap = Encap(decode.PeelEtherIP)
 	EncapVXLAN      Encap = Encap(decode.PeelVXLAN)
 	EncapVXLANGPE   Encap = Encap(decode.PeelVXLANGPE)
@@ -103,8 +103,8 @@ type EncapOptions struct {
 }
 
 // TunnelPort says that a UDP port means a tunnel: one of TunnelVXLAN,
-// TunnelVXLANGPE, TunnelGeneve, TunnelGTPU, TunnelTeredo, TunnelAYIYA and
-// TunnelL2TP; others are ignored. What is on the port and is no such tunnel stays
+// TunnelVXLANGPE, TunnelGeneve, TunnelGTPU, TunnelTeredo, TunnelAYIYA,
+// TunnelL2TP, TunnelGRE and TunnelMPLS; others are ignored. What is on the port and is no such tunnel stays
 // a UDP flow.
 type TunnelPort struct {
 	Port   uint16
@@ -159,10 +159,10 @@ func StripVLAN[K comparable](inner FlowExtractor[K]) FlowExtractor[K] {
 }
 
 // StripMPLS shows the inner extractor the packet behind an MPLS label stack of
-// up to 17 labels, also that of an Ethernet pseudo-wire, and refuses a packet without
-// labels.
+// up to 17 labels, also that of an Ethernet pseudo-wire and over UDP (port 6635, RFC 7510), and
+// refuses a packet without labels.
 func StripMPLS[K comparable](inner FlowExtractor[K]) FlowExtractor[K] {
-	return peel(inner, decode.Options{Peel: decode.PeelMPLS | decode.PeelPseudoWire}, decode.PeelMPLS)
+	return peel(inner, overUDP(decode.PeelMPLS|decode.PeelPseudoWire, decode.MPLS, 6635, nil), decode.PeelMPLS)
 }
 
 // InnerVXLAN shows the inner extractor the packet in a VXLAN tunnel (RFC 7348), and refuses a
@@ -178,9 +178,10 @@ func InnerGTPU[K comparable](inner FlowExtractor[K], ports ...uint16) FlowExtrac
 }
 
 // InnerGRE shows the inner extractor the packet in a GRE tunnel (RFC 2784, RFC 2890), be it IP, MPLS,
-// Ethernet, NVGRE, ERSPAN or PPP, and refuses a packet that is in none.
+// Ethernet, NVGRE, ERSPAN or PPP, also over UDP (port 4754, RFC 8086), and refuses a packet that is
+// in none.
 func InnerGRE[K comparable](inner FlowExtractor[K]) FlowExtractor[K] {
-	return peel(inner, decode.Options{Peel: decode.PeelGRE | decode.PeelMPLS | decode.PeelPseudoWire}, decode.PeelGRE)
+	return peel(inner, overUDP(decode.PeelGRE|decode.PeelMPLS|decode.PeelPseudoWire, decode.GRE, 4754, nil), decode.PeelGRE)
 }
 
 func overUDP(mask decode.Peel, kind decode.Tunnel, standard uint16, ports []uint16) decode.Options {

@@ -8,14 +8,3 @@ func etherIP(b []byte, cut int) inner {
 	}
 	return inner{kind: EtherIP, cut: cut}.frame(b[2:])
 }
-
-// mplsInIP reads a label stack that stands behind an IP header (RFC 4023).
-func (w *Peeler) mplsInIP(b []byte, cut int) inner {
-	var p Packet
-	in, status := w.mpls(&p, b, cut)
-	if status != OK {
-		return inner{}
-	}
-	in.kind, in.id, in.also = MPLS, p.TunnelID, p.Peeled
-	return in
-}

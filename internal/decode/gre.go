@@ -53,6 +53,16 @@ func gre(b []byte, cut int) inner {
 	return in.greProtocol(b[size:], flags, proto)
 }
 
+// greInUDP reads a GRE header in UDP (RFC 8086 section 3.2): version 0.
+func greInUDP(b []byte, cut int) inner {
+	in := gre(b, cut)
+	if in.kind == PPTP {
+		return inner{}
+	}
+	in.mustFill = in.kind != NoTunnel && (b[0]&0x03 != 0 || b[1] != 0)
+	return in
+}
+
 func (in inner) greProtocol(b []byte, flags, proto uint16) inner {
 	switch proto {
 	case typeERSPAN:

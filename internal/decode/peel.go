@@ -150,7 +150,7 @@ func (w *Peeler) overUDP(p *Packet) inner {
 			if port.Number != number {
 				continue
 			}
-			if in := udpTunnel(port.Kind, p.Payload, p.Missing); in.kind != NoTunnel {
+			if in := w.udpTunnel(port.Kind, p.Payload, p.Missing); in.kind != NoTunnel {
 				return in
 			}
 		}
@@ -158,7 +158,7 @@ func (w *Peeler) overUDP(p *Packet) inner {
 	return inner{}
 }
 
-func udpTunnel(kind Tunnel, b []byte, cut int) inner {
+func (w *Peeler) udpTunnel(kind Tunnel, b []byte, cut int) inner {
 	switch kind {
 	case VXLAN:
 		return vxlan(b, cut)
@@ -174,6 +174,10 @@ func udpTunnel(kind Tunnel, b []byte, cut int) inner {
 		return ayiya(b, cut)
 	case L2TP:
 		return l2tp(b, cut)
+	case GRE:
+		return greInUDP(b, cut)
+	case MPLS:
+		return w.mplsInUDP(b, cut)
 	}
 	return inner{}
 }

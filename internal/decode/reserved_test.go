@@ -58,6 +58,7 @@ func ignoredBits() []ignored {
 		{"GRE", overIP, []byte{0x03, 0xf8}, gre(frames.GRE{}), insideIP},
 		{"GRE with a checksum", overIP, []byte{0x03, 0xf8, 0, 0, 0, 0, 0xff, 0xff}, gre(frames.GRE{Checksum: true}), insideIP},
 		{"NVGRE", overIP, []byte{0x03, 0xf8}, gre(frames.GRE{Protocol: 0x6558, Key: &key}), insideEthernet},
+		{"GRE over UDP", overUDP, []byte{0x03, 0xf8}, func(b []byte) []byte { return to4("4754", frames.GRE{}.Put(b)) }, insideIP},
 		{"L2TP", overUDP, []byte{0x34, 0xf0}, func(b []byte) []byte { return to4("1701", frames.L2TP(1, 2, b)) }, insideIP},
 	}
 }

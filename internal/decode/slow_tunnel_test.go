@@ -146,7 +146,8 @@ func slowPorts(o *Options, numbers ...uint16) (kinds []Tunnel) {
 	}
 	for _, number := range numbers {
 		for _, port := range ports {
-			if port.Number == number && number != 0 {
+			over := []Tunnel{VXLAN, VXLANGPE, Geneve, GTPU, Teredo, AYIYA, L2TP, GRE, MPLS}
+			if port.Number == number && number != 0 && slices.Contains(over, port.Kind) {
 				kinds = append(kinds, port.Kind)
 			}
 		}
@@ -164,6 +165,12 @@ func slowOpen(p *Packet, o *Options, r part, kind Tunnel, proto uint8) (Status, 
 		}
 		return slowIPv6(p, o, r), true
 	case GRE:
+		if proto == 17 {
+			if !r.has(2) || r.u8(1)%8 != 0 {
+				return OK, false
+			}
+			r = r.filledIf(r.u16(0)&0x03ff != 0)
+		}
 		return slowGRE(p, o, r)
 	case EtherIP:
 		if !r.has(16) || r.u16(0) != 0x3000 {
@@ -172,7 +179,7 @@ func slowOpen(p *Packet, o *Options, r part, kind Tunnel, proto uint8) (Status, 
 		slowEnter(p, EtherIP, 0, PeelEtherIP)
 		return slowEthernet(p, o, r.from(2)), true
 	case MPLS:
-		return slowMPLS(p, o, r)
+		return slowMPLS(p, o, r.filledIf(proto == 17))
 	case VXLAN:
 		return slowVXLAN(p, o, r)
 	case VXLANGPE:

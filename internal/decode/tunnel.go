@@ -54,18 +54,21 @@ func (t Tunnel) BothWays() bool {
 	return true
 }
 
+// overUDP reports whether a port may mean the kind.
+func (t Tunnel) overUDP() bool { return t >= VXLAN && t <= L2TP || t == GRE || t == MPLS }
+
 // Peel is a set of encapsulations.
 type Peel uint32
 
 // The encapsulations that may be peeled. VLAN tags always are.
 const (
-	PeelMPLS       Peel = 1 << iota // label stacks, behind Ethernet, PPP, Cisco HDLC, GRE, IP, VXLAN-GPE and Geneve
+	PeelMPLS       Peel = 1 << iota // label stacks, behind Ethernet, PPP, Cisco HDLC, GRE, IP, UDP, VXLAN-GPE and Geneve
 	PeelPseudoWire                  // Ethernet in an MPLS label stack; needs PeelMPLS
 	PeelPPPoE                       // sessions
 	PeelPBB                         // 802.1ah
 	PeelVNTag                       // 802.1BR's predecessor
 	PeelIPIP                        // all four of IPv4 and IPv6 in IPv4 and IPv6
-	PeelGRE                         // with NVGRE, Ethernet, ERSPAN I to III, PPP and PPTP
+	PeelGRE                         // with NVGRE, Ethernet, ERSPAN I to III, PPP and PPTP; over IP and UDP
 	PeelEtherIP
 	PeelVXLAN
 	PeelVXLANGPE
