@@ -35,9 +35,9 @@ import (
 //	EncapPBB        pbb           EncapTeredo     teredo
 //	EncapVNTag      vntag         EncapAYIYA      ayiya
 //	EncapIPIP       ipip          EncapL2TP       l2tp
-//	EncapGRE        gre           AllEncaps       all
-//	EncapEtherIP    etherip       NoEncaps        none
-//	EncapVXLAN      vxlan
+//	EncapGRE        gre           EncapTZSP       tzsp
+//	EncapEtherIP    etherip       AllEncaps       all
+//	EncapVXLAN      vxlan         NoEncaps        none
 type Encap uint32
 
 // The encapsulations that can be peeled off. VLAN tags, up to four, always are.
@@ -57,6 +57,7 @@ const (
 	EncapTeredo     Encap = Encap(decode.PeelTeredo)
 	EncapAYIYA      Encap = Encap(decode.PeelAYIYA)
 	EncapL2TP       Encap = Encap(decode.PeelL2TP) // version 2, data messages
+	EncapTZSP       Encap = Encap(decode.PeelTZSP) // Ethernet and 802.11 that a sniffer sends on
 
 	// AllEncaps is all of them, NoEncaps none. NoEncaps is not zero, since zero
 	// in EncapOptions stands for all.
@@ -66,7 +67,7 @@ const (
 
 var encapNames = &sets{of: "Encap", none: uint32(NoEncaps), all: uint32(AllEncaps), text: []string{
 	"mpls", "pseudo_wire", "pppoe", "pbb", "vntag", "ipip", "gre", "etherip", "vxlan", "vxlan_gpe", "geneve", "gtpu", "teredo",
-	"ayiya", "l2tp",
+	"ayiya", "l2tp", "tzsp",
 }}
 
 // String lists the encapsulations, as in "gre|vxlan"; it is "none" for NoEncaps and "default" for
@@ -104,15 +105,15 @@ type EncapOptions struct {
 
 // TunnelPort says that a UDP port means a tunnel: one of TunnelVXLAN,
 // TunnelVXLANGPE, TunnelGeneve, TunnelGTPU, TunnelTeredo, TunnelAYIYA,
-// TunnelL2TP, TunnelGRE and TunnelMPLS; others are ignored. What is on the port and is no such tunnel stays
+// TunnelL2TP, TunnelTZSP, TunnelGRE and TunnelMPLS; others are ignored. What is on the port and is no such tunnel stays
 // a UDP flow.
 type TunnelPort struct {
 	Port   uint16
 	Tunnel Tunnel
 }
 
-// DefaultTunnelPorts are the registered ports, and 8472, which Linux took for
-// VXLAN before it had one.
+// DefaultTunnelPorts are the registered ports, 8472, which Linux took for VXLAN
+// before it had one, and 37008, where sniffers send TZSP.
 func DefaultTunnelPorts() []TunnelPort {
 	ports := decode.DefaultPorts()
 	out := make([]TunnelPort, len(ports))
@@ -274,15 +275,16 @@ func (e peeling[K]) hollow() bool                 { return isHollow(e.inner) }
 //
 // The constants and their texts; go doc flowscope.NoTunnel says more of them:
 //
-//	NoTunnel       none        TunnelPPTP     pptp
-//	TunnelMPLS     mpls        TunnelEtherIP  etherip
-//	TunnelPPPoE    pppoe       TunnelVXLAN    vxlan
-//	TunnelPBB      pbb         TunnelVXLANGPE vxlan_gpe
-//	TunnelVNTag    vntag       TunnelGeneve   geneve
-//	TunnelIPIP     ipip        TunnelGTPU     gtpu
-//	TunnelGRE      gre         TunnelTeredo   teredo
-//	TunnelNVGRE    nvgre       TunnelAYIYA    ayiya
-//	TunnelERSPAN   erspan      TunnelL2TP     l2tp
+//	NoTunnel       none        TunnelEtherIP  etherip
+//	TunnelMPLS     mpls        TunnelVXLAN    vxlan
+//	TunnelPPPoE    pppoe       TunnelVXLANGPE vxlan_gpe
+//	TunnelPBB      pbb         TunnelGeneve   geneve
+//	TunnelVNTag    vntag       TunnelGTPU     gtpu
+//	TunnelIPIP     ipip        TunnelTeredo   teredo
+//	TunnelGRE      gre         TunnelAYIYA    ayiya
+//	TunnelNVGRE    nvgre       TunnelL2TP     l2tp
+//	TunnelERSPAN   erspan      TunnelTZSP     tzsp
+//	TunnelPPTP     pptp
 type Tunnel uint8
 
 // The kinds, with their identifiers. Those of one direction are chosen by its
@@ -307,6 +309,7 @@ const (
 	TunnelTeredo   Tunnel = Tunnel(decode.Teredo)   // 0
 	TunnelAYIYA    Tunnel = Tunnel(decode.AYIYA)    // 0
 	TunnelL2TP     Tunnel = Tunnel(decode.L2TP)     // tunnel and session, 16 bits each, of one direction
+	TunnelTZSP     Tunnel = Tunnel(decode.TZSP)     // 0
 )
 
 // String is a short name, such as "vxlan".

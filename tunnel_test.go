@@ -246,7 +246,7 @@ func TestOnlyTheEncapsThatWereAskedForArePeeledOff(t *testing.T) {
 		"vntag": flowscope.EncapVNTag, "ipip": flowscope.EncapIPIP, "gre": flowscope.EncapGRE, "nvgre": flowscope.EncapGRE,
 		"erspan": flowscope.EncapGRE, "pptp": flowscope.EncapGRE, "etherip": flowscope.EncapEtherIP, "vxlan": flowscope.EncapVXLAN,
 		"vxlan_gpe": flowscope.EncapVXLANGPE, "geneve": flowscope.EncapGeneve, "gtpu": flowscope.EncapGTPU,
-		"teredo": flowscope.EncapTeredo, "ayiya": flowscope.EncapAYIYA, "l2tp": flowscope.EncapL2TP,
+		"teredo": flowscope.EncapTeredo, "ayiya": flowscope.EncapAYIYA, "l2tp": flowscope.EncapL2TP, "tzsp": flowscope.EncapTZSP,
 	}
 	inner := testkit.Conversation(testkit.TunnelEnds[1])[0].IP
 	key := testkit.Extract(t, flowscope.FiveTuple{}, frames.Ethernet(inner)).Key

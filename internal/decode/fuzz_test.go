@@ -11,7 +11,7 @@ import (
 func optionsOf(n uint32) *Options {
 	o := &Options{Peel: Peel(n) & PeelAll, Depth: int(n >> 16 & 7), Ports: nil}
 	if n>>20&1 == 1 {
-		kinds := []Tunnel{VXLAN, VXLANGPE, Geneve, GTPU, Teredo, AYIYA, L2TP, GRE, MPLS}
+		kinds := []Tunnel{VXLAN, VXLANGPE, Geneve, GTPU, Teredo, AYIYA, L2TP, GRE, MPLS, TZSP}
 		o.Ports = append(DefaultPorts(), Port{uint16(n >> 16), kinds[int(n>>21)%len(kinds)]}, Port{443, Geneve}, Port{443, Teredo})
 	}
 	return o

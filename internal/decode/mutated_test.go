@@ -24,6 +24,12 @@ func TestFramesOfTunnelsByTheirBytes(t *testing.T) {
 		{"GRE over UDP with a key", ethernet +
 			"4500004c 00010000 4011669f 0a000001 0a000002 c3501292 00380000" +
 			"20000800 00000063" + inner, GRE, 99, PeelGRE},
+		{"TZSP with Ethernet", ethernet +
+			"45000057 00010000 40116694 0a000001 0a000002 c3509090 00430000" +
+			"01000001 01" + ethernet + inner, TZSP, 0, PeelTZSP},
+		{"TZSP with a field and 802.11", ethernet +
+			"4500006c 00010000 4011667f 0a000001 0a000002 c3509090 00580000" +
+			"01000012 0a01c4 01" + "0801 0000 020000000003 020000000001 020000000002 0000" + "aaaa03 000000 0800" + inner, TZSP, 0, PeelTZSP},
 		{"MPLS over UDP, two labels", ethernet +
 			"4500004c 00010000 4011669f 0a000001 0a000002 c35019eb 00380000" +
 			"00010040 00020140" + inner, MPLS, 32, PeelMPLS},

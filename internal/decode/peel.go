@@ -174,6 +174,8 @@ func (w *Peeler) udpTunnel(kind Tunnel, b []byte, cut int) inner {
 		return ayiya(b, cut)
 	case L2TP:
 		return l2tp(b, cut)
+	case TZSP:
+		return tzsp(b, cut)
 	case GRE:
 		return greInUDP(b, cut)
 	case MPLS:

@@ -219,19 +219,28 @@ func slowEtherType(p *Packet, o *Options, etherType int, r part) Status {
 }
 
 func slowLLC(p *Packet, o *Options, r part) Status {
+	etherType, r, status := slowLLCHeader(r)
+	if status != OK {
+		return status
+	}
+	return slowEtherType(p, o, etherType, r)
+}
+
+// slowLLCHeader is what LLC leads to, as an EtherType.
+func slowLLCHeader(r part) (int, part, Status) {
 	switch {
 	case !r.has(3):
-		return TruncatedLLC
+		return 0, r, TruncatedLLC
 	case r.u8(0) == 0x06:
-		return slowIPv4(p, o, r.from(3))
+		return 0x0800, r.from(3), OK
 	case r.u8(0) != 0xaa:
-		return NotIP
+		return 0, r, NotIP
 	case !r.has(8):
-		return TruncatedLLC
+		return 0, r, TruncatedLLC
 	case r.u16(3) != 0 || r.u8(5) != 0 || r.u16(6) <= 1500:
-		return NotIP
+		return 0, r, NotIP
 	}
-	return slowEtherType(p, o, r.u16(6), r.from(8))
+	return r.u16(6), r.from(8), OK
 }
 
 func slowIPv4(p *Packet, o *Options, r part) Status {

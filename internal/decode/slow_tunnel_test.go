@@ -146,7 +146,7 @@ func slowPorts(o *Options, numbers ...uint16) (kinds []Tunnel) {
 	}
 	for _, number := range numbers {
 		for _, port := range ports {
-			over := []Tunnel{VXLAN, VXLANGPE, Geneve, GTPU, Teredo, AYIYA, L2TP, GRE, MPLS}
+			over := []Tunnel{VXLAN, VXLANGPE, Geneve, GTPU, Teredo, AYIYA, L2TP, GRE, MPLS, TZSP}
 			if port.Number == number && number != 0 && slices.Contains(over, port.Kind) {
 				kinds = append(kinds, port.Kind)
 			}
@@ -194,6 +194,8 @@ func slowOpen(p *Packet, o *Options, r part, kind Tunnel, proto uint8) (Status, 
 		return slowAYIYA(p, o, r)
 	case L2TP:
 		return slowL2TP(p, o, r)
+	case TZSP:
+		return slowTZSP(p, o, r)
 	}
 	return OK, false
 }
@@ -447,4 +449,42 @@ func slowL2TP(p *Packet, o *Options, r part) (Status, bool) {
 	}
 	slowEnter(p, L2TP, binary.BigEndian.Uint32(r.data[ids:]), PeelL2TP)
 	return slowPPP(p, o, r.from(header).filledIf(!clean))
+}
+
+func slowTZSP(p *Packet, o *Options, r part) (Status, bool) {
+	if !r.has(5) || r.u8(0) != 1 || r.u8(1) > 1 {
+		return OK, false
+	}
+	kind := r.u16(2)
+	at := 4
+	for r.has(at+1) && r.u8(at) != 1 {
+		if r.u8(at) == 0 {
+			at++
+		} else if r.has(at + 2) {
+			at += 2 + r.u8(at+1)
+		} else {
+			return OK, false
+		}
+	}
+	if !r.has(at + 1) {
+		return OK, false
+	}
+	r = r.from(at + 1)
+	switch {
+	case kind == 1 && r.has(14):
+		slowEnter(p, TZSP, 0, PeelTZSP)
+		return slowEthernet(p, o, r), true
+	case kind == 18:
+		r, status := slowWiFiHeader(r, false)
+		if status != OK {
+			return status, false
+		}
+		etherType, r, status := slowLLCHeader(r)
+		if status != OK {
+			return status, false
+		}
+		slowEnter(p, TZSP, 0, PeelTZSP)
+		return slowEtherType(p, o, etherType, r), true
+	}
+	return OK, false
 }

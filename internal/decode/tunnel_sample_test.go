@@ -103,6 +103,10 @@ func tunnelSamples() []tunnelSample {
 		{"Teredo with authentication and origin", to4("3544", frames.Teredo(true, true, udp6)), Teredo, 0, PeelTeredo},
 		{"AYIYA", to4("5072", frames.AYIYA(tcp6)), AYIYA, 0, PeelAYIYA},
 		{"AYIYA with IPv4", to4("5072", frames.AYIYA(tcp4)), AYIYA, 0, PeelAYIYA},
+		{"TZSP", to4("37008", frames.TZSP(1, frame4)), TZSP, 0, PeelTZSP},
+		{"TZSP with a tagged frame to be sent", to6("37008", set(frames.TZSP(1, frame6), 1, 1)), TZSP, 0, PeelTZSP},
+		{"TZSP with 802.11", to4("37008", frames.TZSP(18, frames.WiFi{QoS: true}.Put(tcp6))), TZSP, 0, PeelTZSP},
+		{"TZSP with 802.11 and MPLS", to4("37008", frames.TZSP(18, labelledWiFi(frames.MPLS(tcp4, 4)))), MPLS, 4, PeelTZSP | PeelMPLS},
 		{"GRE over UDP", to4("4754", frames.GRE{}.Put(tcp4)), GRE, 0, PeelGRE},
 		{"GRE over UDP with all fields", to6("4754", frames.GRE{Key: &key, Sequence: &seq, Checksum: true}.Put(tcp6)), GRE, 1000, PeelGRE},
 		{"NVGRE over UDP", to4("4754", frames.NVGRE(0x4242, 7, frame6)), NVGRE, 0x4242, PeelGRE},
@@ -162,6 +166,12 @@ func tunnelSamples() []tunnelSample {
 // pppoeMPLS puts a PPPoE header before a label stack.
 func pppoeMPLS(labelled []byte) []byte {
 	return slices.Concat([]byte{0x11, 0, 0, 9, 0, byte(2 + len(labelled)), 0x02, 0x81}, labelled)
+}
+
+// labelledWiFi is an 802.11 frame with a label stack.
+func labelledWiFi(labelled []byte) []byte {
+	frame := frames.WiFi{}.Put(labelled)
+	return set(frame, len(frame)-len(labelled)-2, 0x88, 0x47)
 }
 
 // platform puts 8 more bytes behind the ERSPAN header of type III, and the flag that says so.

@@ -170,6 +170,7 @@ var nestings = []func([]byte) []byte{
 	func(ip []byte) []byte { return over4(47, frames.PPTP(7, ip)) },
 	func(ip []byte) []byte { return to4("1701", frames.L2TP(7, 8, ip)) },
 	func(ip []byte) []byte { return over4(97, frames.EtherIP(frames.Ethernet(ip))) },
+	func(ip []byte) []byte { return to4("37008", frames.TZSP(1, frames.Ethernet(ip))) },
 	func(ip []byte) []byte { return to6("6635", frames.MPLS(ip, 5)) },
 	func(ip []byte) []byte { return to4("4754", frames.GRE{}.Put(ip)) },
 }
