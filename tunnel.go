@@ -35,20 +35,20 @@ import (
 //	EncapPBB        pbb           EncapTeredo     teredo
 //	EncapVNTag      vntag         EncapAYIYA      ayiya
 //	EncapIPIP       ipip          EncapL2TP       l2tp
-//	EncapGRE        gre           AllEncaps       all
-//	EncapEtherIP    etherip       NoEncaps        none
-//	EncapVXLAN      vxlan
+//	EncapGRE        gre           EncapTZSP       tzsp
+//	EncapEtherIP    etherip       AllEncaps       all
+//	EncapVXLAN      vxlan         NoEncaps        none
 type Encap uint32
 
 // The encapsulations that can be peeled off. VLAN tags, up to four, always are.
 const (
-	EncapMPLS       Encap = Encap(decode.PeelMPLS)       // label stacks: behind Ethernet, GRE, IP, VXLAN-GPE, Geneve
+	EncapMPLS       Encap = Encap(decode.PeelMPLS)       // label stacks: behind Ethernet, PPP, Cisco HDLC, GRE, IP, UDP, VXLAN-GPE, Geneve
 	EncapPseudoWire Encap = Encap(decode.PeelPseudoWire) // Ethernet in an MPLS label stack (RFC 4448); needs EncapMPLS
 	EncapPPPoE      Encap = Encap(decode.PeelPPPoE)
 	EncapPBB        Encap = Encap(decode.PeelPBB)   // 802.1ah
 	EncapVNTag      Encap = Encap(decode.PeelVNTag) // the predecessor of 802.1BR
 	EncapIPIP       Encap = Encap(decode.PeelIPIP)  // IPv4 and IPv6 in IPv4 and IPv6, 6in4 included
-	EncapGRE        Encap = Encap(decode.PeelGRE)   // with NVGRE, Ethernet, ERSPAN I to III, PPP, and PPTP's version 1
+	EncapGRE        Encap = Encap(decode.PeelGRE)   // with NVGRE, Ethernet, ERSPAN I to III, PPP, and PPTP's version 1; over IP and UDP
 	EncapEtherIP    Encap = Encap(decode.PeelEtherIP)
 	EncapVXLAN      Encap = Encap(decode.PeelVXLAN)
 	EncapVXLANGPE   Encap = Encap(decode.PeelVXLANGPE)
@@ -57,6 +57,7 @@ const (
 	EncapTeredo     Encap = Encap(decode.PeelTeredo)
 	EncapAYIYA      Encap = Encap(decode.PeelAYIYA)
 	EncapL2TP       Encap = Encap(decode.PeelL2TP) // version 2, data messages
+	EncapTZSP       Encap = Encap(decode.PeelTZSP) // Ethernet and 802.11 that a sniffer sends on
 
 	// AllEncaps is all of them, NoEncaps none. NoEncaps is not zero, since zero
 	// in EncapOptions stands for all.
@@ -66,7 +67,7 @@ const (
 
 var encapNames = &sets{of: "Encap", none: uint32(NoEncaps), all: uint32(AllEncaps), text: []string{
 	"mpls", "pseudo_wire", "pppoe", "pbb", "vntag", "ipip", "gre", "etherip", "vxlan", "vxlan_gpe", "geneve", "gtpu", "teredo",
-	"ayiya", "l2tp",
+	"ayiya", "l2tp", "tzsp",
 }}
 
 // String lists the encapsulations, as in "gre|vxlan"; it is "none" for NoEncaps and "default" for
@@ -103,16 +104,16 @@ type EncapOptions struct {
 }
 
 // TunnelPort says that a UDP port means a tunnel: one of TunnelVXLAN,
-// TunnelVXLANGPE, TunnelGeneve, TunnelGTPU, TunnelTeredo, TunnelAYIYA and
-// TunnelL2TP; others are ignored. What is on the port and is no such tunnel stays
+// TunnelVXLANGPE, TunnelGeneve, TunnelGTPU, TunnelTeredo, TunnelAYIYA,
+// TunnelL2TP, TunnelTZSP, TunnelGRE and TunnelMPLS; others are ignored. What is on the port and is no such tunnel stays
 // a UDP flow.
 type TunnelPort struct {
 	Port   uint16
 	Tunnel Tunnel
 }
 
-// DefaultTunnelPorts are the registered ports, and 8472, which Linux took for
-// VXLAN before it had one.
+// DefaultTunnelPorts are the registered ports, 8472, which Linux took for VXLAN
+// before it had one, and 37008, where sniffers send TZSP.
 func DefaultTunnelPorts() []TunnelPort {
 	ports := decode.DefaultPorts()
 	out := make([]TunnelPort, len(ports))
@@ -159,10 +160,10 @@ func StripVLAN[K comparable](inner FlowExtractor[K]) FlowExtractor[K] {
 }
 
 // StripMPLS shows the inner extractor the packet behind an MPLS label stack of
-// up to 17 labels, also that of an Ethernet pseudo-wire, and refuses a packet without
-// labels.
+// up to 17 labels, also that of an Ethernet pseudo-wire and over UDP (port 6635, RFC 7510), and
+// refuses a packet without labels.
 func StripMPLS[K comparable](inner FlowExtractor[K]) FlowExtractor[K] {
-	return peel(inner, decode.Options{Peel: decode.PeelMPLS | decode.PeelPseudoWire}, decode.PeelMPLS)
+	return peel(inner, overUDP(decode.PeelMPLS|decode.PeelPseudoWire, decode.MPLS, 6635, nil), decode.PeelMPLS)
 }
 
 // InnerVXLAN shows the inner extractor the packet in a VXLAN tunnel (RFC 7348), and refuses a
@@ -178,9 +179,10 @@ func InnerGTPU[K comparable](inner FlowExtractor[K], ports ...uint16) FlowExtrac
 }
 
 // InnerGRE shows the inner extractor the packet in a GRE tunnel (RFC 2784, RFC 2890), be it IP, MPLS,
-// Ethernet, NVGRE, ERSPAN or PPP, and refuses a packet that is in none.
+// Ethernet, NVGRE, ERSPAN or PPP, also over UDP (port 4754, RFC 8086), and refuses a packet that is
+// in none.
 func InnerGRE[K comparable](inner FlowExtractor[K]) FlowExtractor[K] {
-	return peel(inner, decode.Options{Peel: decode.PeelGRE | decode.PeelMPLS | decode.PeelPseudoWire}, decode.PeelGRE)
+	return peel(inner, overUDP(decode.PeelGRE|decode.PeelMPLS|decode.PeelPseudoWire, decode.GRE, 4754, nil), decode.PeelGRE)
 }
 
 func overUDP(mask decode.Peel, kind decode.Tunnel, standard uint16, ports []uint16) decode.Options {
@@ -273,15 +275,16 @@ func (e peeling[K]) hollow() bool                 { return isHollow(e.inner) }
 //
 // The constants and their texts; go doc flowscope.NoTunnel says more of them:
 //
-//	NoTunnel       none        TunnelPPTP     pptp
-//	TunnelMPLS     mpls        TunnelEtherIP  etherip
-//	TunnelPPPoE    pppoe       TunnelVXLAN    vxlan
-//	TunnelPBB      pbb         TunnelVXLANGPE vxlan_gpe
-//	TunnelVNTag    vntag       TunnelGeneve   geneve
-//	TunnelIPIP     ipip        TunnelGTPU     gtpu
-//	TunnelGRE      gre         TunnelTeredo   teredo
-//	TunnelNVGRE    nvgre       TunnelAYIYA    ayiya
-//	TunnelERSPAN   erspan      TunnelL2TP     l2tp
+//	NoTunnel       none        TunnelEtherIP  etherip
+//	TunnelMPLS     mpls        TunnelVXLAN    vxlan
+//	TunnelPPPoE    pppoe       TunnelVXLANGPE vxlan_gpe
+//	TunnelPBB      pbb         TunnelGeneve   geneve
+//	TunnelVNTag    vntag       TunnelGTPU     gtpu
+//	TunnelIPIP     ipip        TunnelTeredo   teredo
+//	TunnelGRE      gre         TunnelAYIYA    ayiya
+//	TunnelNVGRE    nvgre       TunnelL2TP     l2tp
+//	TunnelERSPAN   erspan      TunnelTZSP     tzsp
+//	TunnelPPTP     pptp
 type Tunnel uint8
 
 // The kinds, with their identifiers. Those of one direction are chosen by its
@@ -306,6 +309,7 @@ const (
 	TunnelTeredo   Tunnel = Tunnel(decode.Teredo)   // 0
 	TunnelAYIYA    Tunnel = Tunnel(decode.AYIYA)    // 0
 	TunnelL2TP     Tunnel = Tunnel(decode.L2TP)     // tunnel and session, 16 bits each, of one direction
+	TunnelTZSP     Tunnel = Tunnel(decode.TZSP)     // 0
 )
 
 // String is a short name, such as "vxlan".

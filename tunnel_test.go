@@ -228,7 +228,7 @@ func TestPortsAreThoseThatWereAskedFor(t *testing.T) {
 		{"default", auto(nil), map[int]bool{4789: true, 8472: true, 9999: false}},
 		{"own", auto([]flowscope.TunnelPort{{Port: 9999, Tunnel: flowscope.TunnelVXLAN}}), map[int]bool{4789: false, 8472: false, 9999: true}},
 		{"none", auto([]flowscope.TunnelPort{}), map[int]bool{4789: false, 8472: false, 9999: false}},
-		{"another kind", auto([]flowscope.TunnelPort{{Port: 9999, Tunnel: flowscope.TunnelGTPU}, {Port: 9999, Tunnel: flowscope.TunnelGRE}}), map[int]bool{9999: false}},
+		{"another kind", auto([]flowscope.TunnelPort{{Port: 9999, Tunnel: flowscope.TunnelGTPU}, {Port: 9999, Tunnel: flowscope.TunnelIPIP}}), map[int]bool{9999: false}},
 		{"two kinds", auto([]flowscope.TunnelPort{{Port: 9999, Tunnel: flowscope.TunnelGTPU}, {Port: 9999, Tunnel: flowscope.TunnelVXLAN}}), map[int]bool{9999: true}},
 		{"InnerVXLAN", flowscope.InnerVXLAN(flowscope.FiveTuple{}), map[int]bool{4789: true, 8472: false}},
 		{"InnerVXLAN on 8472", flowscope.InnerVXLAN(flowscope.FiveTuple{}, 8472), map[int]bool{4789: false, 8472: true}},
@@ -246,7 +246,7 @@ func TestOnlyTheEncapsThatWereAskedForArePeeledOff(t *testing.T) {
 		"vntag": flowscope.EncapVNTag, "ipip": flowscope.EncapIPIP, "gre": flowscope.EncapGRE, "nvgre": flowscope.EncapGRE,
 		"erspan": flowscope.EncapGRE, "pptp": flowscope.EncapGRE, "etherip": flowscope.EncapEtherIP, "vxlan": flowscope.EncapVXLAN,
 		"vxlan_gpe": flowscope.EncapVXLANGPE, "geneve": flowscope.EncapGeneve, "gtpu": flowscope.EncapGTPU,
-		"teredo": flowscope.EncapTeredo, "ayiya": flowscope.EncapAYIYA, "l2tp": flowscope.EncapL2TP,
+		"teredo": flowscope.EncapTeredo, "ayiya": flowscope.EncapAYIYA, "l2tp": flowscope.EncapL2TP, "tzsp": flowscope.EncapTZSP,
 	}
 	inner := testkit.Conversation(testkit.TunnelEnds[1])[0].IP
 	key := testkit.Extract(t, flowscope.FiveTuple{}, frames.Ethernet(inner)).Key

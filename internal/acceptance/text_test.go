@@ -116,7 +116,7 @@ func TestNamedValuesHaveOneTextThatLeadsBack(t *testing.T) {
 	named(t, 256, by[flowscope.FragmentPolicy]("reassemble", "ignore"))
 	named(t, 256, by[flowscope.ChecksumMode]("ignore", "verify", "auto"))
 	named(t, 256, by[flowscope.Tunnel]("none", "mpls", "pppoe", "pbb", "vntag", "ipip", "gre", "nvgre", "erspan", "pptp",
-		"etherip", "vxlan", "vxlan_gpe", "geneve", "gtpu", "teredo", "ayiya", "l2tp"))
+		"etherip", "vxlan", "vxlan_gpe", "geneve", "gtpu", "teredo", "ayiya", "l2tp", "tzsp"))
 	assert.Equal(t, "ethernet", flowscope.LinkType(0).String())
 	named(t, 1<<16, map[flowscope.LinkType]string{
 		1: "ethernet", 9: "ppp", 50: "ppp_hdlc", 51: "pppoe", 101: "raw", 104: "cisco_hdlc", 105: "wifi", 108: "loop",
@@ -176,7 +176,7 @@ func TestMasksAreReadInAnyOrder(t *testing.T) {
 		0: "default", flowscope.NoEncaps: "none", flowscope.EncapVXLAN | flowscope.EncapGRE: "gre|vxlan",
 		flowscope.EncapL2TP | 1<<20: "l2tp|Encap(1048576)",
 		flowscope.AllEncaps: "mpls|pseudo_wire|pppoe|pbb|vntag|ipip|gre|etherip|vxlan|vxlan_gpe|geneve|gtpu|teredo|" +
-			"ayiya|l2tp",
+			"ayiya|l2tp|tzsp",
 	} {
 		assert.Equal(t, want, roundTrip(t, e))
 	}
@@ -626,7 +626,7 @@ func TestEveryConstantIsDocumentedWithItsType(t *testing.T) {
 		}
 	}
 	assert.Equal(t, 9, counts["FlowState"])
-	assert.Equal(t, 18, counts["Tunnel"])
+	assert.Equal(t, 19, counts["Tunnel"])
 }
 
 // checkListed checks that the comment of a type lists its constants with their texts, in their order,

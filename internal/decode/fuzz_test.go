@@ -1,13 +1,18 @@
 package decode
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/flowscope-go/flowscope/internal/testkit/frames"
+)
 
 // optionsOf makes options out of a number: any mask and depth, and ports that mean every tunnel in
 // turn.
 func optionsOf(n uint32) *Options {
 	o := &Options{Peel: Peel(n) & PeelAll, Depth: int(n >> 16 & 7), Ports: nil}
 	if n>>20&1 == 1 {
-		o.Ports = append(DefaultPorts(), Port{uint16(n >> 16), VXLAN + Tunnel(n>>21)%7}, Port{443, Geneve}, Port{443, Teredo})
+		kinds := []Tunnel{VXLAN, VXLANGPE, Geneve, GTPU, Teredo, AYIYA, L2TP, GRE, MPLS, TZSP}
+		o.Ports = append(DefaultPorts(), Port{uint16(n >> 16), kinds[int(n>>21)%len(kinds)]}, Port{443, Geneve}, Port{443, Teredo})
 	}
 	return o
 }
@@ -18,6 +23,14 @@ func FuzzTunnels(f *testing.F) {
 	for _, s := range tunnelSamples() {
 		f.Add(s.frame, uint32(PeelAll), 0)
 		f.Add(s.frame[:len(s.frame)*3/4], uint32(PeelAll|1<<20), len(s.frame))
+	}
+	for _, c := range ignoredBits() {
+		_, b := c.in()
+		frame := frames.Ethernet(c.put(b))
+		for i, bits := range c.mask {
+			frame[14+c.at+i] |= bits
+		}
+		f.Add(frame, uint32(PeelAll), 0)
 	}
 	ip := insideTCP4.IP()
 	for n := range 9 {
@@ -50,7 +63,13 @@ func FuzzTunnels(f *testing.F) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, s := range samples() {
+	seeds := samples()
+	for _, s := range tunnelSamples() {
+		if s.link != LinkEthernet {
+			seeds = append(seeds, s.sample)
+		}
+	}
+	for _, s := range seeds {
 		f.Add(s.frame, uint16(s.link), 0)
 		f.Add(s.frame[:len(s.frame)*3/4], uint16(s.link), len(s.frame))
 	}

@@ -4,9 +4,9 @@ import "encoding/binary"
 
 // geneve reads a Geneve header (RFC 8926 section 3.4): version 0, the length of the options in
 // words, flags O (not data, but control) and C, the protocol, and the network. The options must
-// fill their length exactly.
+// fill their length exactly. What is reserved is ignored on receipt, here and in an option.
 //
-//	| 00 length | OC...... | protocol | network id | 0 | options
+//	| 00 length | OC...... | protocol | network id | reserved | options
 func geneve(b []byte, cut int) inner {
 	if len(b) < 8 || b[0]>>6 != 0 || b[1]&0x80 != 0 {
 		return inner{}

@@ -13,11 +13,14 @@ const (
 	greSequence   = 0x1000
 	greAck        = 0x0080 // version 1
 	greMustBeZero = 0x4c00 // routing, strict route, and the first bit of recursion: RFC 2784 section 2.3
+	greHas        = greChecksum | greKey | greSequence
 )
 
 // gre reads a GRE header (RFC 2784, with key and sequence number of RFC 2890):
 //
 //	| C.KS 0..... version | protocol | checksum .... | key | sequence |
+//
+// The 7 bits before the version are reserved and ignored on receipt (RFC 2784 section 2.3).
 func gre(b []byte, cut int) inner {
 	if len(b) < 4 {
 		return inner{}
@@ -50,6 +53,16 @@ func gre(b []byte, cut int) inner {
 	return in.greProtocol(b[size:], flags, proto)
 }
 
+// greInUDP reads a GRE header in UDP (RFC 8086 section 3.2): version 0.
+func greInUDP(b []byte, cut int) inner {
+	in := gre(b, cut)
+	if in.kind == PPTP {
+		return inner{}
+	}
+	in.mustFill = in.kind != NoTunnel && (b[0]&0x03 != 0 || b[1] != 0)
+	return in
+}
+
 func (in inner) greProtocol(b []byte, flags, proto uint16) inner {
 	switch proto {
 	case typeERSPAN:
@@ -65,7 +78,7 @@ func (in inner) greProtocol(b []byte, flags, proto uint16) inner {
 		// A virtual subnet of NVGRE is 0x1000 at least, and 8 bits of flow follow it in the key
 		// (RFC 7637 sections 3.2 and 3.3). A smaller key of some other kind of Ethernet over GRE is
 		// not taken apart.
-		if flags == greKey && in.id >= 0x1000<<8 {
+		if flags&greHas == greKey && in.id >= 0x1000<<8 {
 			in.kind, in.id = NVGRE, in.id>>8
 		}
 		return in.frame(b)
@@ -78,7 +91,8 @@ func (in inner) greProtocol(b []byte, flags, proto uint16) inner {
 }
 
 // pptp reads the GRE header of version 1 (RFC 2637 section 4.1), whose key is the length of the
-// payload and the call. Without a sequence number it is an acknowledgement and carries nothing.
+// payload and the call. Without a sequence number it is an acknowledgement and carries nothing. The
+// RFC does not tell receivers to ignore the flags that must be zero.
 //
 //	| ..KS 0... A.... 1 | 880B | length | call | sequence | acknowledgement | PPP
 func pptp(b []byte, cut int, flags, proto uint16) inner {

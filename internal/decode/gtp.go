@@ -7,7 +7,7 @@ const maxGTPExtensions = 16
 
 // gtpu reads the header of a user packet (3GPP TS 29.281 section 5): version 1, protocol type 1,
 // message 255. If one of the flags is set, all three of the fields behind the tunnel endpoint are
-// there.
+// there. The receiver does not look at the spare bit.
 //
 //	| 001 1 .ESN | 255 | length | endpoint | sequence, N-PDU, next | length .. next | ...
 //

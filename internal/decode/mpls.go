@@ -81,3 +81,22 @@ func plausibleIP(b []byte) bool {
 	}
 	return false
 }
+
+// mplsInIP reads a label stack that stands behind an IP header (RFC 4023).
+func (w *Peeler) mplsInIP(b []byte, cut int) inner {
+	var p Packet
+	in, status := w.mpls(&p, b, cut)
+	if status != OK {
+		return inner{}
+	}
+	in.kind, in.id, in.also = MPLS, p.TunnelID, p.Peeled
+	return in
+}
+
+// mplsInUDP reads a label stack in UDP (RFC 7510). Any bytes soon look like labels with IP behind, so
+// the packet has to fill the datagram.
+func (w *Peeler) mplsInUDP(b []byte, cut int) inner {
+	in := w.mplsInIP(b, cut)
+	in.mustFill = true
+	return in
+}

@@ -10,18 +10,18 @@ type Options struct {
 }
 
 // Port says that a UDP port, of either end, means a tunnel of that kind: one of VXLAN, VXLANGPE,
-// Geneve, GTPU, Teredo, AYIYA and L2TP. Other kinds are ignored, and so is port 0.
+// Geneve, GTPU, Teredo, AYIYA, L2TP, TZSP, GRE and MPLS. Other kinds are ignored, and so is port 0.
 type Port struct {
 	Number uint16
 	Kind   Tunnel
 }
 
-// DefaultPorts returns the registered ports, and the one that Linux took for VXLAN before there was
-// one.
+// DefaultPorts returns the registered ports, the one that Linux took for VXLAN before there was one,
+// and that of TZSP, which has none.
 func DefaultPorts() []Port { return slices.Clone(defaultPorts[:]) }
 
 var defaultPorts = [...]Port{{4789, VXLAN}, {8472, VXLAN}, {4790, VXLANGPE}, {6081, Geneve}, {2152, GTPU},
-	{3544, Teredo}, {5072, AYIYA}, {1701, L2TP}}
+	{3544, Teredo}, {5072, AYIYA}, {1701, L2TP}, {4754, GRE}, {6635, MPLS}, {37008, TZSP}}
 
 // Peeler is a set of Options made ready for DecodeWith. It does not change, so that any number of
 // goroutines may use one.
@@ -64,7 +64,7 @@ func NewPeeler(o Options) *Peeler {
 		ports = DefaultPorts()
 	}
 	for _, port := range ports {
-		if port.Number != 0 && port.Kind >= VXLAN && port.Kind <= L2TP && w.peel&tunnelPeel[port.Kind] != 0 {
+		if port.Number != 0 && port.Kind.overUDP() && w.peel&tunnelPeel[port.Kind] != 0 {
 			w.ports = append(w.ports, port)
 			slot := port.Number % portSlots
 			w.maybe[slot>>6] |= 1 << (slot & 63)

@@ -7,9 +7,11 @@ type inner struct {
 	b        []byte // what the tunnel carries, behind its own header and an Ethernet or PPP header
 	cut      int
 	id       uint32
+	also     Peel   // what was peeled beside the tunnel itself
 	next     uint16 // what b begins with
 	kind     Tunnel
 	ethernet bool // an Ethernet header was passed: its tags count, not those outside
+	mustFill bool // the header says little: an IP packet has to fill what the tunnel carries
 }
 
 // readInnermost goes from tunnel to tunnel, each header once. p holds a packet read to its payload;
@@ -19,6 +21,10 @@ type inner struct {
 //	outer IP | UDP 4789 | VXLAN | Ethernet | IP ...   p is the inner packet, whatever is wrong behind its IP header
 //	outer IP | UDP 4789 | VXLAN | Ethernet | ARP      p stays the outer packet
 //	outer IP | UDP 4789 | something else              p stays the outer packet
+//
+// What is reserved in a tunnel header is ignored where its RFC tells receivers so. Zeros there also
+// tell a tunnel from other traffic on its port. Without them the evidence is the IP header inside:
+// its length has to be that of all the tunnel carries.
 //
 // A fragment is not looked into: its payload is not whole.
 func (w *Peeler) readInnermost(p *Packet) Status {
@@ -34,6 +40,7 @@ func (w *Peeler) readInnermost(p *Packet) Status {
 			p.VLAN, p.VLANs = outer.VLAN, outer.VLANs
 		}
 		p.addTunnel(in.kind, in.id)
+		p.Peeled |= in.also
 		if in.ethernet {
 			p.InnerEthernet = uint32(cap(in.b) + ethernetHeader)
 		}
@@ -72,6 +79,9 @@ func (w *Peeler) readInner(p *Packet, in inner) Status {
 			return status
 		}
 	}
+	if in.mustFill && !fills(next, b, cut) {
+		return NotIP
+	}
 	var proto uint8
 	room := cut
 	if next == typeIPv4 {
@@ -84,6 +94,24 @@ func (w *Peeler) readInner(p *Packet, in inner) Status {
 		return status
 	}
 	return transport(p, proto, b, min(cut, room))
+}
+
+// maxPadding is what an Ethernet frame of the least size carries (RFC 894): behind a shorter packet
+// there is padding.
+const maxPadding = 46
+
+// fills reports whether b begins with an IP header whose length is that of b, padding aside. Length
+// 0, of offloaded segments, says nothing.
+func fills(next uint16, b []byte, cut int) bool {
+	size := 0
+	switch {
+	case next == typeIPv4 && len(b) >= ipv4Header:
+		size = int(binary.BigEndian.Uint16(b[2:]))
+	case next == typeIPv6 && len(b) >= ipv6Header:
+		size = ipv6Header + int(binary.BigEndian.Uint16(b[4:]))
+	}
+	whole := len(b) + cut
+	return size == whole || size != 0 && size < whole && whole <= maxPadding
 }
 
 // afterPayload is the number of bytes between the end of the payload and the end of the frame.
@@ -122,7 +150,7 @@ func (w *Peeler) overUDP(p *Packet) inner {
 			if port.Number != number {
 				continue
 			}
-			if in := udpTunnel(port.Kind, p.Payload, p.Missing); in.kind != NoTunnel {
+			if in := w.udpTunnel(port.Kind, p.Payload, p.Missing); in.kind != NoTunnel {
 				return in
 			}
 		}
@@ -130,7 +158,7 @@ func (w *Peeler) overUDP(p *Packet) inner {
 	return inner{}
 }
 
-func udpTunnel(kind Tunnel, b []byte, cut int) inner {
+func (w *Peeler) udpTunnel(kind Tunnel, b []byte, cut int) inner {
 	switch kind {
 	case VXLAN:
 		return vxlan(b, cut)
@@ -146,6 +174,12 @@ func udpTunnel(kind Tunnel, b []byte, cut int) inner {
 		return ayiya(b, cut)
 	case L2TP:
 		return l2tp(b, cut)
+	case TZSP:
+		return tzsp(b, cut)
+	case GRE:
+		return greInUDP(b, cut)
+	case MPLS:
+		return w.mplsInUDP(b, cut)
 	}
 	return inner{}
 }

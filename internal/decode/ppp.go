@@ -20,14 +20,16 @@ func hdlc(b []byte) (uint16, []byte, Status) {
 	if len(b) < 4 {
 		return 0, nil, TruncatedHDLC
 	}
-	if next := binary.BigEndian.Uint16(b[2:]); next == typeIPv4 || next == typeIPv6 {
+	switch next := binary.BigEndian.Uint16(b[2:]); next {
+	case typeIPv4, typeIPv6, typeMPLS, typeMPLSMulticast:
 		return next, b[4:], OK
 	}
 	return 0, nil, NotIP
 }
 
 // ppp reads the protocol field of one or two bytes: an odd first byte ends it (RFC 1661 sections 2
-// and 6.5). Address and control, FF 03, may be left out (RFC 1661 section 6.6).
+// and 6.5). Address and control, FF 03, may be left out (RFC 1661 section 6.6). Label stacks have two
+// numbers, as on Ethernet (RFC 3032 section 4.3).
 func ppp(b []byte) (uint16, []byte, Status) {
 	if len(b) >= 2 && b[0] == 0xff && b[1] == 0x03 {
 		b = b[2:]
@@ -47,6 +49,10 @@ func ppp(b []byte) (uint16, []byte, Status) {
 		return typeIPv4, b[n:], OK
 	case 0x57:
 		return typeIPv6, b[n:], OK
+	case 0x281:
+		return typeMPLS, b[n:], OK
+	case 0x283:
+		return typeMPLSMulticast, b[n:], OK
 	}
 	return 0, nil, NotIP
 }

@@ -7,8 +7,11 @@ import "encoding/binary"
 func slowRareLink(p *Packet, o *Options, r part, link Link) Status {
 	switch link {
 	case 51:
-		_, status := slowPPPoE(p, o, r)
-		return status
+		etherType, rest, status := slowPPPoE(r)
+		if status != OK {
+			return status
+		}
+		return slowEtherType(p, o, etherType, rest)
 	case 104:
 		return slowHDLC(p, o, r)
 	case 105:
@@ -36,16 +39,15 @@ func slowRareLink(p *Packet, o *Options, r part, link Link) Status {
 	return UnknownLink
 }
 
-// slowPPPoE also says whether its own header was in order.
-func slowPPPoE(p *Packet, o *Options, r part) (bool, Status) {
+// slowPPPoE is what PPPoE leads to, as an EtherType.
+func slowPPPoE(r part) (int, part, Status) {
 	switch {
 	case !r.has(6):
-		return false, TruncatedPPPoE
+		return 0, r, TruncatedPPPoE
 	case r.u16(0) != 0x1100:
-		return false, NotIP
+		return 0, r, NotIP
 	}
-	q := r.from(6).within(r.u16(4))
-	return true, slowPPP(p, o, q)
+	return slowPPPHeader(r.from(6).within(r.u16(4)))
 }
 
 func slowPFLOG(p *Packet, o *Options, r part) Status {
@@ -149,12 +151,21 @@ func slowRadiotap(p *Packet, o *Options, r part) Status {
 }
 
 func slowWiFi(p *Packet, o *Options, r part, padded bool) Status {
+	r, status := slowWiFiHeader(r, padded)
+	if status != OK {
+		return status
+	}
+	return slowLLC(p, o, r)
+}
+
+// slowWiFiHeader is what an 802.11 header leads to.
+func slowWiFiHeader(r part, padded bool) (part, Status) {
 	if !r.has(2) {
-		return TruncatedWiFi
+		return r, TruncatedWiFi
 	}
 	version, kind, subtype, flags := r.u8(0)%4, r.u8(0)/4%4, r.u8(0)/16, r.u8(1)
 	if version != 0 || kind != 2 || subtype&4 != 0 {
-		return NotIP
+		return r, NotIP
 	}
 	length := 24
 	if flags&3 == 3 {
@@ -173,11 +184,11 @@ func slowWiFi(p *Packet, o *Options, r part, padded bool) Status {
 	}
 	switch {
 	case !r.has(length):
-		return TruncatedWiFi
+		return r, TruncatedWiFi
 	case flags&0x40 != 0:
-		return Encrypted
+		return r, Encrypted
 	case flags&4 != 0 || r.u8(22)%16 != 0 || service != 0 && r.u8(service) >= 0x80:
-		return NotIP
+		return r, NotIP
 	}
-	return slowLLC(p, o, r.from(length))
+	return r.from(length), OK
 }

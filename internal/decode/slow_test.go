@@ -17,6 +17,7 @@ type part struct {
 	data []byte
 	size int
 	room int
+	fill bool // only an IP packet of just this size is one
 }
 
 func (r part) has(n int) bool    { return len(r.data) >= n }
@@ -26,12 +27,12 @@ func (r part) u32(at int) uint32 { return binary.BigEndian.Uint32(r.data[at:]) }
 
 // from is the part without its first n bytes, whether they were captured or not.
 func (r part) from(n int) part {
-	return part{r.data[min(n, len(r.data)):], max(r.size-n, 0), r.room}
+	return part{r.data[min(n, len(r.data)):], max(r.size-n, 0), r.room, r.fill}
 }
 
 // upTo is the part's first n bytes. Past its end, n is believed: the capture is what fell short.
 func (r part) upTo(n int) part {
-	return part{r.data[:min(n, len(r.data))], n, r.room}
+	return part{r.data[:min(n, len(r.data))], n, r.room, r.fill}
 }
 
 // within is upTo for a length that is not believed past the end.
@@ -44,12 +45,23 @@ func (r part) within(n int) part {
 }
 
 // inTunnel is the part with what is outside of it in mind.
-func (r part) inTunnel() part { return part{r.data, r.size, r.size - len(r.data)} }
+func (r part) inTunnel() part { return part{r.data, r.size, r.size - len(r.data), false} }
+
+// filledIf is the part that an IP packet has to fill if the condition holds, up to the padding of a
+// frame of 60 bytes.
+func (r part) filledIf(condition bool) part {
+	r.fill = condition
+	return r
+}
+
+func (r part) isFilledBy(length int) bool {
+	return !r.fill || length == r.size || length > 0 && length < r.size && r.size+14 <= 60
+}
 
 const anyRoom = int(^uint(0) >> 1)
 
 func slowDecode(frame []byte, link Link, wireLen int, o *Options) (p Packet, status Status) {
-	r := part{frame, max(len(frame), wireLen), anyRoom}
+	r := part{frame, max(len(frame), wireLen), anyRoom, false}
 	if p, status = slowLink(r, link, o); status == TooManyTunnels {
 		return Packet{}, status
 	}
@@ -123,11 +135,8 @@ func slowHDLC(p *Packet, o *Options, r part) Status {
 	if !r.has(4) {
 		return TruncatedHDLC
 	}
-	switch r.u16(2) {
-	case 0x0800:
-		return slowIPv4(p, o, r.from(4))
-	case 0x86dd:
-		return slowIPv6(p, o, r.from(4))
+	if kind := r.u16(2); slices.Contains([]int{0x0800, 0x86dd, 0x8847, 0x8848}, kind) {
+		return slowEtherType(p, o, kind, r.from(4))
 	}
 	return NotIP
 }
@@ -150,28 +159,38 @@ func slowSerial(p *Packet, o *Options, r part) Status {
 	if r.has(2) && (r.u16(0) == 0x0f00 || r.u16(0) == 0x8f00) {
 		return slowHDLC(p, o, r)
 	}
-	return slowPPP(p, o, r)
+	status, _ := slowPPP(p, o, r)
+	return status
 }
 
-func slowPPP(p *Packet, o *Options, r part) Status {
+// slowPPP also says whether PPP leads to something that is read.
+func slowPPP(p *Packet, o *Options, r part) (Status, bool) {
+	etherType, rest, status := slowPPPHeader(r)
+	if status != OK {
+		return status, false
+	}
+	return slowEtherType(p, o, etherType, rest), true
+}
+
+// slowPPPHeader is what PPP leads to, as an EtherType.
+func slowPPPHeader(r part) (int, part, Status) {
 	if r.has(2) && r.u16(0) == 0xff03 {
 		r = r.from(2)
 	}
 	switch {
 	case r.has(1) && r.u8(0) == 0x21:
-		return slowIPv4(p, o, r.from(1))
+		return 0x0800, r.from(1), OK
 	case r.has(1) && r.u8(0) == 0x57:
-		return slowIPv6(p, o, r.from(1))
+		return 0x86dd, r.from(1), OK
 	case r.has(1) && r.u8(0)%2 == 1:
-		return NotIP
+		return 0, r, NotIP
 	case !r.has(2):
-		return TruncatedPPP
-	case r.u16(0) == 0x0021:
-		return slowIPv4(p, o, r.from(2))
-	case r.u16(0) == 0x0057:
-		return slowIPv6(p, o, r.from(2))
+		return 0, r, TruncatedPPP
 	}
-	return NotIP
+	if kind, is := map[int]int{0x0021: 0x0800, 0x0057: 0x86dd, 0x0281: 0x8847, 0x0283: 0x8848}[r.u16(0)]; is {
+		return kind, r.from(2), OK
+	}
+	return 0, r, NotIP
 }
 
 func slowEtherType(p *Packet, o *Options, etherType int, r part) Status {
@@ -200,19 +219,28 @@ func slowEtherType(p *Packet, o *Options, etherType int, r part) Status {
 }
 
 func slowLLC(p *Packet, o *Options, r part) Status {
+	etherType, r, status := slowLLCHeader(r)
+	if status != OK {
+		return status
+	}
+	return slowEtherType(p, o, etherType, r)
+}
+
+// slowLLCHeader is what LLC leads to, as an EtherType.
+func slowLLCHeader(r part) (int, part, Status) {
 	switch {
 	case !r.has(3):
-		return TruncatedLLC
+		return 0, r, TruncatedLLC
 	case r.u8(0) == 0x06:
-		return slowIPv4(p, o, r.from(3))
+		return 0x0800, r.from(3), OK
 	case r.u8(0) != 0xaa:
-		return NotIP
+		return 0, r, NotIP
 	case !r.has(8):
-		return TruncatedLLC
+		return 0, r, TruncatedLLC
 	case r.u16(3) != 0 || r.u8(5) != 0 || r.u16(6) <= 1500:
-		return NotIP
+		return 0, r, NotIP
 	}
-	return slowEtherType(p, o, r.u16(6), r.from(8))
+	return r.u16(6), r.from(8), OK
 }
 
 func slowIPv4(p *Packet, o *Options, r part) Status {
@@ -221,6 +249,9 @@ func slowIPv4(p *Packet, o *Options, r part) Status {
 	}
 	if r.u8(0)/16 != 4 {
 		return BadIPVersion
+	}
+	if !r.isFilledBy(r.u16(2)) {
+		return NotIP
 	}
 	header := r.u8(0) % 16 * 4
 	if header < 20 {
@@ -256,6 +287,9 @@ func slowIPv6(p *Packet, o *Options, r part) Status {
 	}
 	if r.u8(0)/16 != 6 {
 		return BadIPVersion
+	}
+	if !r.isFilledBy(40 + r.u16(4)) {
+		return NotIP
 	}
 	p.Family, p.Proto = 6, r.data[6]
 	if int(p.Tunnels) > o.Depth {

@@ -28,17 +28,12 @@ func slowProvider(p *Packet, o *Options, etherType int, r part) Status {
 	}
 	switch etherType {
 	case 0x8864:
-		// The tunnel counts only if PPP leads to IP: it is put on before that is known, and taken
-		// off again.
-		without := *p
-		if r.has(6) {
-			slowEnter(p, PPPoE, uint32(r.u16(2)), PeelPPPoE)
+		etherType, rest, status := slowPPPoE(r)
+		if status != OK {
+			return status
 		}
-		_, status := slowPPPoE(p, o, r)
-		if p.Family == 0 && slices.Contains([]Status{NotIP, TruncatedPPP, TruncatedPPPoE}, status) {
-			*p = without
-		}
-		return status
+		slowEnter(p, PPPoE, uint32(r.u16(2)), PeelPPPoE)
+		return slowEtherType(p, o, etherType, rest)
 	case 0x88e7:
 		if !r.has(18) {
 			return TruncatedPBB
@@ -52,7 +47,8 @@ func slowProvider(p *Packet, o *Options, etherType int, r part) Status {
 		slowEnter(p, VNTag, 0, PeelVNTag)
 		return slowEtherType(p, o, r.u16(4), r.from(6))
 	}
-	return slowMPLS(p, o, r)
+	status, _ := slowMPLS(p, o, r)
+	return status
 }
 
 func slowEthernet(p *Packet, o *Options, r part) Status {
@@ -63,13 +59,14 @@ func slowEthernet(p *Packet, o *Options, r part) Status {
 	return slowEtherType(p, o, r.u16(12), r.from(14))
 }
 
-func slowMPLS(p *Packet, o *Options, r part) Status {
+// slowMPLS also says whether the labels lead to IP or Ethernet.
+func slowMPLS(p *Packet, o *Options, r part) (Status, bool) {
 	for n := 1; ; n++ {
 		if n > 17 {
-			return TooManyLabels
+			return TooManyLabels, false
 		}
 		if !r.has(4) {
-			return TruncatedMPLS
+			return TruncatedMPLS, false
 		}
 		label := r.u32(0)
 		r = r.from(4)
@@ -80,9 +77,9 @@ func slowMPLS(p *Packet, o *Options, r part) Status {
 	}
 }
 
-func slowLabelled(p *Packet, o *Options, r part) Status {
+func slowLabelled(p *Packet, o *Options, r part) (Status, bool) {
 	if !r.has(1) {
-		return NotIP
+		return NotIP, false
 	}
 	looksLikeIP := r.u8(0)/16 == 6 && r.has(40) ||
 		r.u8(0)/16 == 4 && r.has(20) && r.u8(0)%16 >= 5 && (r.u16(2) == 0 || r.u16(2) >= r.u8(0)%16*4)
@@ -91,11 +88,11 @@ func slowLabelled(p *Packet, o *Options, r part) Status {
 		for _, at := range []int{4, 0} {
 			if q := r.from(at); q.has(14) && slices.Contains(types, q.u16(12)) && (at == 0 || r.u8(0) < 16) {
 				p.Peeled |= PeelPseudoWire
-				return slowEthernet(p, o, q)
+				return slowEthernet(p, o, q), true
 			}
 		}
 	}
-	return slowEitherIP(p, o, r, NotIP)
+	return slowEitherIP(p, o, r, NotIP), r.u8(0)/16 == 4 || r.u8(0)/16 == 6
 }
 
 func slowEitherIP(p *Packet, o *Options, r part, neither Status) Status {
@@ -149,7 +146,8 @@ func slowPorts(o *Options, numbers ...uint16) (kinds []Tunnel) {
 	}
 	for _, number := range numbers {
 		for _, port := range ports {
-			if port.Number == number && number != 0 {
+			over := []Tunnel{VXLAN, VXLANGPE, Geneve, GTPU, Teredo, AYIYA, L2TP, GRE, MPLS, TZSP}
+			if port.Number == number && number != 0 && slices.Contains(over, port.Kind) {
 				kinds = append(kinds, port.Kind)
 			}
 		}
@@ -167,6 +165,12 @@ func slowOpen(p *Packet, o *Options, r part, kind Tunnel, proto uint8) (Status, 
 		}
 		return slowIPv6(p, o, r), true
 	case GRE:
+		if proto == 17 {
+			if !r.has(2) || r.u8(1)%8 != 0 {
+				return OK, false
+			}
+			r = r.filledIf(r.u16(0)&0x03ff != 0)
+		}
 		return slowGRE(p, o, r)
 	case EtherIP:
 		if !r.has(16) || r.u16(0) != 0x3000 {
@@ -175,8 +179,7 @@ func slowOpen(p *Packet, o *Options, r part, kind Tunnel, proto uint8) (Status, 
 		slowEnter(p, EtherIP, 0, PeelEtherIP)
 		return slowEthernet(p, o, r.from(2)), true
 	case MPLS:
-		status := slowMPLS(p, o, r)
-		return status, true
+		return slowMPLS(p, o, r.filledIf(proto == 17))
 	case VXLAN:
 		return slowVXLAN(p, o, r)
 	case VXLANGPE:
@@ -191,6 +194,8 @@ func slowOpen(p *Packet, o *Options, r part, kind Tunnel, proto uint8) (Status, 
 		return slowAYIYA(p, o, r)
 	case L2TP:
 		return slowL2TP(p, o, r)
+	case TZSP:
+		return slowTZSP(p, o, r)
 	}
 	return OK, false
 }
@@ -237,12 +242,12 @@ func slowGRE(p *Packet, o *Options, r part) (Status, bool) {
 		return slowERSPAN3(p, o, r)
 	case proto == 0x880b:
 		slowEnter(p, GRE, key, PeelGRE)
-		return slowPPP(p, o, r), true
+		return slowPPP(p, o, r)
 	case proto == 0x6558:
 		if !r.has(14) {
 			return OK, false
 		}
-		if flags == 0x2000 && key>>20 != 0 {
+		if flags&0xb000 == 0x2000 && key>>20 != 0 {
 			slowEnter(p, NVGRE, key/256, PeelGRE)
 		} else {
 			slowEnter(p, GRE, key, PeelGRE)
@@ -261,7 +266,7 @@ func slowPPTP(p *Packet, o *Options, r part) (Status, bool) {
 		return OK, false
 	}
 	slowEnter(p, PPTP, uint32(r.u16(6)), PeelGRE)
-	return slowPPP(p, o, r.from(header).within(r.u16(4))), true
+	return slowPPP(p, o, r.from(header).within(r.u16(4)))
 }
 
 func slowERSPAN3(p *Packet, o *Options, r part) (Status, bool) {
@@ -287,28 +292,25 @@ func slowERSPAN3(p *Packet, o *Options, r part) (Status, bool) {
 }
 
 func slowVXLAN(p *Packet, o *Options, r part) (Status, bool) {
-	if !r.has(22) || r.u8(7) != 0 {
+	if !r.has(22) || r.u8(0)/8%2 == 0 {
 		return OK, false
 	}
 	plain := r.u32(0) == 0x08000000
 	policy := r.u8(0) == 0x88 && (r.u8(1) == 0 || r.u8(1) == 0x40 || r.u8(1) == 0x08 || r.u8(1) == 0x48)
-	if !plain && !policy {
-		return OK, false
-	}
+	clean := (plain || policy) && r.u8(7) == 0
 	slowEnter(p, VXLAN, r.u24(4), PeelVXLAN)
-	return slowEthernet(p, o, r.from(8)), true
+	return slowEthernet(p, o, r.from(8).filledIf(!clean)), true
 }
 
 func slowGPE(p *Packet, o *Options, r part) (Status, bool) {
-	if !r.has(8) || r.u8(7) != 0 || r.u16(1) != 0 {
+	if !r.has(8) {
 		return OK, false
 	}
+	clean := r.u8(7) == 0 && r.u16(1) == 0 && r.u8(0) < 64
 	next := r.u8(3)
-	switch r.u8(0) {
+	switch r.u8(0) % 64 {
 	case 0x08, 0x0a:
-		if next != 0 {
-			return OK, false
-		}
+		clean = clean && next == 0
 		next = 3
 	case 0x0c, 0x0e:
 	default:
@@ -318,7 +320,7 @@ func slowGPE(p *Packet, o *Options, r part) (Status, bool) {
 		return OK, false
 	}
 	slowEnter(p, VXLANGPE, r.u24(4), PeelVXLANGPE)
-	r = r.from(8)
+	r = r.from(8).filledIf(!clean)
 	switch next {
 	case 1:
 		return slowIPv4(p, o, r), true
@@ -416,9 +418,10 @@ func slowAYIYA(p *Packet, o *Options, r part) (Status, bool) {
 }
 
 func slowL2TP(p *Packet, o *Options, r part) (Status, bool) {
-	if !r.has(6) || r.u16(0)&0xb4ff != 2 {
+	if !r.has(6) || r.u8(0) >= 128 || r.u8(1)%16 != 2 {
 		return OK, false
 	}
+	clean := r.u16(0)&0x34f0 == 0
 	has := func(flag int) bool { return r.u16(0)&flag != 0 }
 	ids := 2
 	if has(0x4000) {
@@ -445,5 +448,43 @@ func slowL2TP(p *Packet, o *Options, r part) (Status, bool) {
 		return OK, false
 	}
 	slowEnter(p, L2TP, binary.BigEndian.Uint32(r.data[ids:]), PeelL2TP)
-	return slowPPP(p, o, r.from(header)), true
+	return slowPPP(p, o, r.from(header).filledIf(!clean))
+}
+
+func slowTZSP(p *Packet, o *Options, r part) (Status, bool) {
+	if !r.has(5) || r.u8(0) != 1 || r.u8(1) > 1 {
+		return OK, false
+	}
+	kind := r.u16(2)
+	at := 4
+	for r.has(at+1) && r.u8(at) != 1 {
+		if r.u8(at) == 0 {
+			at++
+		} else if r.has(at + 2) {
+			at += 2 + r.u8(at+1)
+		} else {
+			return OK, false
+		}
+	}
+	if !r.has(at + 1) {
+		return OK, false
+	}
+	r = r.from(at + 1)
+	switch {
+	case kind == 1 && r.has(14):
+		slowEnter(p, TZSP, 0, PeelTZSP)
+		return slowEthernet(p, o, r), true
+	case kind == 18:
+		r, status := slowWiFiHeader(r, false)
+		if status != OK {
+			return status, false
+		}
+		etherType, r, status := slowLLCHeader(r)
+		if status != OK {
+			return status, false
+		}
+		slowEnter(p, TZSP, 0, PeelTZSP)
+		return slowEtherType(p, o, etherType, r), true
+	}
+	return OK, false
 }

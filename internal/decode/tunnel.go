@@ -23,6 +23,7 @@ const (
 	Teredo          // 0
 	AYIYA           // 0
 	L2TP            // tunnel and session: 16 bits each
+	TZSP            // 0: a frame that a sniffer sends on
 
 	// NumTunnel is the number of kinds, NoTunnel included.
 	NumTunnel
@@ -32,7 +33,7 @@ const (
 var TunnelNames = [...]string{
 	NoTunnel: "none", MPLS: "mpls", PPPoE: "pppoe", PBB: "pbb", VNTag: "vntag", IPIP: "ipip", GRE: "gre", NVGRE: "nvgre",
 	ERSPAN: "erspan", PPTP: "pptp", EtherIP: "etherip", VXLAN: "vxlan", VXLANGPE: "vxlan_gpe", Geneve: "geneve",
-	GTPU: "gtpu", Teredo: "teredo", AYIYA: "ayiya", L2TP: "l2tp",
+	GTPU: "gtpu", Teredo: "teredo", AYIYA: "ayiya", L2TP: "l2tp", TZSP: "tzsp",
 }
 
 // String returns a short name such as "vxlan".
@@ -54,18 +55,21 @@ func (t Tunnel) BothWays() bool {
 	return true
 }
 
+// overUDP reports whether a port may mean the kind.
+func (t Tunnel) overUDP() bool { return t >= VXLAN && t <= TZSP || t == GRE || t == MPLS }
+
 // Peel is a set of encapsulations.
 type Peel uint32
 
 // The encapsulations that may be peeled. VLAN tags always are.
 const (
-	PeelMPLS       Peel = 1 << iota // label stacks, behind Ethernet, GRE, IP, VXLAN-GPE and Geneve
+	PeelMPLS       Peel = 1 << iota // label stacks, behind Ethernet, PPP, Cisco HDLC, GRE, IP, UDP, VXLAN-GPE and Geneve
 	PeelPseudoWire                  // Ethernet in an MPLS label stack; needs PeelMPLS
 	PeelPPPoE                       // sessions
 	PeelPBB                         // 802.1ah
 	PeelVNTag                       // 802.1BR's predecessor
 	PeelIPIP                        // all four of IPv4 and IPv6 in IPv4 and IPv6
-	PeelGRE                         // with NVGRE, Ethernet, ERSPAN I to III, PPP and PPTP
+	PeelGRE                         // with NVGRE, Ethernet, ERSPAN I to III, PPP and PPTP; over IP and UDP
 	PeelEtherIP
 	PeelVXLAN
 	PeelVXLANGPE
@@ -74,15 +78,16 @@ const (
 	PeelTeredo
 	PeelAYIYA
 	PeelL2TP // version 2 data messages
+	PeelTZSP // Ethernet and 802.11
 
 	// PeelAll is all of them.
-	PeelAll = PeelL2TP<<1 - 1
+	PeelAll = PeelTZSP<<1 - 1
 )
 
 var tunnelPeel = [NumTunnel]Peel{
 	MPLS: PeelMPLS, PPPoE: PeelPPPoE, PBB: PeelPBB, VNTag: PeelVNTag, IPIP: PeelIPIP, GRE: PeelGRE, NVGRE: PeelGRE,
 	ERSPAN: PeelGRE, PPTP: PeelGRE, EtherIP: PeelEtherIP, VXLAN: PeelVXLAN, VXLANGPE: PeelVXLANGPE, Geneve: PeelGeneve,
-	GTPU: PeelGTPU, Teredo: PeelTeredo, AYIYA: PeelAYIYA, L2TP: PeelL2TP,
+	GTPU: PeelGTPU, Teredo: PeelTeredo, AYIYA: PeelAYIYA, L2TP: PeelL2TP, TZSP: PeelTZSP,
 }
 
 // Require turns OK into NotTunnel if not all of want were peeled off on the way to p. Other

@@ -81,6 +81,7 @@ func tunnelSamples() []tunnelSample {
 		{"PPTP", over4(47, frames.PPTP(6016, tcp4)), PPTP, 6016, PeelGRE},
 		{"EtherIP", over6(97, frames.EtherIP(frame4)), EtherIP, 0, PeelEtherIP},
 		{"MPLS in IP", over4(137, frames.MPLS(tcp6, 9, 10)), MPLS, 10, PeelMPLS},
+		{"a pseudo-wire in IP", over4(137, frames.MPLS(frames.ControlWord(frame4), 9)), MPLS, 9, PeelMPLS | PeelPseudoWire},
 		{"VXLAN", to4("4789", frames.VXLAN(77, frame4)), VXLAN, 77, PeelVXLAN},
 		{"VXLAN over IPv6, on Linux's port, tagged inside", to6("8472", frames.VXLAN(0xffffff, frame6)), VXLAN, 0xffffff, PeelVXLAN},
 		{"VXLAN with group policy", to4("4789", set(frames.VXLAN(77, frame4), 0, 0x88, 0x48, 1, 2)), VXLAN, 77, PeelVXLAN},
@@ -102,7 +103,18 @@ func tunnelSamples() []tunnelSample {
 		{"Teredo with authentication and origin", to4("3544", frames.Teredo(true, true, udp6)), Teredo, 0, PeelTeredo},
 		{"AYIYA", to4("5072", frames.AYIYA(tcp6)), AYIYA, 0, PeelAYIYA},
 		{"AYIYA with IPv4", to4("5072", frames.AYIYA(tcp4)), AYIYA, 0, PeelAYIYA},
+		{"TZSP", to4("37008", frames.TZSP(1, frame4)), TZSP, 0, PeelTZSP},
+		{"TZSP with a tagged frame to be sent", to6("37008", set(frames.TZSP(1, frame6), 1, 1)), TZSP, 0, PeelTZSP},
+		{"TZSP with 802.11", to4("37008", frames.TZSP(18, frames.WiFi{QoS: true}.Put(tcp6))), TZSP, 0, PeelTZSP},
+		{"TZSP with 802.11 and MPLS", to4("37008", frames.TZSP(18, labelledWiFi(frames.MPLS(tcp4, 4)))), MPLS, 4, PeelTZSP | PeelMPLS},
+		{"GRE over UDP", to4("4754", frames.GRE{}.Put(tcp4)), GRE, 0, PeelGRE},
+		{"GRE over UDP with all fields", to6("4754", frames.GRE{Key: &key, Sequence: &seq, Checksum: true}.Put(tcp6)), GRE, 1000, PeelGRE},
+		{"NVGRE over UDP", to4("4754", frames.NVGRE(0x4242, 7, frame6)), NVGRE, 0x4242, PeelGRE},
+		{"MPLS over UDP", to4("6635", frames.MPLS(tcp4, 9, 10)), MPLS, 10, PeelMPLS},
+		{"MPLS over UDP with IPv6", to6("6635", frames.MPLS(tcp6, 10)), MPLS, 10, PeelMPLS},
+		{"a pseudo-wire over UDP", to4("6635", frames.MPLS(frames.ControlWord(frame4), 10)), MPLS, 10, PeelMPLS | PeelPseudoWire},
 		{"L2TP", to4("1701", frames.L2TP(3, 4, tcp4)), L2TP, 3<<16 | 4, PeelL2TP},
+		{"L2TP with MPLS", to4("1701", append([]byte{0, 2, 0, 3, 0, 4}, frames.PPPFrame(0x281, frames.MPLS(tcp4, 9))...)), MPLS, 9, PeelL2TP | PeelMPLS},
 		{"L2TP without its fields", to4("1701", append([]byte{0, 2, 0, 3, 0, 4}, frames.PPP(tcp6)[2:]...)), L2TP, 3<<16 | 4, PeelL2TP},
 	} {
 		out = append(out, tunnelSample{sample{r.name, frames.Ethernet(r.ip), LinkEthernet}, r.kind, r.id, r.peeled, 0})
@@ -123,18 +135,43 @@ func tunnelSamples() []tunnelSample {
 		{"a pseudo-wire to a card that looks like IPv4", 0x8847, frames.MPLS(set(frame4, 0, 0x4a, 0x10, 0, 5), 17), MPLS, 17, PeelMPLS | PeelPseudoWire},
 		{"PPPoE", 0x8864, frames.PPPoE(9, tcp4), PPPoE, 9, PeelPPPoE},
 		{"PPPoE with IPv6", 0x8864, frames.PPPoE(9, tcp6), PPPoE, 9, PeelPPPoE},
+		{"PPPoE with MPLS", 0x8864, pppoeMPLS(frames.MPLS(tcp4, 5)), MPLS, 5, PeelPPPoE | PeelMPLS},
 		{"802.1ah", 0x88e7, frames.PBB(0x123456, frame6), PBB, 0x123456, PeelPBB},
 		{"VN-Tag", 0x8926, frames.VNTag(1, 2, tcp4), VNTag, 0, PeelVNTag},
 	} {
 		out = append(out, tunnelSample{sample{r.name, frames.EtherFrame(r.kind, r.body), LinkEthernet}, r.tunnel, r.id, r.peeled, 0})
 	}
+	labelled4, labelled6 := frames.MPLS(tcp4, 17, 18), frames.MPLS(tcp6, 18)
+	for _, r := range []sample{
+		{"MPLS over PPP", frames.PPPFrame(0x281, labelled4), LinkPPP},
+		{"MPLS over PPP without address and control", frames.PPPFrame(0x281, labelled6)[2:], LinkPPP},
+		{"MPLS multicast over PPP", frames.PPPFrame(0x283, labelled4), LinkPPPHDLC},
+		{"MPLS over Cisco HDLC", frames.HDLCFrame(0x8847, labelled4), LinkHDLC},
+		{"MPLS multicast over Cisco HDLC", frames.HDLCFrame(0x8848, labelled6), LinkHDLC},
+		{"MPLS over Cisco HDLC over a serial line", frames.HDLCFrame(0x8847, labelled4), LinkPPPHDLC},
+		{"MPLS over Cisco HDLC behind NULL", frames.HDLCFrame(0x8847, labelled4), LinkNull},
+		{"MPLS over PPPoE without Ethernet", pppoeMPLS(labelled4), LinkPPPoE},
+	} {
+		out = append(out, tunnelSample{r, MPLS, 18, PeelMPLS, 0})
+	}
 	for i := range out {
 		out[i].tunnels = 1
-		if out[i].name == "GRE with MPLS" || out[i].name == "VXLAN-GPE with MPLS" {
+		if withMPLS := out[i].peeled &^ PeelPseudoWire; withMPLS > PeelMPLS && withMPLS&PeelMPLS != 0 {
 			out[i].tunnels = 2
 		}
 	}
 	return out
+}
+
+// pppoeMPLS puts a PPPoE header before a label stack.
+func pppoeMPLS(labelled []byte) []byte {
+	return slices.Concat([]byte{0x11, 0, 0, 9, 0, byte(2 + len(labelled)), 0x02, 0x81}, labelled)
+}
+
+// labelledWiFi is an 802.11 frame with a label stack.
+func labelledWiFi(labelled []byte) []byte {
+	frame := frames.WiFi{}.Put(labelled)
+	return set(frame, len(frame)-len(labelled)-2, 0x88, 0x47)
 }
 
 // platform puts 8 more bytes behind the ERSPAN header of type III, and the flag that says so.

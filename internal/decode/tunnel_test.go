@@ -170,6 +170,9 @@ var nestings = []func([]byte) []byte{
 	func(ip []byte) []byte { return over4(47, frames.PPTP(7, ip)) },
 	func(ip []byte) []byte { return to4("1701", frames.L2TP(7, 8, ip)) },
 	func(ip []byte) []byte { return over4(97, frames.EtherIP(frames.Ethernet(ip))) },
+	func(ip []byte) []byte { return to4("37008", frames.TZSP(1, frames.Ethernet(ip))) },
+	func(ip []byte) []byte { return to6("6635", frames.MPLS(ip, 5)) },
+	func(ip []byte) []byte { return to4("4754", frames.GRE{}.Put(ip)) },
 }
 
 func TestNestingGoesToTheDepthAndNotBeyond(t *testing.T) {
@@ -240,7 +243,7 @@ func TestPortsAreWhatTheCallerSays(t *testing.T) {
 		{"not the default any more", "4789", []Port{{99, VXLAN}}, NoTunnel},
 		{"another with the same low bits", "1123", []Port{{99, VXLAN}}, NoTunnel},
 		{"of another kind first", "99", []Port{{99, GTPU}, {99, VXLAN}}, VXLAN},
-		{"not over UDP", "99", []Port{{99, GRE}}, NoTunnel},
+		{"not over UDP", "99", []Port{{99, IPIP}, {99, EtherIP}, {99, PBB}}, NoTunnel},
 		{"number 0", "0", []Port{{0, VXLAN}}, NoTunnel},
 	} {
 		p, status := checkWith(t, to4(c.port, body), LinkRaw, 0, &Options{Peel: PeelAll, Depth: 4, Ports: c.ports})

@@ -104,6 +104,10 @@ func Encapsulations() []Encapsulation {
 		{"Teredo", overUDP(3544, func(_ int, ip []byte) []byte { return frames.Teredo(true, true, ip) }), "teredo", true, false, nil},
 		{"AYIYA", overUDP(5072, func(_ int, ip []byte) []byte { return frames.AYIYA(ip) }), "ayiya", false, false, nil},
 		{"L2TP", overUDP(1701, func(dir int, ip []byte) []byte { return frames.L2TP(1, 2+uint16(dir), ip) }), tun(flowscope.TunnelL2TP, 1<<16|2), false, false, nil},
+		{"TZSP", overUDP(37008, func(dir int, ip []byte) []byte { return frames.TZSP(1, InnerFrame(dir, ip)) }), "tzsp", false, true, nil},
+		{"TZSP with 802.11", overUDP(37008, func(_ int, ip []byte) []byte { return frames.TZSP(18, frames.WiFi{QoS: true}.Put(ip)) }), "tzsp", false, false, nil},
+		{"GRE over UDP", overUDP(4754, func(_ int, ip []byte) []byte { return frames.GRE{Key: &key}.Put(ip) }), tun(flowscope.TunnelGRE, 99), false, false, gre},
+		{"MPLS over UDP", overUDP(6635, func(dir int, ip []byte) []byte { return frames.MPLS(ip, 16+uint32(dir)) }), tun(flowscope.TunnelMPLS, 16), false, false, mpls},
 		{"none", func(_ int, ip []byte) []byte { return frames.Ethernet(ip) }, "", false, true, nil},
 	}
 }

@@ -45,7 +45,12 @@ func PPP(ip []byte) []byte {
 	if ip[0]>>4 == 6 {
 		proto = 0x57
 	}
-	return append([]byte{0xff, 0x03, 0, proto}, ip...)
+	return PPPFrame(uint16(proto), ip)
+}
+
+// PPPFrame puts a PPP header with address, control and a protocol field of two bytes before a payload.
+func PPPFrame(proto uint16, payload []byte) []byte {
+	return append(binary.BigEndian.AppendUint16([]byte{0xff, 0x03}, proto), payload...)
 }
 
 // SLL puts a Linux cooked header (16 bytes) before an IP packet.

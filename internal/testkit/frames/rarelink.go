@@ -6,8 +6,11 @@ import (
 )
 
 // HDLC puts a Cisco HDLC header before an IP packet.
-func HDLC(ip []byte) []byte {
-	return append(binary.BigEndian.AppendUint16([]byte{0x0f, 0}, etherType(ip)), ip...)
+func HDLC(ip []byte) []byte { return HDLCFrame(etherType(ip), ip) }
+
+// HDLCFrame puts a Cisco HDLC header of any type before a payload.
+func HDLCFrame(kind uint16, payload []byte) []byte {
+	return append(binary.BigEndian.AppendUint16([]byte{0x0f, 0}, kind), payload...)
 }
 
 // WiFi is the header of an 802.11 data frame.

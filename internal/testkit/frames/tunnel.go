@@ -191,6 +191,13 @@ func L2TP(tunnel, session uint16, ip []byte) []byte {
 	return append(append(b, 0, 1, 0, 2, 0, 2, 0xee, 0xee), ppp...)
 }
 
+// TZSP puts the header of a sniffer, with padding and a field of two bytes, before a frame: kind 1 is Ethernet, 18
+// 802.11.
+func TZSP(kind uint16, frame []byte) []byte {
+	b := binary.BigEndian.AppendUint16([]byte{1, 0}, kind)
+	return append(append(b, 0, 41, 2, 5, 0xdc, 1), frame...)
+}
+
 // Over puts an IP header of those addresses and that protocol before a payload.
 func Over(src, dst string, proto uint8, payload []byte) []byte {
 	return IP{Src: src, Dst: dst, Proto: proto, Payload: payload}.IP()
