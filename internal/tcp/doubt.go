@@ -345,7 +345,7 @@ func (c *Conn) unanswered(i Side, now int64, ds *Doubts) bool {
 // disturbing reports whether something is in doubt that a segment in order may decide.
 func (d *doubt) disturbing() bool {
 	for i := range d.side {
-		if s := &d.side[i]; len(s.fins) != 0 || s.lost != 0 || s.firstWord != 0 || s.behind != 0 || s.unheard != 0 {
+		if !d.side[i].quiet() {
 			return true
 		}
 	}
@@ -449,6 +449,18 @@ func (ds *Doubts) Retime(c *Conn, i Side, id uint64, at, to int64) {
 
 // Holds reports whether a segment of the connection is held.
 func (ds *Doubts) Holds(c *Conn) bool { return c.doubt != 0 && len(ds.list[c.doubt-1].held) != 0 }
+
+// OnlyHolds reports whether nothing about the connection is in doubt but segments at its own numbers that wait for
+// their acknowledgement.
+func (ds *Doubts) OnlyHolds(c *Conn) bool {
+	d := ds.of(c)
+	return d != nil && !d.rival.on && c.bits&(resetPending0|resetPending1) == 0 && d.side[0].quiet() && d.side[1].quiet()
+}
+
+// quiet reports whether nothing of a side is in doubt that another segment of it may decide.
+func (d *sideDoubt) quiet() bool {
+	return len(d.fins) == 0 && d.lost == 0 && d.firstWord == 0 && d.behind == 0 && d.unheard == 0
+}
 
 // heldAt finds the newest held bytes of a side that cover a position, and how far they reach before
 // newer ones begin: the receiver's word came after them. Those that came after their own acknowledgement

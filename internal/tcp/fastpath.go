@@ -114,7 +114,7 @@ func (c *Conn) recordSYN(h *half, g *Segment) {
 func (c *Conn) stepInOrder(i Side, g *Segment, o *Outcome, ds *Doubts) bool {
 	const excluded = synData | zeroWindow | slowPath
 	s, p := &c.half[i], &c.half[1-i]
-	if g.Flags&(SYN|RST|ACK) != ACK || g.Window == 0 || !c.undisturbed() || (s.bits|p.bits)&excluded != 0 ||
+	if g.Flags&(SYN|RST|ACK) != ACK || g.Window == 0 || !c.undisturbed() && !ds.OnlyHolds(c) || (s.bits|p.bits)&excluded != 0 ||
 		s.bits&p.bits&anchored == 0 || g.Seq != s.number(s.end) || !p.has(edgeKnown) {
 		return false
 	}
@@ -126,7 +126,8 @@ func (c *Conn) stepInOrder(i Side, g *Segment, o *Outcome, ds *Doubts) bool {
 	case ahead > -int64(p.lag), p.end+ahead < 0, s.has(hasACK) && int32(g.Ack-s.ack) < 0,
 		c.state == SynSent, handshake && !p.has(hasACK), handshake && c.doubt != 0,
 		n != 0 && (s.has(finAccepted) || s.lag > unknownWindow || n > unknownWindow || (int64(int32(c.edge[1-i]-g.Seq)) < int64(g.Len) || c.unscaled(1-i) && p.recent == g.Seq)),
-		s.lag > 0 && g.Flags&FIN != 0:
+		s.lag > 0 && g.Flags&FIN != 0,
+		c.bits&doubtful != 0 && n != 0 && (s.lag == 0 || g.Flags&FIN != 0): // it may meet what is held
 		return false
 	}
 	if g.Options&(signatures|OptBadLength) != 0 || s.has(signed) {
