@@ -63,8 +63,7 @@ func (w *Peeler) readInnermost(p *Packet) Status {
 	return OK
 }
 
-// readInner reads what a tunnel carries up to the transport. The lengths inside may not reach past
-// the lengths outside, so that no more is missing inside than is outside.
+// readInner reads what a tunnel carries up to the transport.
 func (w *Peeler) readInner(p *Packet, in inner) Status {
 	next, b, cut, status := in.next, in.b, in.cut, OK
 	for next != typeIPv4 && next != typeIPv6 {
@@ -73,17 +72,15 @@ func (w *Peeler) readInner(p *Packet, in inner) Status {
 		}
 	}
 	var proto uint8
-	room := cut
 	if next == typeIPv4 {
 		proto, b, cut, status = ipv4(p, b, cut)
 	} else {
 		proto, b, cut, status = ipv6(p, b, cut)
 	}
 	if status != OK {
-		p.Missing = min(p.Missing, room)
 		return status
 	}
-	return transport(p, proto, b, min(cut, room))
+	return transport(p, proto, b, cut)
 }
 
 // afterPayload is the number of bytes between the end of the payload and the end of the frame.
