@@ -116,7 +116,7 @@ type Extracted[K comparable] struct {
 	// empty.
 	Payload []byte
 	// Missing is the number of payload bytes that follow on the wire and that the capture does not
-	// hold.
+	// hold: never more than WireLen says, whatever an IP length does.
 	Missing int
 	// TCP is used if HasTCP is set; otherwise the flow has no TCP state. Set HasTCP only if the key
 	// is that of one connection, and then for all its packets: the first packet of a flow decides
