@@ -63,6 +63,11 @@ func TestNoAllocs(t *testing.T) {
 		b.send(ack)
 	}
 	nothing := func(*bench) {}
+	identify := func(b *bench, at int, pieces [2][]byte) { // with the next identification
+		for _, p := range pieces {
+			binary.BigEndian.PutUint16(p[at:], uint16(b.id))
+		}
+	}
 	last := func(st flowscope.TrackerStats) uint64 {
 		return st.Packets - st.PacketsUnmatched - st.PacketsLate - st.FlowsCreated
 	}
@@ -86,8 +91,10 @@ func TestNoAllocs(t *testing.T) {
 		{"retransmitted SYN", func(b *bench) { b.send(syn) }, func(b *bench) { b.send(syn) }, last},
 		{"UDP", nothing, func(b *bench) { b.send(question) }, func(st flowscope.TrackerStats) uint64 { return last(st) + st.FlowsCreated }},
 		{"ICMP", nothing, func(b *bench) { b.send(echo) }, func(st flowscope.TrackerStats) uint64 { return last(st) + st.FlowsCreated }},
-		{"datagrams in fragments", nothing, func(b *bench) { b.send(pieces[0]); b.send(pieces[1]) }, datagrams},
-		{"datagrams in fragments, IPv6", nothing, func(b *bench) { b.send(pieces6[1]); b.send(pieces6[0]) }, datagrams},
+		{"datagrams in fragments", nothing, func(b *bench) { identify(b, 18, pieces); b.send(pieces[0]); b.send(pieces[1]) }, datagrams},
+		{"datagrams in fragments, IPv6", nothing, func(b *bench) { identify(b, 60, pieces6); b.send(pieces6[1]); b.send(pieces6[0]) }, datagrams},
+		{"copies of fragments", nothing, func(b *bench) { identify(b, 18, pieces); b.send(pieces[0]); b.send(pieces[1]); b.send(pieces[1]) },
+			func(st flowscope.TrackerStats) uint64 { return st.Fragments.Duplicates }},
 		{"first fragments alone", func(b *bench) {
 			for range 10_000 {
 				lone(b)

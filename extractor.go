@@ -116,7 +116,7 @@ type Extracted[K comparable] struct {
 	// empty.
 	Payload []byte
 	// Missing is the number of payload bytes that follow on the wire and that the capture does not
-	// hold.
+	// hold: never more than WireLen says, whatever an IP length does.
 	Missing int
 	// TCP is used if HasTCP is set; otherwise the flow has no TCP state. Set HasTCP only if the key
 	// is that of one connection, and then for all its packets: the first packet of a flow decides
@@ -415,8 +415,8 @@ const (
 	OptionTimestamps    TCPOptions = TCPOptions(decode.OptTimestamps)    // RFC 7323 section 3
 	OptionMD5           TCPOptions = TCPOptions(decode.OptMD5)           // RFC 2385
 	OptionAO            TCPOptions = TCPOptions(decode.OptAO)            // RFC 5925
-	// OptionBadLength is no option: the IP header says more bytes than there are in a frame that is whole,
-	// so that no receiver takes the segment.
+	// OptionBadLength is no option: the IP header says more bytes than there were on the wire, or in the
+	// tunnel, so that no receiver takes the segment.
 	OptionBadLength TCPOptions = TCPOptions(decode.OptBadLength)
 )
 
@@ -445,7 +445,7 @@ const (
 //	RefusedTruncatedExtension truncated_extension   RefusedTruncatedPFLOG     truncated_pflog
 //	RefusedBadAuthHeader      bad_auth_header       RefusedTruncatedIPoIB     truncated_ipoib
 //	RefusedTooManyExtensions  too_many_extensions   RefusedBadChecksum        bad_checksum
-//	RefusedNestedFragment     nested_fragment
+//	RefusedNestedFragment     nested_fragment       RefusedLongFragment       long_fragment
 type Refusal uint8
 
 // Refusals of the built-in extractors. RefusedByExtractor, the zero value,
@@ -493,6 +493,7 @@ const (
 	RefusedTruncatedNFLOG     Refusal = Refusal(decode.TruncatedNFLOG)     // an NFLOG header cut short
 	RefusedTruncatedPFLOG     Refusal = Refusal(decode.TruncatedPFLOG)     // a PFLOG header cut short
 	RefusedTruncatedIPoIB     Refusal = Refusal(decode.TruncatedIPoIB)     // an IP over InfiniBand header cut short
+	RefusedLongFragment       Refusal = Refusal(decode.LongFragment)       // a fragment whose IP length goes beyond the end of its frame
 
 	RefusedBadChecksum Refusal = Refusal(decode.NumStatus) // with ChecksumVerify or ChecksumAuto, and no flow to count it in
 

@@ -169,12 +169,14 @@ type Config struct {
 	// Fragments decides whether fragments of IP datagrams are reassembled. Default
 	// FragmentsReassemble.
 	Fragments FragmentPolicy
-	// FragmentDatagrams bounds the number of datagrams that wait for fragments, or are remembered as
-	// dropped; a new one evicts the oldest. Default 4,096.
+	// FragmentDatagrams bounds the number of datagrams that wait for fragments, or are remembered: as
+	// dropped, or, at most a quarter of them, as reassembled. A new one evicts the oldest that was
+	// reassembled, or else the oldest of all. Default 4,096.
 	FragmentDatagrams int
-	// FragmentBytes bounds the memory of waiting fragments; when it is used up the oldest datagram
-	// is evicted. It should not be much below 256 KiB. Up to two buffers of 64 KiB for the current
-	// datagram come on top. Default 4 MiB.
+	// FragmentBytes bounds the memory of waiting fragments and of reassembled datagrams that are
+	// remembered, which take a quarter of it at most; when it is used up, the oldest that was
+	// reassembled is evicted, or else the oldest that waits. It should not be much below 256 KiB. Up
+	// to two buffers of 64 KiB for the current datagram come on top. Default 4 MiB.
 	FragmentBytes int64
 	// FragmentTimeout is how long a datagram waits for fragments, from the first that arrived.
 	// Default 30 s.

@@ -20,11 +20,13 @@ const (
 	// FragmentsReassemble reassembles datagrams by the rules of RFC 5722 and RFC 8200, for both IPv4
 	// and IPv6: a datagram whose fragments overlap is dropped, with all that comes under its
 	// identification until FragmentTimeout. A datagram goes to its flow with its last fragment, and
-	// counts there as many packets and bytes as its frames were. One that never becomes complete is
-	// counted in FragmentStats; its first fragment, which names the flow, counts in the flow as a
-	// packet at once, without its payload, unless it would begin a TCP flow, may hold a tunnel, or is
-	// of an ICMP error. A fragment that the capture cut cannot be reassembled, and is treated as under
-	// FragmentsIgnore.
+	// counts there as many packets and bytes as its frames were. For a second after that, a fragment
+	// that repeats a part of it is a duplicate; any other begins the next datagram of that
+	// identification. A datagram that never becomes complete is counted in FragmentStats; its first
+	// fragment, which names the flow, counts in the flow as a packet at once, without its payload,
+	// unless it would begin a TCP flow, may hold a tunnel, or is of an ICMP error. A fragment that the
+	// capture cut cannot be reassembled, and is treated as under FragmentsIgnore. One that is not as
+	// long as its IP header says, in a frame that is whole, is refused as RefusedLongFragment.
 	FragmentsReassemble FragmentPolicy = iota
 	// FragmentsIgnore leaves fragments as they are: the first one is a packet of its flow, with the
 	// payload that it has, and the others are refused.
@@ -59,9 +61,12 @@ type FragmentStats struct {
 	Limited    uint64 // datagrams given up for a limit of Config
 	Cut        uint64 // datagrams given up because the capture cut a fragment
 	Incomplete uint64 // datagrams that were not complete in time, or at the end
+	// Forgotten counts reassembled datagrams that were not remembered for a second, for want of room:
+	// a copy of one of their fragments would begin another datagram.
+	Forgotten uint64
 	// Unused counts fragments that are in no flow's packets: they wait, or their datagram was given
-	// up. They are not in PacketsUnmatched; the one fragment that was cut, wrong, or for which there
-	// was no room, may be.
+	// up, or was complete before they came. They are not in PacketsUnmatched; the one fragment that
+	// was cut, wrong, or for which there was no room, may be.
 	Unused  uint64
 	Waiting int   // datagrams that wait for fragments now
 	Bytes   int64 // memory of reassembly now
@@ -107,6 +112,7 @@ func (r *fragments) stats() FragmentStats {
 		Limited:    limited(&d),
 		Cut:        o[defrag.Cut],
 		Incomplete: d.TimedOut + d.Cleared,
+		Forgotten:  d.Forgotten,
 		Unused:     r.unused, Waiting: r.table.Len(), Bytes: r.table.Bytes(),
 	}
 }

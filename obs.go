@@ -301,7 +301,8 @@ func (s TrackerStats) Metrics(yield func(Metric) bool) {
 		!one("flowscope_datagrams_reassembled_total", "Datagrams reassembled.", s.Fragments.Datagrams) ||
 		!one("flowscope_fragments_duplicate_total", "Fragments all of whose bytes were there.", s.Fragments.Duplicates) ||
 		!one("flowscope_fragments_bad_total", "Fragments wrong in themselves.", s.Fragments.Bad) ||
-		!yield(Metric{Name: "flowscope_fragments_unused", Help: "Fragments that wait, or whose datagram was given up.", Value: float64(s.Fragments.Unused), Gauge: true}) ||
+		!one("flowscope_datagrams_forgotten_total", "Datagrams whose copies are not known, for want of room.", s.Fragments.Forgotten) ||
+		!yield(Metric{Name: "flowscope_fragments_unused", Help: "Fragments that wait, are late copies, or whose datagram was given up.", Value: float64(s.Fragments.Unused), Gauge: true}) ||
 		!yield(Metric{Name: "flowscope_datagrams_waiting", Help: "Datagrams that wait for fragments.", Value: float64(s.Fragments.Waiting), Gauge: true}) ||
 		!yield(Metric{Name: "flowscope_fragment_bytes", Help: "Memory of fragments.", Value: float64(s.Fragments.Bytes), Gauge: true}) {
 		return

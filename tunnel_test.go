@@ -436,7 +436,7 @@ func TestNoAllocsInTunnels(t *testing.T) {
 func TestTwoTrackersMayShareAnExtractor(t *testing.T) {
 	shared := flowscope.PerTunnel(flowscope.AutoDetectEncap(flowscope.FiveTuple{}))
 	one, two := testkit.NewAudited(t, shared, flowscope.Config{}), testkit.NewAudited(t, shared, flowscope.Config{})
-	pieces := frames.Fragments(frames.UDP{Src: testkit.Client, Dst: testkit.Server, Payload: make([]byte, 100)}.IP(), 48, 9)
+	datagram := frames.UDP{Src: testkit.Client, Dst: testkit.Server, Payload: make([]byte, 100)}.IP()
 	for i, e := range testkit.Encapsulations() {
 		if e.V6 {
 			continue
@@ -445,7 +445,7 @@ func TestTwoTrackersMayShareAnExtractor(t *testing.T) {
 			one.Track(flowscope.PacketView{Frame: e.Put(s.Dir, s.IP), ID: uint64(100*i + k + 1)})
 			two.Track(flowscope.PacketView{Frame: testkit.VXLANOf(uint32(i), s.IP), ID: uint64(100*i + k + 1)})
 		}
-		for k, p := range pieces { // each puts together its own
+		for k, p := range frames.Fragments(datagram, 48, uint32(9+i)) { // each puts together its own
 			one.Track(flowscope.PacketView{Frame: frames.Ethernet(p), ID: uint64(100*i + 50 + k)})
 			if k > 0 {
 				two.Track(flowscope.PacketView{Frame: frames.Ethernet(p), ID: uint64(100*i + 50 + k)})

@@ -75,7 +75,8 @@ var rowsJ = []rowJ{
 	{"I8: not a multiple of 8", "0:8+ 8:7+ 8:32", 1, flowscope.FragmentStats{Datagrams: 1, Bad: 1}, flowscope.AnomalyBadFragment},
 	{"I9: empty", "0:8+ 8:0+ 8:32", 1, flowscope.FragmentStats{Datagrams: 1, Bad: 1}, flowscope.AnomalyBadFragment},
 	{"I11: it ends too far", "0:8+ 65528:16+ 8:32", 1, flowscope.FragmentStats{Datagrams: 1, Bad: 1}, flowscope.AnomalyBadFragment},
-	{"I16: used again", "0:8+ 8:32 0:8+ 8:32", 2, flowscope.FragmentStats{Datagrams: 2}, 0},
+	{"each twice, the whole set again", "0:8+ 8:32 0:8+ 8:32", 1, flowscope.FragmentStats{Datagrams: 1, Duplicates: 2, Unused: 2}, 0},
+	{"each twice", "0:8+ 0:8+ 8:32 8:32", 1, flowscope.FragmentStats{Datagrams: 1, Duplicates: 2, Unused: 1}, 0},
 	{"I19: one is missing", "0:8+ 16:24", 0, flowscope.FragmentStats{Unused: 1, Waiting: 1}, 0},
 	{"the first is missing", "8:8+ 16:24", 0, flowscope.FragmentStats{Unused: 2, Waiting: 1}, 0},
 }
@@ -173,6 +174,67 @@ func TestADroppedDatagramIsRememberedUntilItsTimeIsUp(t *testing.T) {
 			}
 			play("0:8+ 8:32", 11)
 			assert.EqualValues(t, 1, l.Tracker.Stats().Fragments.Datagrams, by)
+			l.Finish()
+		}
+	}
+}
+
+// I16, RFC 4963: the identification is used again at once, by a longer datagram. Copies of the fragments of
+// the first one do not get into it.
+func TestAnIdentificationThatIsUsedAgain(t *testing.T) {
+	for _, how := range outlets {
+		for _, v6 := range []bool{false, true} {
+			l := testkit.NewAudited(t, how.ex, flowscope.Config{})
+			second := append(slices.Clone(testkit.WholeDatagram), "and more"...)
+			second[5] = byte(len(second))
+			pieces := piecesOf(t, v6, 9, "0:8+ 8:32 8:32 0:8+")
+			for _, at := range []int{0, 8, 40} {
+				end := min(at+32, len(second))
+				if at == 0 {
+					end = 8
+				}
+				pieces = append(pieces, testkit.Piece{V6: v6, ID: 9, Offset: at, More: end < len(second), Body: second[at:end]})
+			}
+			var texts []string
+			for i, p := range pieces {
+				for _, ev := range l.Track(flowscope.PacketView{Frame: how.wrap(p.Packet()), ID: uint64(i + 1)}) {
+					if ev.Kind == flowscope.EventPacket && len(ev.Bytes) > 0 {
+						texts = append(texts, string(ev.Bytes))
+					}
+				}
+			}
+			assert.Equal(t, []string{string(testkit.WholeDatagram[8:]), string(second[8:])}, texts)
+			st := l.Tracker.Stats().Fragments
+			st.Bytes = 0
+			assert.Equal(t, flowscope.FragmentStats{Frames: 7, Datagrams: 2, Duplicates: 2, Unused: 2}, st, "%s, IPv6 %v", how.name, v6)
+			l.Finish()
+		}
+	}
+}
+
+// A receiver drops a frame that ends before its packet does, and nothing else.
+func TestAFragmentLongerThanItsFrameSpoilsNoDatagram(t *testing.T) {
+	for _, policy := range []flowscope.FragmentPolicy{flowscope.FragmentsReassemble, flowscope.FragmentsIgnore} {
+		for _, v6 := range []bool{false, true} {
+			l := testkit.NewAudited(t, flowscope.FiveTuple{}, flowscope.Config{Fragments: policy})
+			var texts []string
+			for i, p := range piecesOf(t, v6, 9, "0:8+ 0:8+ 8:32 8:32") {
+				f := p.Frame()
+				if i%2 == 0 {
+					f = f[:len(f)-1]
+				}
+				for _, ev := range l.Track(flowscope.PacketView{Frame: f, ID: uint64(i + 1)}) {
+					if ev.Kind == flowscope.EventPacket && len(ev.Bytes) > 0 {
+						texts = append(texts, string(ev.Bytes))
+					}
+				}
+			}
+			st := l.Tracker.Stats()
+			assert.EqualValues(t, 2, st.Refused[flowscope.RefusedLongFragment])
+			if policy == flowscope.FragmentsReassemble {
+				assert.Equal(t, []string{string(testkit.WholeDatagram[8:])}, texts)
+				assert.EqualValues(t, [4]uint64{2, 1, 0, 2}, [4]uint64{st.Fragments.Frames, st.Fragments.Datagrams, st.Fragments.Cut, st.PacketsUnmatched})
+			}
 			l.Finish()
 		}
 	}

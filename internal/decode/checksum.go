@@ -99,7 +99,7 @@ func transportSum(p *Packet, frame []byte) Sum {
 		return SumNone
 	}
 	b := from(frame, uint64(p.fromTransport))
-	if p.Fragmented || p.Missing > 0 || len(b) < header {
+	if p.Fragmented || p.Missing > 0 || p.Options&OptBadLength != 0 || len(b) < header {
 		return SumUnknown
 	}
 	if p.Proto == protoTCP {

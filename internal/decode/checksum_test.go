@@ -213,3 +213,13 @@ func TestEverySumHasANameOfItsOwn(t *testing.T) {
 		t.Error(Sum(99))
 	}
 }
+
+// Nothing is Missing of it, and yet not all that its checksum covers is there.
+func TestTheChecksumOfAPacketShorterThanItsIPLengthIsUnknown(t *testing.T) {
+	for _, f := range [][]byte{set(ruleTCP4.IP(), 3, 200), set(ruleUDP6.IP(), 5, 200)} {
+		p, status := check(t, f, LinkRaw, 0)
+		if _, sum := Checksum(&p, f); status != OK || p.Missing != 0 || sum != SumUnknown {
+			t.Errorf("%v, %d missing, %v", status, p.Missing, sum)
+		}
+	}
+}

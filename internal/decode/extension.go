@@ -71,8 +71,7 @@ func extensions(p *Packet, proto uint8, b []byte, cut int, v6 bool) (uint8, []by
 		p.Proto = proto
 		// An atomic fragment, the only one of its packet, is a packet like any other (RFC 6946).
 		if place := binary.BigEndian.Uint16(h[2:]); place&0xfff9 != 0 {
-			p.MoreFragments = place&1 != 0
-			status := fragment(p, proto, binary.BigEndian.Uint32(h[4:]), place&0xfff8, b, cut)
+			status := fragment(p, proto, binary.BigEndian.Uint32(h[4:]), place&0xfff8, place&1 != 0, b, cut)
 			if status != OK {
 				return 0, nil, 0, status
 			}

@@ -2,10 +2,18 @@ package decode
 
 // fragment notes that the packet is one, b being its bytes. The first one goes on to the transport:
 // OK.
-func fragment(p *Packet, proto uint8, id uint32, offset uint16, b []byte, cut int) Status {
-	p.Fragmented = true
+//
+// One that says more bytes than there are in a frame that is whole is refused: no receiver takes it, and
+// it must not spoil its datagram. In a tunnel it may have been cut by whoever filled the tunnel, as a
+// mirror does, and counts as cut.
+func fragment(p *Packet, proto uint8, id uint32, offset uint16, more bool, b []byte, cut int) Status {
+	beyond := p.Options&OptBadLength != 0
+	if beyond && cut == 0 && p.Tunnels == 0 {
+		return LongFragment
+	}
+	p.Fragmented, p.MoreFragments = true, more
 	p.FragmentProto, p.FragmentID, p.FragmentOffset = proto, id, offset
-	p.Fragment, p.FragmentCut = b[:len(b):len(b)], cut > 0
+	p.Fragment, p.FragmentCut = b[:len(b):len(b)], cut > 0 || beyond
 	p.fromTransport = uint32(cap(b))
 	if offset == 0 {
 		return OK

@@ -70,6 +70,24 @@ func TestAFragmentThatTheCaptureCutSaysSo(t *testing.T) {
 	}
 }
 
+// What fills a tunnel may have been cut by whoever filled it, a frame that the capture cut by the capture.
+func TestAFragmentThatMayHaveBeenCutSaysSoAndIsNotRefused(t *testing.T) {
+	long := set(frames.Fragments(ruleUDP4.IP(), 8, 1)[1], 3, 200)
+	mirrored := frames.UDP{Src: "10.9.0.1:99", Dst: "10.9.0.2:4789", Payload: frames.VXLAN(7, frames.Ethernet(long))}.Ethernet()
+	for _, c := range []struct {
+		name  string
+		frame []byte
+		link  Link
+		wire  int
+	}{{"in a tunnel", mirrored, LinkEthernet, 0}, {"cut by the capture", long[:len(long)-1], LinkIPv4, len(long)}} {
+		var p Packet
+		status := DecodeWith(&p, c.frame, c.link, c.wire, NewPeeler(Options{Peel: PeelAll}))
+		if status != FragmentLater || !p.FragmentCut || p.FragmentOffset != 8 {
+			t.Errorf("%s: %v, %+v", c.name, status, p)
+		}
+	}
+}
+
 func TestTheHighestOffsetsFit(t *testing.T) {
 	four := set(frames.Fragments(ruleUDP4.IP(), 8, 1)[1], 6, 0x1f, 0xff)
 	six := set(frames.Fragments(ruleUDP6.IP(), 8, 1)[1], 42, 0xff, 0xf8)

@@ -34,10 +34,7 @@ func ipv4(p *Packet, b []byte, cut int) (uint8, []byte, int, Status) {
 	case total <= len(b):
 		b, cut = b[:total], 0
 	default:
-		if total > len(b)+cut {
-			p.Options = OptBadLength
-		}
-		cut = total - len(b)
+		cut = p.missing(b, cut, total)
 	}
 	if size > len(b) {
 		return 0, nil, 0, TruncatedIPv4
@@ -50,8 +47,7 @@ func ipv4(p *Packet, b []byte, cut int) (uint8, []byte, int, Status) {
 	b = b[size:]
 	p.before = uint16(size)
 	if place := binary.BigEndian.Uint16(h[6:]); place&0x3fff != 0 {
-		p.MoreFragments = place&0x2000 != 0
-		status := fragment(p, proto, uint32(binary.BigEndian.Uint16(h[4:])), place<<3, b, cut)
+		status := fragment(p, proto, uint32(binary.BigEndian.Uint16(h[4:])), place<<3, place&0x2000 != 0, b, cut)
 		if status != OK {
 			return 0, nil, 0, status
 		}
@@ -87,13 +83,20 @@ func ipv6(p *Packet, b []byte, cut int) (uint8, []byte, int, Status) {
 	case size <= len(b):
 		b, cut = b[:size], 0
 	default:
-		if size > len(b)+cut {
-			p.Options = OptBadLength
-		}
-		cut = size - len(b)
+		cut = p.missing(b, cut, size)
 	}
 	if isExtension(proto) {
 		return extensions(p, proto, b, cut, true)
 	}
 	return proto, b, cut, OK
+}
+
+// missing is how many bytes the frame does not hold of a packet of n bytes, of which b are there and cut
+// more were on the wire: no more than those. That the length goes beyond is noted.
+func (p *Packet) missing(b []byte, cut, n int) int {
+	if n > len(b)+cut {
+		p.Options = OptBadLength
+		return cut
+	}
+	return n - len(b)
 }

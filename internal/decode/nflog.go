@@ -31,11 +31,23 @@ func nflog(b []byte, cut int) (next uint16, rest []byte, left int, status Status
 		}
 		if kind == packet {
 			rest, left = limit(b[4:], cut, size-4)
-			return next, rest, left, OK
+			return next, rest, max(left, promised(rest)-len(rest)), OK
 		}
 		b = b[min((size+3)&^3, len(b)):]
 	}
 	return 0, nil, 0, TruncatedNFLOG
+}
+
+// promised is the length of the IP packet that b begins with, as its header has it. The kernel copies as
+// much of a packet into the log as it was asked for: that the rest is missing, no length around it says.
+func promised(b []byte) int {
+	switch {
+	case len(b) >= ipv4Header && b[0]>>4 == 4:
+		return int(binary.BigEndian.Uint16(b[2:]))
+	case len(b) >= ipv6Header && b[0]>>4 == 6:
+		return ipv6Header + int(binary.BigEndian.Uint16(b[4:]))
+	}
+	return 0
 }
 
 // pflog reads the header of the OpenBSD packet filter log: its length, not counting the padding to

@@ -21,7 +21,7 @@ type Packet struct {
 	Fragment []byte
 
 	// Missing is the number of payload bytes that the IP (and UDP) length promises after the last
-	// of Payload and that the frame does not hold.
+	// of Payload, that were on the wire, and that the frame does not hold.
 	Missing int
 
 	// Ack stands before Seq, and Urgent before Window, so that the compiler does not join the loads
@@ -80,7 +80,7 @@ type Packet struct {
 
 	HasWindowScale bool // TCP SYN: the option is there
 	MoreFragments  bool // not the last fragment
-	FragmentCut    bool // the frame does not hold all of Fragment
+	FragmentCut    bool // the frame does not hold all that the IP length promises of Fragment
 	Fragmented     bool // a fragment; an IPv6 fragment header around a whole packet makes none
 }
 

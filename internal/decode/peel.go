@@ -70,8 +70,7 @@ func (w *Peeler) readInnermost(p *Packet) Status {
 	return OK
 }
 
-// readInner reads what a tunnel carries up to the transport. The lengths inside may not reach past
-// the lengths outside, so that no more is missing inside than is outside.
+// readInner reads what a tunnel carries up to the transport.
 func (w *Peeler) readInner(p *Packet, in inner) Status {
 	next, b, cut, status := in.next, in.b, in.cut, OK
 	for next != typeIPv4 && next != typeIPv6 {
@@ -83,17 +82,15 @@ func (w *Peeler) readInner(p *Packet, in inner) Status {
 		return NotIP
 	}
 	var proto uint8
-	room := cut
 	if next == typeIPv4 {
 		proto, b, cut, status = ipv4(p, b, cut)
 	} else {
 		proto, b, cut, status = ipv6(p, b, cut)
 	}
 	if status != OK {
-		p.Missing = min(p.Missing, room)
 		return status
 	}
-	return transport(p, proto, b, min(cut, room))
+	return transport(p, proto, b, cut)
 }
 
 // maxPadding is what an Ethernet frame of the least size carries (RFC 894): behind a shorter packet

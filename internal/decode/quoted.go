@@ -35,11 +35,12 @@ func Quoted(p, q *Packet) bool {
 		return false
 	}
 	// The quotation is cut by whoever sent the error: its length field is that of the whole packet.
+	const cut = 1<<16 - 1
 	var proto uint8
 	if next == typeIPv4 {
-		proto, b, _, status = ipv4(q, b, 0)
+		proto, b, _, status = ipv4(q, b, cut)
 	} else {
-		proto, b, _, status = ipv6(q, b, 0)
+		proto, b, _, status = ipv6(q, b, cut)
 	}
 	if status != OK || len(b) < 8 || p.Family != q.Family || p.DstHi != q.SrcHi || p.DstLo != q.SrcLo {
 		return false

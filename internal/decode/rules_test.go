@@ -36,6 +36,7 @@ func extended(last uint8, kinds ...uint8) []byte {
 
 func TestEveryRefusalHasItsName(t *testing.T) {
 	tcp4, tcp6, udp4 := ruleTCP4.IP(), ruleTCP6.IP(), ruleUDP4.IP()
+	first4, later6 := frames.Fragments(udp4, 8, 1)[0], frames.Fragments(ruleUDP6.IP(), 8, 1)[1]
 	ether := ruleTCP4.Ethernet()
 	fives := frames.Ethernet(tcp4, 1, 2, 3, 4, 5)
 	for _, c := range []struct {
@@ -97,6 +98,8 @@ func TestEveryRefusalHasItsName(t *testing.T) {
 		{"3 bytes of ICMP", ruleEcho.IP()[:23], LinkIPv4, TruncatedICMP},
 		{"11 bytes of SCTP", frames.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 132, Payload: make([]byte, 11)}.IP(), LinkIPv4, TruncatedSCTP},
 		{"a later fragment", frames.Fragments(udp4, 8, 1)[1], LinkIPv4, FragmentLater},
+		{"a fragment without its last byte", first4[:len(first4)-1], LinkIPv4, LongFragment},
+		{"a later fragment without its last byte", later6[:len(later6)-1], LinkIPv6, LongFragment},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if _, status := check(t, c.frame, c.link, 0); status != c.want {
@@ -125,7 +128,10 @@ func TestPayloadIsWhatTheLengthsPromise(t *testing.T) {
 		{"cut by the snap length", tcp4[:43], LinkIPv4, len(tcp4), "hel", 2},
 		{"cut before any payload", tcp4[:40], LinkIPv4, len(tcp4), "", 5},
 		{"cut within the TCP options", syn[:42], LinkIPv4, len(syn), "", 4},
-		{"IPv4 promises more than there ever was", set(tcp4, 2, 0, 100), LinkIPv4, 0, "hello", 55},
+		{"IPv4 promises more than there ever was", set(tcp4, 2, 0, 100), LinkIPv4, 0, "hello", 0},
+		{"IPv4 promises more than there ever was, cut", set(tcp4, 2, 0, 100)[:43], LinkIPv4, len(tcp4), "hel", 2},
+		{"IPv6 promises more than there ever was, cut", set(ruleUDP6.IP(), 5, 100)[:51], LinkIPv6, len(ruleUDP6.IP()), "hel", 2},
+		{"NFLOG copies as much as it was asked to", frames.NFLOG(tcp4[:43], binary.LittleEndian), LinkNFLOG, 0, "hel", 2},
 		{"IPv4 total length 0 is all of the frame", set(tcp4, 2, 0, 0), LinkIPv4, 0, "hello", 0},
 		{"IPv4 total length 0, cut", set(tcp4, 2, 0, 0), LinkIPv4, len(tcp4) + 9, "hello", 9},
 		{"IPv6 payload length 0 is all of the frame", set(ruleTCP6.IP(), 4, 0, 0), LinkIPv6, 0, "hello", 0},

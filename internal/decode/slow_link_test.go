@@ -47,7 +47,7 @@ func slowPPPoE(r part) (int, part, Status) {
 	case r.u16(0) != 0x1100:
 		return 0, r, NotIP
 	}
-	return slowPPPHeader(r.from(6).within(r.u16(4)))
+	return slowPPPHeader(r.from(6).upTo(r.u16(4)))
 }
 
 func slowPFLOG(p *Packet, o *Options, r part) Status {
@@ -95,7 +95,15 @@ func slowNFLOG(p *Packet, o *Options, r part) Status {
 			return NotIP
 		}
 		if order.Uint16(r.data[at+2:]) == 9 {
-			return read(p, o, r.from(at+4).within(length-4))
+			packet := r.from(at + 4).upTo(length - 4)
+			// The kernel copied as much of the packet as it was asked for.
+			switch {
+			case packet.has(20) && packet.u8(0)/16 == 4:
+				packet.size = max(packet.size, packet.u16(2))
+			case packet.has(40) && packet.u8(0)/16 == 6:
+				packet.size = max(packet.size, packet.u16(4)+40)
+			}
+			return read(p, o, packet)
 		}
 		at += length + (4-length%4)%4
 	}

@@ -11,12 +11,10 @@ import (
 // calling it, and checks each field where it reads it. Decode must agree with it on every frame.
 
 // part is a stretch of the packet: size bytes on the wire, of which the first len(data) were
-// captured. Within a tunnel, at most room bytes can have been there behind data, since the packet
-// outside says so.
+// captured.
 type part struct {
 	data []byte
 	size int
-	room int
 	fill bool // only an IP packet of just this size is one
 }
 
@@ -27,25 +25,13 @@ func (r part) u32(at int) uint32 { return binary.BigEndian.Uint32(r.data[at:]) }
 
 // from is the part without its first n bytes, whether they were captured or not.
 func (r part) from(n int) part {
-	return part{r.data[min(n, len(r.data)):], max(r.size-n, 0), r.room, r.fill}
+	return part{r.data[min(n, len(r.data)):], max(r.size-n, 0), r.fill}
 }
 
-// upTo is the part's first n bytes. Past its end, n is believed: the capture is what fell short.
+// upTo is the part's first n bytes, or as many as there were.
 func (r part) upTo(n int) part {
-	return part{r.data[:min(n, len(r.data))], n, r.room, r.fill}
+	return part{r.data[:min(n, len(r.data))], min(n, r.size), r.fill}
 }
-
-// within is upTo for a length that is not believed past the end.
-func (r part) within(n int) part {
-	r = r.upTo(min(n, r.size))
-	if r.room != anyRoom {
-		r.room = r.size - len(r.data)
-	}
-	return r
-}
-
-// inTunnel is the part with what is outside of it in mind.
-func (r part) inTunnel() part { return part{r.data, r.size, r.size - len(r.data), false} }
 
 // filledIf is the part that an IP packet has to fill if the condition holds, up to the padding of a
 // frame of 60 bytes.
@@ -58,10 +44,8 @@ func (r part) isFilledBy(length int) bool {
 	return !r.fill || length == r.size || length > 0 && length < r.size && r.size+14 <= 60
 }
 
-const anyRoom = int(^uint(0) >> 1)
-
 func slowDecode(frame []byte, link Link, wireLen int, o *Options) (p Packet, status Status) {
-	r := part{frame, max(len(frame), wireLen), anyRoom, false}
+	r := part{frame, max(len(frame), wireLen), false}
 	if p, status = slowLink(r, link, o); status == TooManyTunnels {
 		return Packet{}, status
 	}
@@ -276,6 +260,9 @@ func slowIPv4(p *Packet, o *Options, r part) Status {
 	body := r.from(header)
 	more, offset := r.u16(6)&0x2000 != 0, r.u16(6)%0x2000*8
 	if more || offset != 0 {
+		if slowRefused(p, body) {
+			return LongFragment
+		}
 		slowFragment(p, more, offset, uint32(r.u16(4)), body)
 	}
 	return slowNext(p, o, body, nil)
@@ -321,14 +308,18 @@ func slowWords(a netip.Addr) (hi, lo uint64) {
 func slowFragment(p *Packet, more bool, offset int, id uint32, body part) {
 	p.Fragmented, p.MoreFragments = true, more
 	p.FragmentOffset, p.FragmentID, p.FragmentProto = uint16(offset), id, p.Proto
-	p.Fragment, p.FragmentCut = slices.Clip(body.data), body.size > len(body.data)
+	p.Fragment, p.FragmentCut = slices.Clip(body.data), body.size > len(body.data) || p.Options == OptBadLength
+}
+
+// slowRefused reports whether a fragment is not as long as it says, though nothing was cut off.
+func slowRefused(p *Packet, r part) bool {
+	return p.Options == OptBadLength && p.Tunnels == 0 && r.size == len(r.data)
 }
 
 // slowNext reads what p.Proto says: an extension header, after those before, or the transport.
 func slowNext(p *Packet, o *Options, r part, before []uint8) Status {
 	if p.FragmentOffset > 0 {
 		slowPayload(p, r)
-		p.Missing = min(p.Missing, r.room)
 		return FragmentLater
 	}
 	v6 := []uint8{0, 43, 44, 51, 60, 135, 139, 140}
@@ -357,15 +348,15 @@ func slowNext(p *Packet, o *Options, r part, before []uint8) Status {
 	}
 	p.Proto = r.data[0]
 	if more, offset := r.u16(2)%2 == 1, r.u16(2)/8*8; this == 44 && (more || offset > 0) {
+		if slowRefused(p, r) {
+			return LongFragment
+		}
 		slowFragment(p, more, offset, r.u32(4), r.from(8))
 	}
 	return slowNext(p, o, r.from(length), append(before, this))
 }
 
 func slowTransport(p *Packet, o *Options, r part) Status {
-	if r.size-len(r.data) > r.room {
-		r.size = len(r.data) + r.room
-	}
 	switch p.Proto {
 	case 6:
 		return slowTCP(p, r)

@@ -127,7 +127,7 @@ func slowTunnel(p *Packet, o *Options, r part) Status {
 			continue
 		}
 		q := Packet{VLAN: p.VLAN, VLANs: p.VLANs, Peeled: p.Peeled, Tunnel: p.Tunnel, TunnelID: p.TunnelID, Tunnels: p.Tunnels}
-		status, is := slowOpen(&q, o, r.inTunnel(), kind, p.Proto)
+		status, is := slowOpen(&q, o, r, kind, p.Proto)
 		if q.Family != 0 || status == TooManyTunnels {
 			*p = q
 			return status
@@ -266,7 +266,7 @@ func slowPPTP(p *Packet, o *Options, r part) (Status, bool) {
 		return OK, false
 	}
 	slowEnter(p, PPTP, uint32(r.u16(6)), PeelGRE)
-	return slowPPP(p, o, r.from(header).within(r.u16(4)))
+	return slowPPP(p, o, r.from(header).upTo(r.u16(4)))
 }
 
 func slowERSPAN3(p *Packet, o *Options, r part) (Status, bool) {
@@ -358,7 +358,7 @@ func slowGTPU(p *Packet, o *Options, r part) (Status, bool) {
 		return OK, false
 	}
 	flags, endpoint := r.u8(0)%8, r.u32(4)
-	r = r.from(8).within(r.u16(2))
+	r = r.from(8).upTo(r.u16(2))
 	if flags != 0 {
 		if !r.has(4) {
 			return OK, false
@@ -428,7 +428,7 @@ func slowL2TP(p *Packet, o *Options, r part) (Status, bool) {
 		if r.u16(2) > r.size {
 			return OK, false
 		}
-		r = r.within(r.u16(2))
+		r = r.upTo(r.u16(2))
 		if !r.has(2) {
 			return OK, false
 		}

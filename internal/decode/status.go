@@ -50,6 +50,7 @@ const (
 	TruncatedNFLOG   // no whole header or attribute up to the packet
 	TruncatedPFLOG   // no whole header
 	TruncatedIPoIB   // no whole InfiniBand pseudo header
+	LongFragment     // a fragment whose IP length goes beyond the end of a frame that is whole
 
 	// NumStatus is the number of statuses: an array of counters by Status has this length.
 	NumStatus
@@ -99,6 +100,7 @@ var StatusNames = [...]string{
 	TruncatedNFLOG:     "truncated_nflog",
 	TruncatedPFLOG:     "truncated_pflog",
 	TruncatedIPoIB:     "truncated_ipoib",
+	LongFragment:       "long_fragment",
 }
 
 // String returns a short name such as "truncated_tcp", fit for a counter's label.

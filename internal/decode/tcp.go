@@ -54,7 +54,7 @@ const (
 	OptTimestamps                // RFC 7323 section 3
 	OptMD5                       // RFC 2385
 	OptAO                        // RFC 5925
-	OptBadLength                 // no option: the IP length goes beyond the end of a frame that is whole
+	OptBadLength                 // no option: the IP length goes beyond what was on the wire, or in the tunnel
 )
 
 // ReadTCPOptions reads TCP options. Kind 0 ends the list, kind 1 stands alone, and every other has a

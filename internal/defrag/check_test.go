@@ -21,7 +21,7 @@ func check[V any](tb testing.TB, t *Table[V]) {
 	for d := t.all.first; d != nil; prev, d = d, d.links[inAll].next {
 		records++
 		must(tb, t.index.find(d.hash, &d.key) == d, "every datagram is found")
-		must(tb, prev == nil || prev.startedAt <= d.startedAt, "the list is in order of age")
+		must(tb, !d.remembered && (prev == nil || prev.number < d.number && t.began(prev) <= t.began(d)), "the list is in order of age")
 		if d.tombstone {
 			must(tb, d.pages == nil && d.lastFound == nil, "a tombstone has no pages")
 			continue
@@ -30,7 +30,18 @@ func check[V any](tb testing.TB, t *Table[V]) {
 		pages += checkDatagram(tb, d)
 	}
 	must(tb, prev == t.all.last && records == t.all.len, "the list ends where it says")
-	must(tb, records == t.index.used, "the index holds what is in the list")
+	kept := 0
+	for d := t.remembered.first; d != nil; d = d.links[inAll].next {
+		records++
+		must(tb, t.index.find(d.hash, &d.key) == d && d.remembered && !d.tombstone && d.complete(), "what is remembered is complete, and found")
+		kept += pagesOf(d.end)
+		for p := d.pages; p != nil; p = p.next {
+			pages++
+		}
+	}
+	must(tb, kept == t.kept && kept <= t.mayKeep() && t.remembered.len <= (t.limits.Datagrams+3)/4, "what is remembered has its bounds")
+	must(tb, records == t.index.used && records == t.all.len+t.remembered.len, "the index holds what is in the lists")
+	must(tb, records <= t.limits.Datagrams, "so many are allowed")
 	d := t.waiting.first
 	for _, want := range held {
 		must(tb, d == want, "those that hold bytes are in order of age")

@@ -1,6 +1,7 @@
 package defrag
 
-// datagram is an incomplete datagram, or the tombstone of one that was dropped.
+// datagram is an incomplete datagram, the tombstone of one that was dropped, or one that was completed and
+// is remembered.
 //
 // Of an incomplete one: have is the number of bits set in its pages; every byte in them lies below
 // highest; end is 0 or at least highest. A tombstone has no pages.
@@ -8,18 +9,20 @@ type datagram[V any] struct {
 	value     V // of the fragment at offset 0. First, since the end of a struct pads a V without size
 	key       Key
 	hash      uint64
-	startedAt int64 // when the first fragment came
+	startedAt int64  // when the first fragment came, unless rewound; of a remembered one, when it was complete
+	number    uint64 // Stats.Opened once it was opened
 	wire      int64
 	links     [2]link[V]
 	pages     *page // ascending
 	lastFound *page // where find stopped last, or nil
 
-	frames    int // that arrived
-	pieces    int // that were stored
-	have      int // units
-	highest   int // where the highest fragment ends
-	end       int // where the last fragment ends; 0: not seen
-	tombstone bool
+	frames  int // that arrived
+	pieces  int // that were stored
+	have    int // units
+	highest int // where the highest fragment ends
+	end     int // where the last fragment ends; 0: not seen
+
+	tombstone, remembered bool
 }
 
 // checkEnd checks where a fragment ends against the other fragments, and notes it.

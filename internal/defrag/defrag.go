@@ -29,8 +29,17 @@
 // A dropped datagram leaves a tombstone: it refuses all further fragments of that key (RFC 5722 means
 // fragments "not yet received" too) until the timeout, which counts from the first fragment that
 // arrived and is never prolonged. A fragment that is invalid alone (too long, empty, not the last and
-// not a multiple of 8) is discarded alone, as RFC 8200 section 4.5 has it, and changes nothing. After
-// completion the key is free: the next fragment with it begins another datagram.
+// not a multiple of 8) is discarded alone, as RFC 8200 section 4.5 has it, and changes nothing.
+//
+// # Copies
+//
+// A capture may have each fragment twice. A datagram that was completed is remembered for a short while,
+// with its bytes: a fragment that repeats a part of it is a duplicate, and any other fragment with its key
+// begins another datagram (RFC 4963), from where on the first one is forgotten.
+//
+//	Add 0..8, 8..16 last    Complete, and remembered
+//	Add 8..16 last          the same bytes: Duplicate
+//	Add 0..8                other bytes: Held, of the next datagram
 //
 // # Memory
 //
@@ -48,7 +57,8 @@
 // into one buffer.
 //
 // Everything counts against Limits.TotalBytes: pages, records, index, that buffer, and pooled pages
-// and records. If there is no room the oldest other datagram is evicted (of those that hold bytes, if
+// and records. What is remembered of complete datagrams takes a quarter of the limits at most, and is the
+// first to go, the oldest of it first. Then, if there is no room, the oldest other datagram is evicted (of those that hold bytes, if
 // bytes are needed): an ordinary sender sends all fragments within milliseconds, while refusing the
 // new one would let a single burst block the table for the whole timeout. Memory that was not needed
 // during one timeout is given back.
@@ -63,6 +73,7 @@
 package defrag
 
 import (
+	"bytes"
 	"math"
 
 	"github.com/flowscope-go/flowscope/internal/invariants"
@@ -76,13 +87,16 @@ type Table[V any] struct {
 	index        index[V]
 	all          list[V] // all datagrams and tombstones, oldest first
 	waiting      list[V] // those that hold bytes, oldest first
+	remembered   list[V] // those that were completed, oldest first; in neither of the other lists
+	kept         int     // pages of remembered
 	memory       memory[V]
 	now          int64
 	peaksNotedAt int64 // see memory.notePeaks
+	rewound      rewound
 	stats        Stats
 
 	lent []byte       // of done, or memory.output
-	done *datagram[V] // the datagram that is lent; in no list
+	done *datagram[V] // the datagram that is lent; in no list, and remembered by the next call
 	// whole is lent with a datagram that was one fragment.
 	whole V
 }
@@ -91,7 +105,7 @@ type Table[V any] struct {
 // be unpredictable; it changes how fast keys are found and nothing else.
 func New[V any](l Limits, seed uint64) *Table[V] {
 	t := &Table[V]{limits: l.normal(), secret: newSecret(seed), now: math.MinInt64, peaksNotedAt: math.MinInt64}
-	t.all.which, t.waiting.which = inAll, inWaiting
+	t.all.which, t.waiting.which, t.remembered.which = inAll, inWaiting, inAll
 	t.memory.prepare()
 	return t
 }
@@ -141,7 +155,15 @@ func (t *Table[V]) add(f *Fragment, v *V) Outcome {
 	}
 	h := t.secret.hash(&k)
 	d := t.index.find(h, &k)
-	if d != nil && t.expired(d) {
+	switch {
+	case d == nil:
+	case d.remembered:
+		if !t.timedOutAfter(d.startedAt, t.limits.Remember) && d.holds(f) {
+			return Duplicate
+		}
+		t.forget(d)
+		d = nil
+	case t.expired(d):
 		t.remove(d, nil)
 		d = nil
 	}
@@ -167,30 +189,27 @@ func (t *Table[V]) add(f *Fragment, v *V) Outcome {
 // beginDatagram makes a record for a new datagram, if need be in place of the oldest; nil if TotalBytes
 // are not enough for a single one.
 func (t *Table[V]) beginDatagram(h uint64, k *Key) *datagram[V] {
-	if t.all.len >= t.limits.Datagrams {
+	if t.all.len+t.remembered.len >= t.limits.Datagrams && !t.forgetOldest() {
 		t.remove(t.all.first, &t.stats.EvictedTable)
 	}
 	for t.index.full() && !t.growIndex() {
-		if t.all.len == 0 {
+		if !t.evict() {
 			return nil
 		}
-		t.remove(t.all.first, &t.stats.EvictedMemory)
 	}
 	if t.memory.records.pooled == 0 {
 		if t.makeRoom(t.memory.records.size, 0) {
 			t.memory.allocRecord()
-		} else if t.all.len == 0 {
+		} else if !t.evict() {
 			return nil
-		} else {
-			t.remove(t.all.first, &t.stats.EvictedMemory)
 		}
 	}
 	d := t.memory.getRecord()
-	d.key, d.hash, d.startedAt = *k, h, t.now
+	t.stats.Opened++
+	d.key, d.hash, d.startedAt, d.number = *k, h, t.now, t.stats.Opened
 	t.index.put(d)
 	t.all.push(d)
 	t.waiting.push(d)
-	t.stats.Opened++
 	return d
 }
 
@@ -237,6 +256,9 @@ func (t *Table[V]) addTo(d *datagram[V], f *Fragment, v *V) Outcome {
 func (t *Table[V]) lend(d *datagram[V]) Outcome {
 	if d.pages.next == nil {
 		t.lent = d.pages.data[:d.end:d.end]
+		if invariants.Enabled {
+			t.lent = bytes.Clone(t.lent)[:d.end:d.end] // it will be overwritten, and the page may be remembered
+		}
 	} else {
 		if !t.reserveOutput(d.end, d) {
 			return NoRoom
@@ -255,7 +277,7 @@ func (t *Table[V]) reclaim() {
 	}
 	invariants.Trample(t.lent)
 	t.lent = nil
-	t.memory.putRecord(t.done)
+	t.remember(t.done)
 	t.done = nil
 }
 
@@ -273,6 +295,7 @@ type Stats struct {
 	EvictedMemory     uint64 // evicted for Limits.TotalBytes
 	Cleared           uint64 // removed by Clear
 	TombstonesRemoved uint64 // tombstones that were removed before their timeout
+	Forgotten         uint64 // complete datagrams that were not remembered until their time was up, for want of room
 }
 
 // Stats gives the counters.

@@ -19,7 +19,7 @@ import (
 //	  1, 2       offset; 3, 4 length; their scale depends on what is done
 //	  5          time that passes, and the fragment's bytes
 func program(tb testing.TB, code []byte) *pair {
-	l := Limits{TotalBytes: 1 << 30, Timeout: 1000}
+	l := Limits{TotalBytes: 1 << 30, Timeout: 1000, Remember: 500}
 	if len(code) > 0 {
 		if code[0]&1 != 0 {
 			l.TotalBytes = 300 << (code[0] >> 4)
@@ -35,12 +35,14 @@ func program(tb testing.TB, code []byte) *pair {
 		}
 		code = code[1:]
 	}
-	p, now, lost := newPair(tb, l), int64(0), uint64(0)
+	p, now, lost, forgotten := newPair(tb, l), int64(0), uint64(0), uint64(0)
 	for ; len(code) >= 6; code = code[6:] {
 		now += passing(code[5])
 		p.op([6]byte(code), now)
 		before := lost
-		lost += p.follow()
+		l, f := p.follow()
+		lost, forgotten = lost+l, forgotten+f
+		must(tb, forgotten <= p.table.Stats().Forgotten, "only want of memory makes it forget what the model remembers")
 		if s := p.table.Stats(); lost > before {
 			must(tb, lost <= s.EvictedMemory+s.TombstonesRemoved, "only want of memory makes a datagram leave that the model keeps")
 		}
@@ -126,7 +128,13 @@ func TestRandomProgramsFollowTheModel(t *testing.T) {
 	for i := range race.Seeds(3000) {
 		code := make([]byte, 1+6*40)
 		rng.Read(code)
-		if i%2 == 0 {
+		switch i % 4 {
+		case 1: // halves of datagrams, so that many are completed, and their copies
+			for j := 1; j < len(code); j += 6 {
+				last := code[j+2] & 1
+				copy(code[j:], []byte{code[j]&7 | last<<6, 0, last, 0, 1, code[j+5] & 0xdf})
+			}
+		case 0, 2:
 			for j := 1; j < len(code); j += 6 {
 				code[j] &= 0x41   // two datagrams, small offsets, so that some are completed
 				code[j+5] &= 0x3f // and no time passes
@@ -140,6 +148,7 @@ func TestRandomProgramsFollowTheModel(t *testing.T) {
 		sum.EvictedTable += s.EvictedTable
 		sum.EvictedMemory += s.EvictedMemory
 		sum.TombstonesRemoved += s.TombstonesRemoved
+		sum.Forgotten += s.Forgotten
 	}
 	for o := Held; o < numOutcomes; o++ {
 		require.Positive(t, sum.Outcomes[o], "%s never happened", o)
@@ -148,6 +157,7 @@ func TestRandomProgramsFollowTheModel(t *testing.T) {
 	require.Positive(t, sum.EvictedTable)
 	require.Positive(t, sum.EvictedMemory)
 	require.Positive(t, sum.TombstonesRemoved)
+	require.Positive(t, sum.Forgotten)
 }
 
 func TestTheSeedChangesNothingThatComesOut(t *testing.T) {

@@ -65,8 +65,9 @@ func TestTheValueIsTheFirstStoredFragmentsAndLeavesWithIt(t *testing.T) {
 	table.Expire(0, math.MaxInt)
 	require.Nil(t, *first, "the table keeps nothing of it alive")
 
-	table.Add(&Fragment{Bytes: make([]byte, 8), More: true}, &one)
-	table.Add(&Fragment{Bytes: make([]byte, 16), More: true}, &two)
+	k := Key{ID: 1}
+	table.Add(&Fragment{Key: k, Bytes: make([]byte, 8), More: true}, &one)
+	table.Add(&Fragment{Key: k, Bytes: make([]byte, 16), More: true}, &two)
 	require.Nil(t, table.all.first.value, "nor in a tombstone")
 }
 

@@ -3,8 +3,9 @@ package defrag
 // Limits bounds a Table. For every field 0 or less means the default, and more than the largest value
 // means the largest. There is no unlimited.
 type Limits struct {
-	// Datagrams bounds how many are in the table, tombstones included. The oldest is evicted for a
-	// new one. Default 4,096, at most 1<<20.
+	// Datagrams bounds how many are in the table, tombstones and remembered ones included; these are at
+	// most a quarter. The oldest is evicted for a new one, of those that are remembered if there are
+	// any. Default 4,096, at most 1<<20.
 	Datagrams int
 	// DatagramBytes bounds where a datagram may end. Default 65,535, the most there can be.
 	DatagramBytes int
@@ -17,6 +18,10 @@ type Limits struct {
 	// Timeout is how long a datagram or its tombstone is kept, in nanoseconds from its first
 	// fragment. Default 30 s (RFC 791 suggests 15 s, RFC 8200 demands 60 s).
 	Timeout int64
+	// Remember is how long a datagram that was completed is remembered, in nanoseconds, and at most
+	// Timeout. Default 1 s: a copy that the capture made comes at once. Who uses the number again
+	// within that time sends other bytes.
+	Remember int64
 }
 
 const (
@@ -26,15 +31,18 @@ const (
 	defaultTotalBytes = 4 << 20
 	maxTotalBytes     = 1 << 62
 	defaultTimeout    = 30e9
+	defaultRemember   = 1e9
 )
 
 func (l Limits) normal() Limits {
+	timeout := bounded(l.Timeout, defaultTimeout, 1<<63-1)
 	return Limits{
 		Datagrams:     bounded(l.Datagrams, defaultDatagrams, maxDatagrams),
 		DatagramBytes: bounded(l.DatagramBytes, maxEnd, maxEnd),
 		Pieces:        bounded(l.Pieces, maxPieces, maxPieces),
 		TotalBytes:    bounded(l.TotalBytes, defaultTotalBytes, maxTotalBytes),
-		Timeout:       bounded(l.Timeout, defaultTimeout, 1<<63-1),
+		Timeout:       timeout,
+		Remember:      min(bounded(l.Remember, defaultRemember, 1<<63-1), timeout),
 	}
 }
 
@@ -105,8 +113,25 @@ func (t *Table[V]) makeRoom(n int64, keep int) bool {
 	return true
 }
 
-// evictHeld evicts the oldest datagram that may hold bytes, d excepted.
+// evict makes room for a record: the oldest datagram that is remembered, or else the oldest of all,
+// leaves.
+func (t *Table[V]) evict() bool {
+	if t.forgetOldest() {
+		return true
+	}
+	if t.all.len == 0 {
+		return false
+	}
+	t.remove(t.all.first, &t.stats.EvictedMemory)
+	return true
+}
+
+// evictHeld makes room for bytes: the oldest datagram that is remembered, or else the oldest that may hold
+// bytes, leaves, d excepted.
 func (t *Table[V]) evictHeld(d *datagram[V]) bool {
+	if t.forgetOldest() {
+		return true
+	}
 	oldest := t.waiting.first
 	if oldest == d {
 		oldest = d.links[inWaiting].next

@@ -117,9 +117,10 @@ func TestTheGaugeIsTrueWithinATenth(t *testing.T) {
 
 func TestADatagramWithinOnePageIsLentFromThere(t *testing.T) {
 	table := New[int](Limits{}, 1)
-	for _, size := range []int{pageBytes, pageBytes + 1} {
-		table.Add(&Fragment{More: true, Bytes: make([]byte, 1480)}, nil)
-		d, out := table.Add(&Fragment{Offset: 1480, Bytes: make([]byte, size-1480)}, nil)
+	for i, size := range []int{pageBytes, pageBytes + 1} {
+		k := Key{ID: uint32(i)}
+		table.Add(&Fragment{Key: k, More: true, Bytes: make([]byte, 1480)}, nil)
+		d, out := table.Add(&Fragment{Key: k, Offset: 1480, Bytes: make([]byte, size-1480)}, nil)
 		require.Equal(t, Complete, out)
 		require.Len(t, d.Data, size)
 		require.Equal(t, size > pageBytes, cap(table.memory.output) > 0)
@@ -243,12 +244,13 @@ func TestTooManyPiecesAndTooManyBytesAreRefusedByName(t *testing.T) {
 }
 
 func TestLimitsHaveDefaultsAndGreatestValues(t *testing.T) {
-	want := Limits{Datagrams: 4096, DatagramBytes: 65535, Pieces: 8192, TotalBytes: 4 << 20, Timeout: 30e9}
+	want := Limits{Datagrams: 4096, DatagramBytes: 65535, Pieces: 8192, TotalBytes: 4 << 20, Timeout: 30e9, Remember: 1e9}
 	require.Equal(t, want, Limits{}.normal())
-	require.Equal(t, want, Limits{-1, -1, -1, -1, -1}.normal())
-	most := Limits{math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt64, math.MaxInt64}.normal()
-	require.Equal(t, Limits{1 << 20, 65535, 8192, 1 << 62, math.MaxInt64}, most)
+	require.Equal(t, want, Limits{-1, -1, -1, -1, -1, -1}.normal())
+	most := Limits{math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt64, math.MaxInt64, math.MaxInt64}.normal()
+	require.Equal(t, Limits{1 << 20, 65535, 8192, 1 << 62, math.MaxInt64, math.MaxInt64}, most)
 	require.Equal(t, most, most.normal())
+	require.EqualValues(t, 7, Limits{Timeout: 7}.normal().Remember)
 }
 
 // pieces gives a datagram of n pieces of 8 bytes, the last of 1, in an order.
@@ -276,10 +278,14 @@ func TestADatagramOf8189PiecesIsCheapInAnyOrder(t *testing.T) {
 	for _, name := range []string{"forward", "reverse", "random"} {
 		t.Run(name, func(t *testing.T) {
 			table := New[int](Limits{}, 1)
-			best := map[int]time.Duration{2047: time.Hour, 8189: time.Hour}
+			best, id := map[int]time.Duration{2047: time.Hour, 8189: time.Hour}, uint32(0)
 			for range 15 {
 				for n := range best {
 					frags := pieces(n, orders(n)[name])
+					id++
+					for i := range frags {
+						frags[i].ID, frags[i].Time = id, int64(id)*second // the one before is forgotten
+					}
 					completed := 0
 					start := time.Now()
 					for i := range frags {
@@ -381,7 +387,9 @@ func BenchmarkAdd(b *testing.B) {
 				frags := pieces(n, orders(n)[name])
 				b.ReportAllocs()
 				for i := 0; b.Loop(); i++ {
-					table.Add(&frags[i%n], nil)
+					f := &frags[i%n]
+					f.ID++
+					table.Add(f, nil)
 				}
 			})
 		}

@@ -15,6 +15,9 @@ type model struct {
 	limits Limits
 	now    int64
 	known  []*naive // in order of age
+	lent   *naive   // was completed by the last call
+	done   []*naive // were completed before; in order of that
+	pages  int      // how many they may have
 }
 
 type naive struct {
@@ -46,9 +49,19 @@ func (m *model) add(f *Fragment, v int) (data []byte, first int, out Outcome) {
 		return nil, 0, NotMultipleOf8
 	}
 	d := m.find(f.Key)
+	if c := find(m.done, f.Key); c != nil {
+		if c.has(f) {
+			return nil, 0, Duplicate
+		}
+		m.done = without(m.done, c)
+	}
 	if d == nil {
-		if len(m.known) == m.limits.Datagrams {
-			m.known = m.known[1:]
+		if len(m.known)+len(m.done) == m.limits.Datagrams {
+			if len(m.done) > 0 {
+				m.done = m.done[1:]
+			} else {
+				m.known = m.known[1:]
+			}
 		}
 		d = &naive{key: f.Key, since: m.now, last: -1}
 		m.known = append(m.known, d)
@@ -65,6 +78,7 @@ func (m *model) add(f *Fragment, v int) (data []byte, first int, out Outcome) {
 		return nil, 0, out
 	}
 	m.forget(d)
+	m.lent, d.since = d, m.now
 	for _, b := range d.bytes {
 		data = append(data, byte(b))
 	}
@@ -134,8 +148,42 @@ var absent = func() (a [1024]int16) {
 	return a
 }()
 
-func (m *model) find(k Key) *naive {
-	for _, d := range m.known {
+// has reports whether f is a part of d, which is complete.
+func (d *naive) has(f *Fragment) bool {
+	end := f.Offset + len(f.Bytes)
+	if f.Cut || end > d.last || f.More != (end < d.last) {
+		return false
+	}
+	for i, b := range f.Bytes {
+		if d.bytes[f.Offset+i] != int16(b) {
+			return false
+		}
+	}
+	return true
+}
+
+// reclaim remembers what was lent, as far as that is allowed.
+func (m *model) reclaim() {
+	if m.lent == nil {
+		return
+	}
+	m.done, m.lent = append(m.done, m.lent), nil
+	for {
+		pages := 0
+		for _, d := range m.done {
+			pages += (d.last + pageBytes - 1) / pageBytes
+		}
+		if len(m.done) <= (m.limits.Datagrams+3)/4 && pages <= m.pages {
+			return
+		}
+		m.done = m.done[1:]
+	}
+}
+
+func (m *model) find(k Key) *naive { return find(m.known, k) }
+
+func find(in []*naive, k Key) *naive {
+	for _, d := range in {
 		if k.Family == 6 {
 			k.Proto = d.key.Proto
 		}
@@ -146,18 +194,20 @@ func (m *model) find(k Key) *naive {
 	return nil
 }
 
-func (m *model) forget(d *naive) {
-	for i := range m.known {
-		if m.known[i] == d {
-			m.known = append(m.known[:i:i], m.known[i+1:]...)
-			return
-		}
-	}
+func (m *model) forget(d *naive) { m.known = without(m.known, d) }
+
+func without(all []*naive, d *naive) []*naive {
+	i := slices.Index(all, d)
+	return append(all[:i:i], all[i+1:]...)
 }
 
 // expire relies on times that are small enough to add.
 func (m *model) expire(now int64) {
+	m.reclaim()
 	m.now = max(m.now, now)
+	for len(m.done) > 0 && m.done[0].since+m.limits.Remember <= m.now {
+		m.done = m.done[1:]
+	}
 	for len(m.known) > 0 && m.known[0].since+m.limits.Timeout <= m.now {
 		m.known = m.known[1:]
 	}
@@ -173,11 +223,15 @@ type pair struct {
 
 func newPair(tb testing.TB, l Limits) *pair {
 	t := New[int](l, 1)
-	return &pair{tb: tb, table: t, model: model{limits: t.limits}}
+	return &pair{tb: tb, table: t, model: model{limits: t.limits, pages: t.mayKeep()}}
 }
 
 func (p *pair) add(f Fragment, v int) Outcome {
 	before, prior := slices.Clone(p.model.known), p.model.find(f.Key)
+	since := int64(0)
+	if prior != nil {
+		since = prior.since
+	}
 	want, first, out := p.model.add(&f, v)
 	p.buf = append(p.buf[:0], f.Bytes...)
 	f.Bytes = p.buf
@@ -188,6 +242,7 @@ func (p *pair) add(f Fragment, v int) Outcome {
 		if out == Complete && prior != nil {
 			// It is not complete after all.
 			now := p.model.known
+			p.model.lent, prior.since = nil, since
 			p.model.known = slices.DeleteFunc(before, func(d *naive) bool { return d != prior && !slices.Contains(now, d) })
 		}
 		p.refused(f.Key)
@@ -225,21 +280,32 @@ func (p *pair) refused(k Key) {
 }
 
 // follow takes from the model what left the table for want of memory, and says how many did.
-func (p *pair) follow() (n uint64) {
-	for _, d := range append([]*naive(nil), p.model.known...) {
+func (p *pair) follow() (lost, forgotten uint64) {
+	for _, d := range slices.Clone(p.model.known) {
 		if !p.has(d.key) {
 			p.model.forget(d)
-			n++
+			lost++
 		}
 	}
-	return n
+	for _, d := range slices.Clone(p.model.done) {
+		if r := p.record(d.key); r == nil || !r.remembered {
+			p.model.done = without(p.model.done, d)
+			forgotten++
+		}
+	}
+	return lost, forgotten
 }
 
 func (p *pair) has(k Key) bool {
+	r := p.record(k)
+	return r != nil && !r.remembered
+}
+
+func (p *pair) record(k Key) *datagram[int] {
 	if k.Family == 6 {
 		k.Proto = 0
 	}
-	return p.table.index.find(p.table.secret.hash(&k), &k) != nil
+	return p.table.index.find(p.table.secret.hash(&k), &k)
 }
 
 func TestEveryTripletOfFragmentsFollowsTheNaiveByteModel(t *testing.T) {
@@ -320,6 +386,7 @@ func TestEveryOrderOfFiveFragmentsGivesTheDatagram(t *testing.T) {
 		permute(5, func(order []int) {
 			orders++
 			for i, j := range order {
+				frags[j].ID = uint32(orders)
 				v := &other
 				if j == 0 {
 					v = &name
