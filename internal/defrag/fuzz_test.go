@@ -125,7 +125,7 @@ func FuzzDefrag(f *testing.F) {
 func TestRandomProgramsFollowTheModel(t *testing.T) {
 	rng := rand.New(rand.NewSource(5))
 	var sum Stats
-	for i := range race.Seeds(3000) {
+	for i := range race.Seeds(12_000) {
 		code := make([]byte, 1+6*40)
 		rng.Read(code)
 		switch i % 4 {
