@@ -25,7 +25,7 @@ const (
 	maxCandidates = 3
 	maxHeld       = 256       // segments of both sides
 	maxHeldBytes  = 256 << 10 // payload of a side
-	maxRivalBytes = 64 << 10  // of a side, beyond which a segment that is only a rival's is held without its payload
+	maxRivalBytes = 64 << 10  // of a side, beyond which a segment that is only a rival's when it comes is held without its payload
 )
 
 // never is a position that no segment reaches.
@@ -450,9 +450,9 @@ func (ds *Doubts) Retime(c *Conn, i Side, id uint64, at, to int64) {
 // Holds reports whether a segment of the connection is held.
 func (ds *Doubts) Holds(c *Conn) bool { return c.doubt != 0 && len(ds.list[c.doubt-1].held) != 0 }
 
-// OnlyHolds reports whether nothing about the connection is in doubt but segments at its own numbers that wait for
+// onlyHolds reports whether nothing about the connection is in doubt but segments at its own numbers that wait for
 // their acknowledgement.
-func (ds *Doubts) OnlyHolds(c *Conn) bool {
+func (ds *Doubts) onlyHolds(c *Conn) bool {
 	d := ds.of(c)
 	return d != nil && !d.rival.on && c.bits&(resetPending0|resetPending1) == 0 && d.side[0].quiet() && d.side[1].quiet()
 }

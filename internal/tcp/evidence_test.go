@@ -489,6 +489,15 @@ func TestEvidenceOfNumbersUnderWay(t *testing.T) {
 		> A 5000006 5000006 +5 ; ImplausibleACK rival nowhere
 	`
 	playAll(t, []scene{
+		{"ACKs ahead of bytes that were lost: the second is credible", `
+			> S 0 w=100 ; SynSent
+			< SA 0 1 w=10 ; SynReceived
+			> A 1 1 ; est Established
+			> A 1 1 +10 ; @0
+			< A 6 11 w=10
+			> A 11 1 +5 ; OutOfWindow held rival nowhere
+			< A 6 11 w=10
+			> A 11 1 +5 ; @10`},
 		{"a forged ACK, and a sender whose bytes join", `
 			> A 1 500000001 ; rival
 			< A 1 1 +5 ; rival nowhere

@@ -114,7 +114,7 @@ func (c *Conn) recordSYN(h *half, g *Segment) {
 func (c *Conn) stepInOrder(i Side, g *Segment, o *Outcome, ds *Doubts) bool {
 	const excluded = synData | zeroWindow | slowPath
 	s, p := &c.half[i], &c.half[1-i]
-	if g.Flags&(SYN|RST|ACK) != ACK || g.Window == 0 || !c.undisturbed() && !ds.OnlyHolds(c) || (s.bits|p.bits)&excluded != 0 ||
+	if g.Flags&(SYN|RST|ACK) != ACK || g.Window == 0 || !c.undisturbed() && !ds.onlyHolds(c) || (s.bits|p.bits)&excluded != 0 ||
 		s.bits&p.bits&anchored == 0 || g.Seq != s.number(s.end) || !p.has(edgeKnown) {
 		return false
 	}

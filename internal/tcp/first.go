@@ -3,7 +3,7 @@ package tcp
 // The first segment of a connection under way waits for a second one, which shows whether its numbers
 // are those of the connection. A host that scans, or a capture that begins on a busy link, leaves many
 // connections of one segment. So a first segment of which no payload is held lies in the fields that the
-// connection does not use yet, and not in a doubt, which takes ten times the memory of the connection.
+// connection does not use yet, and not in a doubt, which takes several times the memory of the connection.
 
 // packFirst moves the first segment of the connection from its doubt, which is released, into the
 // connection, if nothing else is held or known. Of what the owner keeps with a rival only the first word,

@@ -73,3 +73,16 @@ func TestWhatTheOwnerKeepsIsItsOwn(t *testing.T) {
 		t.Error("the connection that is over answers otherwise")
 	}
 }
+
+// TestASenderThatGoesOnTakesAnACKAheadBack: what an ACK beyond everything that was seen says is no end of the stream
+// once its sender goes on before that.
+func TestASenderThatGoesOnTakesAnACKAheadBack(t *testing.T) {
+	const lie = shook + `
+		< A 1 1000 ; ImplausibleACK rival
+	`
+	for script, want := range map[string]int64{lie: 999, lie + "> A 1 1 +5 ; @0": 5} {
+		if w := play(t, script); w.conn.EndOf(Initiator, w.doubts) != want {
+			t.Errorf("the end is %d, not %d", w.conn.EndOf(Initiator, w.doubts), want)
+		}
+	}
+}
