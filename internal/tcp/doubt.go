@@ -742,6 +742,19 @@ func (d *sideDoubt) joined(pos int64) int64 {
 	return pos
 }
 
+// seenFrom is how far from pos on everything was captured: bytes behind a hole, and an early FIN.
+func (d *sideDoubt) seenFrom(pos int64) int64 {
+	for _, x := range d.islands {
+		if x.from <= pos {
+			pos = max(pos, x.to)
+		}
+	}
+	if d.finAfter(pos) == pos {
+		pos++
+	}
+	return pos
+}
+
 // covers reports whether a position lies in an island, or at the end of one.
 func (d *sideDoubt) covers(pos int64) (inside, atEnd bool) {
 	for _, x := range d.islands {
