@@ -567,3 +567,25 @@ func inVXLAN(network uint32, inner []byte) []byte {
 	between := &layers.UDP{SrcPort: 50000, DstPort: 4789}
 	return frame(net.IP{198, 51, 100, 1}, net.IP{198, 51, 100, 2}, between, string(header)+string(inner))
 }
+
+// The loop of programs that use gopacket, with flows beside its layers.
+func ExampleFromPackets() {
+	file, err := os.Open("testdata/captures/http.pcap")
+	if err != nil {
+		panic(err)
+	}
+	defer file.Close()
+	reader, err := pcapgo.NewReader(file)
+	if err != nil {
+		panic(err)
+	}
+	source := gopacket.NewPacketSource(reader, reader.LinkType())
+	link := flowscope.LinkTypeOf(uint16(reader.LinkType()))
+	for c, err := range flowscope.Conversations(flowscope.FromPackets(source.Packets(), link)) {
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(c.Initiator, c.Responder, c.Reason)
+	}
+	// Output: 192.0.2.10:33678 198.51.100.20:80 fin
+}
