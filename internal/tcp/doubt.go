@@ -514,7 +514,9 @@ func (c *Conn) confirmedTo(d *doubt, i Side, pos int64, final bool) int64 {
 		if c.bits&(resetPending0<<i) != 0 && (d.reset.held || d.reset.strong && d.reset.pos < upTo) {
 			upTo = d.reset.pos // where its receiver stands, if the reset is believed
 		}
-	case final, !c.visible(1 - i):
+	case final:
+		upTo = never
+	case !c.visible(1-i) && !(c.Opening() && c.empty()): // then its numbers may still turn out to be others
 		upTo = never
 	}
 	if fin, ok := c.FINPosition(i); ok {
