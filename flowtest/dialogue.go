@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/flowscope-go/flowscope"
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 )
 
 // Dialogue writes the packets of a TCP connection: a handshake, what each side says, an end. The packets
