@@ -7,19 +7,9 @@ import (
 
 	"github.com/flowscope-go/flowscope/internal/clock"
 	"github.com/flowscope-go/flowscope/internal/flowtable"
-	"github.com/flowscope-go/flowscope/internal/invariants"
 )
 
 // Timeouts, eviction, and the end of flows.
-
-// Queues of the flow table, in the eviction order: all flows of one queue are evicted before those of
-// the next.
-const (
-	queueLingering = 1 + iota
-	queueOneWay    // one side has sent packets
-	queueClosing   // TCP: both sides have sent a FIN
-	queueTwoWay    // both sides have sent packets
-)
 
 // maxExpiries bounds how many flows may time out in one call of Track; expireFlows derives its other
 // bounds from it.
@@ -318,7 +308,7 @@ func (t *FlowTracker[K, S]) expireFlows(now int64, limit int) {
 			}
 		}
 		t.setTimer(s, s.Value.idleFrom())
-		if q := s.Queue(); used && (q == queueOneWay || q == queueTwoWay) {
+		if q := s.Queue(); used && (q == queueUnanswered || q == queueAnswered || q == queueTalking) {
 			t.table.Join(s, q) // it is evicted after those that were not used
 		}
 	}
@@ -369,68 +359,6 @@ func sortByCreation(list []expiredFlow) []expiredFlow {
 		}
 	}
 	return list
-}
-
-// evict makes room for one flow.
-func (t *FlowTracker[K, S]) evict() {
-	q := uint8(queueLingering)
-	s := t.table.First(q)
-	for s == nil {
-		q++
-		s = t.table.First(q)
-	}
-	hash := t.nextVictim.hash
-	if t.nextVictim.flow != s.Value.id {
-		hash = t.hash(&s.Key)
-	} else if invariants.Enabled && hash != t.hash(&s.Key) {
-		panic("flowscope: the next victim was hashed under another key")
-	}
-	if q == queueLingering {
-		t.releaseFlow(hash, s)
-	} else {
-		t.endFlow(hash, s, EndEvicted)
-		t.anomaly(AnomalyFlowTableEvictionPressure, nil, 0, int64(t.stats.Ended[EndEvicted]), 1)
-	}
-	if t.fastPaths {
-		t.nextVictim.queue = q
-	}
-}
-
-// victim is the flow that will probably be evicted next.
-type victim struct {
-	queue uint8 // of the last one evicted; 0 if nothing is to be prefetched
-	flow  FlowID
-	hash  uint64
-	sum   uint64 // of the memory read ahead, so that the compiler keeps the reads
-}
-
-// prefetchVictim prepares the next eviction. Where one flow is evicted, the next packet often evicts
-// another, whose memory is in no cache: so its hash is made now, its place in the index is read, and
-// the slot of the one after it. lookUp calls this right before it reads the index, so that the cache
-// misses overlap instead of coming in turn: a fifth of the cost of a SYN of a flood.
-func (t *FlowTracker[K, S]) prefetchVictim() {
-	v := &t.nextVictim
-	s := t.table.First(v.queue)
-	v.queue = 0
-	if s == nil {
-		return
-	}
-	v.flow, v.hash = s.Value.id, t.hash(&s.Key)
-	sum, after := t.table.PrefetchVictim(v.hash, s)
-	if v.sum += sum; after != nil {
-		v.sum += t.prefetch(after)
-	}
-}
-
-// prefetch reads a word of each cache line of a slot, and the memory of the driver.
-func (t *FlowTracker[K, S]) prefetch(s *slot[K, S]) uint64 {
-	f := &s.Value.record
-	sum := uint64(f.last[0]) + f.bytes[0] + uint64(f.conn.State()) + uint64(f.id) + uint64(s.ID())
-	if t.hook != nil {
-		st := t.hook.flowStreams(s)
-		sum += st.directions.Touch() + uint64(st.nextTimer)
-	}
-	return sum
 }
 
 // endFlow ends a flow. It is the only way a flow ends.

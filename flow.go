@@ -166,7 +166,7 @@ func (t *FlowTracker[K, S]) createFlow(hash uint64, from *successor) *slot[K, S]
 		}
 	}
 	f.classAndDirection = uint8(class) | uint8(sender^FlowSide(x.Orientation))*responderForward
-	t.table.Join(s, queueOneWay)
+	t.table.Join(s, queueUnanswered)
 	t.setTimer(s, t.clock.Now())
 	if t.cfg.Events.Has(EventStarted) {
 		t.emit(EventStarted, s)
@@ -301,9 +301,9 @@ func (f *record) continues(now int64, timeouts *[8]uint64, flags TCPFlags) bool 
 type countResult uint8
 
 const (
-	firstAnswer countResult = 1 << iota // it is the first of the second side
-	inOrder                             // it is TCP, and Conn.Follow took it
-	needsStep                           // it is TCP, and Conn.Step has to take it
+	refile    countResult = 1 << iota // it may change the place in the eviction order; see queue
+	inOrder                           // it is TCP, and Conn.Follow took it
+	needsStep                         // it is TCP, and Conn.Step has to take it
 )
 
 // countPacket counts a packet, of n payload bytes, that came in so many frames. info is nil if it is
@@ -313,7 +313,7 @@ func (f *record) countPacket(side FlowSide, now int64, frames uint64, wire, n in
 	if f.packetsLo[side] == 0 && f.packetsHi[side] == 0 {
 		f.first[side] = now
 		if f.packets(side^1) != 0 {
-			next = firstAnswer
+			next = refile
 		}
 	}
 	f.last[side] = now
@@ -338,6 +338,7 @@ func (f *record) countPacket(side FlowSide, now int64, frames uint64, wire, n in
 	}
 	if set&^f.seen[side] != 0 {
 		f.addLetters(set, side)
+		next |= refile
 	}
 	return pos, next | inOrder
 }

@@ -387,8 +387,8 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 	}
 	t.before = f.last[side&1]
 	pos, next := f.countPacket(side, t.clock.Now(), t.frames, wire, len(x.Payload)+x.Missing, info, t.fastPaths)
-	if next&firstAnswer != 0 {
-		t.table.Join(s, queueTwoWay)
+	if next&refile != 0 {
+		t.file(s)
 	}
 	if t.doubtful.active {
 		t.doubtful.counted(s.ID(), f.id, side, t.packetID, t.clock.Now())
@@ -405,6 +405,9 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 		if t.hookDatagrams && x.L4 == L4UDP && f.l4 == L4UDP {
 			t.hook.onPayload(s, side, posDatagram)
 		}
+	}
+	if invariants.Enabled {
+		t.checkFiled(s)
 	}
 	if len(t.pending) != 0 {
 		return t.flushAnomalies()
@@ -500,7 +503,10 @@ func (t *FlowTracker[K, S]) stepTCP(hash uint64, s *slot[K, S], side FlowSide, w
 		return
 	}
 	letters := history.LettersOf(g.Flags, g.Len > 0)
-	f.addLetters(letters, side)
+	if letters&^f.seen[side&1] != 0 {
+		f.addLetters(letters, side)
+		t.file(s)
+	}
 	if o.Rival == tcp.NoRival && f.conn.InDoubt() {
 		t.countBeside(f, side, letters)
 	}
@@ -560,12 +566,12 @@ func (t *FlowTracker[K, S]) finishStep(hash uint64, s *slot[K, S], side FlowSide
 // onStateChange follows a change of TCP state: the timeout, the place in the eviction order, and the
 // events.
 func (t *FlowTracker[K, S]) onStateChange(s *slot[K, S], o *tcp.Outcome) {
+	t.file(s)
 	switch {
 	case o.To >= tcp.Closed:
 	case o.To == tcp.SynSent || o.To == tcp.SynReceived:
 		t.setTimeoutClass(s, classOpening)
 	case o.To == tcp.ClosingTCP:
-		t.table.Join(s, queueClosing)
 		t.setTimeoutClass(s, classClosing)
 	default:
 		t.setTimeoutClass(s, classEstablished)
@@ -613,8 +619,8 @@ func (t *FlowTracker[K, S]) countOnly(wire int, create bool) bool {
 	if t.doubtful.active {
 		t.doubtful.counted(s.ID(), f.id, side, t.packetID, t.clock.Now())
 	}
-	if _, next := f.countPacket(side, t.clock.Now(), t.frames, wire, 0, nil, false); next&firstAnswer != 0 {
-		t.table.Join(s, queueTwoWay)
+	if _, next := f.countPacket(side, t.clock.Now(), t.frames, wire, 0, nil, false); next&refile != 0 {
+		t.file(s)
 	}
 	if f.conn.InDoubt() {
 		t.countBeside(f, side, 0)
