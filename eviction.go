@@ -19,6 +19,7 @@ const (
 	queueClosing    // TCP: both sides have sent a FIN
 	queueAnswered   // TCP: the handshake is complete, or one side has sent payload
 	queueTalking    // both sides have sent payload; if it is not TCP, packets
+	queueEnding     // see record.ending
 )
 
 // queue is the place of a live flow in the eviction order. It follows from the packets that were counted,
@@ -50,7 +51,9 @@ func (t *FlowTracker[K, S]) file(s *slot[K, S]) {
 }
 
 // inOrder reports whether queue says where the flow is: it has not ended, and does not end right now.
-func (f *record) inOrder() bool { return f.bits&(lingering|released) == 0 && f.conn.State() < tcp.Closed }
+func (f *record) inOrder() bool {
+	return f.bits&(lingering|released) == 0 && f.class() != classEnding && f.conn.State() < tcp.Closed
+}
 
 // checkFiled panics if the flow is not in its queue.
 func (t *FlowTracker[K, S]) checkFiled(s *slot[K, S]) {
@@ -59,29 +62,48 @@ func (t *FlowTracker[K, S]) checkFiled(s *slot[K, S]) {
 	}
 }
 
-// evict makes room for one flow.
+// maxPassedOver is how many flows evict passes over, since they hold more than the call may tell.
+const maxPassedOver = 8
+
+// evict makes room for one flow. One that holds more than the call may tell begins to end, and leaves with a
+// later call; another one goes in its place.
 func (t *FlowTracker[K, S]) evict() {
-	q := uint8(queueLingering)
-	s := t.table.First(q)
-	for s == nil {
-		q++
-		s = t.table.First(q)
-	}
+	s := t.first()
+	q := s.Queue()
 	hash := t.nextVictim.hash
 	if t.nextVictim.flow != s.Value.id {
 		hash = t.hash(&s.Key)
 	} else if invariants.Enabled && hash != t.hash(&s.Key) {
 		panic("flowscope: the next victim was hashed under another key")
 	}
-	if q == queueLingering {
+	for range maxPassedOver {
+		if q == queueLingering || q == queueEnding || t.endInSteps(hash, s, EndEvicted) {
+			break
+		}
+		s = t.first()
+		q, hash = s.Queue(), t.hash(&s.Key)
+	}
+	switch {
+	case s.Value.bits&released != 0: // by endInSteps
+	case q == queueLingering:
 		t.releaseFlow(hash, s)
-	} else {
+	default:
 		t.endFlow(hash, s, EndEvicted)
-		t.anomaly(AnomalyFlowTableEvictionPressure, nil, 0, int64(t.stats.Ended[EndEvicted]), 1)
 	}
 	if t.fastPaths {
 		t.nextVictim.queue = q
 	}
+}
+
+// first is the flow that is evicted next.
+func (t *FlowTracker[K, S]) first() *slot[K, S] {
+	q := uint8(queueLingering)
+	s := t.table.First(q)
+	for s == nil {
+		q++
+		s = t.table.First(q)
+	}
+	return s
 }
 
 // victim is the flow that will probably be evicted next.

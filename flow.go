@@ -193,7 +193,7 @@ type flow[S any] struct {
 // while it lingers:
 //
 //	word                  while the flow is alive                        while it lingers
-//	conn.OwnerWord(side)  low half: retransmissions, high half: times    late packets
+//	conn.OwnerWord(side)  low half: retransmissions, high half: times    late packets (also while it ends)
 //	                      the window was zero (for the history)
 //	conn.EndedAt          (the edges; internal/tcp)                      when the flow ended
 //	handshake[i]          when the SYN or SYN+ACK was sent, or how long  how long the answer took
@@ -236,7 +236,7 @@ const (
 
 type slot[K comparable, S any] = flowtable.Slot[K, flow[S]]
 
-// timeoutClass chooses the idle timeout of a flow. There are at most 8.
+// timeoutClass chooses the idle timeout of a flow. There are at most numClasses.
 type timeoutClass uint8
 
 const (
@@ -247,7 +247,10 @@ const (
 	classICMP
 	classOther
 	classLinger
-	classReset // a reset was seen at a number at which its receiver may stand
+	classReset  // a reset was seen at a number at which its receiver may stand
+	classEnding // see record.ending
+
+	numClasses = 16 // a power of two
 )
 
 func classOf(p L4Proto) timeoutClass {
@@ -292,9 +295,9 @@ func (f *record) idleFrom() int64 {
 // continues reports whether a packet of these flags, found in this flow, simply belongs to it: the
 // flow is alive and has not timed out, and no new connection is in sight. It is resolveFlow's answer
 // for nearly every packet, at the price of a few comparisons; false says nothing.
-func (f *record) continues(now int64, timeouts *[8]uint64, flags TCPFlags) bool {
+func (f *record) continues(now int64, timeouts *[numClasses]uint64, flags TCPFlags) bool {
 	idle := uint64(now) - uint64(max(f.last[0], f.last[1]))
-	return f.bits&lingering == 0 && idle < timeouts[f.class()&7] && flags&FlagSYN == 0
+	return f.bits&lingering == 0 && idle < timeouts[f.class()&(numClasses-1)] && flags&FlagSYN == 0
 }
 
 // countResult is what is left to do for a packet after countPacket.
@@ -338,7 +341,9 @@ func (f *record) countPacket(side FlowSide, now int64, frames uint64, wire, n in
 	}
 	if set&^f.seen[side] != 0 {
 		f.addLetters(set, side)
-		next |= refile
+		if n > 0 {
+			next |= refile
+		}
 	}
 	return pos, next | inOrder
 }
@@ -366,11 +371,27 @@ func (f *record) moveLastPacket(side FlowSide, now int64) {
 
 // startLingering turns the record into that of a flow that has ended and lingers; see record.
 func (f *record) startLingering(now int64) {
+	if !f.ending() {
+		*f.conn.OwnerWord(tcp.Initiator), *f.conn.OwnerWord(tcp.Responder) = 0, 0
+	}
 	f.bits |= lingering
 	f.setClass(classLinger)
 	f.conn.SetEndedAt(now)
+}
+
+// startEnding turns the record into that of a flow whose end is told over several calls, for that reason.
+// Like one that lingers it has late packets.
+func (f *record) startEnding(reason EndReason) {
+	f.reason = reason
+	f.setClass(classEnding)
 	*f.conn.OwnerWord(tcp.Initiator), *f.conn.OwnerWord(tcp.Responder) = 0, 0
 }
+
+// ending reports whether the flow is over, for f.reason, and what it holds is being told; see endInSteps.
+func (f *record) ending() bool { return f.class() == classEnding && f.bits&lingering == 0 }
+
+// over reports whether a packet of the flow is late.
+func (f *record) over() bool { return f.bits&lingering != 0 || f.class() == classEnding }
 
 // addLate counts late packets.
 func (f *record) addLate(side FlowSide, n uint64) {
@@ -468,7 +489,7 @@ func (f *record) stats(s *FlowStats) {
 		}
 		s.Bytes[i], s.Payload[i] = f.bytes[i]&maxSum, f.payload[i]&maxSum
 		s.First[i] = Timestamp(f.first[i])
-		if f.bits&lingering != 0 {
+		if f.over() {
 			s.Late[i] = uint64(*f.conn.OwnerWord(tcp.Side(i)))
 		}
 	}

@@ -25,8 +25,8 @@ import (
 type FlowTracker[K comparable, S any] struct {
 	// What every packet needs stands first.
 	clock        clock.Clock
-	timeouts     [8]int64  // by timeoutClass
-	fastTimeouts [8]uint64 // the same for record.continues; 0 if the keys have timeouts of their own
+	timeouts     [numClasses]int64  // by timeoutClass
+	fastTimeouts [numClasses]uint64 // the same for record.continues; 0 if the keys have timeouts of their own
 	doubtful     doubtfulPacket
 	frames       uint64      // that brought the current packet: 1, unless it is a reassembled datagram
 	segment      tcp.Segment // the current packet as internal/tcp reads it
@@ -77,6 +77,9 @@ type FlowTracker[K comparable, S any] struct {
 
 	closeRequested []flowtable.ID // by ForceClose; the next call ends them
 	reclaimDue     bool           // the next call has to call reclaimEnded
+	behind         bool           // the last call stopped at its bound; see More
+	bound          int            // how many events this call may tell, beside its own packet's
+	ending         []flowtable.ID // flows whose end is being told; see endInSteps
 	expired        []expiredFlow  // out of the timer wheel, not ended yet
 	dueSlot        flowtable.ID   // out of the timer wheel, not looked at yet
 	nextVictim     victim
@@ -108,8 +111,11 @@ type hook[K comparable, S any] interface {
 	onTimer(s *slot[K, S], now int64) bool
 	// onRestart says that the positions of both sides count anew: nothing was delivered.
 	onRestart(s *slot[K, S])
-	// onFlowEnd is called before the flow's Ended.
-	onFlowEnd(s *slot[K, S], reason EndReason)
+	// onFlowEnd is called before the flow's Ended. If inSteps is set and there is more to tell than the call
+	// may, it reports false, and has to be called again.
+	onFlowEnd(s *slot[K, S], reason EndReason, inSteps bool) (done bool)
+	// holds reports whether the flow's streams hold bytes, which may be many.
+	holds(s *slot[K, S]) bool
 	// onCrowded makes room for what the next packet may need, if crowded is set in the tracker.
 	onCrowded()
 	// flowStreams are the flow's streams, with the latest time at which onTimer must be called, and
@@ -127,7 +133,8 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 	t.x = t.single
 	t.table = flowtable.New[K, flow[S]](cfg.MaxFlows)
 	t.clock = clock.New(int64(cfg.ClockJump))
-	t.timeouts = [8]int64{
+	t.bound = trackEvents
+	t.timeouts = [numClasses]int64{
 		classOpening:     int64(cfg.OpeningTimeout),
 		classEstablished: int64(cfg.EstablishedTimeout),
 		classClosing:     int64(cfg.ClosingTimeout),
@@ -136,6 +143,7 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 		classOther:       int64(cfg.OtherTimeout),
 		classLinger:      int64(cfg.LingerTimeout),
 		classReset:       int64(cfg.ResetTimeout),
+		classEnding:      int64(Never),
 	}
 	t.doubts = tcp.Doubts{
 		HealAfter: int64(cfg.HoleAckedTimeout),
@@ -164,6 +172,7 @@ func (t *FlowTracker[K, S]) setFastPaths() {
 		for class, timeout := range t.timeouts {
 			t.fastTimeouts[class] = uint64(timeout)
 		}
+		t.fastTimeouts[classEnding] = 0
 	}
 	ex := any(t.ex)
 	if p, ok := ex.(peeling[FiveTupleKey]); ok && p.want == 0 {
@@ -301,7 +310,7 @@ func (t *FlowTracker[K, S]) matchICMPError(wire int) bool {
 	f := &s.Value
 	side := f.forward() ^ FlowSide(q.orientation)
 	switch {
-	case f.bits&lingering != 0:
+	case f.over():
 	case q.tcp && f.bits&isTCP != 0 && !f.conn.MayHaveSent(tcp.Side(side), q.seq):
 		t.anomaly(AnomalyImplausibleICMP, s, side, 0, 1)
 	case t.cfg.Events.Has(EventICMPError):
@@ -366,8 +375,8 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 		t.x.Payload = t.payloadCopy
 	}
 	if s != nil && !s.Value.continues(t.clock.Now(), &t.fastTimeouts, t.x.TCP.Flags) {
-		if s = t.resolveFlow(hash, s); s != nil && s.Value.bits&lingering != 0 {
-			if !t.x.HasTCP || s.Value.bits&isTCP == 0 || !t.stepEnded(hash, s, wire) {
+		if s = t.resolveFlow(hash, s); s != nil && s.Value.over() {
+			if !t.x.HasTCP || s.Value.bits&isTCP == 0 || s.Value.ending() || !t.stepEnded(hash, s, wire) {
 				t.countLate(s, wire)
 			}
 			return t.flushAnomalies()
@@ -420,6 +429,15 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 func (t *FlowTracker[K, S]) resolveFlow(hash uint64, s *slot[K, S]) *slot[K, S] {
 	f := &s.Value
 	switch {
+	case f.ending():
+		if f.reason.lingers() && t.x.TCP.Flags&FlagSYN == 0 {
+			return s
+		}
+		// The packet may begin another flow, which waits for no later call.
+		if t.endFlow(hash, s, f.reason); f.bits&released != 0 {
+			return nil
+		}
+		return t.resolveFlow(hash, s)
 	case t.timedOut(s, t.clock.Now()):
 		t.endAndRelease(hash, s, EndIdleTimeout)
 		return nil
@@ -452,7 +470,7 @@ func (t *FlowTracker[K, S]) hookInOrder(hash uint64, s *slot[K, S], side FlowSid
 	t.fillSegment(&t.segment)
 	t.outcome = tcp.Outcome{Pos: pos, End: pos + int64(t.segment.Len), From: state, To: state, Placed: true}
 	if t.hook.onSegment(s, side, &t.segment, &t.outcome) {
-		t.endFlow(hash, s, EndBufferOverflow)
+		t.endInSteps(hash, s, EndBufferOverflow)
 	}
 }
 
@@ -503,8 +521,8 @@ func (t *FlowTracker[K, S]) stepTCP(hash uint64, s *slot[K, S], side FlowSide, w
 		return
 	}
 	letters := history.LettersOf(g.Flags, g.Len > 0)
-	if letters&^f.seen[side&1] != 0 {
-		f.addLetters(letters, side)
+	said := letters&^f.seen[side&1]&history.Data != 0
+	if f.addLetters(letters, side); said {
 		t.file(s)
 	}
 	if o.Rival == tcp.NoRival && f.conn.InDoubt() {
@@ -552,11 +570,11 @@ func (t *FlowTracker[K, S]) finishStep(hash uint64, s *slot[K, S], side FlowSide
 	}
 	switch {
 	case o.To == tcp.Reset:
-		t.endFlow(hash, s, EndRST)
+		t.endInSteps(hash, s, EndRST)
 	case o.Ended():
-		t.endFlow(hash, s, EndFIN)
+		t.endInSteps(hash, s, EndFIN)
 	case overflow:
-		t.endFlow(hash, s, EndBufferOverflow)
+		t.endInSteps(hash, s, EndBufferOverflow)
 	default:
 		return false
 	}
@@ -610,7 +628,7 @@ func (t *FlowTracker[K, S]) countOnly(wire int, create bool) bool {
 		s = t.createFlow(hash, nil)
 	}
 	t.x.Payload = nil
-	if s.Value.bits&lingering != 0 {
+	if s.Value.over() {
 		t.countLate(s, wire)
 		return true
 	}
@@ -847,12 +865,12 @@ func (t *FlowTracker[K, S]) Stats() TrackerStats {
 // loop that ends early leaves the flows alive, and Finish to the caller. Within the loop may be called
 // what may be called while events are being read, such as ForceClose.
 func (t *FlowTracker[K, S]) Events(views iter.Seq2[PacketView, error]) iter.Seq2[*FlowEvent[K], error] {
-	return eventsOf(views, t.Track, t.Finish)
+	return eventsOf(views, t.Track, t.FinishParts())
 }
 
-// eventsOf is Events of a tracker or driver, given its Track and Finish.
+// eventsOf is Events of a tracker or driver, given its Track and FinishParts.
 func eventsOf[K comparable](
-	views iter.Seq2[PacketView, error], track func(PacketView) []FlowEvent[K], finish func() []FlowEvent[K],
+	views iter.Seq2[PacketView, error], track func(PacketView) []FlowEvent[K], rest iter.Seq[[]FlowEvent[K]],
 ) iter.Seq2[*FlowEvent[K], error] {
 	return func(yield func(*FlowEvent[K], error) bool) {
 		var failed error
@@ -868,10 +886,11 @@ func eventsOf[K comparable](
 				}
 			}
 		}
-		events := finish()
-		for i := range events {
-			if !yield(&events[i], nil) {
-				return
+		for events := range rest {
+			for i := range events {
+				if !yield(&events[i], nil) {
+					return
+				}
 			}
 		}
 		if failed != nil {
