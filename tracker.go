@@ -189,7 +189,9 @@ func (t *FlowTracker[K, S]) setFastPaths() {
 //
 // Beside the packet's own, there are events of other flows that follow from the time that has
 // passed: the ends of at most 64 flows, and not much more than a thousand events; the rest follows
-// with the next calls.
+// with the next calls, and More says whether there is a rest. If the packet ends a connection, or
+// evicts one, that holds more than that, the end is told over several calls, too: until its Ended the
+// flow lives on, and its packets are late. Only what lies behind a hole without another is told at once.
 //
 //go:noinline
 func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] { return t.track(&v) }
@@ -849,7 +851,8 @@ func (t *FlowTracker[K, S]) Stats() TrackerStats {
 	return s
 }
 
-// Events tracks all views of a capture, such as those of OpenCapture, and then calls Finish. It gives
+// Events tracks all views of a capture, such as those of OpenCapture, and then ends all flows, as
+// FinishParts does. It gives
 // the events one at a time:
 //
 //	for ev, err := range tracker.Events(flowscope.OpenCapture("traffic.pcap")) {
@@ -860,7 +863,7 @@ func (t *FlowTracker[K, S]) Stats() TrackerStats {
 //	}
 //
 // An event is borrowed until the loop goes on. The first error of views ends the capture: it comes
-// last, with no event, after the events of the packets before it and those of Finish. So this is for
+// last, with no event, after the events of the packets before it and those of FinishParts. So this is for
 // captures; a live source, whose read timeouts are errors too, takes a loop with Track and Sweep. A
 // loop that ends early leaves the flows alive, and Finish to the caller. Within the loop may be called
 // what may be called while events are being read, such as ForceClose.
