@@ -41,14 +41,15 @@ func (t *Table[K, V]) brokenIndex(hash func(*K) uint64) string {
 	return ""
 }
 
-// brokenSlab: every slot knows its name, and is in use or in the free list of its chunk; every chunk is in
-// the list in which it belongs.
+// brokenSlab: every slot knows its name, and is in use, in the free list, or free in a closed chunk; every chunk
+// is in the list in which it belongs.
 func (t *Table[K, V]) brokenSlab() string {
 	c := &t.chunks
-	used, open, room, shut, gone := 0, 0, 0, 0, 0
+	used, free, open, shut, gone := 0, 0, 0, 0, 0
 	for i := range c.list {
 		h := &c.list[i]
-		if what := t.brokenChunk(uint32(i+1), h); what != "" {
+		n, what := t.brokenChunk(uint32(i+1), h)
+		if what != "" {
 			return fmt.Sprintf("chunk %d: %s", i, what)
 		}
 		used += int(h.used)
@@ -59,9 +60,7 @@ func (t *Table[K, V]) brokenSlab() string {
 			shut++
 		default:
 			open++
-			if h.used < chunkLen {
-				room++
-			}
+			free += n
 		}
 	}
 	if t.keys > t.used || t.used != used || open != c.open {
@@ -73,9 +72,8 @@ func (t *Table[K, V]) brokenSlab() string {
 		want    int
 		belongs func(h *chunk[K, V]) bool
 	}{
-		{"room", c.room, room, func(h *chunk[K, V]) bool { return h.listed && !h.closed }},
-		{"shut", c.shut, shut, func(h *chunk[K, V]) bool { return h.listed && h.closed }},
-		{"gone", c.gone, gone, func(h *chunk[K, V]) bool { return !h.listed && h.slots == nil }},
+		{"shut", c.shut, shut, func(h *chunk[K, V]) bool { return h.closed }},
+		{"gone", c.gone, gone, func(h *chunk[K, V]) bool { return h.slots == nil }},
 	} {
 		n := 0
 		for at := l.head; at != 0 && n <= l.want; at = c.at(at).next {
@@ -87,37 +85,45 @@ func (t *Table[K, V]) brokenSlab() string {
 			return fmt.Sprintf("%d or more chunks in the list %s, want %d", n, l.name, l.want)
 		}
 	}
+	prev := ID(0)
+	for id := t.free; id != 0; id = t.At(id).queueLink.next {
+		s := t.At(id)
+		if s.queue != freeSlot || s.queueLink.prev != prev || c.at(numberOf(id)).closed {
+			return fmt.Sprintf("free slot %d is filed or queued, or of a closed chunk", id)
+		}
+		if free--; free < 0 {
+			return "the free list is too long"
+		}
+		prev = id
+	}
+	if free != 0 {
+		return fmt.Sprintf("%d free slots are lost", free)
+	}
 	return ""
 }
 
-func (t *Table[K, V]) brokenChunk(n uint32, h *chunk[K, V]) string {
+func (t *Table[K, V]) brokenChunk(n uint32, h *chunk[K, V]) (free int, what string) {
 	if h.slots == nil {
 		if *h != (chunk[K, V]{next: h.next}) {
-			return "it was given back, and is not empty"
+			return 0, "it was given back, and is not empty"
 		}
-		return ""
+		return 0, ""
 	}
 	for i := range h.made {
-		if s := &h.slots[i]; s.id != ID((n-1)*chunkLen+uint32(i)+1) || t.At(s.id) != s {
-			return fmt.Sprintf("slot %d believes it is %d", i, s.id)
+		s := &h.slots[i]
+		if s.id != ID((n-1)*chunkLen+uint32(i)+1) || t.At(s.id) != s {
+			return 0, fmt.Sprintf("slot %d believes it is %d", i, s.id)
+		}
+		if s.queue == freeSlot {
+			if free++; s.timerSet {
+				return 0, fmt.Sprintf("free slot %d has a timer", i)
+			}
 		}
 	}
-	free := 0
-	for id := h.free; id != 0; id = t.At(id).queueLink.next {
-		if s := t.At(id); s.timerSet || s.queue != 0 || numberOf(id) != n {
-			return fmt.Sprintf("free slot %d is filed or queued, or of another chunk", id)
-		}
-		if free++; free > chunkLen {
-			return "the free list is too long"
-		}
+	if free != int(h.made-h.used) || h.made < chunkLen && n != t.chunks.fresh || h.closed && h.used == 0 {
+		return 0, fmt.Sprintf("%d free of %d made, %d used, closed %v", free, h.made, h.used, h.closed)
 	}
-	if free != int(h.made-h.used) {
-		return fmt.Sprintf("%d free of %d made, %d used", free, h.made, h.used)
-	}
-	if h.listed != (h.used < chunkLen) || h.closed && h.used == 0 {
-		return fmt.Sprintf("%d used, listed %v, closed %v", h.used, h.listed, h.closed)
-	}
-	return ""
+	return free, ""
 }
 
 // brokenQueues: every queue can be walked both ways, and every slot that says it
@@ -141,7 +147,7 @@ func (t *Table[K, V]) brokenQueues() string {
 		met += n
 	}
 	t.each(func(s *Slot[K, V]) {
-		if s.queue != 0 {
+		if s.Queue() != 0 {
 			say++
 		}
 	})

@@ -54,6 +54,7 @@ type link struct{ next, prev ID }
 type Table[K comparable, V any] struct {
 	index  index
 	chunks chunks[K, V]
+	free   ID  // the slot freed last, of a chunk that is open
 	keys   int // that were inserted and not detached: those in the index, but see clearing
 	used   int // slots not free: those of keys and detached ones
 	wheel  wheel
@@ -201,7 +202,7 @@ func (t *Table[K, V]) EndClear() {
 	for i := range t.index.words {
 		// The words that move up come from further behind, where the loop has not been yet, or from
 		// the beginning, where only those are left that stay.
-		for w := t.index.words[i]; w != 0 && t.At(ID(w)).queue == 0; w = t.index.words[i] {
+		for w := t.index.words[i]; w != 0 && t.At(ID(w)).Queue() == 0; w = t.index.words[i] {
 			t.index.remove(uint32(w>>32), ID(w))
 		}
 	}
@@ -218,7 +219,7 @@ func (t *Table[K, V]) Free(s *Slot[K, V]) {
 	t.dealloc(s)
 	if t.used == 0 && len(t.chunks.list) > keepChunks {
 		// Memory of a peak is given back.
-		t.chunks = chunks[K, V]{}
+		t.chunks, t.free = chunks[K, V]{}, 0
 	}
 }
 
@@ -228,7 +229,7 @@ func (t *Table[K, V]) Free(s *Slot[K, V]) {
 func (t *Table[K, V]) All(yield func(*Slot[K, V]) bool) {
 	for n := 0; n < len(t.chunks.list); n++ { // the chunks may be given back, see Free
 		for i := 0; n < len(t.chunks.list) && i < int(t.chunks.list[n].made); i++ {
-			if s := &t.chunks.list[n].slots[i]; s.queue != 0 && !yield(s) {
+			if s := &t.chunks.list[n].slots[i]; s.Queue() != 0 && !yield(s) {
 				return
 			}
 		}

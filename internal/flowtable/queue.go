@@ -47,7 +47,12 @@ func (t *Table[K, V]) Leave(s *Slot[K, V]) {
 }
 
 // Queue is the queue the slot is in, 0 for none.
-func (s *Slot[K, V]) Queue() uint8 { return s.queue }
+func (s *Slot[K, V]) Queue() uint8 {
+	if s.queue == freeSlot {
+		return 0
+	}
+	return s.queue
+}
 
 // First is the slot that has been in queue q for longest, or nil.
 func (t *Table[K, V]) First(q uint8) *Slot[K, V] {
