@@ -52,7 +52,7 @@ func (t *FlowTracker[K, S]) file(s *slot[K, S]) {
 
 // inOrder reports whether queue says where the flow is: it has not ended, and does not end right now.
 func (f *record) inOrder() bool {
-	return f.bits&(lingering|released) == 0 && f.class() != classEnding && f.conn.State() < tcp.Closed
+	return f.bits&released == 0 && !f.over() && f.conn.State() < tcp.Closed
 }
 
 // checkFiled panics if the flow is not in its queue.

@@ -337,14 +337,14 @@ func (t *FlowTracker[K, S]) deadline(s *slot[K, S], from int64) int64 {
 // timeout is how long the flow may be idle.
 func (t *FlowTracker[K, S]) timeout(s *slot[K, S]) int64 {
 	if t.keyTimeout == nil {
-		return t.timeouts[s.Value.class()&(numClasses-1)]
+		return t.timeouts[s.Value.class()&7]
 	}
 	return t.timeoutByKey(s)
 }
 
 func (t *FlowTracker[K, S]) timeoutByKey(s *slot[K, S]) int64 {
 	class := s.Value.class()
-	if class != classOpening && class != classClosing && class != classLinger && class != classReset && class != classEnding {
+	if class != classOpening && class != classClosing && class != classLinger && class != classReset {
 		if d := t.keyTimeout(s.Key); d > 0 {
 			return int64(d)
 		}

@@ -236,7 +236,7 @@ const (
 
 type slot[K comparable, S any] = flowtable.Slot[K, flow[S]]
 
-// timeoutClass chooses the idle timeout of a flow. There are at most numClasses.
+// timeoutClass chooses the idle timeout of a flow. There are at most 8.
 type timeoutClass uint8
 
 const (
@@ -247,10 +247,7 @@ const (
 	classICMP
 	classOther
 	classLinger
-	classReset  // a reset was seen at a number at which its receiver may stand
-	classEnding // see record.ending
-
-	numClasses = 16 // a power of two
+	classReset // a reset was seen at a number at which its receiver may stand
 )
 
 func classOf(p L4Proto) timeoutClass {
@@ -295,9 +292,9 @@ func (f *record) idleFrom() int64 {
 // continues reports whether a packet of these flags, found in this flow, simply belongs to it: the
 // flow is alive and has not timed out, and no new connection is in sight. It is resolveFlow's answer
 // for nearly every packet, at the price of a few comparisons; false says nothing.
-func (f *record) continues(now int64, timeouts *[numClasses]uint64, flags TCPFlags) bool {
+func (f *record) continues(now int64, timeouts *[8]uint64, flags TCPFlags) bool {
 	idle := uint64(now) - uint64(max(f.last[0], f.last[1]))
-	return f.bits&lingering == 0 && idle < timeouts[f.class()&(numClasses-1)] && flags&FlagSYN == 0
+	return f.bits&lingering == 0 && idle < timeouts[f.class()&7] && flags&FlagSYN == 0
 }
 
 // countResult is what is left to do for a packet after countPacket.
@@ -383,15 +380,15 @@ func (f *record) startLingering(now int64) {
 // Like one that lingers it has late packets.
 func (f *record) startEnding(reason EndReason) {
 	f.reason = reason
-	f.setClass(classEnding)
+	f.setClass(classLinger)
 	*f.conn.OwnerWord(tcp.Initiator), *f.conn.OwnerWord(tcp.Responder) = 0, 0
 }
 
 // ending reports whether the flow is over, for f.reason, and what it holds is being told; see endInSteps.
-func (f *record) ending() bool { return f.class() == classEnding && f.bits&lingering == 0 }
+func (f *record) ending() bool { return f.class() == classLinger && f.bits&lingering == 0 }
 
 // over reports whether a packet of the flow is late.
-func (f *record) over() bool { return f.bits&lingering != 0 || f.class() == classEnding }
+func (f *record) over() bool { return f.class() == classLinger }
 
 // addLate counts late packets.
 func (f *record) addLate(side FlowSide, n uint64) {

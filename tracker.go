@@ -25,8 +25,8 @@ import (
 type FlowTracker[K comparable, S any] struct {
 	// What every packet needs stands first.
 	clock        clock.Clock
-	timeouts     [numClasses]int64  // by timeoutClass
-	fastTimeouts [numClasses]uint64 // the same for record.continues; 0 if the keys have timeouts of their own
+	timeouts     [8]int64  // by timeoutClass
+	fastTimeouts [8]uint64 // the same for record.continues; 0 if the keys have timeouts of their own
 	doubtful     doubtfulPacket
 	frames       uint64      // that brought the current packet: 1, unless it is a reassembled datagram
 	segment      tcp.Segment // the current packet as internal/tcp reads it
@@ -134,7 +134,7 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 	t.table = flowtable.New[K, flow[S]](cfg.MaxFlows)
 	t.clock = clock.New(int64(cfg.ClockJump))
 	t.bound = trackEvents
-	t.timeouts = [numClasses]int64{
+	t.timeouts = [8]int64{
 		classOpening:     int64(cfg.OpeningTimeout),
 		classEstablished: int64(cfg.EstablishedTimeout),
 		classClosing:     int64(cfg.ClosingTimeout),
@@ -143,7 +143,6 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 		classOther:       int64(cfg.OtherTimeout),
 		classLinger:      int64(cfg.LingerTimeout),
 		classReset:       int64(cfg.ResetTimeout),
-		classEnding:      int64(Never),
 	}
 	t.doubts = tcp.Doubts{
 		HealAfter: int64(cfg.HoleAckedTimeout),
@@ -172,7 +171,7 @@ func (t *FlowTracker[K, S]) setFastPaths() {
 		for class, timeout := range t.timeouts {
 			t.fastTimeouts[class] = uint64(timeout)
 		}
-		t.fastTimeouts[classEnding] = 0
+		t.fastTimeouts[classLinger] = 0 // of a flow that is ending
 	}
 	ex := any(t.ex)
 	if p, ok := ex.(peeling[FiveTupleKey]); ok && p.want == 0 {
@@ -586,7 +585,9 @@ func (t *FlowTracker[K, S]) finishStep(hash uint64, s *slot[K, S], side FlowSide
 // onStateChange follows a change of TCP state: the timeout, the place in the eviction order, and the
 // events.
 func (t *FlowTracker[K, S]) onStateChange(s *slot[K, S], o *tcp.Outcome) {
-	t.file(s)
+	if o.From == tcp.Active || o.To == tcp.Established || o.To == tcp.ClosingTCP {
+		t.file(s)
+	}
 	switch {
 	case o.To >= tcp.Closed:
 	case o.To == tcp.SynSent || o.To == tcp.SynReceived:
