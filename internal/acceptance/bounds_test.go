@@ -10,6 +10,7 @@ import (
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/testkit"
+	"github.com/flowscope-go/flowscope/internal/testkit/attack"
 )
 
 // Bounds of single calls, and that what one call does not tell the next ones do.
@@ -293,5 +294,26 @@ func TestFinishPartsTellWhatFinishReturns(t *testing.T) {
 		if told[0] != told[1] {
 			t.Errorf("%d pieces: %s", pieces, testkit.LineDiff(told[0], told[1]))
 		}
+	}
+}
+
+// A2. The memory of a flood comes back while one flow lives, a chunk after the other.
+func TestA2TheMemoryOfAFloodComesBack(t *testing.T) {
+	flows := sized(50_000, 300_000, 1_000_000)
+	f := newFeeder(t, flowscope.Config{MaxFlows: flows, Events: flowscope.NoEvents}, time.Microsecond)
+	before := testkit.Heap()
+	for frame := range attack.SYNFlood(flows - 1) {
+		f.track(frame)
+	}
+	peak := testkit.Heap()
+	for range 600 {
+		f.now = f.now.Add(time.Second)
+		exchange(f, 1, ">A9 <A9")
+		f.d.Sweep(f.now)
+	}
+	after := testkit.Heap()
+	t.Logf("%d KB before, %d KB with the flood, %d KB with %d flow", before>>10, peak>>10, after>>10, f.d.Len())
+	if f.d.Len() != 1 || after-before > (peak-before)/4 {
+		t.Errorf("%d KB for %d flow", (after-before)>>10, f.d.Len())
 	}
 }
