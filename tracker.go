@@ -585,8 +585,8 @@ func (t *FlowTracker[K, S]) finishStep(hash uint64, s *slot[K, S], side FlowSide
 // onStateChange follows a change of TCP state: the timeout, the place in the eviction order, and the
 // events.
 func (t *FlowTracker[K, S]) onStateChange(s *slot[K, S], o *tcp.Outcome) {
-	if o.From == tcp.Active || o.To == tcp.Established || o.To == tcp.ClosingTCP {
-		t.file(s)
+	if !(o.From == tcp.SynSent && o.To == tcp.SynReceived || o.From == tcp.Established && o.To == tcp.FinWait) {
+		t.file(s) // these two, the usual ones, do not change the place
 	}
 	switch {
 	case o.To >= tcp.Closed:
