@@ -120,6 +120,17 @@ func (d *FlowDriver[K, S]) Finish() []FlowEvent[K] {
 	return d.t.Finish()
 }
 
+// FinishParts is Finish in portions; see FlowTracker.FinishParts.
+func (d *FlowDriver[K, S]) FinishParts() iter.Seq[[]FlowEvent[K]] {
+	return func(yield func([]FlowEvent[K]) bool) {
+		defer d.arena.ReleasePool()
+		d.t.finishParts(d.reclaim)(yield)
+	}
+}
+
+// More reports whether there is more to tell; see FlowTracker.More.
+func (d *FlowDriver[K, S]) More() bool { return d.t.More() }
+
 // TrackBatch is Track for several packets; see FlowTracker.TrackBatch.
 func (d *FlowDriver[K, S]) TrackBatch(views []PacketView) iter.Seq2[int, []FlowEvent[K]] {
 	return d.t.trackBatch(views, d.reclaim)
@@ -127,7 +138,7 @@ func (d *FlowDriver[K, S]) TrackBatch(views []PacketView) iter.Seq2[int, []FlowE
 
 // Events tracks all views of a capture; see FlowTracker.Events.
 func (d *FlowDriver[K, S]) Events(views iter.Seq2[PacketView, error]) iter.Seq2[*FlowEvent[K], error] {
-	return eventsOf(views, d.Track, d.Finish)
+	return eventsOf(views, d.Track, d.FinishParts())
 }
 
 // reclaim takes back the bytes that the streams lent in the last call, and what belongs to the flows
@@ -297,13 +308,13 @@ func (d *FlowDriver[K, S]) onSegment(s *slot[K, driverState[S]], side FlowSide, 
 	}
 	d.overflow = false
 	if st.nextTimer != 0 && now >= st.nextTimer {
-		d.runTimers(s, now) // the timer wheel may not have reached it
+		d.runTimers(s, now, math.MaxInt) // the timer wheel may not have reached it
 	}
 	if items := d.streams.Segment(&st.directions, &p); len(items) != 0 {
 		d.emit(s, items, 0)
 	}
 	if st.nextTimer != 0 || st.directions[0].InUse() || st.directions[1].InUse() {
-		d.runTimers(s, now)
+		d.runTimers(s, now, math.MaxInt)
 	}
 	d.closeDirections(s, side)
 	d.stopIfUnread(s)
@@ -445,7 +456,7 @@ const maxGiveUps = 64
 // that holds most gives up its first hole. So those that hold much do not starve the others, which hold
 // little.
 func (d *FlowDriver[K, S]) onCrowded() {
-	for n := 0; n < maxGiveUps && d.streams.Crowded() && len(d.t.events) < 16*maxExpiries; n++ {
+	for n := 0; n < maxGiveUps && d.streams.Crowded() && !d.t.full(); n++ {
 		owner, ok := d.streams.Largest()
 		if !ok {
 			return
@@ -459,7 +470,7 @@ func (d *FlowDriver[K, S]) onCrowded() {
 		if items := d.streams.GiveUp(&st.directions, &s.Value.conn, tcp.Side(owner&1)); len(items) != 0 {
 			d.emit(s, items, 0)
 		}
-		d.runTimers(s, d.t.clock.Now())
+		d.runTimers(s, d.t.clock.Now(), d.t.room())
 		d.closeDirections(s, FlowSide(owner&1))
 		d.stopIfUnread(s)
 		d.streams.Settle(&st.directions)
@@ -473,7 +484,7 @@ func (d *FlowDriver[K, S]) onTimer(s *slot[K, driverState[S]], now int64) bool {
 	d.overflow = false
 	if s.Value.user.nextTimer != 0 {
 		s.Value.user.nextTimer = 0
-		d.runTimers(s, now)
+		d.runTimers(s, now, d.t.room())
 		d.closeDirections(s, Initiator)
 		d.stopIfUnread(s)
 		d.streams.Settle(&s.Value.user.directions)
@@ -482,14 +493,15 @@ func (d *FlowDriver[K, S]) onTimer(s *slot[K, driverState[S]], now int64) bool {
 }
 
 // runTimers gives up the holes of a flow whose timeout has passed, calls OnTimer of callers'
-// Reassemblers that is due, and sets the flow's timer for the next.
-func (d *FlowDriver[K, S]) runTimers(s *slot[K, driverState[S]], now int64) {
+// Reassemblers that is due, and sets the flow's timer for the next. With more holes than there is room for
+// events, the next one is due already.
+func (d *FlowDriver[K, S]) runTimers(s *slot[K, driverState[S]], now int64, room int) {
 	st := &s.Value.user
 	next := int64(math.MaxInt64)
 	if d.factory != nil {
 		next = d.runReassemblerTimers(s, now)
 	}
-	items, holes := d.streams.Expire(&st.directions, &s.Value.conn, now, s.Value.packets(0) == 0 || s.Value.packets(1) == 0)
+	items, holes := d.streams.Expire(&st.directions, &s.Value.conn, now, s.Value.packets(0) == 0 || s.Value.packets(1) == 0, room)
 	if len(items) != 0 {
 		d.emit(s, items, 0)
 	}
@@ -516,12 +528,18 @@ func (d *FlowDriver[K, S]) closeDirections(s *slot[K, driverState[S]], first Flo
 
 // onFlowEnd delivers the bytes that a flow still holds, before its Ended. Holes whose timeout passed
 // before the flow's own are given up first, as they would have been if a packet of another flow had
-// come in between.
-func (d *FlowDriver[K, S]) onFlowEnd(s *slot[K, driverState[S]], reason EndReason) {
+// come in between. With inSteps it reports false once it has told as much as the call may.
+func (d *FlowDriver[K, S]) onFlowEnd(s *slot[K, driverState[S]], reason EndReason, inSteps bool) (done bool) {
 	f := &s.Value
+	room := func() int {
+		if inSteps {
+			return d.t.room()
+		}
+		return math.MaxInt
+	}
 	if f.user.nextTimer != 0 {
-		if end := d.t.expiredAt(s); f.user.nextTimer <= end {
-			d.runTimers(s, end)
+		if end := d.t.expiredAt(s); f.user.nextTimer <= end && !f.ending() {
+			d.runTimers(s, end, room())
 			d.closeDirections(s, Initiator)
 		}
 		f.user.nextTimer = 0
@@ -545,8 +563,12 @@ func (d *FlowDriver[K, S]) onFlowEnd(s *slot[K, driverState[S]], reason EndReaso
 				d.endReassembler(s, side, reason)
 			}
 		}
-		if items := d.streams.End(dirs, &f.conn, tcp.Side(side), f.bits&isTCP != 0 && f.packets(side) > 0); len(items) != 0 {
+		items, more := d.streams.End(dirs, &f.conn, tcp.Side(side), f.bits&isTCP != 0 && f.packets(side) > 0, room())
+		if len(items) != 0 {
 			d.emit(s, items, reason)
+		}
+		if more {
+			return false
 		}
 		if n := f.payload[side] & maxSum; n != 0 && f.bits&isTCP != 0 && f.packets(side^1) == 0 {
 			d.t.anomaly(AnomalyUnconfirmed, s, side, 0, int64(n))
@@ -557,6 +579,13 @@ func (d *FlowDriver[K, S]) onFlowEnd(s *slot[K, driverState[S]], reason EndReaso
 		d.unread = 0
 		f.user.nextTimer = 0 // a parser may have asked for a call while the last bytes were delivered
 	}
+	return true
+}
+
+// holds reports whether the streams of a flow hold bytes. What a caller's Reassembler holds it tells at once.
+func (d *FlowDriver[K, S]) holds(s *slot[K, driverState[S]]) bool {
+	dirs := &s.Value.user.directions
+	return d.factory == nil && (dirs[0].HasBuffer() || dirs[1].HasBuffer())
 }
 
 // forgetEnded releases the caller's state and Reassemblers of the flows that ended in the last call and,

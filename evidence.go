@@ -201,6 +201,7 @@ func (t *FlowTracker[K, S]) leap(hash uint64, s *slot[K, S], current *tcp.Held) 
 	if f.conn.State() != from && !t.believing {
 		t.setTimeoutClass(s, classOfTCP(f))
 	}
+	t.file(s)
 	if current != nil {
 		held = withCurrent(held, current)
 	}
@@ -282,6 +283,7 @@ func (t *FlowTracker[K, S]) stepAndReplay(hash uint64, s *slot[K, S], side FlowS
 	t.beginReplay()
 	defer t.endReplay()
 	f.addLetters(history.LettersOf(g.Flags, g.Len > 0), side)
+	t.file(s)
 	t.applyOutcome(s, side, g, o)
 	if o.Notes&anomalousNotes != 0 {
 		t.addTCPAnomalies(s, side, g, o)
@@ -368,9 +370,7 @@ func (t *FlowTracker[K, S]) replaceByRival(hash uint64, s *slot[K, S], current t
 		h := &held[i]
 		t.present(h, forward)
 		side := t.sender(n)
-		if _, verdict := n.countPacket(side, h.Time, h.Frames, h.Wire, int(h.Len), nil, false); verdict&firstAnswer != 0 {
-			t.table.Join(next, queueTwoWay)
-		}
+		n.countPacket(side, h.Time, h.Frames, h.Wire, int(h.Len), nil, false)
 		n.addLetters(history.LettersOf(h.Flags, h.Len > 0), side)
 	}
 	t.beginReplay()
@@ -381,6 +381,7 @@ func (t *FlowTracker[K, S]) replaceByRival(hash uint64, s *slot[K, S], current t
 			break
 		}
 	}
+	t.file(next)
 	t.latest = nil
 	*t.x, t.replayed = x, nil
 	t.tellReplay(next, first, from, t.sender(n))

@@ -38,7 +38,8 @@ func ExampleFlowDriver() {
 			}
 		}
 	}
-	driver.Finish()
+	for range driver.FinishParts() {
+	}
 	// Output:
 	// initiator at 0: GET / HTTP/1.1
 	// responder at 0: HTTP/1.1 200 OK
@@ -475,8 +476,10 @@ func ExamplePerTunnel() {
 	for _, network := range []uint32{77, 78, 77} {
 		tracker.Track(flowscope.PacketView{Frame: inVXLAN(network, question())})
 	}
-	for _, ev := range tracker.Finish() {
-		fmt.Println(ev.Key, ev.Stats.Packets)
+	for events := range tracker.FinishParts() {
+		for _, ev := range events {
+			fmt.Println(ev.Key, ev.Stats.Packets)
+		}
 	}
 	// Output:
 	// udp 192.0.2.1:40000 <-> 192.0.2.53:53 in vxlan:77 [2 0]

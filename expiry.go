@@ -2,28 +2,26 @@ package flowscope
 
 import (
 	"cmp"
+	"iter"
 	"math"
 	"slices"
 
 	"github.com/flowscope-go/flowscope/internal/clock"
 	"github.com/flowscope-go/flowscope/internal/flowtable"
-	"github.com/flowscope-go/flowscope/internal/invariants"
 )
 
 // Timeouts, eviction, and the end of flows.
 
-// Queues of the flow table, in the eviction order: all flows of one queue are evicted before those of
-// the next.
+// What one call may do that is not about its own packet.
 const (
-	queueLingering = 1 + iota
-	queueOneWay    // one side has sent packets
-	queueClosing   // TCP: both sides have sent a FIN
-	queueTwoWay    // both sides have sent packets
-)
+	maxExpiries = 64   // flows that may time out in one call of Track; expireFlows looks at four times as many
+	trackEvents = 1024 // events of Track
+	sweepEvents = 4096 // events of Sweep and of a portion of FinishParts, and flows that end in it
 
-// maxExpiries bounds how many flows may time out in one call of Track; expireFlows derives its other
-// bounds from it.
-const maxExpiries = 64
+	// endEvents is how many events the end of a flow may have at most beside those of held bytes and of
+	// parsers.
+	endEvents = 16
+)
 
 // keepEvents is the largest slice of events, in events, that is kept for the next call; a larger one,
 // as of a Finish with many flows, is let go.
@@ -34,10 +32,25 @@ const keepEvents = 4096
 // with the packets' time. A flow that has been idle for exactly its timeout has timed out. The cost is
 // that of the flows that time out; where none does, a Sweep costs next to nothing.
 //
+// One call tells about 4,096 events at most and ends no more flows than that. The rest follows with the
+// next calls, whether of Track, Sweep or Finish, and More reports whether there is a rest:
+//
+//	for events := tracker.Sweep(now); ; events = tracker.Sweep(now) {
+//		...
+//		if !tracker.More() {
+//			break
+//		}
+//	}
+//
+// A program that sweeps again and again need not ask. What a flow is and becomes does not depend on it: a
+// packet ends its flow by itself if that has timed out.
+//
 // now is believed at once, however far ahead, and cannot be taken back, not even before the first
 // packet: give a replay packet time (Now().Add), never time.Now, and on live traffic stay behind the
 // capture's queue, as examples/live does, by 100 ms.
 func (t *FlowTracker[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
+	t.bound = sweepEvents
+	defer func() { t.bound = trackEvents }()
 	t.reclaim()
 	before := t.clock.Now()
 	t.clock.Advance(int64(now))
@@ -50,44 +63,131 @@ func (t *FlowTracker[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
 		t.doubtful.active = false
 	}
 	t.x.Orientation = 0
-	t.expireFlows(t.clock.Now(), math.MaxInt/16)
+	t.expireFlows(t.clock.Now(), sweepEvents)
 	return t.flushAnomalies()
 }
+
+// More reports whether the last call of Track or Sweep stopped at its bound, so that flows that have timed
+// out, or bytes of flows that have ended, are still to be told. They come with the next calls.
+func (t *FlowTracker[K, S]) More() bool { return t.behind || len(t.ending) != 0 }
+
+// full reports whether the call has told as much as it may, but for what belongs to its own packet.
+func (t *FlowTracker[K, S]) full() bool { return t.room() <= 0 }
+
+// room is how many more events the call may tell before it is full.
+func (t *FlowTracker[K, S]) room() int { return t.bound - endEvents - len(t.events) - len(t.pending) }
 
 // Finish says that the capture is over: every flow ends, in the order of their creation, and lingering
 // ones are released. The reason is EndFinished, unless the timeout has passed, both sides have sent a
 // FIN, or one has sent a RST that was not believed. The tracker is then empty, and may be used for
 // another capture, whose time may lie anywhere.
+//
+// The slice has the events of all flows, with what they hold: for each flow a few hundred bytes an event,
+// and about 250 for its counters, so for 100,000 connections some 200 MB. FinishParts tells the same in portions.
 func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
+	t.bound = math.MaxInt
+	defer func() { t.bound = trackEvents }()
 	t.reclaim()
 	t.x.Orientation = 0
-	t.expired = slices.Grow(t.expired[:0], t.table.Len())
-	for s := range t.table.All {
-		t.expired = append(t.expired, expiredFlow{s.Value.id, s.ID()})
-	}
-	t.expired = sortByCreation(t.expired)
+	t.expired = t.all(t.expired[:0])
 	t.endExpired()
 	t.clearFragments()
 	events := t.flushAnomalies()
+	t.behind, t.ending = false, nil
 	t.clock.Reset()
 	return events
 }
 
+// all appends the flows in the table, in the order of their creation.
+func (t *FlowTracker[K, S]) all(list []expiredFlow) []expiredFlow {
+	list = slices.Grow(list, t.table.Len())
+	for s := range t.table.All {
+		list = append(list, expiredFlow{s.Value.id, s.ID()})
+	}
+	return sortByCreation(list)
+}
+
+// FinishParts is Finish in portions of about 4,096 events at most, each good until the loop goes on:
+//
+//	for events := range tracker.FinishParts() {
+//		...
+//	}
+//
+// All portions together are what Finish returns. A loop that ends early leaves the other flows alive, for
+// the next FinishParts or Finish. The loop may call what may be called while events are being read, such as
+// ForceClose, and must not call Track, TrackBatch, Sweep or Finish.
+func (t *FlowTracker[K, S]) FinishParts() iter.Seq[[]FlowEvent[K]] {
+	return t.finishParts(func() {})
+}
+
+// finishParts is FinishParts. begin is called before each portion.
+func (t *FlowTracker[K, S]) finishParts(begin func()) iter.Seq[[]FlowEvent[K]] {
+	return func(yield func([]FlowEvent[K]) bool) {
+		defer func() { t.bound = trackEvents }()
+		part := func() {
+			t.bound = sweepEvents
+			begin()
+			t.reclaim()
+			t.x.Orientation = 0
+		}
+		part()
+		rest := t.all(nil)
+		for {
+			if rest = t.endSome(rest); len(rest) == 0 {
+				t.clearFragments()
+			}
+			events := t.flushAnomalies()
+			if len(rest) == 0 {
+				t.behind, t.ending = false, nil
+				t.clock.Reset()
+			}
+			if len(events) != 0 && !yield(events) || len(rest) == 0 {
+				return
+			}
+			part()
+		}
+	}
+}
+
+// endSome ends and releases flows until the call is full, and returns those that are left.
+func (t *FlowTracker[K, S]) endSome(list []expiredFlow) (rest []expiredFlow) {
+	for i, e := range list {
+		if t.full() || i == sweepEvents {
+			return list[i:]
+		}
+		if !t.table.Has(e.slot) {
+			continue
+		}
+		s := t.table.At(e.slot)
+		if s.Value.id != e.flow || s.Value.bits&released != 0 {
+			continue // it has ended in between
+		}
+		if !t.endAndReleaseInSteps(t.hash(&s.Key), s, t.finalReason(s)) {
+			return list[i:]
+		}
+	}
+	return nil
+}
+
+// finalReason is why a flow ends with the capture.
+func (t *FlowTracker[K, S]) finalReason(s *slot[K, S]) EndReason {
+	if t.timedOut(s, t.clock.Now()) {
+		return EndIdleTimeout
+	}
+	return EndFinished
+}
+
 // endExpired ends and releases the flows that Finish has found.
 func (t *FlowTracker[K, S]) endExpired() {
-	now, hash := t.clock.Now(), uint64(0)
+	hash := uint64(0)
 	clearing := t.table.BeginClear()
 	defer t.table.EndClear() // also if the caller's code panics
 	for _, e := range t.expired {
 		s := t.table.At(e.slot)
-		reason := EndFinished
-		if t.timedOut(s, now) {
-			reason = EndIdleTimeout
-		}
 		if !clearing {
 			hash = t.hash(&s.Key)
 		}
-		t.endAndRelease(hash, s, reason)
+		t.endAndRelease(hash, s, t.finalReason(s))
 	}
 }
 
@@ -160,13 +260,14 @@ func (t *FlowTracker[K, S]) reclaimEnded() {
 	if t.ended = t.ended[:0]; cap(t.ended) > keepEvents {
 		t.ended = nil
 	}
+	t.continueEnding()
 	for i := 0; i < len(t.closeRequested); i++ { // a Reassembler may close more flows meanwhile
 		id := t.closeRequested[i]
 		if !t.table.Has(id) || t.table.At(id).Value.bits&closeRequested == 0 {
 			continue // it ended by itself meanwhile
 		}
 		s := t.table.At(id)
-		t.endFlow(t.hash(&s.Key), s, EndForceClosed)
+		t.endInSteps(t.hash(&s.Key), s, EndForceClosed)
 	}
 	if t.closeRequested = t.closeRequested[:0]; cap(t.closeRequested) > keepEvents {
 		t.closeRequested = nil
@@ -266,35 +367,55 @@ func (t *FlowTracker[K, S]) expiredAt(s *slot[K, S]) int64 {
 	return t.clock.Now()
 }
 
-// endAndRelease ends a flow, if it has not ended, and releases it: it does not linger. If both sides
-// have sent a FIN, or one has sent a RST that was not believed at the time, that is the reason after
-// all.
+// endAndRelease ends a flow, if it has not ended, and releases it: it does not linger.
 func (t *FlowTracker[K, S]) endAndRelease(hash uint64, s *slot[K, S], reason EndReason) {
-	f := &s.Value
-	if f.bits&lingering == 0 {
-		switch {
-		case f.bits&isTCP == 0:
-		case f.conn.ResetAtEnd(reason == EndIdleTimeout, &t.doubts):
-			reason = EndRST
-		case f.conn.Finished():
-			reason = EndFIN
-		}
-		t.endFlow(hash, s, reason)
+	if s.Value.bits&lingering == 0 {
+		t.endFlow(hash, s, t.reasonAfterAll(s, reason))
 	}
-	if f.bits&lingering != 0 {
+	if s.Value.bits&lingering != 0 {
 		t.releaseFlow(hash, s)
 	}
 }
 
+// endAndReleaseInSteps is endAndRelease in steps, see endInSteps. If the end takes more than this one, the
+// flow may linger then.
+func (t *FlowTracker[K, S]) endAndReleaseInSteps(hash uint64, s *slot[K, S], reason EndReason) (done bool) {
+	if s.Value.bits&lingering == 0 && !t.endInSteps(hash, s, t.reasonAfterAll(s, reason)) {
+		return false
+	}
+	if s.Value.bits&lingering != 0 {
+		t.releaseFlow(hash, s)
+	}
+	return true
+}
+
+// reasonAfterAll is why a flow ends that does not end by a packet. If both sides have sent a FIN, or one has
+// sent a RST that was not believed at the time, that is the reason after all.
+func (t *FlowTracker[K, S]) reasonAfterAll(s *slot[K, S], reason EndReason) EndReason {
+	f := &s.Value
+	switch {
+	case f.ending():
+		return f.reason
+	case f.bits&isTCP == 0:
+	case f.conn.ResetAtEnd(reason == EndIdleTimeout, &t.doubts):
+		return EndRST
+	case f.conn.Finished():
+		return EndFIN
+	}
+	return reason
+}
+
 // expireFlows ends the flows that have timed out by now, at most limit of them, in the order of their
-// creation, and calls the driver for its timers that are due. It stops once there are 16 times as many
-// events, so that no packet pays for much that is not its own.
+// creation, and calls the driver for its timers that are due. It stops once the call is full, so that no
+// packet pays for much that is not its own.
 func (t *FlowTracker[K, S]) expireFlows(now int64, limit int) {
 	t.expireFragments(limit)
 	t.expired = t.expired[:0]
-	for looks := 0; len(t.expired) < limit && looks < 4*limit && len(t.events) < 16*limit; looks++ {
+	t.behind = true
+	for looks := min(4*limit, sweepEvents); len(t.expired) < limit && looks > 0 && !t.full(); looks-- {
 		s := t.table.Due(now)
 		if s == nil {
+			t.behind = false
 			break
 		}
 		t.dueSlot, t.reclaimDue = s.ID(), true
@@ -310,7 +431,7 @@ func (t *FlowTracker[K, S]) expireFlows(now int64, limit int) {
 		}
 		if t.hook != nil && s.Value.bits&lingering == 0 {
 			if t.hook.onTimer(s, now) {
-				t.endFlow(t.hash(&s.Key), s, EndBufferOverflow)
+				t.endInSteps(t.hash(&s.Key), s, EndBufferOverflow)
 				continue
 			}
 			if len(t.pending) != 0 {
@@ -318,7 +439,7 @@ func (t *FlowTracker[K, S]) expireFlows(now int64, limit int) {
 			}
 		}
 		t.setTimer(s, s.Value.idleFrom())
-		if q := s.Queue(); used && (q == queueOneWay || q == queueTwoWay) {
+		if q := s.Queue(); used && (q == queueUnanswered || q == queueAnswered || q == queueTalking) {
 			t.table.Join(s, q) // it is evicted after those that were not used
 		}
 	}
@@ -327,11 +448,12 @@ func (t *FlowTracker[K, S]) expireFlows(now int64, limit int) {
 	slices.SortFunc(t.expired, expiredFlow.before)
 	for _, e := range t.expired {
 		s := t.table.At(e.slot)
-		if len(t.events) >= 16*limit {
+		if t.full() {
 			t.setTimer(s, s.Value.idleFrom()) // the next call goes on
+			t.behind = true
 			continue
 		}
-		t.endAndRelease(t.hash(&s.Key), s, EndIdleTimeout)
+		t.endAndReleaseInSteps(t.hash(&s.Key), s, EndIdleTimeout)
 	}
 	t.expired = t.expired[:0]
 }
@@ -371,76 +493,69 @@ func sortByCreation(list []expiredFlow) []expiredFlow {
 	return list
 }
 
-// evict makes room for one flow.
-func (t *FlowTracker[K, S]) evict() {
-	q := uint8(queueLingering)
-	s := t.table.First(q)
-	for s == nil {
-		q++
-		s = t.table.First(q)
-	}
-	hash := t.nextVictim.hash
-	if t.nextVictim.flow != s.Value.id {
-		hash = t.hash(&s.Key)
-	} else if invariants.Enabled && hash != t.hash(&s.Key) {
-		panic("flowscope: the next victim was hashed under another key")
-	}
-	if q == queueLingering {
-		t.releaseFlow(hash, s)
-	} else {
-		t.endFlow(hash, s, EndEvicted)
-		t.anomaly(AnomalyFlowTableEvictionPressure, nil, 0, int64(t.stats.Ended[EndEvicted]), 1)
-	}
-	if t.fastPaths {
-		t.nextVictim.queue = q
-	}
-}
-
-// victim is the flow that will probably be evicted next.
-type victim struct {
-	queue uint8 // of the last one evicted; 0 if nothing is to be prefetched
-	flow  FlowID
-	hash  uint64
-	sum   uint64 // of the memory read ahead, so that the compiler keeps the reads
-}
-
-// prefetchVictim prepares the next eviction. Where one flow is evicted, the next packet often evicts
-// another, whose memory is in no cache: so its hash is made now, its place in the index is read, and
-// the slot of the one after it. lookUp calls this right before it reads the index, so that the cache
-// misses overlap instead of coming in turn: a fifth of the cost of a SYN of a flood.
-func (t *FlowTracker[K, S]) prefetchVictim() {
-	v := &t.nextVictim
-	s := t.table.First(v.queue)
-	v.queue = 0
-	if s == nil {
-		return
-	}
-	v.flow, v.hash = s.Value.id, t.hash(&s.Key)
-	sum, after := t.table.PrefetchVictim(v.hash, s)
-	if v.sum += sum; after != nil {
-		v.sum += t.prefetch(after)
-	}
-}
-
-// prefetch reads a word of each cache line of a slot, and the memory of the driver.
-func (t *FlowTracker[K, S]) prefetch(s *slot[K, S]) uint64 {
-	f := &s.Value.record
-	sum := uint64(f.last[0]) + f.bytes[0] + uint64(f.conn.State()) + uint64(f.id) + uint64(s.ID())
-	if t.hook != nil {
-		st := t.hook.flowStreams(s)
-		sum += st.directions.Touch() + uint64(st.nextTimer)
-	}
-	return sum
-}
-
-// endFlow ends a flow. It is the only way a flow ends.
+// endFlow ends a flow, whatever it holds. A flow ends by endFlow or endInSteps, and in no other way.
 func (t *FlowTracker[K, S]) endFlow(hash uint64, s *slot[K, S], reason EndReason) {
+	if s.Value.ending() {
+		reason = s.Value.reason
+	}
+	t.believe(hash, s)
+	if t.hook != nil {
+		t.hook.onFlowEnd(s, reason, false) // first: what is the caller's may panic
+	}
+	t.conclude(hash, s, reason)
+}
+
+// endInSteps ends a flow, and reports whether that is done. If the flow holds more than the call may tell, the
+// next calls go on where it stops: until then the flow is ending. Its packets are late, and if one may begin
+// another flow, or room is needed for one, the end is told at once.
+func (t *FlowTracker[K, S]) endInSteps(hash uint64, s *slot[K, S], reason EndReason) (done bool) {
 	f := &s.Value
-	if (t.guesses(s) || t.doubts.GoesOnBehindSYN(&f.conn)) && !t.believing {
+	if t.hook == nil || !t.hook.holds(s) {
+		t.endFlow(hash, s, reason)
+		return true
+	}
+	if f.ending() {
+		reason = f.reason
+	}
+	t.believe(hash, s)
+	if t.hook.onFlowEnd(s, reason, true) {
+		t.conclude(hash, s, reason)
+		return true
+	}
+	if !f.ending() {
+		f.startEnding(reason)
+		t.table.StopTimer(s)
+		t.table.Join(s, queueEnding)
+		t.ending = append(t.ending, s.ID())
+	}
+	t.reclaimDue = true
+	return false
+}
+
+// continueEnding goes on with the flows whose end is being told, until the call is full.
+func (t *FlowTracker[K, S]) continueEnding() {
+	for len(t.ending) != 0 && !t.full() {
+		s := t.table.At(t.ending[0])
+		if !t.endInSteps(t.hash(&s.Key), s, s.Value.reason) {
+			break
+		}
+	}
+	t.reclaimDue = t.reclaimDue || len(t.ending) != 0
+}
+
+// believe takes what is held of a connection that ends, if nothing has contradicted it.
+func (t *FlowTracker[K, S]) believe(hash uint64, s *slot[K, S]) {
+	if f := &s.Value; (t.guesses(s) || t.doubts.GoesOnBehindSYN(&f.conn)) && !t.believing {
 		t.believeAtEnd(hash, s)
 	}
-	if t.hook != nil {
-		t.hook.onFlowEnd(s, reason) // first: what is the caller's may panic
+}
+
+// conclude makes a flow one that has ended: what it held has been told.
+func (t *FlowTracker[K, S]) conclude(hash uint64, s *slot[K, S], reason EndReason) {
+	f := &s.Value
+	if f.ending() {
+		i := slices.Index(t.ending, s.ID())
+		t.ending = slices.Delete(t.ending, i, i+1)
 	}
 	f.reason = reason
 	f.bits = f.bits&^closeRequested | justEnded
@@ -451,8 +566,11 @@ func (t *FlowTracker[K, S]) endFlow(hash uint64, s *slot[K, S], reason EndReason
 	if len(t.pending) != 0 {
 		t.emitAnomalies(s)
 	}
-	if reason == EndForceClosed {
+	switch reason {
+	case EndForceClosed:
 		f.conn.Abort()
+	case EndEvicted:
+		t.anomaly(AnomalyFlowTableEvictionPressure, nil, 0, int64(t.stats.Ended[EndEvicted]), 1)
 	}
 	if t.cfg.Events.Has(EventEnded) {
 		t.emitFinal(EventEnded, s)

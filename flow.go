@@ -166,7 +166,7 @@ func (t *FlowTracker[K, S]) createFlow(hash uint64, from *successor) *slot[K, S]
 		}
 	}
 	f.classAndDirection = uint8(class) | uint8(sender^FlowSide(x.Orientation))*responderForward
-	t.table.Join(s, queueOneWay)
+	t.table.Join(s, queueUnanswered)
 	t.setTimer(s, t.clock.Now())
 	if t.cfg.Events.Has(EventStarted) {
 		t.emit(EventStarted, s)
@@ -193,7 +193,7 @@ type flow[S any] struct {
 // while it lingers:
 //
 //	word                  while the flow is alive                        while it lingers
-//	conn.OwnerWord(side)  low half: retransmissions, high half: times    late packets
+//	conn.OwnerWord(side)  low half: retransmissions, high half: times    late packets (also while it ends)
 //	                      the window was zero (for the history)
 //	conn.EndedAt          (the edges; internal/tcp)                      when the flow ended
 //	handshake[i]          when the SYN or SYN+ACK was sent, or how long  how long the answer took
@@ -301,9 +301,9 @@ func (f *record) continues(now int64, timeouts *[8]uint64, flags TCPFlags) bool 
 type countResult uint8
 
 const (
-	firstAnswer countResult = 1 << iota // it is the first of the second side
-	inOrder                             // it is TCP, and Conn.Follow took it
-	needsStep                           // it is TCP, and Conn.Step has to take it
+	refile    countResult = 1 << iota // it may change the place in the eviction order; see queue
+	inOrder                           // it is TCP, and Conn.Follow took it
+	needsStep                         // it is TCP, and Conn.Step has to take it
 )
 
 // countPacket counts a packet, of n payload bytes, that came in so many frames. info is nil if it is
@@ -313,7 +313,7 @@ func (f *record) countPacket(side FlowSide, now int64, frames uint64, wire, n in
 	if f.packetsLo[side] == 0 && f.packetsHi[side] == 0 {
 		f.first[side] = now
 		if f.packets(side^1) != 0 {
-			next = firstAnswer
+			next = refile
 		}
 	}
 	f.last[side] = now
@@ -338,6 +338,9 @@ func (f *record) countPacket(side FlowSide, now int64, frames uint64, wire, n in
 	}
 	if set&^f.seen[side] != 0 {
 		f.addLetters(set, side)
+		if n > 0 {
+			next |= refile
+		}
 	}
 	return pos, next | inOrder
 }
@@ -365,11 +368,27 @@ func (f *record) moveLastPacket(side FlowSide, now int64) {
 
 // startLingering turns the record into that of a flow that has ended and lingers; see record.
 func (f *record) startLingering(now int64) {
+	if !f.ending() {
+		*f.conn.OwnerWord(tcp.Initiator), *f.conn.OwnerWord(tcp.Responder) = 0, 0
+	}
 	f.bits |= lingering
 	f.setClass(classLinger)
 	f.conn.SetEndedAt(now)
+}
+
+// startEnding turns the record into that of a flow whose end is told over several calls, for that reason.
+// Like one that lingers it has late packets.
+func (f *record) startEnding(reason EndReason) {
+	f.reason = reason
+	f.setClass(classLinger)
 	*f.conn.OwnerWord(tcp.Initiator), *f.conn.OwnerWord(tcp.Responder) = 0, 0
 }
+
+// ending reports whether the flow is over, for f.reason, and what it holds is being told; see endInSteps.
+func (f *record) ending() bool { return f.class() == classLinger && f.bits&lingering == 0 }
+
+// over reports whether a packet of the flow is late.
+func (f *record) over() bool { return f.class() == classLinger }
 
 // addLate counts late packets.
 func (f *record) addLate(side FlowSide, n uint64) {
@@ -467,7 +486,7 @@ func (f *record) stats(s *FlowStats) {
 		}
 		s.Bytes[i], s.Payload[i] = f.bytes[i]&maxSum, f.payload[i]&maxSum
 		s.First[i] = Timestamp(f.first[i])
-		if f.bits&lingering != 0 {
+		if f.over() {
 			s.Late[i] = uint64(*f.conn.OwnerWord(tcp.Side(i)))
 		}
 	}

@@ -21,7 +21,7 @@
 //			}
 //		}
 //	}
-//	for _, ev := range tracker.Finish() {
+//	for events := range tracker.FinishParts() {
 //		...
 //	}
 //
@@ -42,6 +42,12 @@
 // Sweep where no packets come. It does not run backwards, and a timestamp that jumps ahead further
 // than Config.ClockJump is accepted when the next one confirms it. Only at the very beginning,
 // while no two timestamps agree, may it be set back.
+//
+// # Bounded calls
+//
+// However much time passes, one call does a bounded part of what follows from it: Track ends at most 64
+// other flows and tells about a thousand events of them, Sweep and a portion of FinishParts 4,096. The
+// rest follows with the next calls; More says whether there is a rest. Finish alone returns everything.
 //
 // # Borrowing
 //

@@ -93,7 +93,9 @@ func Example_bytes() {
 		}
 		show(driver.Track(view))
 	}
-	show(driver.Finish())
+	for events := range driver.FinishParts() {
+		show(events)
+	}
 	// Output:
 	// initiator sent 73 bytes at 0: "GET / HTTP/1.1\r\nHost"
 	// responder sent 918 bytes at 0: "HTTP/1.1 200 OK\r\nSer"
@@ -190,7 +192,8 @@ func Example_reassembler() {
 		}
 		driver.Track(view)
 	}
-	driver.Finish()
+	for range driver.FinishParts() {
+	}
 	// Output:
 	// 10 lines
 	// 53 lines
@@ -213,7 +216,8 @@ func Example_shards() {
 			for view := range work[i] {
 				tracker.Track(view)
 			}
-			tracker.Finish()
+			for range tracker.FinishParts() {
+			}
 			flows.Add(tracker.Stats().FlowsCreated)
 		}()
 	}

@@ -502,7 +502,7 @@ func (r *StreamReassembler) Acked(pos int64, now Timestamp, _ *Delivery) {
 // OnTimer implements Timer.
 func (r *StreamReassembler) OnTimer(now Timestamp, out *Delivery) (next Timestamp) {
 	r.reclaim(out)
-	at := r.stream.Expire(r.arena, int64(now), &r.timeouts, false, math.MaxInt64, &r.items)
+	at := r.stream.Expire(r.arena, int64(now), &r.timeouts, false, math.MaxInt64, math.MaxInt, &r.items)
 	r.deliver(out)
 	if at == math.MaxInt64 {
 		return 0

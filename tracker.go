@@ -77,6 +77,9 @@ type FlowTracker[K comparable, S any] struct {
 
 	closeRequested []flowtable.ID // by ForceClose; the next call ends them
 	reclaimDue     bool           // the next call has to call reclaimEnded
+	behind         bool           // the last call stopped at its bound; see More
+	bound          int            // how many events this call may tell, beside its own packet's
+	ending         []flowtable.ID // flows whose end is being told; see endInSteps
 	expired        []expiredFlow  // out of the timer wheel, not ended yet
 	dueSlot        flowtable.ID   // out of the timer wheel, not looked at yet
 	nextVictim     victim
@@ -108,8 +111,11 @@ type hook[K comparable, S any] interface {
 	onTimer(s *slot[K, S], now int64) bool
 	// onRestart says that the positions of both sides count anew: nothing was delivered.
 	onRestart(s *slot[K, S])
-	// onFlowEnd is called before the flow's Ended.
-	onFlowEnd(s *slot[K, S], reason EndReason)
+	// onFlowEnd is called before the flow's Ended. If inSteps is set and there is more to tell than the call
+	// may, it reports false, and has to be called again.
+	onFlowEnd(s *slot[K, S], reason EndReason, inSteps bool) (done bool)
+	// holds reports whether the flow's streams hold bytes, which may be many.
+	holds(s *slot[K, S]) bool
 	// onCrowded makes room for what the next packet may need, if crowded is set in the tracker.
 	onCrowded()
 	// flowStreams are the flow's streams, with the latest time at which onTimer must be called, and
@@ -127,6 +133,7 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 	t.x = t.single
 	t.table = flowtable.New[K, flow[S]](cfg.MaxFlows)
 	t.clock = clock.New(int64(cfg.ClockJump))
+	t.bound = trackEvents
 	t.timeouts = [8]int64{
 		classOpening:     int64(cfg.OpeningTimeout),
 		classEstablished: int64(cfg.EstablishedTimeout),
@@ -164,6 +171,7 @@ func (t *FlowTracker[K, S]) setFastPaths() {
 		for class, timeout := range t.timeouts {
 			t.fastTimeouts[class] = uint64(timeout)
 		}
+		t.fastTimeouts[classLinger] = 0 // of a flow that is ending
 	}
 	ex := any(t.ex)
 	if p, ok := ex.(peeling[FiveTupleKey]); ok && p.want == 0 {
@@ -180,7 +188,9 @@ func (t *FlowTracker[K, S]) setFastPaths() {
 //
 // Beside the packet's own, there are events of other flows that follow from the time that has
 // passed: the ends of at most 64 flows, and not much more than a thousand events; the rest follows
-// with the next calls.
+// with the next calls, and More says whether there is a rest. If the packet ends a connection, or
+// evicts one, that holds more than that, the end is told over several calls, too: until its Ended the
+// flow lives on, and its packets are late. Only what lies behind a hole without another is told at once.
 //
 //go:noinline
 func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] { return t.track(&v) }
@@ -301,7 +311,7 @@ func (t *FlowTracker[K, S]) matchICMPError(wire int) bool {
 	f := &s.Value
 	side := f.forward() ^ FlowSide(q.orientation)
 	switch {
-	case f.bits&lingering != 0:
+	case f.over():
 	case q.tcp && f.bits&isTCP != 0 && !f.conn.MayHaveSent(tcp.Side(side), q.seq):
 		t.anomaly(AnomalyImplausibleICMP, s, side, 0, 1)
 	case t.cfg.Events.Has(EventICMPError):
@@ -366,8 +376,8 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 		t.x.Payload = t.payloadCopy
 	}
 	if s != nil && !s.Value.continues(t.clock.Now(), &t.fastTimeouts, t.x.TCP.Flags) {
-		if s = t.resolveFlow(hash, s); s != nil && s.Value.bits&lingering != 0 {
-			if !t.x.HasTCP || s.Value.bits&isTCP == 0 || !t.stepEnded(hash, s, wire) {
+		if s = t.resolveFlow(hash, s); s != nil && s.Value.over() {
+			if !t.x.HasTCP || s.Value.bits&isTCP == 0 || s.Value.ending() || !t.stepEnded(hash, s, wire) {
 				t.countLate(s, wire)
 			}
 			return t.flushAnomalies()
@@ -387,8 +397,8 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 	}
 	t.before = f.last[side&1]
 	pos, next := f.countPacket(side, t.clock.Now(), t.frames, wire, len(x.Payload)+x.Missing, info, t.fastPaths)
-	if next&firstAnswer != 0 {
-		t.table.Join(s, queueTwoWay)
+	if next&refile != 0 {
+		t.file(s)
 	}
 	if t.doubtful.active {
 		t.doubtful.counted(s.ID(), f.id, side, t.packetID, t.clock.Now())
@@ -406,6 +416,9 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 			t.hook.onPayload(s, side, posDatagram)
 		}
 	}
+	if invariants.Enabled {
+		t.checkFiled(s)
+	}
 	if len(t.pending) != 0 {
 		return t.flushAnomalies()
 	}
@@ -417,6 +430,15 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 func (t *FlowTracker[K, S]) resolveFlow(hash uint64, s *slot[K, S]) *slot[K, S] {
 	f := &s.Value
 	switch {
+	case f.ending():
+		if f.reason.lingers() && t.x.TCP.Flags&FlagSYN == 0 {
+			return s
+		}
+		// The packet may begin another flow, which waits for no later call.
+		if t.endFlow(hash, s, f.reason); f.bits&released != 0 {
+			return nil
+		}
+		return t.resolveFlow(hash, s)
 	case t.timedOut(s, t.clock.Now()):
 		t.endAndRelease(hash, s, EndIdleTimeout)
 		return nil
@@ -449,7 +471,7 @@ func (t *FlowTracker[K, S]) hookInOrder(hash uint64, s *slot[K, S], side FlowSid
 	t.fillSegment(&t.segment)
 	t.outcome = tcp.Outcome{Pos: pos, End: pos + int64(t.segment.Len), From: state, To: state, Placed: true}
 	if t.hook.onSegment(s, side, &t.segment, &t.outcome) {
-		t.endFlow(hash, s, EndBufferOverflow)
+		t.endInSteps(hash, s, EndBufferOverflow)
 	}
 }
 
@@ -500,7 +522,10 @@ func (t *FlowTracker[K, S]) stepTCP(hash uint64, s *slot[K, S], side FlowSide, w
 		return
 	}
 	letters := history.LettersOf(g.Flags, g.Len > 0)
-	f.addLetters(letters, side)
+	said := letters&^f.seen[side&1]&history.Data != 0
+	if f.addLetters(letters, side); said {
+		t.file(s)
+	}
 	if o.Rival == tcp.NoRival && f.conn.InDoubt() {
 		t.countBeside(f, side, letters)
 	}
@@ -546,11 +571,11 @@ func (t *FlowTracker[K, S]) finishStep(hash uint64, s *slot[K, S], side FlowSide
 	}
 	switch {
 	case o.To == tcp.Reset:
-		t.endFlow(hash, s, EndRST)
+		t.endInSteps(hash, s, EndRST)
 	case o.Ended():
-		t.endFlow(hash, s, EndFIN)
+		t.endInSteps(hash, s, EndFIN)
 	case overflow:
-		t.endFlow(hash, s, EndBufferOverflow)
+		t.endInSteps(hash, s, EndBufferOverflow)
 	default:
 		return false
 	}
@@ -560,12 +585,14 @@ func (t *FlowTracker[K, S]) finishStep(hash uint64, s *slot[K, S], side FlowSide
 // onStateChange follows a change of TCP state: the timeout, the place in the eviction order, and the
 // events.
 func (t *FlowTracker[K, S]) onStateChange(s *slot[K, S], o *tcp.Outcome) {
+	if !(o.From == tcp.SynSent && o.To == tcp.SynReceived || o.From == tcp.Established && o.To == tcp.FinWait) {
+		t.file(s) // these two, the usual ones, do not change the place
+	}
 	switch {
 	case o.To >= tcp.Closed:
 	case o.To == tcp.SynSent || o.To == tcp.SynReceived:
 		t.setTimeoutClass(s, classOpening)
 	case o.To == tcp.ClosingTCP:
-		t.table.Join(s, queueClosing)
 		t.setTimeoutClass(s, classClosing)
 	default:
 		t.setTimeoutClass(s, classEstablished)
@@ -604,7 +631,7 @@ func (t *FlowTracker[K, S]) countOnly(wire int, create bool) bool {
 		s = t.createFlow(hash, nil)
 	}
 	t.x.Payload = nil
-	if s.Value.bits&lingering != 0 {
+	if s.Value.over() {
 		t.countLate(s, wire)
 		return true
 	}
@@ -613,8 +640,8 @@ func (t *FlowTracker[K, S]) countOnly(wire int, create bool) bool {
 	if t.doubtful.active {
 		t.doubtful.counted(s.ID(), f.id, side, t.packetID, t.clock.Now())
 	}
-	if _, next := f.countPacket(side, t.clock.Now(), t.frames, wire, 0, nil, false); next&firstAnswer != 0 {
-		t.table.Join(s, queueTwoWay)
+	if _, next := f.countPacket(side, t.clock.Now(), t.frames, wire, 0, nil, false); next&refile != 0 {
+		t.file(s)
 	}
 	if f.conn.InDoubt() {
 		t.countBeside(f, side, 0)
@@ -825,7 +852,8 @@ func (t *FlowTracker[K, S]) Stats() TrackerStats {
 	return s
 }
 
-// Events tracks all views of a capture, such as those of OpenCapture, and then calls Finish. It gives
+// Events tracks all views of a capture, such as those of OpenCapture, and then ends all flows, as
+// FinishParts does. It gives
 // the events one at a time:
 //
 //	for ev, err := range tracker.Events(flowscope.OpenCapture("traffic.pcap")) {
@@ -836,17 +864,17 @@ func (t *FlowTracker[K, S]) Stats() TrackerStats {
 //	}
 //
 // An event is borrowed until the loop goes on. The first error of views ends the capture: it comes
-// last, with no event, after the events of the packets before it and those of Finish. So this is for
+// last, with no event, after the events of the packets before it and those of FinishParts. So this is for
 // captures; a live source, whose read timeouts are errors too, takes a loop with Track and Sweep. A
 // loop that ends early leaves the flows alive, and Finish to the caller. Within the loop may be called
 // what may be called while events are being read, such as ForceClose.
 func (t *FlowTracker[K, S]) Events(views iter.Seq2[PacketView, error]) iter.Seq2[*FlowEvent[K], error] {
-	return eventsOf(views, t.Track, t.Finish)
+	return eventsOf(views, t.Track, t.FinishParts())
 }
 
-// eventsOf is Events of a tracker or driver, given its Track and Finish.
+// eventsOf is Events of a tracker or driver, given its Track and FinishParts.
 func eventsOf[K comparable](
-	views iter.Seq2[PacketView, error], track func(PacketView) []FlowEvent[K], finish func() []FlowEvent[K],
+	views iter.Seq2[PacketView, error], track func(PacketView) []FlowEvent[K], rest iter.Seq[[]FlowEvent[K]],
 ) iter.Seq2[*FlowEvent[K], error] {
 	return func(yield func(*FlowEvent[K], error) bool) {
 		var failed error
@@ -862,10 +890,11 @@ func eventsOf[K comparable](
 				}
 			}
 		}
-		events := finish()
-		for i := range events {
-			if !yield(&events[i], nil) {
-				return
+		for events := range rest {
+			for i := range events {
+				if !yield(&events[i], nil) {
+					return
+				}
 			}
 		}
 		if failed != nil {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/dgryski/go-wyhash"
@@ -205,3 +206,65 @@ func TestASimpleFrameIsReadAsAnyOther(t *testing.T) {
 }
 
 var nop = layers.TCPOption{OptionType: layers.TCPOptionKindNop, OptionLength: 1}
+
+// Of a table in which very many flows have a timer that is due, no call looks at more than its share, and none ends
+// more; also where time steps back.
+func TestNoCallLooksAtMuchOfTheTimerWheel(t *testing.T) {
+	flows := 1_000_000
+	if testing.Short() {
+		flows = 100_000
+	}
+	tr, err := NewFlowTracker(FiveTuple{}, Config{MaxFlows: flows, Events: NoEvents})
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame := frames.UDP{Src: "10.0.0.1:1", Dst: "10.0.0.2:2", Payload: []byte("x")}.Ethernet()
+	now := Timestamp(1e18)
+	track := func(source uint32) {
+		binary.BigEndian.PutUint32(frame[26:], source)
+		looks, ended := tr.table.Looks(), tr.stats.Ended[EndIdleTimeout]
+		tr.Track(PacketView{Frame: frame, Timestamp: now})
+		looks, ended = tr.table.Looks()-looks, tr.stats.Ended[EndIdleTimeout]-ended
+		if looks > 256 || ended > 64 {
+			t.Fatalf("a packet looks at %d timers, and ends %d flows", looks, ended)
+		}
+	}
+	for i := range flows {
+		now++
+		track(1<<24 + uint32(i))
+	}
+	// Half of the flows are busy: their timers are looked at, and set again.
+	now = now.Add(40 * time.Second)
+	for i := range flows / 2 {
+		track(1<<24 + uint32(i))
+	}
+	now = now.Add(25 * time.Second)
+	for range 100 {
+		track(1 << 24)
+	}
+	if !tr.More() {
+		t.Error("there is no more to tell")
+	}
+	now = now.Add(-10 * time.Second)
+	for range 100 {
+		track(1 << 24)
+	}
+	now = now.Add(2 * time.Minute)
+	for calls := 0; ; calls++ {
+		looks, ended := tr.table.Looks(), tr.stats.FlowsEnded
+		tr.Sweep(now)
+		looks, ended = tr.table.Looks()-looks, tr.stats.FlowsEnded-ended
+		if looks > 4096 || ended > 4096 {
+			t.Fatalf("a sweep looks at %d timers, and ends %d flows", looks, ended)
+		}
+		if !tr.More() {
+			break
+		}
+		if calls > flows/1000 {
+			t.Fatalf("after %d sweeps %d flows live", calls, tr.Len())
+		}
+	}
+	if tr.Len() != 0 {
+		t.Errorf("%d flows live", tr.Len())
+	}
+}

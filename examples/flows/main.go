@@ -131,7 +131,9 @@ func (p *program) flows(views iter.Seq2[flowscope.PacketView, error], bar *progr
 		bar.Packet(len(view.Frame))
 		p.all(tracker.Track(view))
 	}
-	p.all(tracker.Finish())
+	for events := range tracker.FinishParts() {
+		p.all(events)
+	}
 	return tracker.Stats(), broken
 }
 

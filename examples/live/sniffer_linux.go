@@ -120,7 +120,9 @@ func (s *sniffer) track() int {
 func (s *sniffer) finish() {
 	for s.track() > 0 {
 	}
-	s.show(s.driver.Finish())
+	for events := range s.driver.FinishParts() {
+		s.show(events)
+	}
 	s.drops()
 	fmt.Fprintf(s.stderr, "live: seen %d packets (%d bytes), dropped by the kernel %d, longer than the capture length %d\n",
 		s.packets, s.bytes, s.dropped, s.cut)

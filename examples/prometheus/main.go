@@ -117,7 +117,8 @@ func replay(ctx context.Context, packets iter.Seq2[flowscope.PacketView, error],
 			}
 		}
 	}
-	driver.Finish()
+	for range driver.FinishParts() {
+	}
 	metrics.set(driver.Stats())
 	return err
 }

@@ -20,7 +20,8 @@ func (nop) TrackBatch([]flowscope.PacketView) iter.Seq2[int, []event] {
 	return func(func(int, []event) bool) {}
 }
 func (nop) Sweep(flowscope.Timestamp) []event { return nil }
-func (nop) Finish() []event                   { return nil }
+func (nop) More() bool                        { return false }
+func (nop) FinishParts() iter.Seq[[]event]    { return func(func([]event) bool) {} }
 
 // traffic is data on connections of many pairs of hosts, in an order that defeats caches.
 func traffic(pairs, packets, size int) iter.Seq2[flowscope.PacketView, error] {

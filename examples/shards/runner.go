@@ -47,7 +47,8 @@ type event = flowscope.FlowEvent[flowscope.FiveTupleKey]
 type tracker interface {
 	TrackBatch([]flowscope.PacketView) iter.Seq2[int, []event]
 	Sweep(flowscope.Timestamp) []event
-	Finish() []event
+	More() bool
+	FinishParts() iter.Seq[[]event]
 }
 
 const (
@@ -168,9 +169,15 @@ func (w *worker[R]) track(see func(*event, []R) []R) {
 		for _, events := range w.tracker.TrackBatch(b.views) {
 			hear(events)
 		}
-		hear(w.tracker.Sweep(b.now))
+		// All that follows from the time belongs to this round: the order of results must not depend
+		// on how many flows of a worker end at once.
+		for hear(w.tracker.Sweep(b.now)); w.tracker.More(); {
+			hear(w.tracker.Sweep(b.now))
+		}
 		if b.last {
-			hear(w.tracker.Finish())
+			for events := range w.tracker.FinishParts() {
+				hear(events)
+			}
 		}
 		last := b.last
 		w.done <- b

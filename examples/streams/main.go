@@ -130,7 +130,9 @@ func (r *report) capture(packets iter.Seq2[flowscope.PacketView, error], ex flow
 		}
 		r.events(drv, drv.Track(view))
 	}
-	r.events(drv, drv.Finish())
+	for events := range drv.FinishParts() {
+		r.events(drv, events)
+	}
 	err, r.err = r.err, nil
 	return errors.Join(broken, err)
 }

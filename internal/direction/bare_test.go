@@ -1,6 +1,7 @@
 package direction
 
 import (
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"testing"
@@ -52,7 +53,7 @@ func (w *oneWay) step(side tcp.Side, g *tcp.Segment, bare bool) (closed []closed
 	w.Segment(&w.Pair, &k)
 	w.Clear()
 	w.timer = 0
-	if _, next := w.Expire(&w.Pair, &w.conn, g.Time, false); next < 1<<62 {
+	if _, next := w.Expire(&w.Pair, &w.conn, g.Time, false, math.MaxInt); next < 1<<62 {
 		w.timer = next
 	}
 	w.Clear()

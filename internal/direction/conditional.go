@@ -60,11 +60,16 @@ func (f *Streams) dispatchConfirmed(d *Direction, c *tcp.Conn, side tcp.Side, fi
 }
 
 // deliverRest delivers, at the end of a flow, what nothing contradicted: the stream's own bytes and the
-// conditional ones, with the gaps between them.
-func (f *Streams) deliverRest(d *Direction, c *tcp.Conn, side tcp.Side) {
-	for {
+// conditional ones, with the gaps between them. It reports whether there is more once there are n items.
+func (f *Streams) deliverRest(d *Direction, c *tcp.Conn, side tcp.Side, n int) (more bool) {
+	for to := d.stream.Next(); ; { // at first what an earlier call has left
+		more = f.arena.SkipSome(&d.stream, to, stream.Ended, n-len(f.items), &f.found)
+		f.collect(d, side)
+		if more || len(f.items) >= n {
+			return true
+		}
 		f.deliverConditional(d, c, side, true)
-		to := int64(math.MaxInt64)
+		to = math.MaxInt64
 		if pos, size, _, ok := f.arena.FirstHole(&d.stream); ok {
 			to = pos + size
 		}
@@ -72,10 +77,8 @@ func (f *Streams) deliverRest(d *Direction, c *tcp.Conn, side tcp.Side) {
 			to = min(to, at+1)
 		}
 		if to == math.MaxInt64 || to <= d.stream.Next() {
-			return
+			return false
 		}
 		d.passSYN() // the gap counts from the first byte
-		f.arena.Skip(&d.stream, to, stream.Ended, &f.found)
-		f.collect(d, side)
 	}
 }

@@ -93,6 +93,9 @@ func (d *Direction) Closed() bool { return d.bits&closed != 0 }
 // Stopped reports whether nobody wants more bytes.
 func (d *Direction) Stopped() bool { return d.bits&stopped != 0 }
 
+// HasBuffer reports whether bytes are held, or known to be missing.
+func (d *Direction) HasBuffer() bool { return d.stream.HasBuffer() }
+
 // InUse reports whether the direction has a buffer or a reassembler.
 func (d *Direction) InUse() bool { return d.Reassembler != 0 || d.stream.HasBuffer() }
 

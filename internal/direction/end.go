@@ -99,20 +99,25 @@ func (f *Streams) Rest(p *Pair, c *tcp.Conn, side tcp.Side) []Item {
 
 // End delivers the bytes that the direction of side still holds, with the gaps between them, and
 // releases its memory: the flow is over. If report is set and the direction is not closed, Closed
-// follows.
-func (f *Streams) End(p *Pair, c *tcp.Conn, side tcp.Side, report bool) []Item {
+// follows. If there are n items and more to deliver, it reports that instead, and has to be called again,
+// with nothing else in between.
+func (f *Streams) End(p *Pair, c *tcp.Conn, side tcp.Side, report bool, n int) (items []Item, more bool) {
 	f.items = f.items[:0]
 	d := &p[side&1]
 	f.truncate(d, c, side)
-	if c.InDoubt() && !f.dispatch && d.bits&(closed|stopped|synDataHeld) == 0 {
-		f.deliverRest(d, c, side)
+	if c.InDoubt() && !f.dispatch && d.bits&(closed|stopped|synDataHeld) == 0 && f.deliverRest(d, c, side, n) {
+		return f.items, true
 	}
 	const pending = synDataHeld | synPassed | closed | stopped
 	if f.dispatch || d.bits&pending != synPassed {
 		f.arena.Drop(&d.stream)
 	} else if end := c.EndOf(side, f.doubts) + 1; d.stream.HasBuffer() || end > d.stream.Next() {
-		d.Finish(f.arena, end, &f.found)
-		f.collect(d, side)
+		if more = d.FinishSome(f.arena, n-len(f.items), &f.found); !more {
+			d.Finish(f.arena, end, &f.found)
+		}
+		if f.collect(d, side); more {
+			return f.items, true
+		}
 	}
 	if report && d.bits&closed == 0 {
 		f.close(d, side, f.length(d, c, side))
@@ -120,7 +125,7 @@ func (f *Streams) End(p *Pair, c *tcp.Conn, side tcp.Side, report bool) []Item {
 		// Nothing contradicted the FIN.
 		f.items[len(f.items)-1].Confirmed = ok && d.Reassembler == 0 && d.stream.Next() == fin+1
 	}
-	return f.items
+	return f.items, false
 }
 
 // EndsAtFIN reports whether End will say of the direction of side that it ends by its FIN.

@@ -61,9 +61,14 @@ func (h *Holey) Finish(a *stream.Arena, end int64, out *[]stream.Item) {
 	a.Finish(&h.stream, end, stream.Ended, out)
 }
 
+// FinishSome is a part of Finish, of about n items, and reports whether more is held.
+func (h *Holey) FinishSome(a *stream.Arena, n int, out *[]stream.Item) (more bool) {
+	return a.FinishSome(&h.stream, n, stream.Ended, out)
+}
+
 // Expire gives up the holes whose timeout has passed, up to stop, and returns when the next one passes;
-// math.MaxInt64 is never.
-func (h *Holey) Expire(a *stream.Arena, now int64, t *Timeouts, oneSided bool, stop int64, out *[]stream.Item) (next int64) {
+// math.MaxInt64 is never. With n items it has said enough: then the next one has passed already.
+func (h *Holey) Expire(a *stream.Arena, now int64, t *Timeouts, oneSided bool, stop int64, n int, out *[]stream.Item) (next int64) {
 	for h.stream.HasBuffer() && h.stream.Next() < stop {
 		pos, size, since, ok := a.FirstHole(&h.stream)
 		if !ok {
@@ -83,7 +88,7 @@ func (h *Holey) Expire(a *stream.Arena, now int64, t *Timeouts, oneSided bool, s
 				at, upTo, cause = ackedAt, min(h.acked, upTo), stream.Acknowledged
 			}
 		}
-		if now < at {
+		if now < at || len(*out) >= n {
 			return at
 		}
 		a.Skip(&h.stream, min(upTo, stop), cause, out)
@@ -113,22 +118,23 @@ func (f *Streams) GiveUp(p *Pair, c *tcp.Conn, side tcp.Side) []Item {
 }
 
 // Expire gives up the holes of a connection whose timeout has passed, and returns when the next one
-// passes; math.MaxInt64 is never. oneSided says that one side has sent no packet. So is a side whose
+// passes; math.MaxInt64 is never. It gives up no further hole once there are n items: then the next one
+// has passed already. oneSided says that one side has sent no packet. So is a side whose
 // packets are not captured any more.
-func (f *Streams) Expire(p *Pair, c *tcp.Conn, now int64, oneSided bool) (items []Item, next int64) {
+func (f *Streams) Expire(p *Pair, c *tcp.Conn, now int64, oneSided bool, n int) (items []Item, next int64) {
 	f.items, next = f.items[:0], math.MaxInt64
 	for side := range p {
 		d := &p[side]
 		if d.bits&synDataHeld != 0 || !d.stream.HasBuffer() {
 			continue
 		}
-		next = min(next, f.expire(d, c, tcp.Side(side), now, oneSided || !c.Visible(tcp.Side(side^1))))
+		next = min(next, f.expire(d, c, tcp.Side(side), now, oneSided || !c.Visible(tcp.Side(side^1)), n))
 	}
 	return f.items, next
 }
 
 // expire is Expire for one direction. A hole ends where bytes are held that the other side has acknowledged.
-func (f *Streams) expire(d *Direction, c *tcp.Conn, side tcp.Side, now int64, oneSided bool) (next int64) {
+func (f *Streams) expire(d *Direction, c *tcp.Conn, side tcp.Side, now int64, oneSided bool, n int) (next int64) {
 	for {
 		stop, holds := int64(math.MaxInt64), f.doubts.Holds(c)
 		if holds {
@@ -140,7 +146,7 @@ func (f *Streams) expire(d *Direction, c *tcp.Conn, side tcp.Side, now int64, on
 		if pos, ok := c.AckedTo(side); ok && !oneSided && pos+1 == before {
 			d.acked = before // an ACK that came before the hole is not looked at
 		}
-		next = d.Holey.Expire(f.arena, now, &f.timeouts, oneSided, stop, &f.found)
+		next = d.Holey.Expire(f.arena, now, &f.timeouts, oneSided, stop, n-len(f.items), &f.found)
 		f.collect(d, side)
 		if !holds {
 			return next

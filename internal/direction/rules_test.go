@@ -1,6 +1,7 @@
 package direction
 
 import (
+	"math"
 	"testing"
 
 	"github.com/flowscope-go/flowscope/internal/stream"
@@ -396,12 +397,12 @@ func TestAnEndIsReportedUntilItIsConfirmed(t *testing.T) {
 	c := newConnection(stream.Limits{}, Config{})
 	play(t, c, handshake+"> A 1 1 +abc ; >abc@0")
 	for range 2 {
-		if got := c.End(&c.Pair, &c.Conn, 0, true); len(got) != 1 || got[0].Kind != Closed || got[0].Pos != 3 {
+		if got, _ := c.End(&c.Pair, &c.Conn, 0, true, math.MaxInt); len(got) != 1 || got[0].Kind != Closed || got[0].Pos != 3 {
 			t.Fatalf("%v", got)
 		}
 	}
 	c.Pair[0].ConfirmClosed()
-	if got := c.End(&c.Pair, &c.Conn, 0, true); len(got) != 0 || !c.Pair[0].Done() {
+	if got, _ := c.End(&c.Pair, &c.Conn, 0, true, math.MaxInt); len(got) != 0 || !c.Pair[0].Done() {
 		t.Fatalf("%v", got)
 	}
 }

@@ -140,7 +140,7 @@ func (c *connection) take(side tcp.Side, g *tcp.Segment, o *tcp.Outcome, payload
 }
 
 func (c *connection) expire() {
-	items, next := c.Streams.Expire(&c.Pair, &c.Conn, c.now, !c.seen[0] || !c.seen[1])
+	items, next := c.Streams.Expire(&c.Pair, &c.Conn, c.now, !c.seen[0] || !c.seen[1], math.MaxInt)
 	c.say(items)
 	if c.timer = 0; next != math.MaxInt64 {
 		c.timer = next
@@ -159,7 +159,8 @@ func (c *connection) end() {
 	defer c.doubts.Release(&c.Conn)
 	for side := range c.Pair {
 		c.say(c.Rest(&c.Pair, &c.Conn, tcp.Side(side)))
-		c.say(c.End(&c.Pair, &c.Conn, tcp.Side(side), true))
+		items, _ := c.End(&c.Pair, &c.Conn, tcp.Side(side), true, math.MaxInt)
+		c.say(items)
 	}
 }
 

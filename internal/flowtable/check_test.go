@@ -29,7 +29,7 @@ func (t *Table[K, V]) brokenIndex(hash func(*K) uint64) string {
 		}
 		n++
 		if !t.Has(ID(w)) {
-			return fmt.Sprintf("the index names slot %d of %d", ID(w), t.made)
+			return fmt.Sprintf("the index names slot %d of %d chunks", ID(w), len(t.chunks.list))
 		}
 		if s := t.At(ID(w)); t.Find(hash(&s.Key), &s.Key) != s {
 			return fmt.Sprintf("slot %d cannot be found", ID(w))
@@ -41,29 +41,89 @@ func (t *Table[K, V]) brokenIndex(hash func(*K) uint64) string {
 	return ""
 }
 
-// brokenSlab: every slot knows its name, and is in use or in the free list.
+// brokenSlab: every slot knows its name, and is in use, in the free list, or free in a closed chunk; every chunk
+// is in the list in which it belongs.
 func (t *Table[K, V]) brokenSlab() string {
-	if t.keys > t.used || t.used > t.made || t.made > len(t.chunks)*chunkLen {
-		return fmt.Sprintf("%d found of %d used of %d made in %d chunks", t.keys, t.used, t.made, len(t.chunks))
-	}
-	for i := range t.made {
-		if s := t.At(ID(i + 1)); s.id != ID(i+1) {
-			return fmt.Sprintf("slot %d believes it is %d", i+1, s.id)
+	c := &t.chunks
+	used, free, open, shut, gone := 0, 0, 0, 0, 0
+	for i := range c.list {
+		h := &c.list[i]
+		n, what := t.brokenChunk(uint32(i+1), h)
+		if what != "" {
+			return fmt.Sprintf("chunk %d: %s", i, what)
+		}
+		used += int(h.used)
+		switch {
+		case h.slots == nil:
+			gone++
+		case h.closed:
+			shut++
+		default:
+			open++
+			free += n
 		}
 	}
-	n := 0
+	if t.keys > t.used || t.used != used || open != c.open {
+		return fmt.Sprintf("%d found of %d used, %d in chunks, of which %d of %d are open", t.keys, t.used, used, open, c.open)
+	}
+	for _, l := range []struct {
+		name    string
+		head    uint32
+		want    int
+		belongs func(h *chunk[K, V]) bool
+	}{
+		{"shut", c.shut, shut, func(h *chunk[K, V]) bool { return h.closed }},
+		{"gone", c.gone, gone, func(h *chunk[K, V]) bool { return h.slots == nil }},
+	} {
+		n := 0
+		for at := l.head; at != 0 && n <= l.want; at = c.at(at).next {
+			if n++; !l.belongs(c.at(at)) {
+				return fmt.Sprintf("chunk %d is not one for the list %s", at-1, l.name)
+			}
+		}
+		if n != l.want {
+			return fmt.Sprintf("%d or more chunks in the list %s, want %d", n, l.name, l.want)
+		}
+	}
+	prev := ID(0)
 	for id := t.free; id != 0; id = t.At(id).queueLink.next {
-		if s := t.At(id); s.timerSet || s.queue != 0 {
-			return fmt.Sprintf("free slot %d is filed or queued", id)
+		s := t.At(id)
+		if s.queue != freeSlot || s.queueLink.prev != prev || c.at(numberOf(id)).closed {
+			return fmt.Sprintf("free slot %d is filed or queued, or of a closed chunk", id)
 		}
-		if n++; n > t.made-t.used {
+		if free--; free < 0 {
 			return "the free list is too long"
 		}
+		prev = id
 	}
-	if n != t.made-t.used {
-		return fmt.Sprintf("%d free of %d", n, t.made-t.used)
+	if free != 0 {
+		return fmt.Sprintf("%d free slots are lost", free)
 	}
 	return ""
+}
+
+func (t *Table[K, V]) brokenChunk(n uint32, h *chunk[K, V]) (free int, what string) {
+	if h.slots == nil {
+		if *h != (chunk[K, V]{next: h.next}) {
+			return 0, "it was given back, and is not empty"
+		}
+		return 0, ""
+	}
+	for i := range h.made {
+		s := &h.slots[i]
+		if s.id != ID((n-1)*chunkLen+uint32(i)+1) || t.At(s.id) != s {
+			return 0, fmt.Sprintf("slot %d believes it is %d", i, s.id)
+		}
+		if s.queue == freeSlot {
+			if free++; s.timerSet {
+				return 0, fmt.Sprintf("free slot %d has a timer", i)
+			}
+		}
+	}
+	if free != int(h.made-h.used) || h.made < chunkLen && n != t.chunks.fresh || h.closed && h.used == 0 {
+		return 0, fmt.Sprintf("%d free of %d made, %d used, closed %v", free, h.made, h.used, h.closed)
+	}
+	return free, ""
 }
 
 // brokenQueues: every queue can be walked both ways, and every slot that says it
@@ -86,15 +146,25 @@ func (t *Table[K, V]) brokenQueues() string {
 		}
 		met += n
 	}
-	for i := range t.made {
-		if t.At(ID(i+1)).queue != 0 {
+	t.each(func(s *Slot[K, V]) {
+		if s.Queue() != 0 {
 			say++
 		}
-	}
+	})
 	if met != say {
 		return fmt.Sprintf("%d slots queued, %d met", say, met)
 	}
 	return ""
+}
+
+// each calls do for each slot that exists.
+func (t *Table[K, V]) each(do func(*Slot[K, V])) {
+	for i := range t.chunks.list {
+		h := &t.chunks.list[i]
+		for k := range h.made {
+			do(&h.slots[k])
+		}
+	}
 }
 
 // brokenWheel: every bucket can be walked, is marked as used if it is, and lies
@@ -107,22 +177,28 @@ func (t *Table[K, V]) brokenWheel() string {
 		if used := b < current && w.used[b/64]>>(b%64)&1 != 0; b < current && used != (w.heads[b] != 0) {
 			return fmt.Sprintf("bucket %d of level %d: used is %v", d, level, used)
 		}
-		prev := ID(b) | inWheel
-		for id := w.heads[b]; id != 0; id = t.At(id).timerLink.next {
+		prev, end := ID(b)|inWheel, ID(b)|inWheel
+		if (w.heads[b] != 0) != (w.tails[b] != 0) {
+			return fmt.Sprintf("bucket %d of level %d begins with %d and ends with %d", d, level, w.heads[b], w.tails[b])
+		}
+		for id := w.heads[b]; id != 0 && id != end; id = t.At(id).timerLink.next {
 			if s := t.At(id); !s.timerSet || s.timerLink.prev != prev {
 				return fmt.Sprintf("slot %d in bucket %d of level %d: filed %v, after %x", id, d, level, s.timerSet, s.timerLink.prev)
 			}
-			if met++; met > t.made {
+			if met++; met > t.used {
 				return "a bucket goes round"
 			}
 			prev = id
 		}
-	}
-	for i := range t.made {
-		if t.At(ID(i + 1)).timerSet {
-			say++
+		if w.tails[b] != 0 && w.tails[b] != prev {
+			return fmt.Sprintf("bucket %d of level %d ends with %d, not with %d", d, level, prev, w.tails[b])
 		}
 	}
+	t.each(func(s *Slot[K, V]) {
+		if s.timerSet {
+			say++
+		}
+	})
 	if met != say {
 		return fmt.Sprintf("%d slots filed, %d met", say, met)
 	}

@@ -8,8 +8,8 @@
 //	                                     |  links --> queue: eviction order
 //
 // The index is sized once, from the capacity, so it never grows and nothing stalls. Slots are made
-// in chunks as they are needed and are reused last in, first out. A slot's address is good until the
-// slot is freed.
+// in chunks as they are needed and are reused last in, first out; chunks that are not needed any more are
+// given back, see chunk. A slot's address is good until the slot is freed.
 //
 // The timer wheel gives the slots whose timers are due. It does not know whether a slot was in use
 // since its timer was set: the owner looks and sets the timer again, so an ordinary use of a slot
@@ -53,23 +53,15 @@ type link struct{ next, prev ID }
 // Table is a table of slots. Use New.
 type Table[K comparable, V any] struct {
 	index  index
-	chunks []*[chunkLen]Slot[K, V]
-	free   ID
+	chunks chunks[K, V]
+	free   ID  // the slot freed last, of a chunk that is open
 	keys   int // that were inserted and not detached: those in the index, but see clearing
 	used   int // slots not free: those of keys and detached ones
-	made   int // slots that exist
 	wheel  wheel
 	queues [NumQueues]queue
 
 	clearing bool // the index is wiped later; see BeginClear
 }
-
-// A chunk is large enough that rounding it up to whole pages costs at most 8
-// bytes a slot, and small enough that making one goes unnoticed.
-const (
-	chunkBits = 10
-	chunkLen  = 1 << chunkBits
-)
 
 // New makes a table for at most capacity slots, 0 to MaxCapacity. Only the index
 // is allocated now: 16 to 32 bytes for each slot of the capacity.
@@ -86,12 +78,12 @@ func New[K comparable, V any](capacity int) *Table[K, V] {
 func (t *Table[K, V]) Len() int { return t.keys }
 
 // Has reports whether a slot of that number exists, in use or not.
-func (t *Table[K, V]) Has(id ID) bool { return id != 0 && int64(id) <= int64(t.made) }
+func (t *Table[K, V]) Has(id ID) bool { return t.chunks.has(id) }
 
 // At gives the slot of that number, which must exist.
 func (t *Table[K, V]) At(id ID) *Slot[K, V] {
 	i := uint32(id) - 1
-	return &t.chunks[i>>chunkBits][i&(chunkLen-1)]
+	return &t.chunks.list[i>>chunkBits].slots[i&(chunkLen-1)]
 }
 
 // Find gives the slot of a key, or nil. The hash must be the one given to
@@ -165,27 +157,11 @@ func (t *Table[K, V]) Insert(hash uint64, key *K) *Slot[K, V] {
 	if invariants.Enabled && 2*t.keys >= len(t.index.words) {
 		panic("flowtable: the index is full")
 	}
-	s := t.allocSlot()
+	s := t.alloc()
 	s.Key = *key
 	t.index.put(uint32(hash>>32), s.id)
 	t.keys++
 	t.used++
-	return s
-}
-
-// allocSlot gives an unused slot, making a chunk of them when none is left.
-func (t *Table[K, V]) allocSlot() *Slot[K, V] {
-	if t.free != 0 {
-		s := t.At(t.free)
-		t.free = s.queueLink.next
-		return s
-	}
-	if t.made&(chunkLen-1) == 0 {
-		t.chunks = append(t.chunks, new([chunkLen]Slot[K, V]))
-	}
-	t.made++
-	s := t.At(ID(t.made))
-	s.id = ID(t.made)
 	return s
 }
 
@@ -226,7 +202,7 @@ func (t *Table[K, V]) EndClear() {
 	for i := range t.index.words {
 		// The words that move up come from further behind, where the loop has not been yet, or from
 		// the beginning, where only those are left that stay.
-		for w := t.index.words[i]; w != 0 && t.At(ID(w)).queue == 0; w = t.index.words[i] {
+		for w := t.index.words[i]; w != 0 && t.At(ID(w)).Queue() == 0; w = t.index.words[i] {
 			t.index.remove(uint32(w>>32), ID(w))
 		}
 	}
@@ -239,26 +215,23 @@ func (t *Table[K, V]) EndClear() {
 func (t *Table[K, V]) Free(s *Slot[K, V]) {
 	id := s.id
 	*s = Slot[K, V]{id: id}
-	s.queueLink.next = t.free
-	t.free = id
 	t.used--
-	if t.used == 0 && len(t.chunks) > keepChunks {
+	t.dealloc(s)
+	if t.used == 0 && len(t.chunks.list) > keepChunks {
 		// Memory of a peak is given back.
-		t.chunks, t.free, t.made = nil, 0, 0
+		t.chunks, t.free = chunks[K, V]{}, 0
 	}
 }
-
-// keepChunks is how many chunks an empty table keeps for its next use.
-const keepChunks = 8
 
 // All calls yield for each slot that is in a queue until it returns false. The
 // order is that of the slots in memory. Slots may be detached and freed
 // meanwhile.
 func (t *Table[K, V]) All(yield func(*Slot[K, V]) bool) {
-	for i := 0; i < t.made; i++ { // made may fall to 0, see Free
-		s := t.At(ID(i + 1))
-		if s.queue != 0 && !yield(s) {
-			return
+	for n := 0; n < len(t.chunks.list); n++ { // the chunks may be given back, see Free
+		for i := 0; n < len(t.chunks.list) && i < int(t.chunks.list[n].made); i++ {
+			if s := &t.chunks.list[n].slots[i]; s.Queue() != 0 && !yield(s) {
+				return
+			}
 		}
 	}
 }

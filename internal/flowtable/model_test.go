@@ -46,7 +46,8 @@ type model struct {
 	hash     func(key) uint64
 	keys     map[key]*entry
 	detached []*entry
-	free     []ID // the last is used next
+	ids      map[ID]bool // in use
+	free     []ID        // the last is used next; of a table of one chunk
 	made     int
 	queues   [NumQueues][]*entry
 	now      int64
@@ -55,7 +56,7 @@ type model struct {
 }
 
 func newModel(t testing.TB, capacity int, hash func(key) uint64) *model {
-	return &model{t: t, table: New[key, value](capacity), capacity: capacity, hash: hash, keys: map[key]*entry{}}
+	return &model{t: t, table: New[key, value](capacity), capacity: capacity, hash: hash, keys: map[key]*entry{}, ids: map[ID]bool{}}
 }
 
 func (m *model) say(format string, args ...any) {
@@ -92,15 +93,24 @@ func (m *model) insert(k key) {
 		return
 	}
 	s := m.table.Insert(m.hash(k), &k)
+	// Within a chunk slots are used again last in, first out. Which chunk is next is not said here.
 	want := ID(m.made + 1)
 	if n := len(m.free); n > 0 {
 		want, m.free = m.free[n-1], m.free[:n-1]
 	} else {
 		m.made++
 	}
+	if m.made > chunkLen {
+		want, m.free = s.ID(), nil
+	}
 	m.must(s.ID() == want, "key %d has slot %d, want %d", k, s.ID(), want)
+	for _, e := range m.detached {
+		m.must(e.id != want, "slot %d is used by two", want)
+	}
+	m.must(!m.ids[want], "slot %d is used by two", want)
+	m.ids[want] = true
 	m.must(s.Key == k && s.Value == value{} && s.Queue() == 0, "new slot %+v", s)
-	m.must(m.table.Has(want) && !m.table.Has(ID(m.made+1)), "Has does not end with %d", m.made)
+	m.must(m.table.Has(want) && (m.made > chunkLen || !m.table.Has(ID(m.made+1))), "Has does not end with %d", m.made)
 	s.Value.name = &s.Key
 	m.keys[k] = &entry{id: want, key: k, slot: s}
 	m.say("%d in %d", k, want)
@@ -152,8 +162,9 @@ func (m *model) release(i int) {
 	m.detached = slices.Delete(m.detached, i, i+1)
 	m.table.Free(e.slot)
 	m.must(e.slot.Value == value{} && e.slot.ID() == e.id, "freed %+v", e.slot)
+	delete(m.ids, e.id)
 	m.free = append(m.free, e.id)
-	if len(m.keys)+len(m.detached) == 0 && m.made > keepChunks*chunkLen {
+	if len(m.keys)+len(m.detached) == 0 && len(m.table.chunks.list) == 0 {
 		m.free, m.made = nil, 0
 	}
 }
@@ -296,7 +307,7 @@ func (m *model) checkPlaces() {
 	m.t.Helper()
 	w := &m.table.wheel
 	for b := range current {
-		for id := w.heads[b]; id != 0; id = m.table.At(id).timerLink.next {
+		for id := w.heads[b]; id != 0 && id&inWheel == 0; id = m.table.At(id).timerLink.next {
 			when := ordered(m.keys[m.table.At(id).Key].under)
 			level := levelOf(when ^ w.now)
 			if d := int(when >> (level * digit) & (buckets - 1)); when < w.now || b != level*buckets+d {

@@ -13,7 +13,9 @@ type queue struct {
 // Join puts the slot at the end of queue q, 1 to NumQueues-1, leaving the one
 // it is in.
 func (t *Table[K, V]) Join(s *Slot[K, V], q uint8) {
-	t.Leave(s)
+	if s.queue != 0 {
+		t.unlink(s)
+	}
 	list := &t.queues[q]
 	s.queue = q
 	s.queueLink = link{prev: list.tail}
@@ -28,9 +30,14 @@ func (t *Table[K, V]) Join(s *Slot[K, V], q uint8) {
 
 // Leave takes the slot out of its queue, if it is in one.
 func (t *Table[K, V]) Leave(s *Slot[K, V]) {
-	if s.queue == 0 {
-		return
+	if s.queue != 0 {
+		t.unlink(s)
+		s.queue, s.queueLink = 0, link{}
 	}
+}
+
+// unlink takes the slot out of the list of its queue.
+func (t *Table[K, V]) unlink(s *Slot[K, V]) {
 	list := &t.queues[s.queue]
 	if s.queueLink.prev != 0 {
 		t.At(s.queueLink.prev).queueLink.next = s.queueLink.next
@@ -43,11 +50,15 @@ func (t *Table[K, V]) Leave(s *Slot[K, V]) {
 		list.tail = s.queueLink.prev
 	}
 	list.n--
-	s.queue, s.queueLink = 0, link{}
 }
 
 // Queue is the queue the slot is in, 0 for none.
-func (s *Slot[K, V]) Queue() uint8 { return s.queue }
+func (s *Slot[K, V]) Queue() uint8 {
+	if s.queue == freeSlot {
+		return 0
+	}
+	return s.queue
+}
 
 // First is the slot that has been in queue q for longest, or nil.
 func (t *Table[K, V]) First(q uint8) *Slot[K, V] {

@@ -167,17 +167,82 @@ func TestMemoryOfAPeakIsGivenBackWhenTheTableIsEmpty(t *testing.T) {
 				for len(m.detached) > 1 {
 					m.release(len(m.detached) - 1)
 				}
-				if n := len(m.table.chunks); n != (c.slots+chunkLen-1)/chunkLen {
-					t.Fatalf("%d chunks while a slot is held", n)
-				}
 				m.release(0)
-				if n := len(m.table.chunks); n != c.kept {
+				if n := len(m.table.chunks.list); n != c.kept {
 					t.Fatalf("round %d: %d chunks kept, want %d", round, n, c.kept)
 				}
 				m.check()
 			}
 		})
 	}
+}
+
+// While keys stay, whichever they are, no chunk stays but theirs and a few; and the table grows again.
+func TestMemoryOfAPeakIsGivenBackWhileKeysStay(t *testing.T) {
+	const peak = 60 * chunkLen
+	hash := func(k *key) uint64 { return hashes[4].of(*k) }
+	none := func(key) bool { return false }
+	for _, c := range []struct {
+		name  string
+		stays func(k key) bool
+		order func(i int) key
+		most  int // chunks that are left
+	}{
+		{"the last", func(k key) bool { return k == peak-1 }, func(i int) key { return key(i) }, 1 + keepChunks},
+		{"the first", func(k key) bool { return k == 0 }, func(i int) key { return key(peak - 1 - i) }, 1 + keepChunks},
+		{"one of each tenth chunk", func(k key) bool { return k%(10*chunkLen) == 77 }, func(i int) key { return key(i) }, 6 + keepChunks},
+		{"the others leave in any order", func(k key) bool { return k%(10*chunkLen) == 77 }, func(i int) key { return key(i * 7919 % peak) }, 6 + keepChunks},
+		{"a tenth", func(k key) bool { return k < peak/10 }, func(i int) key { return key(i * 7919 % peak) }, 2*6 + 1 + keepChunks},
+		{"none", none, func(i int) key { return key(i) }, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			table := New[key, value](peak)
+			slots := map[key]*Slot[key, value]{}
+			for round := range 3 {
+				for k := range key(peak) {
+					if slots[k] == nil {
+						slots[k] = table.Insert(hash(&k), &k)
+					}
+				}
+				if n := table.chunks.live(); n != 60 {
+					t.Fatalf("round %d: %d chunks hold all", round, n)
+				}
+				for i := range peak {
+					if k := c.order(i); !c.stays(k) {
+						table.Detach(hash(&k), slots[k])
+						table.Free(slots[k])
+						delete(slots, k)
+					}
+					if i%(peak/8) == 0 {
+						if what := table.broken(hash); what != "" {
+							t.Fatal(what)
+						}
+					}
+				}
+				if n := table.chunks.live(); n > c.most {
+					t.Errorf("round %d: %d chunks hold %d keys, want at most %d", round, n, len(slots), c.most)
+				}
+				for k, s := range slots {
+					if table.Find(hash(&k), &k) != s || table.At(s.ID()) != s {
+						t.Fatalf("key %d is lost", k)
+					}
+				}
+				if what := table.broken(hash); what != "" {
+					t.Fatal(what)
+				}
+			}
+		})
+	}
+}
+
+// live is how many chunks there are.
+func (c *chunks[K, V]) live() (n int) {
+	for i := range c.list {
+		if c.list[i].slots != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // The last slot freed may take the memory of all with it.
@@ -197,8 +262,8 @@ func TestSlotsMayBeFreedWhileAllAreVisited(t *testing.T) {
 		table.Detach(hashes[4].of(s.Key), s)
 		table.Free(s)
 	}
-	if seen != n-1 || table.Len() != 0 || len(table.chunks) != 0 {
-		t.Fatalf("%d seen, %d left in %d chunks", seen, table.Len(), len(table.chunks))
+	if seen != n-1 || table.Len() != 0 || len(table.chunks.list) != 0 {
+		t.Fatalf("%d seen, %d left in %d chunks", seen, table.Len(), len(table.chunks.list))
 	}
 }
 
@@ -236,10 +301,15 @@ func TestCheckSeesABrokenTable(t *testing.T) {
 		{"a key that was changed", func(t *Table[key, value]) { t.At(2).Key = 999 }},
 		{"a free list that goes round", func(t *Table[key, value]) { t.At(t.free).queueLink.next = t.free }},
 		{"a slot in use that is free", func(t *Table[key, value]) { t.free = 0 }},
+		{"a chunk that is counted twice", func(t *Table[key, value]) { t.chunks.open++ }},
+		{"a chunk that believes it is closed", func(t *Table[key, value]) { t.chunks.list[0].closed = true }},
+		{"a chunk that lost a key", func(t *Table[key, value]) { t.chunks.list[0].used-- }},
 		{"a slot in the wrong queue", func(t *Table[key, value]) { t.At(1).queue = 5 }},
 		{"a queue cut in two", func(t *Table[key, value]) { t.At(1).queueLink.next = 0 }},
 		{"a queue that goes round", func(t *Table[key, value]) { t.At(2).queueLink.next = 1 }},
 		{"a bucket that lost its slots", func(t *Table[key, value]) { t.wheel.heads[buckets+1] = 0 }},
+		{"a bucket whose end is not known", func(t *Table[key, value]) { t.wheel.tails[buckets+1] = 0 }},
+		{"a bucket with another end", func(t *Table[key, value]) { t.wheel.tails[buckets+1] = 2 }},
 		{"a bucket that lost its mark", func(t *Table[key, value]) { clear(t.wheel.used[4:8]) }},
 		{"a word of marks that is not seen", func(t *Table[key, value]) { t.wheel.words = 0 }},
 		{"a slot that believes it is not filed", func(t *Table[key, value]) { t.At(4).timerSet = false }},

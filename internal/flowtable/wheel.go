@@ -25,7 +25,9 @@ type wheel struct {
 	turns uint64                        // if slow: what next would be without
 	used  [levels * buckets / 64]uint64 // a bit for each bucket that has slots
 	words uint32                        // a bit for each word of used that is not 0
+	looks uint64                        // slots that Due gave
 	heads [levels*buckets + 1]ID        // the last one holds the current slots
+	tails [levels*buckets + 1]ID        // of each bucket, so that two are joined at once; see rewind
 }
 
 const (
@@ -33,7 +35,7 @@ const (
 	buckets = 1 << digit
 	levels  = 64 / digit
 	current = levels * buckets
-	inWheel = 1 << 31 // marks a bucket number in link.prev
+	inWheel = 1 << 31 // marks a bucket number in a link, where a bucket begins or ends
 	never   = math.MaxUint64
 )
 
@@ -56,10 +58,11 @@ func (t *Table[K, V]) SetTimer(s *Slot[K, V], at int64) {
 		w.mark(b)
 	}
 	w.wake(start)
-	head := w.heads[b]
-	s.timerLink = link{next: head, prev: ID(b | inWheel)}
-	if head != 0 {
+	s.timerLink = link{next: w.heads[b], prev: ID(b | inWheel)}
+	if head := w.heads[b]; head != 0 {
 		t.At(head).timerLink.prev = s.id
+	} else {
+		s.timerLink.next, w.tails[b] = ID(b|inWheel), s.id
 	}
 	w.heads[b] = s.id
 	s.timerSet, s.timerHash = true, timerHash(at)
@@ -75,17 +78,24 @@ func (t *Table[K, V]) StopTimer(s *Slot[K, V]) {
 	}
 	s.timerSet = false
 	next, prev := s.timerLink.next, s.timerLink.prev
-	if next != 0 {
+	last, first := next&inWheel != 0, prev&inWheel != 0
+	if !last {
 		t.At(next).timerLink.prev = prev
 	}
-	if prev&inWheel == 0 {
+	if !first {
 		t.At(prev).timerLink.next = next
-		return
 	}
-	b := uint32(prev &^ inWheel)
-	t.wheel.heads[b] = next
-	if next == 0 && b != current {
-		t.wheel.unmark(b)
+	w := &t.wheel
+	switch {
+	case first && last:
+		b := uint32(prev &^ inWheel)
+		if w.heads[b], w.tails[b] = 0, 0; b != current {
+			w.unmark(b)
+		}
+	case first:
+		w.heads[prev&^inWheel] = next
+	case last:
+		w.tails[next&^inWheel] = prev
 	}
 }
 
@@ -113,8 +123,7 @@ func (w *wheel) wake(at uint64) { w.next, w.turns = min(w.next, at), min(w.turns
 // The slot's time may still be ahead: the caller then sets its timer again. A timer set to a time that
 // has passed brings the slot straight back.
 //
-// now may be earlier than in the last call, but that may cost a walk over the slots whose timers are
-// due soon.
+// now may be earlier than in the last call. That costs a walk over the buckets, and not over the slots.
 func (t *Table[K, V]) Due(now int64) *Slot[K, V] {
 	w := &t.wheel
 	to := ordered(now)
@@ -143,6 +152,7 @@ func (t *Table[K, V]) Due(now int64) *Slot[K, V] {
 	}
 	s := t.At(w.heads[current])
 	t.StopTimer(s)
+	w.looks++
 	return s
 }
 
@@ -173,30 +183,30 @@ func (t *Table[K, V]) rewind(to uint64) {
 	w.now = to
 }
 
-// merge puts the slots of one bucket before those of another.
+// merge puts the slots of one bucket, of which there are some, before those of another. It costs the same
+// however many there are.
 func (t *Table[K, V]) merge(from, into uint32) {
 	w := &t.wheel
-	first := w.heads[from]
-	last := t.At(first)
-	for last.timerLink.next != 0 {
-		last = t.At(last.timerLink.next)
-	}
+	first, last := t.At(w.heads[from]), t.At(w.tails[from])
+	w.heads[from], w.tails[from] = 0, 0
 	if head := w.heads[into]; head != 0 {
 		last.timerLink.next = head
 		t.At(head).timerLink.prev = last.id
+	} else {
+		last.timerLink.next, w.tails[into] = ID(into|inWheel), last.id
 	}
-	w.heads[into], w.heads[from] = first, 0
-	t.At(first).timerLink.prev = ID(into | inWheel)
+	w.heads[into] = first.id
+	first.timerLink.prev = ID(into | inWheel)
 }
 
-// makeCurrent moves all slots of bucket b to the current ones.
+// makeCurrent moves all slots of bucket b to the current ones, of which there are none.
 func (t *Table[K, V]) makeCurrent(b uint32) {
-	w := &t.wheel
-	id := w.heads[b]
-	w.heads[current], w.heads[b] = id, 0
-	w.unmark(b)
-	t.At(id).timerLink.prev = current | inWheel
+	t.merge(b, current)
+	t.wheel.unmark(b)
 }
+
+// Looks is how many slots Due has given so far.
+func (t *Table[K, V]) Looks() uint64 { return t.wheel.looks }
 
 // TimerSet reports whether the slot is in the wheel.
 func (s *Slot[K, V]) TimerSet() bool { return s.timerSet }

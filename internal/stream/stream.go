@@ -160,6 +160,41 @@ func (a *Arena) Finish(s *Stream, end int64, cause GapCause, out *[]Item) {
 	a.Drop(s)
 }
 
+// SkipSome is Skip for the first hole, or a part of it, of a stream that has ended, with about n items: it reports
+// whether there is more behind the hole. Then it has to be called again, with any upTo, before anything else.
+func (a *Arena) SkipSome(s *Stream, upTo int64, cause GapCause, n int, out *[]Item) (more bool) {
+	d := a.buffer(s)
+	if d != nil && d.n > 0 {
+		upTo = min(upTo, d.front().pos)
+	}
+	if upTo > s.next {
+		a.giveUp(s, d, upTo, cause, out)
+	}
+	for ; d != nil && d.n > 0 && d.front().pos == s.next; n-- {
+		if n <= 0 {
+			more = true
+			break
+		}
+		a.deliverUpTo(s, d, d.front().end(), out)
+	}
+	a.shrink(s, d)
+	return more
+}
+
+// FinishSome delivers a part of what Finish would, in about n items, and reports whether more is held: then it
+// has to be called again. Nothing may be inserted from the first call on.
+func (a *Arena) FinishSome(s *Stream, n int, cause GapCause, out *[]Item) (more bool) {
+	for end := len(*out) + n; ; {
+		d := a.buffer(s)
+		if d == nil || d.n == 0 {
+			return false
+		}
+		if len(*out) >= end || a.SkipSome(s, d.front().pos, cause, end-len(*out), out) {
+			return true
+		}
+	}
+}
+
 // Truncate drops the bytes that are held at end and above, and those known to be missing there: the
 // stream ends at end.
 func (a *Arena) Truncate(s *Stream, end int64) {
