@@ -99,6 +99,7 @@ type sideDoubt struct {
 	claimed   claim // see Conn.claim
 	bareAt    int64 // where a pure ACK of the side stood, ahead of its bytes; 0: none did
 	behind    int64 // since when the peer's ACK is beyond what is contiguous; 0: it is not
+	spoke     int64 // when it last did, valid with unheard
 	unheard   int64 // since when the side speaks as if the peer had, and nothing of the peer is seen; 0: it does not
 }
 
@@ -131,6 +132,7 @@ type Held struct {
 	word        bool   // conditional only because its ACK is a first word
 	sure        bool   // and that ACK counts now, so its bytes do
 	repeated    bool   // captured after a segment that acknowledges all of it: what that has was sent before
+	answered    bool   // its receiver went on to expect it after it came
 	conditional bool   // its payload may count at this connection's own numbers
 	given       uint32 // bytes of it that TakeConfirmed has given, or newer copies of them
 	Payload     []byte // a copy; nil if nobody wants the bytes, or there is no room
@@ -147,6 +149,7 @@ type Held struct {
 type Doubts struct {
 	HealAfter int64 // how long bytes that the receiver has may still be missing from the capture
 	HoldFor   int64 // how long a segment is held
+	SideBytes int   // payload held of a side, at most maxHeldBytes; 0 is that
 	MaxBytes  int64 // payload held for all connections together; 0 is no limit
 	MaxHeld   int64 // segments held for all of them, with or without payload; 0 is no limit
 	MaxDoubts int   // connections that may have one; 0 is no limit
@@ -283,8 +286,7 @@ func (c *Conn) Settle(ds *Doubts, now int64) {
 			late := now-h.Time >= ds.HoldFor && d.side[h.Side].firstWord == 0
 			if h.rival {
 				if late && h.conditional {
-					h.conditional = false
-					d.version++
+					ds.keepForRival(d, h)
 				}
 				return false
 			}
@@ -329,10 +331,11 @@ func (c *Conn) unanswered(i Side, now int64, ds *Doubts) bool {
 		return false
 	}
 	q := &d.side[i]
-	if q.unheard == 0 {
-		q.unheard = max(now, 1)
+	if q.unheard == 0 || now-q.spoke >= ds.HoldFor {
+		q.unheard = max(now, 1) // or both were silent, which says nothing
 		c.bits |= doubtful
 	}
+	q.spoke = now
 	if now-q.unheard < ds.HoldFor {
 		return false
 	}
@@ -399,6 +402,30 @@ func (ds *Doubts) hasRoom(d *doubt) bool {
 	return len(d.held) < maxHeld && (ds.MaxHeld == 0 || ds.entries < ds.MaxHeld)
 }
 
+// mostBytes is how much payload may be held of a side when a segment comes, which is conditional or only a rival's.
+func (ds *Doubts) mostBytes(conditional bool) int {
+	most := maxHeldBytes
+	if !conditional {
+		most = maxRivalBytes
+	}
+	if ds.SideBytes > 0 {
+		most = min(most, ds.SideBytes)
+	}
+	return most
+}
+
+// keepForRival makes a segment that was conditional only the rival's, and drops its payload if there is no room for that.
+func (ds *Doubts) keepForRival(d *doubt, h *Held) {
+	h.conditional = false
+	d.version++
+	if n := len(h.Payload); n > 0 && int(d.bytes[h.Side]) > ds.mostBytes(false) {
+		d.bytes[h.Side] -= int32(n)
+		ds.bytes -= int64(n)
+		ds.bare++
+		h.Payload, h.Missing = nil, toInt(int64(h.Len))
+	}
+}
+
 // append appends a segment to those that are held.
 func (ds *Doubts) append(c *Conn, d *doubt, i Side, o *Outcome, h Held, payload []byte) {
 	d.version++
@@ -412,10 +439,7 @@ func (ds *Doubts) append(c *Conn, d *doubt, i Side, o *Outcome, h Held, payload 
 		h.Len -= uint32(taken)
 		payload = payload[min(taken, int64(len(payload))):]
 	}
-	most := maxHeldBytes
-	if !h.conditional {
-		most = maxRivalBytes
-	}
+	most := ds.mostBytes(h.conditional)
 	if len(payload) > 0 && int(d.bytes[h.Side])+len(payload) <= most &&
 		(ds.MaxBytes == 0 || ds.bytes+int64(len(payload)) <= ds.MaxBytes) {
 		h.Payload = append([]byte(nil), payload...)

@@ -17,6 +17,10 @@ const (
 // the update of the window was not captured.
 const holdAhead = 1 << 20
 
+// mostLag is how far below the first number of a side that was seen its peer may still acknowledge, and that side send
+// again: what was in flight when the capture began.
+const mostLag = 1 << 26
+
 // judge compares the numbers of a segment of side i, at [pos, end), with what its receiver accepts
 // (RFC 9293 section 3.10.7.4, RFC 5961 section 5). ack is the position that it acknowledges.
 //
@@ -29,13 +33,16 @@ func (c *Conn) judge(i Side, g *Segment, pos, ack int64, d *doubt) verdict {
 	if g.Flags&FIN != 0 {
 		n++
 	}
-	if pos-s.end > unknownWindow || s.end-end > unknownWindow+int64(s.lag) || s.has(synSeen) && pos < -1 && pos+n <= 0 {
+	if pos-s.end > unknownWindow || s.end-end > unknownWindow+int64(s.lag) || end < -mostLag || s.has(synSeen) && pos < -1 && pos+n <= 0 {
+		if pos+n == c.low(i) {
+			c.timely(i, g.Seq, g.Options, g.Timestamp) // as below
+		}
 		return foreign // all of it lies below the SYN: never sent on this connection, and no keep-alive
 	}
 	if c.visible(1-i) && ack > c.claim(d, 1-i) {
 		return ahead
 	}
-	if ack < 0 && p.has(synSeen) || ack < -unknownWindow {
+	if ack < 0 && p.has(synSeen) || ack < -mostLag {
 		return ahead // below the SYN: never sent either
 	}
 	low, last := c.low(i), pos+n
@@ -106,6 +113,11 @@ func (c *Conn) accept(i Side, g *Segment, o *Outcome, ds *Doubts) {
 		c.refuse(i, g, v, ack, o, ds)
 		return
 	}
+	if c.rivalGoesOn(i, g, d) {
+		c.offer(i, g, o, ds)
+		return
+	}
+	standing, opening := pos <= s.next() && end >= s.next(), c.Opening()
 	credible := v == acceptable && c.standsAt(i, pos, g, ds)
 	c.resolveReset(i, pos, int64(g.Len), ack, o, ds)
 	firstWord := int64(0)
@@ -129,7 +141,9 @@ func (c *Conn) accept(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	switch {
 	case v == behind && c.acked(1-i) > ack:
 		o.Notes |= ImplausibleACK
-		o.Hold = carries(g)
+		if o.Hold = carries(g); c.Opening() {
+			c.offer(i, g, o, ds) // nothing else tells what was sent
+		}
 	case doubted && carries(g) && (firstWord == 0 || firstWord != pos):
 		o.Hold, o.word = true, true // what it acknowledges is a first word only, and so is what it carries
 	default:
@@ -139,7 +153,7 @@ func (c *Conn) accept(i Side, g *Segment, o *Outcome, ds *Doubts) {
 		}
 		c.take(i, g, o, ds)
 	}
-	if v == acceptable {
+	if v == acceptable && (standing || !opening) {
 		c.revokeRival(ds) // the numbers of the connection go on
 	}
 }
@@ -281,6 +295,9 @@ func (c *Conn) acceptACK(i Side, g *Segment, ack int64, credible bool, o *Outcom
 	if !credible {
 		return false
 	}
+	if d != nil && g.Len == 0 && ack == acked {
+		c.answer(1-i, ack, d)
+	}
 	if ack > next && p.lag+uint32(boolInt(ack > p.end)) > 0 {
 		if d = ds.need(c); d != nil {
 			q := &d.side[1-i]
@@ -318,15 +335,25 @@ func (c *Conn) acceptACK(i Side, g *Segment, ack int64, credible bool, o *Outcom
 }
 
 // carrier is the held segment of side i from next to ack, a FIN included, if it was held for no other reason
-// than that its ACK was a first word.
+// than that its ACK was a first word, and was not answered by an ACK of less.
 func (c *Conn) carrier(d *doubt, i Side, next, ack int64) *Held {
 	for k := range d.held {
 		h := &d.held[k]
-		if h.Side == i && h.conditional && h.word && c.half[i].pos(h.Seq) == next && next+int64(h.Len)+int64(h.Flags&FIN) == ack {
+		if h.Side == i && h.conditional && h.word && !h.answered && c.half[i].pos(h.Seq) == next && next+int64(h.Len)+int64(h.Flags&FIN) == ack {
 			return h
 		}
 	}
 	return nil
+}
+
+// answer notes that the peer of side i still expects position pos: what is held there because its ACK was a first word has
+// perhaps not been taken, so one ACK of it proves nothing.
+func (c *Conn) answer(i Side, pos int64, d *doubt) {
+	for k := range d.held {
+		if h := &d.held[k]; h.Side == i && h.word && c.half[i].pos(h.Seq) == pos {
+			h.answered = true
+		}
+	}
 }
 
 // boolInt is 1 for true.
@@ -552,12 +579,12 @@ func (c *Conn) takeBytes(i Side, pos, end int64, ds *Doubts) {
 	case end > next:
 		s.end = max(s.end, end)
 		s.setNext(end)
+		s.bits &^= synData // its sender knows whether that was accepted
 		if d := ds.of(c); d != nil {
 			d.side[i].lost = 0 // it goes on here, and not behind what nobody saw
 			c.drain(i, d)
 		}
 	}
-	s.bits &^= synData // its sender knows whether that was accepted
 }
 
 // takeFIN handles a FIN at position end, of a segment that begins at pos. inside says that bytes at pos

@@ -71,6 +71,14 @@ func (c *Conn) edgeOf(i Side) int64 {
 	return h.pos(c.edge[1-i])
 }
 
+// sureEdgeOf is the position up to which side i may send in any case, if the scale of its peer's windows is not known.
+func (c *Conn) sureEdgeOf(i Side) int64 {
+	if c.unscaled(1-i) && c.half[1-i].has(edgeKnown) {
+		return c.half[i].pos(c.half[1-i].recent)
+	}
+	return c.edgeOf(i)
+}
+
 // windowOf is the window that side i has offered, beyond what it has acknowledged.
 func (c *Conn) windowOf(i Side) int64 {
 	if s := &c.half[i]; s.has(edgeKnown) && s.has(hasACK) {
