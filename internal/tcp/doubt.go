@@ -70,7 +70,6 @@ type sideDoubt struct {
 
 	lost      int64 // the peer acknowledged up to here, and nobody saw these bytes; 0: no
 	firstWord int64 // the peer acknowledged up to here, into a hole or into what is held; 0: no
-	claimed   claim // see Conn.claim
 	bareAt    int64 // where a pure ACK of the side stood, ahead of its bytes; 0: none did
 	behind    int64 // since when the peer's ACK is beyond what is contiguous; 0: it is not
 	spoke     int64 // when it last did, valid with unheard

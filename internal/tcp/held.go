@@ -13,6 +13,7 @@ type heldBounds struct {
 	first   [2]int64 // the lowest position of side; never if it has no segment
 	end     [2]int64 // the lowest position at which one ends, its FIN included
 	time    int64    // the oldest
+	claims  [2]claim // see Conn.claim
 }
 
 // boundsOf are the bounds of what is held.
@@ -31,10 +32,10 @@ func (c *Conn) boundsOf(d *doubt) *heldBounds {
 	return b
 }
 
-// claim is a result of Conn.claim, for a half that ends at end and that version of what is held.
+// claim is a result of Conn.claim, for a half that ends at end.
 type claim struct {
 	end, upTo int64
-	version   uint32
+	known     bool
 }
 
 // Held is a segment that is neither taken nor refused yet.
@@ -391,8 +392,9 @@ func (c *Conn) claim(d *doubt, i Side) int64 {
 		return end
 	}
 	// What is held is looked through once, not for each segment.
-	if k := &d.side[i].claimed; k.version == d.version && k.end == end {
-		return k.upTo
+	known := &c.boundsOf(d).claims[i]
+	if known.known && known.end == end {
+		return known.upTo
 	}
 	before := end
 	for {
@@ -405,7 +407,7 @@ func (c *Conn) claim(d *doubt, i Side) int64 {
 	if c.heldFIN(d, i, end) {
 		end++
 	}
-	d.side[i].claimed = claim{before, end, d.version}
+	*known = claim{before, end, true}
 	return end
 }
 

@@ -77,18 +77,7 @@ func (c *Conn) judge(i Side, g *Segment, pos, ack int64, d *doubt) verdict {
 func (c *Conn) accept(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	s, p := &c.half[i], &c.half[1-i]
 	d := ds.of(c)
-	if !p.has(anchored) {
-		p.anchor(g.Ack)
-		p.bits |= guessed
-	}
-	if s.has(guessed) {
-		// Its own number outranks what the peer acknowledged.
-		s.bits &^= guessed
-		if ahead := distance(s.base, g.Seq); s.end == 0 && (ahead < 0 || ahead > unknownWindow) {
-			c.reanchor(i, g.Seq, ds)
-			c.forgetACK(1 - i) // it was about the guess
-		}
-	}
+	c.settleBases(i, g, ds)
 	if d != nil && !c.visible(1-i) && d.rival.syn && d.rival.h[i].known && d.rival.h[i].next == g.Seq && g.Seq != s.number(s.next()) {
 		c.offer(i, g, o, ds) // where no window is known, it would fit the old numbers too easily
 		return
@@ -120,23 +109,14 @@ func (c *Conn) accept(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	standing, opening := pos <= s.next() && end >= s.next(), c.Opening()
 	credible := v == acceptable && c.standsAt(i, pos, g, ds)
 	c.resolveReset(i, pos, int64(g.Len), ack, o, ds)
-	firstWord := int64(0)
-	if d != nil {
-		if q := &d.side[i]; !carries(g) && pos < q.firstWord && pos == s.next() {
-			q.firstWord = 0 // its sender stands before what was acknowledged
-		}
-		firstWord = d.side[i].firstWord
-	}
+	firstWord := d.wordAt(i, pos, pos == s.next() && !carries(g))
 	doubted := false
 	if v == acceptable && !c.acceptACK(i, g, ack, credible, o, ds) {
 		doubted, credible = credible, false
 	}
 	d = ds.of(c)
 	if credible {
-		c.setWindow(i, g.Window, g.Ack, g.Flags)
-		if s.bits &^= zeroWindow; g.Window == 0 {
-			s.bits |= zeroWindow
-		}
+		c.offerWindow(i, g)
 	}
 	switch {
 	case v == behind && c.acked(1-i) > ack:
@@ -156,6 +136,37 @@ func (c *Conn) accept(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	if v == acceptable && (standing || !opening) {
 		c.revokeRival(ds) // the numbers of the connection go on
 	}
+}
+
+// settleBases gives both sides of a segment a number to count from. A side's own number outranks what its peer
+// acknowledged.
+func (c *Conn) settleBases(i Side, g *Segment, ds *Doubts) {
+	s, p := &c.half[i], &c.half[1-i]
+	if !p.has(anchored) {
+		p.anchor(g.Ack)
+		p.bits |= guessed
+	}
+	if !s.has(guessed) {
+		return
+	}
+	s.bits &^= guessed
+	if ahead := distance(s.base, g.Seq); s.end == 0 && (ahead < 0 || ahead > unknownWindow) {
+		c.reanchor(i, g.Seq, ds)
+		c.forgetACK(1 - i) // it was about the guess
+	}
+}
+
+// wordAt is the first word about the bytes of side i, which sends a segment at pos. bare says that this is a pure ACK where
+// its sender stands, so that a word about more was a lie.
+func (d *doubt) wordAt(i Side, pos int64, bare bool) int64 {
+	if d == nil {
+		return 0
+	}
+	q := &d.side[i]
+	if bare && pos < q.firstWord {
+		q.firstWord = 0
+	}
+	return q.firstWord
 }
 
 // refuse handles a segment of which a receiver takes nothing, neither its ACK nor what it carries.

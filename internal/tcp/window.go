@@ -56,6 +56,15 @@ func (c *Conn) setWindow(i Side, window uint16, ack uint32, flags uint8) {
 	}
 }
 
+// offerWindow is setWindow for a credible segment, whose window is also the newest.
+func (c *Conn) offerWindow(i Side, g *Segment) {
+	s := &c.half[i]
+	c.setWindow(i, g.Window, g.Ack, g.Flags)
+	if s.bits &^= zeroWindow; g.Window == 0 {
+		s.bits |= zeroWindow
+	}
+}
+
 // forgetACK forgets what side i has acknowledged, and its window.
 func (c *Conn) forgetACK(i Side) {
 	c.half[i].bits &^= hasACK | edgeKnown
