@@ -17,13 +17,7 @@ func (c *Conn) onRST(i Side, g *Segment, o *Outcome, ds *Doubts) {
 		return
 	}
 	if !s.has(anchored) {
-		// No number is known that contradicts it: what follows tells.
-		s.base = g.Seq
-		if d := ds.of(c); d != nil && d.rival.on && d.rival.h[i].known && d.rival.h[i].next == g.Seq {
-			d.rival.h[i].segments++ // it joins
-		}
-		c.bits = c.bits&^(resetPending0|resetPending1) | resetPending0<<i | strongReset
-		o.Notes |= ResetPending
+		c.onGuessedRST(i, g, o, ds)
 		return
 	}
 	pos, next, acked := s.pos(g.Seq), s.next(), c.acked(i)
@@ -75,6 +69,17 @@ func (c *Conn) onRST(i Side, g *Segment, o *Outcome, ds *Doubts) {
 		c.doubtReset(i, pos, false, ds)
 	}
 	o.Notes |= ImplausibleRST
+}
+
+// onGuessedRST handles a RST of a side of which no number is known: none contradicts it, so what follows tells. Its number
+// is kept as base, which is not valid yet.
+func (c *Conn) onGuessedRST(i Side, g *Segment, o *Outcome, ds *Doubts) {
+	c.half[i].base = g.Seq
+	if d := ds.of(c); d != nil && d.rival.on && d.rival.h[i].known && d.rival.h[i].next == g.Seq {
+		d.rival.h[i].segments++ // it joins
+	}
+	c.bits = c.bits&^(resetPending0|resetPending1) | resetPending0<<i | strongReset
+	o.Notes |= ResetPending
 }
 
 // StrongReset reports whether a reset is in doubt that ends the connection if its receiver is silent.
