@@ -72,7 +72,7 @@ type sideDoubt struct {
 	firstWord int64 // the peer acknowledged up to here, into a hole or into what is held; 0: no
 	bareAt    int64 // where a pure ACK of the side stood, ahead of its bytes; 0: none did
 	behind    int64 // since when the peer's ACK is beyond what is contiguous; 0: it is not
-	spoke     int64 // when it last did, valid with unheard
+	lastBare  int64 // when it last did by a pure ACK, and by nothing else since; 0: it did not
 	unheard   int64 // since when the side speaks as if the peer had, and nothing of the peer is seen; 0: it does not
 }
 
@@ -272,17 +272,20 @@ func (d *doubt) empty() bool {
 // unanswered notes that side i goes on at numbers that need a word of its peer, and reports whether the
 // peer has been silent since such a segment was held for as long as it may be. A receiver answers each of
 // them: its packets are not captured any more.
-func (c *Conn) unanswered(i Side, now int64, ds *Doubts) bool {
+func (c *Conn) unanswered(i Side, g *Segment, ds *Doubts) bool {
 	d := ds.need(c)
 	if d == nil || !c.visible(1-i) || c.Opening() {
 		return false
 	}
 	q := &d.side[i]
-	if q.unheard == 0 || now-q.spoke >= ds.HoldFor {
-		q.unheard = max(now, 1) // or both were silent, which says nothing
+	now := g.Time
+	if q.unheard == 0 || q.lastBare != 0 && now-q.lastBare >= ds.HoldFor {
+		q.unheard = max(now, 1) // or both were silent behind a pure ACK, which need not be answered
 		c.bits |= doubtful
 	}
-	q.spoke = now
+	if q.lastBare = 0; !carries(g) {
+		q.lastBare = max(now, 1)
+	}
 	if now-q.unheard < ds.HoldFor {
 		return false
 	}

@@ -92,7 +92,7 @@ func (c *Conn) accept(i Side, g *Segment, o *Outcome, ds *Doubts) {
 		return
 	}
 	v := c.judge(i, g, pos, ack, d)
-	if (v == ahead || v == beyond) && c.unanswered(i, g.Time, ds) {
+	if (v == ahead || v == beyond) && c.unanswered(i, g, ds) {
 		v, d = c.judge(i, g, pos, ack, ds.of(c)), ds.of(c)
 	}
 	if g.Window == 0 {
