@@ -288,7 +288,7 @@ func (t *FlowTracker[K, S]) restoreTimers() {
 			continue
 		}
 		if s := t.table.At(e.slot); s.Queue() != 0 && !s.TimerSet() {
-			t.setTimer(s, s.Value.idleFrom())
+			t.setTimer(s, t.idleFrom(s))
 		}
 	}
 	t.expired = t.expired[:0]
@@ -352,17 +352,29 @@ func (t *FlowTracker[K, S]) timeoutByKey(s *slot[K, S]) int64 {
 	return t.timeouts[class]
 }
 
+// idleFrom is the time from which the flow's idle timeout counts. Packets that are perhaps of other numbers do not keep a
+// flow that opens: its own have not been answered.
+func (t *FlowTracker[K, S]) idleFrom(s *slot[K, S]) int64 {
+	f := &s.Value
+	if f.class() == classOpening && f.conn.InDoubt() {
+		if own := ownOf(&t.doubts, &f.conn); own != nil && own[ownSaved] != 0 {
+			return int64(max(own[ownLast], own[ownLast+1]))
+		}
+	}
+	return f.idleFrom()
+}
+
 // timedOut reports whether the flow has been idle for its timeout. It subtracts and never adds, so that
 // no timestamp makes it overflow.
 func (t *FlowTracker[K, S]) timedOut(s *slot[K, S], now int64) bool {
 	wait := t.timeout(s)
-	return wait != int64(Never) && clock.Sub(now, s.Value.idleFrom()) >= wait
+	return wait != int64(Never) && clock.Sub(now, t.idleFrom(s)) >= wait
 }
 
 // expiredAt is the present, or when the flow timed out if that is earlier.
 func (t *FlowTracker[K, S]) expiredAt(s *slot[K, S]) int64 {
 	if wait := t.timeout(s); wait != int64(Never) {
-		return min(t.clock.Now(), clock.Add(s.Value.idleFrom(), wait))
+		return min(t.clock.Now(), clock.Add(t.idleFrom(s), wait))
 	}
 	return t.clock.Now()
 }
@@ -423,7 +435,7 @@ func (t *FlowTracker[K, S]) expireFlows(now int64, limit int) {
 			t.expired = append(t.expired, expiredFlow{s.Value.id, s.ID()})
 			continue
 		}
-		used := !s.TimerWas(t.deadline(s, s.Value.idleFrom()))
+		used := !s.TimerWas(t.deadline(s, t.idleFrom(s)))
 		if t.guesses(s) && now >= t.guessedUntil(s) {
 			if t.leap(t.hash(&s.Key), s, nil); s.Value.bits&(lingering|released) != 0 {
 				continue
@@ -438,7 +450,7 @@ func (t *FlowTracker[K, S]) expireFlows(now int64, limit int) {
 				t.emitAnomalies(s)
 			}
 		}
-		t.setTimer(s, s.Value.idleFrom())
+		t.setTimer(s, t.idleFrom(s))
 		if q := s.Queue(); used && (q == queueUnanswered || q == queueAnswered || q == queueTalking) {
 			t.table.Join(s, q) // it is evicted after those that were not used
 		}
@@ -449,7 +461,7 @@ func (t *FlowTracker[K, S]) expireFlows(now int64, limit int) {
 	for _, e := range t.expired {
 		s := t.table.At(e.slot)
 		if t.full() {
-			t.setTimer(s, s.Value.idleFrom()) // the next call goes on
+			t.setTimer(s, t.idleFrom(s)) // the next call goes on
 			t.behind = true
 			continue
 		}

@@ -107,8 +107,8 @@ type Config struct {
 	// acknowledged. Default 10 s.
 	ClosingTimeout time.Duration
 	// ResetTimeout ends a TCP connection in which a reset was seen that its receiver may have accepted,
-	// or may have refused: with EndRST, if nothing else comes for so long. A reset that is certain ends
-	// the connection at once. Default 1 s; Never waits for the connection's other timeouts.
+	// or may have refused: with EndRST, if neither side sends anything for so long. A reset that is certain
+	// ends the connection at once. Default 1 s; Never waits for the connection's other timeouts.
 	ResetTimeout time.Duration
 	// UDPTimeout ends an idle UDP flow. Default 60 s.
 	UDPTimeout time.Duration

@@ -148,6 +148,7 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 		HealAfter: int64(cfg.HoleAckedTimeout),
 		HoldFor:   int64(cfg.HoleTimeout),
 		MaxBytes:  max(cfg.TotalBytes/8, 1),
+		SideBytes: cfg.SideBytes,
 		MaxHeld:   max(cfg.TotalBytes/8/tcp.HeldBytes, 1024),
 		MaxDoubts: max(cfg.MaxFlows/4, min(cfg.MaxFlows, 1024)),
 	}

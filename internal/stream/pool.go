@@ -88,31 +88,36 @@ func (a *Arena) releasePool() {
 	a.pooled = 0
 }
 
-func (a *Arena) allocExtents(size int) []extent {
-	mem, reused := a.extents.get(size)
+// alloc takes n elements from a pool, or makes them, and counts them as held.
+func alloc[T any](a *Arena, p *pool[T], n int, bytes int64) []T {
+	mem, reused := p.get(n)
 	if reused {
-		a.pooled -= int64(size) * extentBytes
+		a.pooled -= bytes
 	}
-	a.held += int64(size) * extentBytes
+	a.held += bytes
 	return mem
+}
+
+// pooled puts memory into a pool, or releases it if it is none or the pools are full.
+func pooled[T any](a *Arena, p *pool[T], mem []T, bytes int64) {
+	if bytes > 0 && a.pooled+bytes <= a.poolLimit() {
+		a.pooled += bytes
+		p.put(mem)
+	}
+}
+
+func (a *Arena) allocExtents(size int) []extent {
+	return alloc(a, &a.extents, size, int64(size)*extentBytes)
 }
 
 func (a *Arena) freeExtents(mem []extent) {
 	size := int64(len(mem)) * extentBytes
 	a.held -= size
-	if size > 0 && a.pooled+size <= a.poolLimit() {
-		a.pooled += size
-		a.extents.put(mem)
-	}
+	pooled(a, &a.extents, mem, size)
 }
 
 func (a *Arena) allocBlockList(capacity int) []block {
-	list, reused := a.blockLists.get(capacity)
-	if reused {
-		a.pooled -= int64(blockListBytes(capacity))
-	}
-	a.held += int64(blockListBytes(capacity))
-	return list
+	return alloc(a, &a.blockLists, capacity, int64(blockListBytes(capacity)))
 }
 
 // freeBlockList pools the list of blocks, unless it is the inline one.
@@ -120,20 +125,12 @@ func (a *Arena) freeBlockList(q *extentList) {
 	size := int64(blockListBytes(cap(q.blocks)))
 	a.held -= size
 	clear(q.blocks)
-	if size > 0 && a.pooled+size <= a.poolLimit() {
-		a.pooled += size
-		a.blockLists.put(q.blocks[:cap(q.blocks)])
-	}
+	pooled(a, &a.blockLists, q.blocks[:cap(q.blocks)], size)
 	q.blocks = nil
 }
 
 func (a *Arena) allocList(capacity int) []page {
-	list, reused := a.pageLists.get(capacity)
-	if reused {
-		a.pooled -= int64(listBytes(capacity))
-	}
-	a.held += int64(listBytes(capacity))
-	return list
+	return alloc(a, &a.pageLists, capacity, int64(listBytes(capacity)))
 }
 
 // freeList pools d's list of pages, unless it is the inline one.
@@ -141,20 +138,12 @@ func (a *Arena) freeList(d *buffer) {
 	size := int64(d.listBytes())
 	a.held -= size
 	clear(d.list)
-	if size > 0 && a.pooled+size <= a.poolLimit() {
-		a.pooled += size
-		a.pageLists.put(d.list[:cap(d.list)])
-	}
+	pooled(a, &a.pageLists, d.list[:cap(d.list)], size)
 	d.list, d.used = nil, 0
 }
 
 func (a *Arena) allocPage(size int) []byte {
-	buf, reused := a.pages.get(size)
-	if reused {
-		a.pooled -= int64(size)
-	}
-	a.held += int64(size)
-	return buf
+	return alloc(a, &a.pages, size, int64(size))
 }
 
 // freePage pools the memory of a page: at once, or with the next Reclaim if Items of the present
@@ -172,8 +161,5 @@ func (a *Arena) freePage(buf []byte, lent uint64) {
 // recycle pools the memory of a page, or releases it if the pool is full.
 func (a *Arena) recycle(buf []byte) {
 	invariants.Trample(buf)
-	if len(buf) > 0 && a.pooled+int64(len(buf)) <= a.poolLimit() {
-		a.pooled += int64(len(buf))
-		a.pages.put(buf)
-	}
+	pooled(a, &a.pages, buf, int64(len(buf)))
 }

@@ -147,6 +147,8 @@ func (c *Conn) stepSlow(i Side, g *Segment, o *Outcome, ds *Doubts) {
 		o.Notes |= Untimely // no receiver gets it, so it opens, ends and anchors nothing
 	case g.Flags&RST != 0:
 		c.onRST(i, g, o, ds)
+	case g.Flags&(SYN|FIN) == SYN|FIN && c.bits&soft != 0:
+		o.Notes |= StraySYN // nobody opens a connection with it
 	case g.Flags&SYN != 0:
 		if c.onSYN(i, g, o, ds) {
 			c.acceptSYN(i, g, o, ds)
@@ -190,6 +192,7 @@ func (c *Conn) belongs(i Side, g *Segment, o *Outcome, ds *Doubts) bool {
 	case c.bits&soft != 0:
 		// The first segment of a connection under way is a guess at its numbers, which the second
 		// one confirms.
+		c.resolveGuessedReset(i, g, o, ds)
 		if c.offer(i, g, o, ds); o.Rival != NoRival {
 			return false
 		}

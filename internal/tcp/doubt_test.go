@@ -93,6 +93,31 @@ func TestWhatIsHeldIsBounded(t *testing.T) {
 			t.Errorf("%d bytes are held where %d may be", w.doubts.Bytes(), c.max)
 		}
 	}
+	for _, c := range []struct{ max, want int }{{10, 10}, {9, 0}, {0, 10}} {
+		w := play(t, shook)
+		w.doubts.SideBytes = c.max
+		if beyond(w, 0, 10); w.doubts.Bytes() != int64(c.want) {
+			t.Errorf("%d bytes are held where %d of a side may be", w.doubts.Bytes(), c.max)
+		}
+	}
+	// What was conditional keeps its payload as the rival's only as far as that has room.
+	for _, c := range []struct{ segments, kept int }{{32, 32}, {33, 32}, {100, 32}} {
+		w := play(t, shook)
+		for k := range c.segments {
+			beyond(w, k*2000, 2000)
+		}
+		w.conn.Settle(w.doubts, 30*second)
+		checkPool(t, w.doubts)
+		_, _, bare := w.doubts.Counters()
+		if d := w.doubts.of(&w.conn); len(d.held) != c.segments || w.doubts.Bytes() != int64(c.kept*2000) || bare != uint64(c.segments-c.kept) {
+			t.Errorf("%d of %d segments, %d bytes, %d without payload", len(d.held), c.segments, w.doubts.Bytes(), bare)
+		}
+		for k := range w.doubts.of(&w.conn).held {
+			if h := &w.doubts.of(&w.conn).held[k]; h.Missing != int(h.Len)-len(h.Payload) {
+				t.Errorf("segment %d: %d bytes of %d, %d missing", k, len(h.Payload), h.Len, h.Missing)
+			}
+		}
+	}
 	for _, c := range []struct {
 		after float64
 		held  bool

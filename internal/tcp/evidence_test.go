@@ -501,19 +501,19 @@ func TestEvidenceOfNumbersUnderWay(t *testing.T) {
 		{"a forged ACK, and a sender whose bytes join", `
 			> A 1 500000001 ; rival
 			< A 1 1 +5 ; rival nowhere
-			< A 6 1 +5 ; leaps nowhere ImplausibleACK rival @0 @5
-			< A 11 1 +5 ; @10`},
+			< A 6 1 +5 ; rival nowhere
+			< A 11 1 +5 ; leaps nowhere ImplausibleACK rival @0 @5 @10`},
 		{"a forged ACK of the first segment, and what answers that", `
 			> A 1 500000001 +3 ; rival nowhere
 			< A 1 4 +5 ; rival nowhere
-			< A 6 4 +5 ; leaps nowhere ImplausibleACK held rival nowhere held nowhere @5
-			< A 11 4 +5 ; @10`},
+			< A 6 4 +5 ; rival nowhere
+			< A 11 4 +5 ; leaps nowhere ImplausibleACK held rival nowhere held nowhere @5 @10`},
 		{"a byte that is refused, and an ACK of a byte more", `
 			> A 62711 1 +1 ; rival nowhere
 			< A 1 1 ; rival
 			< A 1 2 ; rival
-			> A 1 1 ; leaps Hole @62710
-			> A 1 1 +10 ; OutOfOrder @0
+			> A 1 1 ; rival
+			> A 1 1 +10 ; leaps nowhere Hole @62710 OutOfOrder @0
 			< A 1 11 +7 ; @0`},
 		{"bytes of one sender that join, and its peer acknowledges others", `
 			> A 10 7 ; rival

@@ -35,8 +35,15 @@ func (c *Conn) onSYN(i Side, g *Segment, o *Outcome, ds *Doubts) bool {
 	}
 	if s.has(anchored) && !s.mayBegin(first, g.Len) {
 		o.Notes |= StraySYN
-		c.offer(i, g, o, ds)
+		if !c.Opening() || !c.talksElsewhere(ds) {
+			c.offer(i, g, o, ds)
+		}
 		return false
+	}
+	if c.bits&soft != 0 && (s.bits|p.bits)&anchored == 0 && i == Opener(g.Flags) {
+		// Whatever came before, be it a scanner's probe or a reset, had no number to count from.
+		c.bits &^= midstream
+		c.clearReset(ds)
 	}
 	if !s.has(anchored) || first != s.base {
 		c.reanchor(i, first, ds)

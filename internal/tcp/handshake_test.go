@@ -247,14 +247,21 @@ func TestAProbeBeforeTheSYNIsNotTheConnection(t *testing.T) {
 	for _, probe := range []string{"-", "P", "U", "F"} {
 		for _, from := range []string{">", "<"} {
 			t.Run(from+probe, func(t *testing.T) {
-				text, _ := probeLine(from, probe)
+				text, turned := probeLine(from, probe)
+				reused := ""
+				if turned {
+					reused = "reused " // its initiator is not that of the connection
+				}
 				play(t, text+`
-					> S 0 ; reused SynSent
+					> S 0 ; `+reused+`SynSent
 					< SA 0 1 ; SynReceived
 					> A 1 1 ; est Established`)
-				play(t, text+`
-					< SA 0 1 ; reused SynReceived
-					> A 1 1 ; est Established`)
+				c := play(t, text+`
+					< SA 0 1 ; `+reused+`SynReceived
+					> A 1 1 ; est Established`).conn
+				if c.Midstream() {
+					t.Errorf("midstream: %+v", c)
+				}
 			})
 		}
 	}

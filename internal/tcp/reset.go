@@ -17,9 +17,7 @@ func (c *Conn) onRST(i Side, g *Segment, o *Outcome, ds *Doubts) {
 		return
 	}
 	if !s.has(anchored) {
-		// No number is known that contradicts it: what follows tells.
-		c.bits |= resetPending0<<i | strongReset
-		o.Notes |= ResetPending
+		c.onGuessedRST(i, g, o, ds)
 		return
 	}
 	pos, next, acked := s.pos(g.Seq), s.next(), c.acked(i)
@@ -43,10 +41,15 @@ func (c *Conn) onRST(i Side, g *Segment, o *Outcome, ds *Doubts) {
 		c.state = Reset
 		return
 	case c.state == SynSent:
+		if d := ds.of(c); i == Initiator && d != nil && d.rival.on && !d.rival.syn && d.rival.h[Responder].known && d.rival.h[Responder].ack == g.Seq {
+			// The SYN was a stray, or both are: what follows tells, and if nothing does, then the end.
+			c.doubtReset(i, pos, true, ds)
+			c.bits &^= strongReset
+		}
 	case !c.visible(1-i) && (pos == next || pos > next && pos-next <= unknownWindow):
 		c.state = Reset // nobody sees what the receiver makes of it
 		return
-	case pos == next && (acked == next || acked < 0) && firstWord == 0 && (whole == pos || whole <= c.edgeOf(i)) && c.timely(i, g.Seq, g.Options, g.Timestamp):
+	case pos == next && (acked == next || acked < 0) && firstWord == 0 && (claim <= s.end || s.end >= c.edgeOf(i) || c.half[1-i].has(zeroWindow)) && (whole == pos || whole <= c.sureEdgeOf(i)) && c.timely(i, g.Seq, g.Options, g.Timestamp):
 		c.state = Reset
 		c.clearReset(ds)
 		return
@@ -66,6 +69,17 @@ func (c *Conn) onRST(i Side, g *Segment, o *Outcome, ds *Doubts) {
 		c.doubtReset(i, pos, false, ds)
 	}
 	o.Notes |= ImplausibleRST
+}
+
+// onGuessedRST handles a RST of a side of which no number is known: none contradicts it, so what follows tells. Its number
+// is kept as base, which is not valid yet.
+func (c *Conn) onGuessedRST(i Side, g *Segment, o *Outcome, ds *Doubts) {
+	c.half[i].base = g.Seq
+	if d := ds.of(c); d != nil && d.rival.on && d.rival.h[i].known && d.rival.h[i].next == g.Seq {
+		d.rival.h[i].segments++ // it joins
+	}
+	c.bits = c.bits&^(resetPending0|resetPending1) | resetPending0<<i | strongReset
+	o.Notes |= ResetPending
 }
 
 // StrongReset reports whether a reset is in doubt that ends the connection if its receiver is silent.
@@ -123,6 +137,19 @@ func (c *Conn) onRSTInSYNSent(g *Segment, o *Outcome) {
 	o.Notes |= ImplausibleRST
 }
 
+// resolveGuessedReset decides about a reset in doubt of a side of which no number is certain, by a segment of side i:
+// the receiver answers a reset that it does not believe with the number that it expects (RFC 5961 section 3.2), and its
+// sender does not go on behind one that it has sent.
+func (c *Conn) resolveGuessedReset(i Side, g *Segment, o *Outcome, ds *Doubts) {
+	s, p := &c.half[i], &c.half[1-i]
+	answered := c.bits&(resetPending0<<(1-i)) != 0 && !p.has(anchored) && g.Len == 0 && g.Ack != p.base
+	goesOn := c.bits&(resetPending0<<i) != 0 && !s.has(anchored) && g.Len > 0 && int32(g.Seq+g.Len-s.base) > 0
+	if answered || goesOn {
+		o.Notes |= ResetRevoked
+		c.clearReset(ds)
+	}
+}
+
 // resolveReset decides about a reset in doubt by an acceptable segment of side i, at pos, with n bytes
 // and an ACK.
 func (c *Conn) resolveReset(i Side, pos, n, ack int64, o *Outcome, ds *Doubts) {
@@ -134,7 +161,7 @@ func (c *Conn) resolveReset(i Side, pos, n, ack int64, o *Outcome, ds *Doubts) {
 	if d == nil {
 		revoked = true
 	} else if c.bits&(resetPending0<<i) != 0 {
-		revoked = n > 0 && pos+n > d.reset.pos // its sender goes on
+		revoked = n > 0 && pos+n > d.reset.pos || d.reset.held && ack > c.acked(1-i) // its sender goes on
 	} else {
 		answered := n == 0 && ack == c.acked(1-i) && ack != d.reset.pos
 		revoked = !d.reset.strong || ack > d.reset.pos || answered || d.reset.held && ack != d.reset.pos

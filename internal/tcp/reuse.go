@@ -5,7 +5,7 @@ package tcp
 // another number is proof enough. Any other SYN on a live connection begins a rival.
 //
 //	state                SYN with another number
-//	no number seen yet   replaces this connection
+//	no number seen yet   opens this connection, or replaces it if the other side began
 //	opening, initiator's a new attempt: replaces it
 //	both FINs seen       replaces it
 //	otherwise            a rival
@@ -15,15 +15,15 @@ func (c *Conn) Reuses(i Side, g *Segment, stale bool) bool {
 	case g.Flags&RST != 0:
 		return false
 	case g.Flags&(SYN|FIN) == SYN && c.nothingAnchored():
-		return true
+		return i != Opener(g.Flags) // otherwise it opens this one
 	case g.Flags&(SYN|ACK|FIN) == SYN:
 		return c.reusesSYN(i, g, stale)
 	}
 	return false
 }
 
-// nothingAnchored reports whether segments were seen but none of them had a number to count from: a
-// SYN that follows a scanner's probe must open the connection.
+// nothingAnchored reports whether segments were seen but none of them had a number to count from, such as a scanner's
+// probe, or a reset in doubt.
 func (c *Conn) nothingAnchored() bool {
 	return c.bits&started != 0 && c.bits&doubtful == 0 && (c.half[0].bits|c.half[1].bits)&anchored == 0
 }

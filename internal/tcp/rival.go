@@ -16,6 +16,7 @@ type rival struct {
 	syn    bool // it began with a SYN of opener
 	opener Side
 	misses uint8 // segments that fit neither it nor the connection, since the last that did
+	parted bool  // its segments contradict each other: the newest are believed, but not at the first word
 	h      [2]rivalHalf
 	owner  RivalOwner
 }
@@ -32,7 +33,6 @@ type rivalHalf struct {
 	hasACK      bool
 	grown       bool  // it sent payload or a FIN
 	joined      bool  // and a segment began where that ended
-	denied      bool  // its peer's answer acknowledges numbers far from these
 	segments    uint8 // since it is known
 }
 
@@ -165,7 +165,7 @@ func (c *Conn) clip(i Side, first, next uint32) (from uint32, fresh bool) {
 // can be one.
 func (c *Conn) followRival(i Side, seg *rivalHalf, d *doubt, ds *Doubts) bool {
 	r := d.rival
-	h, peer := &r.h[i], &r.h[1-i]
+	h := &r.h[i]
 	switch {
 	case !r.on:
 		c.startRival(d, ds)
@@ -179,27 +179,34 @@ func (c *Conn) followRival(i Side, seg *rivalHalf, d *doubt, ds *Doubts) bool {
 			h.next = seg.next
 		}
 		h.ack, h.hasACK = seg.ack, seg.hasACK
-	case r.syn && r.misses < maxMisses:
+	case r.syn && r.misses < maxMisses && !c.Opening():
 		r.misses++
 		return false
 	case r.syn:
 		c.startRival(d, ds)
 		*h = *seg
 	default:
+		r.parted = r.parted || h.known && h.segments > 0
 		*h = *seg
 	}
 	r.misses = 0
 	h.grown = h.grown || seg.next != seg.first
-	if h.hasACK && peer.known && !within(h.ack, peer.first-maxRivalHole, peer.next+rivalHole) {
-		peer.denied = true
-	}
 	return true
 }
 
-// joins reports whether segments of one sender join, and its peer does not answer that it expects others. Those
-// without payload join in any case, so it takes more of them.
-func (h *rivalHalf) joins() bool {
-	return (h.joined || h.segments >= rivalBareSegments) && !h.denied
+// joins reports whether segments of one sender join. Those without payload join in any case, so it takes more
+// of them.
+func (h *rivalHalf) joins() bool { return h.joined || h.segments >= rivalBareSegments }
+
+// outweighs reports whether the segments of a sender prove its numbers: they join, and its peer does not answer each of
+// them that it expects others.
+func (h *rivalHalf) outweighs(peer *rivalHalf) bool {
+	return h.joins() && (!peer.denies(h) || h.segments > peer.segments+1)
+}
+
+// denies reports whether a sender acknowledges numbers far from those of its peer's segments.
+func (h *rivalHalf) denies(peer *rivalHalf) bool {
+	return h.known && h.hasACK && peer.known && !within(h.ack, peer.first-maxRivalHole, peer.next+rivalHole)
 }
 
 // beside reports whether the SYN of side i was seen, and the rival's numbers do not follow it.
@@ -211,6 +218,12 @@ func (c *Conn) beside(r *rival, i Side) bool {
 // agree reports whether a sender acknowledges what its peer has, or what it has within a window ahead.
 func agree(h, peer *rivalHalf) bool {
 	return within(h.ack, peer.first, peer.next+rivalHole)
+}
+
+// takes reports whether a sender acknowledges bytes of its peer, and not more than there were. What the peer
+// acknowledges may be a little less than what the sender has.
+func (h *rivalHalf) takes(peer *rivalHalf) bool {
+	return peer.grown && h.ack != peer.first && within(h.ack, peer.first, peer.next) && within(peer.ack, h.first-rivalHole, h.next+rivalHole)
 }
 
 // within reports whether a number lies between two others, both included.
@@ -231,6 +244,16 @@ func (c *Conn) forgetRival(d *doubt, ds *Doubts) {
 			return !h.conditional
 		})
 	}
+}
+
+// rivalGoesOn reports whether a segment of side i of a connection that opens acknowledges bytes of the rival, and starts
+// where these expect it, although it may be one of the connection: both have spoken at the rival's numbers before.
+func (c *Conn) rivalGoesOn(i Side, g *Segment, d *doubt) bool {
+	if d == nil || !d.rival.on || d.rival.syn || !c.Opening() {
+		return false
+	}
+	h, peer := &d.rival.h[i], &d.rival.h[1-i]
+	return h.known && peer.known && peer.hasACK && peer.ack == g.Seq && g.Ack != peer.first && within(g.Ack, peer.first, peer.next)
 }
 
 // revokeRival forgets the rival because the connection goes on at its own numbers.
@@ -259,7 +282,7 @@ func (c *Conn) rivalBelieved(r *rival) bool {
 		return h.segments >= rivalSegmentsOneSided
 	}
 	a, b := &r.h[0], &r.h[1]
-	if c.bits&soft != 0 && !r.syn && (a.joins() || b.joins()) {
+	if c.bits&soft != 0 && !r.syn && (a.outweighs(b) || b.outweighs(a)) {
 		return true
 	}
 	if !a.known || !b.known {
@@ -280,7 +303,7 @@ func (c *Conn) rivalBelieved(r *rival) bool {
 	}
 	grown := a.grown && int32(b.ack-a.first) > 0 || b.grown && int32(a.ack-b.first) > 0
 	if c.bits&soft != 0 {
-		return agree(a, b) && agree(b, a)
+		return agree(a, b) && agree(b, a) && (grown || !r.parted) || a.takes(b) || b.takes(a)
 	}
 	if !within(a.ack, b.first, b.next) || !within(b.ack, a.first, a.next) {
 		return false
@@ -309,7 +332,7 @@ func (c *Conn) liesAhead(r *rival) bool {
 			continue
 		}
 		begins := s.number(s.next())
-		if s.has(finAccepted) || distance(begins, h.next) < 0 || distance(begins, h.first) < -maxRivalHole {
+		if s.has(finAccepted) || distance(begins, h.next) < 0 || distance(begins, h.first) < -maxRivalHole || s.has(synSeen) && distance(s.base, h.first) < 0 {
 			return false
 		}
 	}
@@ -354,11 +377,17 @@ func (ds *Doubts) Leap(c *Conn) (held []Held, fresh bool) {
 		if !h.known || !fresh {
 			continue
 		}
-		if h.first = d.joinedBefore(Side(i), h.first); peer.known && peer.hasACK && h.segments < 2 && peer.joined && !within(peer.ack, h.first, h.next) {
-			h.first = peer.ack // two segments outrank one
+		switch {
+		case peer.hasACK && h.segments < 2 && peer.joins() && int32(peer.ack-h.first) < 0,
+			peer.denies(h) && peer.segments >= 2 && (peer.segments > h.segments || !h.denies(peer)):
+			h.first = peer.ack // two segments outrank one, and those that their receiver does not know
+		case h.next != peer.ack && c.guessedReset(&r) == resetPending0<<i:
+			h.first = peer.ack // where the receiver of a reset stands
 		}
+		h.first = d.joinedBefore(Side(i), h)
 	}
 	held = ds.TakeRival(c)
+	reset := c.guessedReset(&r)
 	if fresh { // the SYN, or the first guess, was a stray
 		c.bits = c.bits&^soft | midstream
 		c.state = Active
@@ -388,10 +417,27 @@ func (ds *Doubts) Leap(c *Conn) (held []Held, fresh bool) {
 		c.forgetACK(Side(i))
 		d.side[i].reset()
 	}
+	for i := range c.half {
+		if reset == resetPending0<<i {
+			c.doubtReset(Side(i), c.half[i].pos(r.h[1-i].ack), true, ds)
+		}
+	}
 	if ds.of(c) != nil {
 		c.Settle(ds, 0)
 	}
 	return held, fresh
+}
+
+// guessedReset is the bit of a reset in doubt at a number that the rival's other side acknowledges, if no number of its
+// sender is certain; 0 if there is none.
+func (c *Conn) guessedReset(r *rival) connBits {
+	for i := range c.half {
+		bit, s, peer := resetPending0<<i, &c.half[i], &r.h[1-i]
+		if c.bits&bit != 0 && !s.has(anchored) && peer.known && peer.hasACK && peer.ack == s.base {
+			return bit
+		}
+	}
+	return 0
 }
 
 // firstACK is what the first of the held segments of a side acknowledges; otherwise is the answer if there
@@ -405,14 +451,19 @@ func firstACK(held []Held, i Side, otherwise uint32) uint32 {
 	return otherwise
 }
 
-// joinedBefore is the first number of the held segments of a side that end where the one at first begins. It
-// goes no further back than a window: four segments of 1 GiB lie in a ring.
-func (d *doubt) joinedBefore(i Side, first uint32) uint32 {
-	room := uint32(unknownWindow)
+// joinedBefore is the first number of the held segments of a side that end where those of its rival half begin. It
+// goes no further back than a window: four segments of 1 GiB lie in a ring. A FIN is one of them if nothing was sent
+// behind it.
+func (d *doubt) joinedBefore(i Side, r *rivalHalf) uint32 {
+	first, room, ends := r.first, uint32(unknownWindow), FIN
+	if r.grown {
+		ends = 0
+	}
 	for k := len(d.held) - 1; k >= 0; k-- {
 		h := &d.held[k]
-		if h.Side == i && h.Flags&(SYN|FIN|RST) == 0 && h.Len > 0 && h.Len <= room && h.Seq+h.Len == first {
-			first, room, k = h.Seq, room-h.Len, len(d.held)
+		n := h.Len + uint32(h.Flags&FIN)
+		if h.Side == i && int(h.Flags)&(SYN|FIN|RST)&^ends == 0 && n > 0 && n <= room && h.Seq+n == first {
+			first, room, k, ends = h.Seq, room-n, len(d.held), 0
 		}
 	}
 	return first

@@ -17,7 +17,7 @@
 // The observer may miss packets, may see one side only, and may get forged segments. So a segment is a
 // claim of its sender, and what the peer acknowledges makes it a fact. judge (segment.go) says what a
 // receiver makes of the numbers of a segment; what is not certain is a doubt (doubt.go), with the
-// segments that wait for a decision; and other numbers of the same ends are a rival (rival.go).
+// segments that wait for a decision (held.go); and other numbers of the same ends are a rival (rival.go).
 //
 // The package has no table and no clock, and knows bytes only as something that is held.
 package tcp

@@ -56,6 +56,15 @@ func (c *Conn) setWindow(i Side, window uint16, ack uint32, flags uint8) {
 	}
 }
 
+// offerWindow is setWindow for a credible segment, whose window is also the newest.
+func (c *Conn) offerWindow(i Side, g *Segment) {
+	s := &c.half[i]
+	c.setWindow(i, g.Window, g.Ack, g.Flags)
+	if s.bits &^= zeroWindow; g.Window == 0 {
+		s.bits |= zeroWindow
+	}
+}
+
 // forgetACK forgets what side i has acknowledged, and its window.
 func (c *Conn) forgetACK(i Side) {
 	c.half[i].bits &^= hasACK | edgeKnown
@@ -69,6 +78,14 @@ func (c *Conn) edgeOf(i Side) int64 {
 		return h.end + unknownWindow
 	}
 	return h.pos(c.edge[1-i])
+}
+
+// sureEdgeOf is the position up to which side i may send in any case, if the scale of its peer's windows is not known.
+func (c *Conn) sureEdgeOf(i Side) int64 {
+	if c.unscaled(1-i) && c.half[1-i].has(edgeKnown) {
+		return c.half[i].pos(c.half[1-i].recent)
+	}
+	return c.edgeOf(i)
 }
 
 // windowOf is the window that side i has offered, beyond what it has acknowledged.
