@@ -148,6 +148,7 @@ const (
 	slowOwnReader                          // the extractor may read frames by itself
 	slowFragment                           // it is a fragment, and its datagram is wanted whole
 	slowTunnel                             // the datagram may hold a tunnel, and so belong to another flow than the fragment
+	slowLong                               // of TCP, and longer than its frame: refused, unless it may be one of a live connection
 	slowICMPError                          // an ICMP error, with the key of the flow that it is about in Extracted.quoted
 )
 
@@ -169,13 +170,16 @@ func (x *Extracted[K]) clear() {
 func (x *Extracted[K]) decodeHeaders(v *PacketView) {
 	x.status = v.decoder.decode(v, &x.packet)
 	x.slow &^= slowNotDecoded
-	if x.packet.Fragmented {
-		x.slow |= fragmentReasons(v.decoder, &x.packet)
+	if x.packet.Fragmented || x.packet.Long {
+		x.slow |= headerReasons(v.decoder, &x.packet)
 	}
 }
 
-// fragmentReasons are the reasons of a fragment.
-func fragmentReasons(d *decoder, p *decode.Packet) slowReasons {
+// headerReasons are the reasons of a fragment, and of a packet longer than its frame.
+func headerReasons(d *decoder, p *decode.Packet) slowReasons {
+	if p.Long {
+		return slowLong
+	}
 	if d != nil && d.peeler != nil && d.peeler.FragmentMayHoldTunnel(p) {
 		return slowFragment | slowTunnel
 	}
@@ -446,6 +450,7 @@ const (
 //	RefusedBadAuthHeader      bad_auth_header       RefusedTruncatedIPoIB     truncated_ipoib
 //	RefusedTooManyExtensions  too_many_extensions   RefusedBadChecksum        bad_checksum
 //	RefusedNestedFragment     nested_fragment       RefusedLongFragment       long_fragment
+//	RefusedLongPacket         long_packet
 type Refusal uint8
 
 // Refusals of the built-in extractors. RefusedByExtractor, the zero value,
@@ -476,7 +481,7 @@ const (
 	RefusedTruncatedTCP       Refusal = Refusal(decode.TruncatedTCP)       // fewer than 20 bytes
 	RefusedBadTCPOffset       Refusal = Refusal(decode.BadTCPOffset)       // header length impossible
 	RefusedTruncatedUDP       Refusal = Refusal(decode.TruncatedUDP)       // fewer than 8 bytes
-	RefusedBadUDPLength       Refusal = Refusal(decode.BadUDPLength)       // length 1 to 7
+	RefusedBadUDPLength       Refusal = Refusal(decode.BadUDPLength)       // length 1 to 7, or 0 over IPv4
 	RefusedTruncatedICMP      Refusal = Refusal(decode.TruncatedICMP)      // fewer than 4 bytes
 	RefusedTruncatedSCTP      Refusal = Refusal(decode.TruncatedSCTP)      // fewer than 12 bytes
 	RefusedTruncatedMPLS      Refusal = Refusal(decode.TruncatedMPLS)      // an MPLS label cut short
@@ -494,6 +499,7 @@ const (
 	RefusedTruncatedPFLOG     Refusal = Refusal(decode.TruncatedPFLOG)     // a PFLOG header cut short
 	RefusedTruncatedIPoIB     Refusal = Refusal(decode.TruncatedIPoIB)     // an IP over InfiniBand header cut short
 	RefusedLongFragment       Refusal = Refusal(decode.LongFragment)       // a fragment whose IP length goes beyond the end of its frame
+	RefusedLongPacket         Refusal = Refusal(decode.LongPacket)         // the same of a packet; one of TCP only if it has no flow
 
 	RefusedBadChecksum Refusal = Refusal(decode.NumStatus) // with ChecksumVerify or ChecksumAuto, and no flow to count it in
 
@@ -546,8 +552,8 @@ func (f FiveTuple) extract(v *PacketView, d *decoder, x *Extracted[FiveTupleKey]
 		x.status = d.decode(v, p)
 	}
 	x.slow = 0
-	if p.Fragmented {
-		x.slow = fragmentReasons(d, p)
+	if p.Fragmented || p.Long {
+		x.slow = headerReasons(d, p)
 	}
 	if x.status != decode.OK {
 		slow := x.slow
@@ -705,7 +711,7 @@ func (IPPair) Extract(v PacketView, x *Extracted[IPPairKey]) bool {
 		}
 		x.Refused = 0
 	}
-	if v.decoder == nil {
+	if x.slow &^= slowLong; v.decoder == nil {
 		x.slow = 0 // nothing in a datagram could say more about its addresses
 	}
 	x.Key = IPPairKey{aHi: p.SrcHi, aLo: p.SrcLo, bHi: p.DstHi, bLo: p.DstLo}

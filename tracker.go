@@ -256,6 +256,8 @@ func (t *FlowTracker[K, S]) trackSlow(v PacketView, ok bool, wire int) []FlowEve
 	case next == packetRefused:
 		t.refuse(x.Refused)
 	case t.checksums.mode != ChecksumIgnore && !t.verifyChecksums(&v, wire):
+	case x.slow&slowLong != 0 && !t.hasLiveFlow():
+		t.refuse(RefusedLongPacket)
 	case x.slow&slowICMPError != 0 && t.matchICMPError(wire):
 	default:
 		hash, s := t.findFlow()
@@ -420,7 +422,7 @@ func (t *FlowTracker[K, S]) resolveFlow(hash uint64, s *slot[K, S]) *slot[K, S] 
 	case t.timedOut(s, t.clock.Now()):
 		t.endAndRelease(hash, s, EndIdleTimeout)
 		return nil
-	case !t.x.HasTCP || f.bits&isTCP == 0:
+	case !t.x.HasTCP || f.bits&isTCP == 0 || t.x.TCP.Options&OptionBadLength != 0:
 		return s
 	case f.bits&lingering != 0:
 		var g tcp.Segment

@@ -218,7 +218,7 @@ func TestEverySumHasANameOfItsOwn(t *testing.T) {
 func TestTheChecksumOfAPacketShorterThanItsIPLengthIsUnknown(t *testing.T) {
 	for _, f := range [][]byte{set(ruleTCP4.IP(), 3, 200), set(ruleUDP6.IP(), 5, 200)} {
 		p, status := check(t, f, LinkRaw, 0)
-		if _, sum := Checksum(&p, f); status != OK || p.Missing != 0 || sum != SumUnknown {
+		if _, sum := Checksum(&p, f); status != OK && status != LongPacket || p.Missing != 0 || sum != SumUnknown {
 			t.Errorf("%v, %d missing, %v", status, p.Missing, sum)
 		}
 	}

@@ -58,6 +58,7 @@ func (w *Peeler) provider(p *Packet, next uint16, b []byte, cut int) (uint16, []
 		return in.next, in.b, in.cut, status
 	case PPPoE:
 		id, next, b, cut, status = pppoe(b, cut)
+		p.underLength = status == OK
 	case PBB:
 		id, next, b, status = pbb(p, b)
 		p.InnerEthernet = uint32(cap(b) + ethernetHeader)
