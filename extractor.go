@@ -148,7 +148,7 @@ const (
 	slowOwnReader                          // the extractor may read frames by itself
 	slowFragment                           // it is a fragment, and its datagram is wanted whole
 	slowTunnel                             // the datagram may hold a tunnel, and so belong to another flow than the fragment
-	slowLong                               // of TCP, and longer than its frame: refused, unless it may be one of a live connection
+	slowLong                               // of TCP, and longer than its frame: refused, unless its receiver may acknowledge it
 	slowICMPError                          // an ICMP error, with the key of the flow that it is about in Extracted.quoted
 )
 
@@ -499,7 +499,7 @@ const (
 	RefusedTruncatedPFLOG     Refusal = Refusal(decode.TruncatedPFLOG)     // a PFLOG header cut short
 	RefusedTruncatedIPoIB     Refusal = Refusal(decode.TruncatedIPoIB)     // an IP over InfiniBand header cut short
 	RefusedLongFragment       Refusal = Refusal(decode.LongFragment)       // a fragment whose IP length goes beyond the end of its frame
-	RefusedLongPacket         Refusal = Refusal(decode.LongPacket)         // the same of a packet; one of TCP only if it has no flow
+	RefusedLongPacket         Refusal = Refusal(decode.LongPacket)         // the same of a packet; of TCP only where nobody was heard who might acknowledge it
 
 	RefusedBadChecksum Refusal = Refusal(decode.NumStatus) // with ChecksumVerify or ChecksumAuto, and no flow to count it in
 

@@ -256,7 +256,7 @@ func (t *FlowTracker[K, S]) trackSlow(v PacketView, ok bool, wire int) []FlowEve
 	case next == packetRefused:
 		t.refuse(x.Refused)
 	case t.checksums.mode != ChecksumIgnore && !t.verifyChecksums(&v, wire):
-	case x.slow&slowLong != 0 && !t.hasLiveFlow():
+	case x.slow&slowLong != 0 && !t.hasReceiver():
 		t.refuse(RefusedLongPacket)
 	case x.slow&slowICMPError != 0 && t.matchICMPError(wire):
 	default:
@@ -491,6 +491,9 @@ func (t *FlowTracker[K, S]) stepTCP(hash uint64, s *slot[K, S], side FlowSide, w
 	}
 	g, o := &t.segment, &t.outcome
 	t.fillSegment(g)
+	if g.Options&tcp.OptBadLength != 0 && t.x.slow&slowLong == 0 && f.packets(side^1) == 0 {
+		g.Options &^= tcp.OptBadLength // in a tunnel: a mirror has cut it, and nobody is there to say so
+	}
 	f.conn.Step(tcp.Side(side), g, o, &t.doubts)
 	if o.Hold || o.Rival != tcp.NoRival && o.Rival != tcp.RivalReplays {
 		if t.hold(hash, s, side, g, o, wire) {
@@ -642,6 +645,13 @@ func (t *FlowTracker[K, S]) countLate(s *slot[K, S], wire int) {
 func (t *FlowTracker[K, S]) hasLiveFlow() bool {
 	s := t.find(&t.x.Key)
 	return s != nil && !t.timedOut(s, t.clock.Now())
+}
+
+// hasReceiver reports whether the current packet is of a connection in which the other side was heard:
+// its acknowledgement tells whether it took the packet.
+func (t *FlowTracker[K, S]) hasReceiver() bool {
+	s := t.find(&t.x.Key)
+	return s != nil && !t.timedOut(s, t.clock.Now()) && s.Value.bits&isTCP != 0 && s.Value.packets(t.sender(&s.Value)^1) != 0
 }
 
 // reclaim takes back what the last call lent.
