@@ -529,6 +529,9 @@ var refusalNames = &names{
 // TCP, UDP and SCTP have ports. ICMP messages with an identifier (echo and the like) are told apart
 // by the identifier; any other packet has ports 0. An IPv4-mapped IPv6 address (::ffff:10.0.0.1) is
 // another address than the IPv4 address in it.
+//
+// Inside a combinator that peels off tunnels, a conversation in a tunnel over IP is another one than that
+// of the same ends in none (see FiveTupleKey.InTunnel), whichever tunnel it is: see PerTunnel.
 type FiveTuple struct {
 	// Directional makes each direction a flow of its own.
 	Directional bool
@@ -687,7 +690,7 @@ func (f FiveTuple) readQuoted(x *Extracted[FiveTupleKey]) {
 	if !decode.Quoted(&x.packet, &q) {
 		return
 	}
-	q.VLAN, q.VLANs = x.packet.VLAN, x.packet.VLANs
+	q.VLAN, q.VLANs, q.InTunnel = x.packet.VLAN, x.packet.VLANs, x.packet.InTunnel
 	x.slow |= slowICMPError
 	x.quoted.orientation = x.quoted.key.set(&q, f)
 	x.quoted.tcp, x.quoted.seq = q.Proto == uint8(L4TCP), q.Seq
