@@ -450,7 +450,7 @@ const (
 //	RefusedBadAuthHeader      bad_auth_header       RefusedTruncatedIPoIB     truncated_ipoib
 //	RefusedTooManyExtensions  too_many_extensions   RefusedBadChecksum        bad_checksum
 //	RefusedNestedFragment     nested_fragment       RefusedLongFragment       long_fragment
-//	RefusedLongPacket         long_packet
+//	RefusedLongPacket         long_packet           RefusedTruncatedHSR       truncated_hsr
 type Refusal uint8
 
 // Refusals of the built-in extractors. RefusedByExtractor, the zero value,
@@ -500,6 +500,7 @@ const (
 	RefusedTruncatedIPoIB     Refusal = Refusal(decode.TruncatedIPoIB)     // an IP over InfiniBand header cut short
 	RefusedLongFragment       Refusal = Refusal(decode.LongFragment)       // a fragment whose IP length goes beyond the end of its frame
 	RefusedLongPacket         Refusal = Refusal(decode.LongPacket)         // the same of a packet; of TCP only where nobody was heard who might acknowledge it
+	RefusedTruncatedHSR       Refusal = Refusal(decode.TruncatedHSR)       // a tag of HSR cut short
 
 	RefusedBadChecksum Refusal = Refusal(decode.NumStatus) // with ChecksumVerify or ChecksumAuto, and no flow to count it in
 

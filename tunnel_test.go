@@ -363,6 +363,34 @@ func TestFlowLabelsAreBesideTheKey(t *testing.T) {
 	assert.NotZero(t, testkit.Refuse(t, ex, frames.EtherFrame(0x0806, make([]byte, 46))))
 }
 
+// The capture holds the frames of another one, with tags and trailers of redundancy.
+func TestTagsAndTrailersOfRedundancyChangeNothing(t *testing.T) {
+	type told struct {
+		key     testkit.Key
+		history string
+		packets [2]uint64
+		payload [2]uint64
+	}
+	play := func(name string) (all []told, refused uint64) {
+		l := testkit.NewAudited(t, flowscope.FiveTuple{}, flowscope.Config{})
+		for i, v := range testkit.Load(t, "testdata/captures/"+name) {
+			v.ID = uint64(i + 1)
+			l.Track(v)
+		}
+		for f := range l.Tracker.Flows() {
+			all = append(all, told{f.Key, f.History.String(), f.Stats.Packets, f.Stats.Payload})
+		}
+		refused = l.Tracker.Stats().PacketsUnmatched
+		l.Finish()
+		return all, refused
+	}
+	want, _ := play("http.pcap")
+	got, refused := play("redundancy.pcap")
+	assert.Equal(t, want, got)
+	assert.Zero(t, refused)
+	assert.NotEmpty(t, want)
+}
+
 func TestStackedLabelsAndCutOnes(t *testing.T) {
 	ip := frames.UDP{Src: testkit.Client, Dst: testkit.Server}.IP()
 	ex := flowscope.StripMPLS(flowscope.FiveTuple{})

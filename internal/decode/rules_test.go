@@ -54,6 +54,9 @@ func TestEveryRefusalHasItsName(t *testing.T) {
 		{"between length and type", set(frames.SNAP(tcp4), 12, 0x05, 0xdd), LinkEthernet, NotIP},
 		{"half a tag", frames.Ethernet(tcp4, 1)[:17], LinkEthernet, TruncatedVLAN},
 		{"a fifth tag", fives, LinkEthernet, TooManyVLANs},
+		{"half a redundancy tag", frames.HSR(1, ether)[:19], LinkEthernet, TruncatedHSR},
+		{"a redundancy tag in another", frames.HSR(1, frames.HSR(1, ether)), LinkEthernet, NotIP},
+		{"a redundancy tag around its own supervision", set(frames.HSR(1, ether), 18, 0x88, 0xfb), LinkEthernet, NotIP},
 		{"spanning tree", set(ether, 12, 0, 38, 0x42, 0x42, 3), LinkEthernet, NotIP},
 		{"half an LLC header", set(ether, 12, 0, 38)[:16], LinkEthernet, TruncatedLLC},
 		{"half a SNAP header", frames.SNAP(tcp4)[:21], LinkEthernet, TruncatedLLC},
@@ -116,6 +119,7 @@ func TestEveryRefusalHasItsName(t *testing.T) {
 
 func TestPayloadIsWhatTheLengthsPromise(t *testing.T) {
 	tcp4, udp4 := ruleTCP4.IP(), ruleUDP4.IP()
+	ether := ruleTCP4.Ethernet()
 	syn := frames.TCP{Src: "10.0.0.1:1", Dst: "10.0.0.2:2", Flags: "S", Options: []layers.TCPOption{frames.WindowScale(7)}, Payload: []byte("data")}.IP()
 	for _, c := range []struct {
 		name    string
@@ -127,6 +131,10 @@ func TestPayloadIsWhatTheLengthsPromise(t *testing.T) {
 	}{
 		{"Ethernet padding is not payload", frames.Pad(ruleUDP4.Ethernet(), 60), LinkEthernet, 0, "hello", 0},
 		{"a pure ACK in a padded frame has none", frames.Pad(frames.TCP{Src: "10.0.0.1:1", Dst: "10.0.0.2:2", Flags: "A"}.Ethernet(), 60), LinkEthernet, 0, "", 0},
+		{"a redundancy trailer is not payload", frames.PRP(9, ruleTCP4.Ethernet()), LinkEthernet, 0, "hello", 0},
+		{"a redundancy trailer behind padding", frames.PRP(9, frames.Pad(ruleUDP4.Ethernet(), 60)), LinkEthernet, 0, "hello", 0},
+		{"a redundancy tag and padding", frames.Pad(frames.HSR(9, ruleUDP4.Ethernet()), 80), LinkEthernet, 0, "hello", 0},
+		{"a redundancy tag behind a VLAN tag", append(slices.Concat(ether[:12], []byte{0x81, 0, 0, 5}), frames.HSR(9, ether)[12:]...), LinkEthernet, 0, "hello", 0},
 		{"cut in the padding", frames.Pad(ruleTCP4.Ethernet(), 100)[:70], LinkEthernet, 100, "hello", 0},
 		{"don't fragment, and AH", set(frames.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 51, Payload: ah(6, tcp4[20:])}.IP(), 6, 0x40), LinkIPv4, 0, "hello", 0},
 		{"IPv4 options", append(set(tcp4[:20], 0, 0x46, 0, 0, 49, 0, 0, 0x40), append([]byte{1, 1, 1, 0}, tcp4[20:]...)...), LinkIPv4, 0, "hello", 0},

@@ -196,6 +196,15 @@ func slowEtherType(p *Packet, o *Options, etherType int, r part) Status {
 		p.VLANs++
 		return slowEtherType(p, o, r.u16(2), r.from(4))
 	}
+	if etherType == 0x892f {
+		switch {
+		case !r.has(6):
+			return TruncatedHSR
+		case r.u16(4) == etherType:
+			return NotIP
+		}
+		return slowEtherType(p, o, r.u16(4), r.from(6))
+	}
 	if etherType <= 1500 {
 		return slowLLC(p, o, r)
 	}

@@ -52,6 +52,7 @@ const (
 	TruncatedIPoIB   // no whole InfiniBand pseudo header
 	LongFragment     // a fragment whose IP length goes beyond the end of a frame that is whole
 	LongPacket       // the same of a packet that is no fragment and not of TCP
+	TruncatedHSR     // fewer than 6 bytes
 
 	// NumStatus is the number of statuses: an array of counters by Status has this length.
 	NumStatus
@@ -103,6 +104,7 @@ var StatusNames = [...]string{
 	TruncatedIPoIB:     "truncated_ipoib",
 	LongFragment:       "long_fragment",
 	LongPacket:         "long_packet",
+	TruncatedHSR:       "truncated_hsr",
 }
 
 // String returns a short name such as "truncated_tcp", fit for a counter's label.
