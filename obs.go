@@ -160,9 +160,9 @@ const (
 	// AnomalyBadChecksum: a packet of a known flow that no receiver would take;
 	// others are refused as RefusedBadChecksum. Len: packets.
 	AnomalyBadChecksum
-	// AnomalyChecksumOffload: so many checksums of one source are wrong that they
-	// are taken to be left to its network card; they are ignored from now on.
-	// No flow. Len: packets that were wrong.
+	// AnomalyChecksumOffload: so many checksums of one source are 0, or always the
+	// same wrong value, that they are taken to be left to its network card, and
+	// accepted for as long as that goes on. No flow. Len: such packets of the last 1,000.
 	AnomalyChecksumOffload
 	// AnomalyImplausibleICMP: an ICMP error quotes of a TCP flow what was never
 	// sent. Len: packets.
