@@ -38,6 +38,9 @@ const keepEvents = 4096
 // packet: give a replay packet time (Now().Add), never time.Now, and on live traffic stay behind the
 // capture's queue, as examples/live does, by 100 ms.
 func (t *FlowTracker[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
+	if t.busy {
+		return t.nested()
+	}
 	t.reclaim()
 	before := t.clock.Now()
 	t.clock.Advance(int64(now))
@@ -59,6 +62,9 @@ func (t *FlowTracker[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
 // FIN, or one has sent a RST that was not believed. The tracker is then empty, and may be used for
 // another capture, whose time may lie anywhere.
 func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
+	if t.busy {
+		return t.nested()
+	}
 	t.reclaim()
 	t.x.Orientation = 0
 	t.expired = slices.Grow(t.expired[:0], t.table.Len())

@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"math"
 	"math/bits"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,9 @@ import (
 // findings beside the fields of Extracted (tunnels, fragments, checksums) reach the tracker from the
 // outermost only. ICMP errors are matched to flows if the keys are those of FiveTuple, also in
 // PerTunnel.
+//
+// A nil pointer as an extractor is an error of the constructor. A result that cannot be, with an
+// Orientation beyond Reverse or a negative Missing, is refused as RefusedByExtractor.
 //
 // An extractor may have two more methods, those of KeyHasher and KeyTimer. A tracker looks for them
 // once, when it is made:
@@ -102,11 +106,26 @@ func timerOf[K comparable](ex FlowExtractor[K]) func(K) time.Duration {
 	return nil
 }
 
-// isHollow reports whether there is no extractor, be it inside combinators.
+// isHollow reports whether there is no extractor, be it inside combinators, or one that is a nil pointer.
 func isHollow[K comparable](ex FlowExtractor[K]) bool {
 	c, ok := any(ex).(interface{ hollow() bool })
-	return ex == nil || ok && c.hollow()
+	return isNil(ex) || ok && c.hollow()
 }
+
+// isNil reports whether v is nil, or a nil pointer or function: the methods of these panic when they are
+// called.
+func isNil(v any) bool {
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Pointer, reflect.Func:
+		return r.IsNil()
+	case reflect.Invalid:
+		return true
+	}
+	return false
+}
+
+// isPossible reports whether the result of a caller's own extractor can be that of a packet.
+func (x *Extracted[K]) isPossible() bool { return x.Orientation <= Reverse && x.Missing >= 0 }
 
 // Extracted is the result of an extractor for one packet.
 type Extracted[K comparable] struct {

@@ -253,7 +253,7 @@ func (t *FlowTracker[K, S]) completed(v *PacketView, d defrag.Datagram[firstFrag
 		v.Frame, v.WireLen = r.raw, len(r.raw)
 	}
 	x.clear()
-	ok = t.ex.Extract(*v, x)
+	ok = t.ask(v)
 	if x.slow&slowNotDecoded != 0 {
 		x.decodeHeaders(v)
 	}

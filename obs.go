@@ -47,6 +47,10 @@ type TrackerStats struct {
 	// there was no room, so that they are as if no receiver had taken them; PayloadNotHeld those of which
 	// the payload had none.
 	SegmentsHeld, SegmentsNotHeld, PayloadNotHeld uint64
+
+	// NestedCalls counts calls of Track, TrackBatch, Sweep and Finish from inside another one: from a
+	// Reassembler, its factory, or the loop over TrackBatch. They do nothing.
+	NestedCalls uint64
 }
 
 // DriverStats are the counters of a FlowDriver: those of its tracker, and those of the streams over
@@ -296,6 +300,7 @@ func (s TrackerStats) Metrics(yield func(Metric) bool) {
 		!one("flowscope_segments_held_total", "TCP segments that waited for an acknowledgement.", s.SegmentsHeld) ||
 		!one("flowscope_segments_not_held_total", "TCP segments that should have waited, and had no room.", s.SegmentsNotHeld) ||
 		!one("flowscope_payload_not_held_total", "TCP segments that waited without their payload, for want of room.", s.PayloadNotHeld) ||
+		!one("flowscope_nested_calls_total", "Calls from inside another call, which did nothing.", s.NestedCalls) ||
 		!one("flowscope_icmp_errors_matched_total", "ICMP errors about a known flow.", s.ICMPErrorsMatched) ||
 		!one("flowscope_fragments_total", "Fragments of IP datagrams.", s.Fragments.Frames) ||
 		!one("flowscope_datagrams_reassembled_total", "Datagrams reassembled.", s.Fragments.Datagrams) ||

@@ -77,6 +77,7 @@ type FlowTracker[K comparable, S any] struct {
 
 	closeRequested []flowtable.ID // by ForceClose; the next call ends them
 	reclaimDue     bool           // the next call has to call reclaimEnded
+	busy           bool           // the caller's code runs inside a call
 	expired        []expiredFlow  // out of the timer wheel, not ended yet
 	dueSlot        flowtable.ID   // out of the timer wheel, not looked at yet
 	nextVictim     victim
@@ -183,7 +184,18 @@ func (t *FlowTracker[K, S]) setFastPaths() {
 // with the next calls.
 //
 //go:noinline
-func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] { return t.track(&v) }
+func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] {
+	if t.busy {
+		return t.nested()
+	}
+	return t.track(&v)
+}
+
+// nested counts a call from inside another one, which does nothing.
+func (t *FlowTracker[K, S]) nested() []FlowEvent[K] {
+	t.stats.NestedCalls++
+	return nil
+}
 
 // track is Track. With a field more, or an argument, a view is passed by value in memory, so it is
 // passed on by reference. And where Track is inlined the caller's view is copied first, which stalls
@@ -232,9 +244,18 @@ func (t *FlowTracker[K, S]) extract(v *PacketView) (ok, direct bool) {
 		ok = t.fast.extractor.extract(v, t.fast.decoder, t.fast.x)
 	} else {
 		x.clear()
-		ok = t.ex.Extract(*v, x)
+		ok = t.ask(v)
 	}
 	return ok, ok && x.slow == 0 && t.checksums.mode == ChecksumIgnore
+}
+
+// ask asks the caller's extractor. What it says that cannot be is as if it had refused the packet.
+func (t *FlowTracker[K, S]) ask(v *PacketView) (ok bool) {
+	ok = t.ex.Extract(*v, t.x)
+	if ok && !t.x.isPossible() {
+		t.x.Refused, t.x.Orientation, t.x.Missing, ok = RefusedByExtractor, 0, 0, false
+	}
+	return ok
 }
 
 // trackSlow is Track for a packet that may have to stop on its way to its flow: a fragment waits for
@@ -917,8 +938,8 @@ type batch[K comparable, S any] struct {
 // packets without events are passed over. The events are those of Track, and good until the loop
 // goes on. All frames must stay as they are until the loop has ended: those of OpenCapture and of
 // gopacket's sources are used again, and have to be copied. A loop that ends early leaves the rest
-// of views untracked. The extractor is asked ahead, and must not depend on what the loop does. The
-// loop must not call Track, TrackBatch, Sweep or Finish.
+// of views untracked. The extractor is asked ahead, and must not depend on what the loop does. A call of
+// Track, TrackBatch, Sweep or Finish in the loop does nothing, and is counted in NestedCalls.
 //
 // It pays from some 100,000 flows on; with flows that the caches hold it costs a little.
 func (t *FlowTracker[K, S]) TrackBatch(views []PacketView) iter.Seq2[int, []FlowEvent[K]] {
@@ -928,12 +949,22 @@ func (t *FlowTracker[K, S]) TrackBatch(views []PacketView) iter.Seq2[int, []Flow
 // trackBatch is TrackBatch. begin is called before each packet.
 func (t *FlowTracker[K, S]) trackBatch(views []PacketView, begin func()) iter.Seq2[int, []FlowEvent[K]] {
 	return func(yield func(int, []FlowEvent[K]) bool) {
+		if t.busy {
+			t.nested()
+			return
+		}
+		defer func() { t.busy = false }()
 		if !t.fastPaths {
 			for i := range views {
 				begin()
-				if events := t.track(&views[i]); len(events) != 0 && !yield(i, events) {
+				events := t.track(&views[i])
+				if len(events) == 0 {
+					continue
+				}
+				if t.busy = true; !yield(i, events) {
 					return
 				}
+				t.busy = false
 			}
 			return
 		}
@@ -960,9 +991,13 @@ func (t *FlowTracker[K, S]) trackBatch(views []PacketView, begin func()) iter.Se
 				} else {
 					events = t.trackSlow(*v, b.ok[i], wire)
 				}
-				if len(events) != 0 && !yield(first+i, events) {
+				if len(events) == 0 {
+					continue
+				}
+				if t.busy = true; !yield(first+i, events) {
 					return
 				}
+				t.busy = false
 			}
 		}
 	}
