@@ -27,10 +27,12 @@ const (
 	// ChecksumVerify verifies everything. On a machine whose network card computes checksums
 	// (offload), its own packets are captured before that, and are wrong.
 	ChecksumVerify
-	// ChecksumAuto verifies, but accepts checksums that look left to a network card, and learns for
-	// up to 16 groups of senders (by their hardware address if the link is Ethernet, else by their
-	// IP address) whether their checksums mean anything: if a tenth of the first 1,000 is wrong, they
-	// do not. Until it has learned it accepts everything.
+	// ChecksumAuto verifies, but accepts checksums that look left to a network card: the sum over
+	// addresses and length alone, and an IPv4 header's of 0. Some senders leave other values, and it
+	// learns for up to 16 groups of them (by their hardware address if the link is Ethernet, else by
+	// their IP address) which: if of 1,000 packets a tenth has a wrong checksum that is always 0, or
+	// always the same, such are accepted of the next 1,000, and so on. Other wrong ones never are,
+	// however many there are, but for the first 1,000 packets of a group, of which all are accepted.
 	ChecksumAuto
 )
 
@@ -53,14 +55,49 @@ func (m *ChecksumMode) UnmarshalText(text []byte) error { return unmarshal(check
 // checksums is how checksums are verified, and what ChecksumAuto has learned of the groups of senders.
 type checksums struct {
 	mode    ChecksumMode
-	sources [16]struct {
-		seen, bad uint16
-		offloaded bool
-	}
+	sources [16]checksumSource
+}
+
+// checksumSource is what ChecksumAuto has learned of a group of senders, and learns from their packets now.
+type checksumSource struct {
+	seen, odd uint16 // packets, and those whose wrong checksum looks as if nobody had filled it in
+	votes     uint16 // how far the wrong checksum is ahead of all others, in turn
+	value     uint32 // the wrong checksum that comes most
+	learned   bool   // of as many packets before
+	offloaded bool   // what is odd is accepted
 }
 
 // checksumSample is how many packets of a source ChecksumAuto learns from.
 const checksumSample = 1000
+
+// looksUnfilled reports whether a wrong checksum is one that a sender may have left to its network card.
+func (s *checksumSource) looksUnfilled(field uint32) bool { return field == 0 || field == s.value }
+
+// count enters a packet, and reports whether what is odd is accepted from now on, and was not before.
+func (s *checksumSource) count(bad bool, field uint32) (found bool) {
+	if s.seen == checksumSample {
+		s.seen, s.odd = 0, 0
+	}
+	if bad {
+		if s.looksUnfilled(field) {
+			s.odd++
+		}
+		switch {
+		case field == s.value:
+			s.votes = min(s.votes+1, checksumSample)
+		case s.votes == 0:
+			s.value, s.votes = field, 1
+		default:
+			s.votes--
+		}
+	}
+	if s.seen++; s.seen < checksumSample {
+		return false
+	}
+	found = s.odd >= checksumSample/10 && !s.offloaded
+	s.offloaded, s.learned = s.odd >= checksumSample/10, true
+	return found
+}
 
 // verifyChecksums reports whether the current packet may go to its flow. If not, it counts the packet.
 func (t *FlowTracker[K, S]) verifyChecksums(v *PacketView, wire int) bool {
@@ -79,7 +116,7 @@ func (t *FlowTracker[K, S]) verifyChecksums(v *PacketView, wire int) bool {
 		t.stats.ChecksumsUnknown++
 		return true
 	}
-	if t.checksums.mode == ChecksumAuto && t.learnOffload(v, bad) {
+	if t.checksums.mode == ChecksumAuto && t.learnOffload(v, bad, header == decode.SumBad) {
 		return true
 	}
 	if !bad {
@@ -103,7 +140,7 @@ func (t *FlowTracker[K, S]) verifyHeader(v *PacketView) bool {
 		t.stats.ChecksumsPartial++
 		bad = t.checksums.mode == ChecksumVerify
 	}
-	if t.checksums.mode == ChecksumAuto && t.learnOffload(v, bad) || !bad {
+	if t.checksums.mode == ChecksumAuto && t.learnOffload(v, bad, true) || !bad {
 		return true
 	}
 	t.refuse(RefusedBadChecksum)
@@ -124,9 +161,9 @@ func (t *FlowTracker[K, S]) countBadChecksum(wire int) bool {
 	return true
 }
 
-// learnOffload notes a checksum, for ChecksumAuto, and reports whether those of its source are to be
-// accepted even if they are wrong.
-func (t *FlowTracker[K, S]) learnOffload(v *PacketView, bad bool) bool {
+// learnOffload notes a checksum, for ChecksumAuto, and reports whether the packet is to be accepted even if
+// it is wrong. inHeader says which one is.
+func (t *FlowTracker[K, S]) learnOffload(v *PacketView, bad, inHeader bool) bool {
 	p := &t.x.packet
 	from := p.SrcHi ^ p.SrcLo
 	if _, src, st := decode.MACs(v.Frame, decode.Link(v.LinkType)); st == decode.OK {
@@ -136,16 +173,16 @@ func (t *FlowTracker[K, S]) learnOffload(v *PacketView, bad bool) bool {
 	from ^= from >> 16
 	from ^= from >> 8
 	s := &t.checksums.sources[(from^from>>4)%16]
-	if s.seen == checksumSample {
-		return s.offloaded
-	}
-	s.seen++
+	var field uint32
 	if bad {
-		s.bad++
+		header, transport := decode.Fields(p, v.bytes())
+		if field = transport; inHeader {
+			field = uint32(header)
+		}
 	}
-	if s.seen == checksumSample && s.bad >= checksumSample/10 {
-		s.offloaded = true
-		t.anomaly(AnomalyChecksumOffload, nil, 0, 0, int64(s.bad))
+	accepted := !s.learned || bad && s.offloaded && s.looksUnfilled(field)
+	if s.count(bad, field) {
+		t.anomaly(AnomalyChecksumOffload, nil, 0, 0, int64(s.odd))
 	}
-	return true
+	return accepted
 }

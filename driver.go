@@ -101,6 +101,9 @@ func (c *Config) streamLimits() stream.Limits {
 
 // Track takes the next packet and returns what happened; see FlowTracker.Track.
 func (d *FlowDriver[K, S]) Track(v PacketView) []FlowEvent[K] {
+	if d.t.busy {
+		return d.t.nested()
+	}
 	d.reclaim()
 	return d.t.track(&v)
 }
@@ -108,13 +111,18 @@ func (d *FlowDriver[K, S]) Track(v PacketView) []FlowEvent[K] {
 // Sweep says that it is now at least that time; see FlowTracker.Sweep. Holes whose timeout has passed
 // are given up too.
 func (d *FlowDriver[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
-	d.reclaim()
+	if !d.t.busy {
+		d.reclaim()
+	}
 	return d.t.Sweep(now)
 }
 
 // Finish says that the capture is over; see FlowTracker.Finish. Held bytes are delivered, with the
 // gaps between them, and their memory is released.
 func (d *FlowDriver[K, S]) Finish() []FlowEvent[K] {
+	if d.t.busy {
+		return d.t.nested()
+	}
 	d.reclaim()
 	defer d.arena.ReleasePool()
 	return d.t.Finish()
@@ -659,6 +667,14 @@ type callerReassembler struct {
 	ended     bool // Fin or Rst was called
 }
 
+// outside runs the caller's code. What it asks of the driver meanwhile would find it in the middle of a
+// packet, and does nothing.
+func (d *FlowDriver[K, S]) outside(call func()) {
+	d.t.busy = true
+	defer func() { d.t.busy = false }()
+	call()
+}
+
 // dispatch hands a segment to the caller's Reassembler. The first one of a direction makes it.
 func (d *FlowDriver[K, S]) dispatch(s *slot[K, driverState[S]], it *direction.Item) {
 	side, dir := FlowSide(it.Side), &s.Value.user.directions[it.Side&1]
@@ -666,7 +682,9 @@ func (d *FlowDriver[K, S]) dispatch(s *slot[K, driverState[S]], it *direction.It
 		return
 	}
 	if it.First {
-		if r := d.factory.NewReassembler(s.Key, side); r != nil {
+		var r Reassembler
+		d.outside(func() { r = d.factory.NewReassembler(s.Key, side) })
+		if r != nil {
 			dir.Reassembler = d.addReassembler(r)
 		}
 	}
@@ -675,10 +693,12 @@ func (d *FlowDriver[K, S]) dispatch(s *slot[K, driverState[S]], it *direction.It
 	}
 	r := &d.reassemblers[dir.Reassembler]
 	d.resetDelivery(r)
-	r.r.Segment(Segment{
-		Seq: s.Value.conn.SequenceNumber(it.Side, it.Pos), Pos: it.Pos, Payload: it.Bytes, Missing: it.Missing,
-		Time: Timestamp(it.Time), Packet: it.ID, Flags: TCPFlags(it.Flags), Urgent: it.Urgent, Unconfirmed: s.Value.packets(side^1) == 0,
-	}, &d.delivery)
+	d.outside(func() {
+		r.r.Segment(Segment{
+			Seq: s.Value.conn.SequenceNumber(it.Side, it.Pos), Pos: it.Pos, Payload: it.Bytes, Missing: it.Missing,
+			Time: Timestamp(it.Time), Packet: it.ID, Flags: TCPFlags(it.Flags), Urgent: it.Urgent, Unconfirmed: s.Value.packets(side^1) == 0,
+		}, &d.delivery)
+	})
 	d.emitDelivery(s, side)
 	if d.reassemblers[dir.Reassembler].timer != nil {
 		d.callOnTimer(s, side, d.t.clock.Now())
@@ -693,7 +713,7 @@ func (d *FlowDriver[K, S]) dispatchACK(s *slot[K, driverState[S]], it *direction
 		return
 	}
 	d.resetDelivery(r)
-	r.acker.Acked(it.Pos, Timestamp(it.Time), &d.delivery)
+	d.outside(func() { r.acker.Acked(it.Pos, Timestamp(it.Time), &d.delivery) })
 	d.emitDelivery(s, side)
 	if d.reassemblers[dir.Reassembler].timer != nil {
 		d.callOnTimer(s, side, it.Time) // for acknowledged bytes the Reassembler may wait less long
@@ -744,7 +764,8 @@ func (d *FlowDriver[K, S]) resetDelivery(r *callerReassembler) {
 func (d *FlowDriver[K, S]) callOnTimer(s *slot[K, driverState[S]], side FlowSide, now int64) {
 	r := &d.reassemblers[s.Value.user.directions[side].Reassembler]
 	d.resetDelivery(r)
-	next := int64(r.timer.OnTimer(Timestamp(now), &d.delivery))
+	var next int64
+	d.outside(func() { next = int64(r.timer.OnTimer(Timestamp(now), &d.delivery)) })
 	if r.nextTimer = math.MaxInt64; next != 0 {
 		r.nextTimer = max(next, clock.Add(now, 1))
 	}
@@ -814,11 +835,13 @@ func (d *FlowDriver[K, S]) endReassembler(s *slot[K, driverState[S]], side FlowS
 	}
 	d.resetDelivery(r)
 	r.ended = true
-	switch reason {
-	case EndFIN, EndIdleTimeout, EndFinished:
-		r.r.Fin(&d.delivery)
-	default:
-		r.r.Rst(&d.delivery)
-	}
+	d.outside(func() {
+		switch reason {
+		case EndFIN, EndIdleTimeout, EndFinished:
+			r.r.Fin(&d.delivery)
+		default:
+			r.r.Rst(&d.delivery)
+		}
+	})
 	d.emitDelivery(s, side)
 }

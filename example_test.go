@@ -2,6 +2,7 @@ package flowscope_test
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net"
@@ -458,12 +459,13 @@ func ExampleAutoDetectEncap() {
 		panic(err)
 	}
 	tracker.Track(flowscope.PacketView{Frame: inVXLAN(77, question())})
-	tracker.Track(flowscope.PacketView{Frame: question()}) // the same without a tunnel
+	tracker.Track(flowscope.PacketView{Frame: question()}) // in no tunnel, so another conversation
 	for flow := range tracker.Flows() {
-		fmt.Println(flow.Key, flow.Stats.Packets, "first seen through", flow.Stats.TunnelString())
+		fmt.Println(flow.Key, flow.Stats.Packets, "first seen through", cmp.Or(flow.Stats.TunnelString(), "none"))
 	}
 	// Output:
-	// udp 192.0.2.1:40000 <-> 192.0.2.53:53 [2 0] first seen through vxlan:77
+	// udp 192.0.2.1:40000 <-> 192.0.2.53:53 tunneled [1 0] first seen through vxlan:77
+	// udp 192.0.2.1:40000 <-> 192.0.2.53:53 [1 0] first seen through none
 }
 
 // Two tenants use the same addresses. With the tunnel in the key they are two flows.
@@ -482,8 +484,8 @@ func ExamplePerTunnel() {
 		}
 	}
 	// Output:
-	// udp 192.0.2.1:40000 <-> 192.0.2.53:53 in vxlan:77 [2 0]
-	// udp 192.0.2.1:40000 <-> 192.0.2.53:53 in vxlan:78 [1 0]
+	// udp 192.0.2.1:40000 <-> 192.0.2.53:53 tunneled in vxlan:77 [2 0]
+	// udp 192.0.2.1:40000 <-> 192.0.2.53:53 tunneled in vxlan:78 [1 0]
 }
 
 // Only what is in the tunnel counts; the rest is refused by name.

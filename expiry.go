@@ -49,6 +49,9 @@ const keepEvents = 4096
 // packet: give a replay packet time (Now().Add), never time.Now, and on live traffic stay behind the
 // capture's queue, as examples/live does, by 100 ms.
 func (t *FlowTracker[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
+	if t.busy {
+		return t.nested()
+	}
 	t.bound = sweepEvents
 	defer func() { t.bound = trackEvents }()
 	t.reclaim()
@@ -85,6 +88,9 @@ func (t *FlowTracker[K, S]) room() int { return t.bound - endEvents - len(t.even
 // The slice has the events of all flows, with what they hold: for each flow a few hundred bytes an event,
 // and about 250 for its counters, so for 100,000 connections some 200 MB. FinishParts tells the same in portions.
 func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
+	if t.busy {
+		return t.nested()
+	}
 	t.bound = math.MaxInt
 	defer func() { t.bound = trackEvents }()
 	t.reclaim()
@@ -123,7 +129,11 @@ func (t *FlowTracker[K, S]) FinishParts() iter.Seq[[]FlowEvent[K]] {
 // finishParts is FinishParts. begin is called before each portion.
 func (t *FlowTracker[K, S]) finishParts(begin func()) iter.Seq[[]FlowEvent[K]] {
 	return func(yield func([]FlowEvent[K]) bool) {
-		defer func() { t.bound = trackEvents }()
+		if t.busy {
+			t.nested()
+			return
+		}
+		defer func() { t.bound, t.busy = trackEvents, false }()
 		part := func() {
 			t.bound = sweepEvents
 			begin()
@@ -141,9 +151,11 @@ func (t *FlowTracker[K, S]) finishParts(begin func()) iter.Seq[[]FlowEvent[K]] {
 				t.behind, t.ending = false, nil
 				t.clock.Reset()
 			}
+			t.busy = true
 			if len(events) != 0 && !yield(events) || len(rest) == 0 {
 				return
 			}
+			t.busy = false
 			part()
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"math"
 	"math/bits"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,9 @@ import (
 // findings beside the fields of Extracted (tunnels, fragments, checksums) reach the tracker from the
 // outermost only. ICMP errors are matched to flows if the keys are those of FiveTuple, also in
 // PerTunnel.
+//
+// A nil pointer as an extractor is an error of the constructor. A result that cannot be, with an
+// Orientation beyond Reverse or a negative Missing, is refused as RefusedByExtractor.
 //
 // An extractor may have two more methods, those of KeyHasher and KeyTimer. A tracker looks for them
 // once, when it is made:
@@ -102,11 +106,26 @@ func timerOf[K comparable](ex FlowExtractor[K]) func(K) time.Duration {
 	return nil
 }
 
-// isHollow reports whether there is no extractor, be it inside combinators.
+// isHollow reports whether there is no extractor, be it inside combinators, or one that is a nil pointer.
 func isHollow[K comparable](ex FlowExtractor[K]) bool {
 	c, ok := any(ex).(interface{ hollow() bool })
-	return ex == nil || ok && c.hollow()
+	return isNil(ex) || ok && c.hollow()
 }
+
+// isNil reports whether v is nil, or a nil pointer or function: the methods of these panic when they are
+// called.
+func isNil(v any) bool {
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Pointer, reflect.Func:
+		return r.IsNil()
+	case reflect.Invalid:
+		return true
+	}
+	return false
+}
+
+// isPossible reports whether the result of a caller's own extractor can be that of a packet.
+func (x *Extracted[K]) isPossible() bool { return x.Orientation <= Reverse && x.Missing >= 0 }
 
 // Extracted is the result of an extractor for one packet.
 type Extracted[K comparable] struct {
@@ -148,6 +167,7 @@ const (
 	slowOwnReader                          // the extractor may read frames by itself
 	slowFragment                           // it is a fragment, and its datagram is wanted whole
 	slowTunnel                             // the datagram may hold a tunnel, and so belong to another flow than the fragment
+	slowLong                               // of TCP, and longer than its frame: refused, unless its receiver may acknowledge it
 	slowICMPError                          // an ICMP error, with the key of the flow that it is about in Extracted.quoted
 )
 
@@ -169,13 +189,16 @@ func (x *Extracted[K]) clear() {
 func (x *Extracted[K]) decodeHeaders(v *PacketView) {
 	x.status = v.decoder.decode(v, &x.packet)
 	x.slow &^= slowNotDecoded
-	if x.packet.Fragmented {
-		x.slow |= fragmentReasons(v.decoder, &x.packet)
+	if x.packet.Fragmented || x.packet.Long {
+		x.slow |= headerReasons(v.decoder, &x.packet)
 	}
 }
 
-// fragmentReasons are the reasons of a fragment.
-func fragmentReasons(d *decoder, p *decode.Packet) slowReasons {
+// headerReasons are the reasons of a fragment, and of a packet longer than its frame.
+func headerReasons(d *decoder, p *decode.Packet) slowReasons {
+	if p.Long {
+		return slowLong
+	}
 	if d != nil && d.peeler != nil && d.peeler.FragmentMayHoldTunnel(p) {
 		return slowFragment | slowTunnel
 	}
@@ -446,6 +469,7 @@ const (
 //	RefusedBadAuthHeader      bad_auth_header       RefusedTruncatedIPoIB     truncated_ipoib
 //	RefusedTooManyExtensions  too_many_extensions   RefusedBadChecksum        bad_checksum
 //	RefusedNestedFragment     nested_fragment       RefusedLongFragment       long_fragment
+//	RefusedLongPacket         long_packet           RefusedTruncatedHSR       truncated_hsr
 type Refusal uint8
 
 // Refusals of the built-in extractors. RefusedByExtractor, the zero value,
@@ -476,7 +500,7 @@ const (
 	RefusedTruncatedTCP       Refusal = Refusal(decode.TruncatedTCP)       // fewer than 20 bytes
 	RefusedBadTCPOffset       Refusal = Refusal(decode.BadTCPOffset)       // header length impossible
 	RefusedTruncatedUDP       Refusal = Refusal(decode.TruncatedUDP)       // fewer than 8 bytes
-	RefusedBadUDPLength       Refusal = Refusal(decode.BadUDPLength)       // length 1 to 7
+	RefusedBadUDPLength       Refusal = Refusal(decode.BadUDPLength)       // length 1 to 7, or 0 over IPv4
 	RefusedTruncatedICMP      Refusal = Refusal(decode.TruncatedICMP)      // fewer than 4 bytes
 	RefusedTruncatedSCTP      Refusal = Refusal(decode.TruncatedSCTP)      // fewer than 12 bytes
 	RefusedTruncatedMPLS      Refusal = Refusal(decode.TruncatedMPLS)      // an MPLS label cut short
@@ -494,6 +518,8 @@ const (
 	RefusedTruncatedPFLOG     Refusal = Refusal(decode.TruncatedPFLOG)     // a PFLOG header cut short
 	RefusedTruncatedIPoIB     Refusal = Refusal(decode.TruncatedIPoIB)     // an IP over InfiniBand header cut short
 	RefusedLongFragment       Refusal = Refusal(decode.LongFragment)       // a fragment whose IP length goes beyond the end of its frame
+	RefusedLongPacket         Refusal = Refusal(decode.LongPacket)         // the same of a packet; of TCP only where nobody was heard who might acknowledge it
+	RefusedTruncatedHSR       Refusal = Refusal(decode.TruncatedHSR)       // a tag of HSR cut short
 
 	RefusedBadChecksum Refusal = Refusal(decode.NumStatus) // with ChecksumVerify or ChecksumAuto, and no flow to count it in
 
@@ -523,6 +549,9 @@ var refusalNames = &names{
 // TCP, UDP and SCTP have ports. ICMP messages with an identifier (echo and the like) are told apart
 // by the identifier; any other packet has ports 0. An IPv4-mapped IPv6 address (::ffff:10.0.0.1) is
 // another address than the IPv4 address in it.
+//
+// Inside a combinator that peels off tunnels, a conversation in a tunnel over IP is another one than that
+// of the same ends in none (see FiveTupleKey.InTunnel), whichever tunnel it is: see PerTunnel.
 type FiveTuple struct {
 	// Directional makes each direction a flow of its own.
 	Directional bool
@@ -546,8 +575,8 @@ func (f FiveTuple) extract(v *PacketView, d *decoder, x *Extracted[FiveTupleKey]
 		x.status = d.decode(v, p)
 	}
 	x.slow = 0
-	if p.Fragmented {
-		x.slow = fragmentReasons(d, p)
+	if p.Fragmented || p.Long {
+		x.slow = headerReasons(d, p)
 	}
 	if x.status != decode.OK {
 		slow := x.slow
@@ -681,7 +710,7 @@ func (f FiveTuple) readQuoted(x *Extracted[FiveTupleKey]) {
 	if !decode.Quoted(&x.packet, &q) {
 		return
 	}
-	q.VLAN, q.VLANs = x.packet.VLAN, x.packet.VLANs
+	q.VLAN, q.VLANs, q.InTunnel = x.packet.VLAN, x.packet.VLANs, x.packet.InTunnel
 	x.slow |= slowICMPError
 	x.quoted.orientation = x.quoted.key.set(&q, f)
 	x.quoted.tcp, x.quoted.seq = q.Proto == uint8(L4TCP), q.Seq
@@ -705,7 +734,7 @@ func (IPPair) Extract(v PacketView, x *Extracted[IPPairKey]) bool {
 		}
 		x.Refused = 0
 	}
-	if v.decoder == nil {
+	if x.slow &^= slowLong; v.decoder == nil {
 		x.slow = 0 // nothing in a datagram could say more about its addresses
 	}
 	x.Key = IPPairKey{aHi: p.SrcHi, aLo: p.SrcLo, bHi: p.DstHi, bLo: p.DstLo}

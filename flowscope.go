@@ -209,6 +209,10 @@ type Config struct {
 
 // withDefaults fills in the defaults, or says what is wrong.
 func (c Config) withDefaults() (Config, error) {
+	var wrong []error
+	say := func(format string, args ...any) {
+		wrong = append(wrong, fmt.Errorf("%w: "+format, append([]any{ErrConfig}, args...)...))
+	}
 	for _, n := range []struct {
 		name     string
 		value    *int
@@ -222,7 +226,7 @@ func (c Config) withDefaults() (Config, error) {
 		{"FragmentDatagrams", &c.FragmentDatagrams, 4096, 1 << 20},
 	} {
 		if *n.value < 0 || *n.value > n.max {
-			return c, fmt.Errorf("%w: %s %d is not between 0 and %d", ErrConfig, n.name, *n.value, n.max)
+			say("%s %d is not between 0 and %d", n.name, *n.value, n.max)
 		}
 		if *n.value == 0 {
 			*n.value = n.std
@@ -248,7 +252,7 @@ func (c Config) withDefaults() (Config, error) {
 		{"FragmentTimeout", &c.FragmentTimeout, 30 * time.Second},
 	} {
 		if *d.value < 0 {
-			return c, fmt.Errorf("%w: %s %v is negative", ErrConfig, d.name, *d.value)
+			say("%s %v is negative", d.name, *d.value)
 		}
 		if *d.value == 0 {
 			*d.value = d.std
@@ -264,30 +268,46 @@ func (c Config) withDefaults() (Config, error) {
 		{"SessionBytes", &c.SessionBytes, 64 << 20},
 	} {
 		if *n.value < 0 {
-			return c, fmt.Errorf("%w: %s %d is negative", ErrConfig, n.name, *n.value)
+			say("%s %d is negative", n.name, *n.value)
 		}
 		if *n.value == 0 {
 			*n.value = n.std
 		}
 	}
-	switch {
-	case overlapPolicies.name(uint16(c.Overlap)) == "":
-		return c, fmt.Errorf("%w: unknown Overlap %v", ErrConfig, c.Overlap)
-	case overflowPolicies.name(uint16(c.Overflow)) == "":
-		return c, fmt.Errorf("%w: unknown Overflow %v", ErrConfig, c.Overflow)
-	case fragmentPolicies.name(uint16(c.Fragments)) == "":
-		return c, fmt.Errorf("%w: unknown Fragments %v", ErrConfig, c.Fragments)
-	case checksumModes.name(uint16(c.Checksums)) == "":
-		return c, fmt.Errorf("%w: unknown Checksums %v", ErrConfig, c.Checksums)
-	case c.Events&^AllEvents != 0:
-		return c, fmt.Errorf("%w: Events has unknown kinds", ErrConfig)
-	case c.Events == 0:
+	for _, choice := range []struct {
+		name  string
+		value fmt.Stringer
+		known bool
+	}{
+		{"Overlap", c.Overlap, overlapPolicies.name(uint16(c.Overlap)) != ""},
+		{"Overflow", c.Overflow, overflowPolicies.name(uint16(c.Overflow)) != ""},
+		{"Fragments", c.Fragments, fragmentPolicies.name(uint16(c.Fragments)) != ""},
+		{"Checksums", c.Checksums, checksumModes.name(uint16(c.Checksums)) != ""},
+	} {
+		if !choice.known {
+			say("unknown %s %v", choice.name, choice.value)
+		}
+	}
+	if c.Events&^AllEvents != 0 {
+		say("Events has unknown kinds")
+	}
+	if c.Events == 0 {
 		c.Events = DefaultEvents
 	}
-	return c, nil
+	return c, errors.Join(wrong...)
 }
 
-// NewFlowTracker makes a tracker. The error is about ex or cfg, and wraps ErrConfig. K is inferred
+// check is withDefaults, and looks at the extractor too.
+func check[K comparable](ex FlowExtractor[K], cfg Config) (Config, error) {
+	cfg, err := cfg.withDefaults()
+	if isHollow(ex) {
+		err = errors.Join(err, fmt.Errorf("%w: no extractor, or a nil pointer", ErrConfig))
+	}
+	return cfg, err
+}
+
+// NewFlowTracker makes a tracker. The error is about ex or cfg, tells all that is wrong with them, and
+// wraps ErrConfig. K is inferred
 // from the extractor.
 func NewFlowTracker[K comparable](ex FlowExtractor[K], cfg Config) (*FlowTracker[K, struct{}], error) {
 	return NewFlowTrackerWithState[K, struct{}](ex, cfg, nil)
@@ -297,19 +317,16 @@ func NewFlowTracker[K comparable](ex FlowExtractor[K], cfg Config) (*FlowTracker
 // FlowTracker.State gives back for an event. init makes the value, before the first event of the
 // flow, and must not call the tracker; without init it is the zero value.
 func NewFlowTrackerWithState[K comparable, S any](ex FlowExtractor[K], cfg Config, init func(K) S) (*FlowTracker[K, S], error) {
-	cfg, err := cfg.withDefaults()
+	cfg, err := check(ex, cfg)
 	if err != nil {
 		return nil, err
-	}
-	if isHollow(ex) {
-		return nil, fmt.Errorf("%w: no extractor", ErrConfig)
 	}
 	return newFlowTracker(ex, cfg, init), nil
 }
 
 // NewFlowDriver makes a driver: a tracker that also reassembles the streams of TCP connections.
 // factory makes a Reassembler for each side; nil is for the built-in streams, which are faster. The
-// error is about ex or cfg, and wraps ErrConfig.
+// error is about ex, factory or cfg, tells all that is wrong with them, and wraps ErrConfig.
 func NewFlowDriver[K comparable](ex FlowExtractor[K], factory ReassemblerFactory[K], cfg Config) (*FlowDriver[K, struct{}], error) {
 	return NewFlowDriverWithState[K, struct{}](ex, factory, cfg, nil)
 }
@@ -317,12 +334,12 @@ func NewFlowDriver[K comparable](ex FlowExtractor[K], factory ReassemblerFactory
 // NewFlowDriverWithState makes a driver that keeps a value of the caller's with
 // each flow, as NewFlowTrackerWithState does.
 func NewFlowDriverWithState[K comparable, S any](ex FlowExtractor[K], factory ReassemblerFactory[K], cfg Config, init func(K) S) (*FlowDriver[K, S], error) {
-	cfg, err := cfg.withDefaults()
+	cfg, err := check(ex, cfg)
+	if factory != nil && isNil(factory) {
+		err = errors.Join(err, fmt.Errorf("%w: the factory, a %T, is nil", ErrConfig, factory))
+	}
 	if err != nil {
 		return nil, err
-	}
-	if isHollow(ex) {
-		return nil, fmt.Errorf("%w: no extractor", ErrConfig)
 	}
 	return newFlowDriver(ex, factory, cfg, init), nil
 }

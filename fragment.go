@@ -209,10 +209,14 @@ func (t *FlowTracker[K, S]) keepInner(v *PacketView) {
 // flow.
 func (t *FlowTracker[K, S]) storeFragment(wire int, counted bool) (defrag.Datagram[firstFragment], defrag.Outcome) {
 	p := &t.x.packet
+	outer := uint64(p.Tunnel)<<32 | uint64(p.TunnelID)
+	if p.InTunnel {
+		outer |= 1 << 63
+	}
 	f := defrag.Fragment{
 		Key: defrag.Key{
 			SrcHi: p.SrcHi, SrcLo: p.SrcLo, DstHi: p.DstHi, DstLo: p.DstLo,
-			Outer: uint64(p.Tunnel)<<32 | uint64(p.TunnelID),
+			Outer: outer,
 			ID:    p.FragmentID, VLAN: p.VLAN, Proto: p.FragmentProto, Family: p.Family,
 		},
 		Offset: int(p.FragmentOffset), Bytes: p.Fragment, More: p.MoreFragments, Cut: p.FragmentCut,
@@ -249,7 +253,7 @@ func (t *FlowTracker[K, S]) completed(v *PacketView, d defrag.Datagram[firstFrag
 		v.Frame, v.WireLen = r.raw, len(r.raw)
 	}
 	x.clear()
-	ok = t.ex.Extract(*v, x)
+	ok = t.ask(v)
 	if x.slow&slowNotDecoded != 0 {
 		x.decodeHeaders(v)
 	}

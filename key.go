@@ -17,7 +17,7 @@ import (
 // value is no key of any packet.
 type FiveTupleKey struct {
 	aHi, aLo, bHi, bLo uint64
-	// meta: port of a, port of b, protocol, flags and VLAN identifier.
+	// meta: port of a, port of b, protocol, flags (IPv6, VLAN, tunnel) and VLAN identifier.
 	//
 	//	63        48        32     24     16         12           0
 	//	 | a's port | b's port | proto | flags | unused | VLAN id |
@@ -27,6 +27,8 @@ type FiveTupleKey struct {
 const (
 	keyIPv6 = 1 << 16 // both addresses are IPv6
 	keyVLAN = 1 << 17 // a VLAN identifier is part of the key
+
+	keyInTunnel = 1 << 18 // the packets are inside a tunnel over IP
 )
 
 // NewFiveTupleKey makes the key of a conversation between two ends. They are
@@ -74,6 +76,16 @@ func (k FiveTupleKey) WithVLAN(id uint16) FiveTupleKey {
 	return k
 }
 
+// WithTunnel is the key of the conversation inside a tunnel over IP, whichever it is, or of the one that
+// is in none.
+func (k FiveTupleKey) WithTunnel(in bool) FiveTupleKey {
+	k.meta &^= keyInTunnel
+	if in {
+		k.meta |= keyInTunnel
+	}
+	return k
+}
+
 // Ordered is the key with its ends in order: the one that FiveTuple makes of both directions, if it is
 // not Directional.
 func (k FiveTupleKey) Ordered() FiveTupleKey {
@@ -89,6 +101,9 @@ func (k *FiveTupleKey) set(p *decode.Packet, ex FiveTuple) Orientation {
 	}
 	if id := uint64(p.VLAN & 0xfff); ex.VLAN && p.VLANs > 0 && id != 0 {
 		meta |= keyVLAN | id
+	}
+	if p.InTunnel {
+		meta |= keyInTunnel
 	}
 	return k.setEnds(p.SrcHi, p.SrcLo, p.SrcPort, p.DstHi, p.DstLo, p.DstPort, meta, ex.Directional)
 }
@@ -182,6 +197,11 @@ func (k FiveTupleKey) VLAN() (id uint16, ok bool) {
 	return uint16(k.meta & 0xfff), k.meta&keyVLAN != 0
 }
 
+// InTunnel reports whether the packets of the conversation came inside a tunnel over IP: whether an outer
+// IP header was taken off, as a combinator does. VLAN tags, MPLS labels, PPPoE, 802.1ah and VN-Tags alone
+// are no tunnel.
+func (k FiveTupleKey) InTunnel() bool { return k.meta&keyInTunnel != 0 }
+
 func (k *FiveTupleKey) icmp() bool { return k.Proto() == L4ICMP || k.Proto() == L4ICMPv6 }
 
 func (k *FiveTupleKey) port(shift int) uint16 {
@@ -208,8 +228,8 @@ func addrOf(hi, lo uint64, v6 bool) netip.Addr {
 }
 
 // String is as in "tcp 10.0.0.1:1234 <-> 10.0.0.2:80", without ports where both are 0, and with the
-// ICMP identifier (" id 7") and the VLAN identifier (" vlan 7") behind where there are any. The order
-// of the ends is the key's own; see Ends. The zero key is "none".
+// ICMP identifier (" id 7"), the VLAN identifier (" vlan 7") and " tunneled" (see InTunnel) behind where
+// that applies. The order of the ends is the key's own; see Ends. The zero key is "none".
 func (k FiveTupleKey) String() string {
 	b, _ := k.AppendText(make([]byte, 0, 64))
 	return string(b)
@@ -241,6 +261,9 @@ func (k FiveTupleKey) AppendText(b []byte) ([]byte, error) {
 	if id, ok := k.VLAN(); ok {
 		b = strconv.AppendUint(append(b, " vlan "...), uint64(id), 10)
 	}
+	if k.InTunnel() {
+		b = append(b, tunneled...)
+	}
 	return b, nil
 }
 
@@ -254,13 +277,17 @@ func (k *FiveTupleKey) UnmarshalText(text []byte) error {
 	return unmarshalKey(k, text, "FiveTupleKey", parseFiveTupleKey)
 }
 
-// between stands between the ends of a key.
-const between = " <-> "
+// between stands between the ends of a key, and tunneled at the end of one inside a tunnel.
+const (
+	between  = " <-> "
+	tunneled = " tunneled"
+)
 
 func parseFiveTupleKey(s string) (k FiveTupleKey, ok bool) {
 	if s == noKey {
 		return FiveTupleKey{}, true
 	}
+	s, in := strings.CutSuffix(s, tunneled)
 	name, s, _ := strings.Cut(s, " ")
 	from, s, _ := strings.Cut(s, between)
 	to, s, _ := strings.Cut(s, " ")
@@ -278,7 +305,7 @@ func parseFiveTupleKey(s string) (k FiveTupleKey, ok bool) {
 	if k, ok = fiveTupleKey(FiveTuple{Directional: true}, proto, a, b); ok && len(fields) == 2 {
 		k = k.WithVLAN(parseUint16(fields[1]))
 	}
-	return k, ok // unmarshalKey finds out what was wrong or too much in the text
+	return k.WithTunnel(in), ok // unmarshalKey finds out what was wrong or too much in the text
 }
 
 // parseEnd is an address with or without a port; the zero AddrPort if it is neither.

@@ -47,6 +47,10 @@ type TrackerStats struct {
 	// there was no room, so that they are as if no receiver had taken them; PayloadNotHeld those of which
 	// the payload had none.
 	SegmentsHeld, SegmentsNotHeld, PayloadNotHeld uint64
+
+	// NestedCalls counts calls of Track, TrackBatch, Sweep and Finish from inside another one: from a
+	// Reassembler, its factory, or the loop over TrackBatch. They do nothing.
+	NestedCalls uint64
 }
 
 // DriverStats are the counters of a FlowDriver: those of its tracker, and those of the streams over
@@ -160,9 +164,9 @@ const (
 	// AnomalyBadChecksum: a packet of a known flow that no receiver would take;
 	// others are refused as RefusedBadChecksum. Len: packets.
 	AnomalyBadChecksum
-	// AnomalyChecksumOffload: so many checksums of one source are wrong that they
-	// are taken to be left to its network card; they are ignored from now on.
-	// No flow. Len: packets that were wrong.
+	// AnomalyChecksumOffload: so many checksums of one source are 0, or always the
+	// same wrong value, that they are taken to be left to its network card, and
+	// accepted for as long as that goes on. No flow. Len: such packets of the last 1,000.
 	AnomalyChecksumOffload
 	// AnomalyImplausibleICMP: an ICMP error quotes of a TCP flow what was never
 	// sent. Len: packets.
@@ -296,6 +300,7 @@ func (s TrackerStats) Metrics(yield func(Metric) bool) {
 		!one("flowscope_segments_held_total", "TCP segments that waited for an acknowledgement.", s.SegmentsHeld) ||
 		!one("flowscope_segments_not_held_total", "TCP segments that should have waited, and had no room.", s.SegmentsNotHeld) ||
 		!one("flowscope_payload_not_held_total", "TCP segments that waited without their payload, for want of room.", s.PayloadNotHeld) ||
+		!one("flowscope_nested_calls_total", "Calls from inside another call, which did nothing.", s.NestedCalls) ||
 		!one("flowscope_icmp_errors_matched_total", "ICMP errors about a known flow.", s.ICMPErrorsMatched) ||
 		!one("flowscope_fragments_total", "Fragments of IP datagrams.", s.Fragments.Frames) ||
 		!one("flowscope_datagrams_reassembled_total", "Datagrams reassembled.", s.Fragments.Datagrams) ||

@@ -136,6 +136,9 @@ func newParsers(limit int64, factories []ParserFactory) (*parsers, error) {
 	ps.budget = session.NewBudget(limit, func(place uint32) *session.Share { return &ps.sessions[place].share })
 	ps.out.owner = ps
 	for i, f := range factories {
+		if isNil(f) {
+			return nil, fmt.Errorf("%w: parser factory %d, a %T, is nil", ErrConfig, i, f)
+		}
 		p := factory{ParserFactory: f}
 		p.stream, _ = f.(SessionParserFactory)
 		p.datagram, _ = f.(DatagramParserFactory)

@@ -37,8 +37,8 @@ type Segment struct {
 // Reassembler makes a stream of the segments of one side of one TCP connection. It puts its results
 // into out: data, gaps, and what it dropped. The driver makes events and counters of them.
 //
-// Its methods must not call the driver's Track, TrackBatch, Sweep or Finish, and must not use out after
-// they return. They may call ForceClose, Stop (with a clone of an event) and methods that change
+// Its methods must not use out after they return. The driver's Track, TrackBatch, Sweep and Finish do
+// nothing if one of them calls them, or the factory, and count in NestedCalls. They may call ForceClose, Stop (with a clone of an event) and methods that change
 // nothing.
 //
 // It is made at the first payload of its side. It does not get payload that no receiver would accept:

@@ -174,7 +174,7 @@ func shardCompare(t *testing.T, name string, views []flowscope.PacketView) (flow
 func TestWorkersSayOfEachFlowWhatOneSays(t *testing.T) {
 	t.Run("made", func(t *testing.T) {
 		for seed := range uint64(4) {
-			views := shardTraffic(rand.New(rand.NewPCG(seed, 5)), 60)
+			views := shardTraffic(rand.New(rand.NewPCG(seed, 5)), 40) // so that no call is due to end more than 64 flows
 			if flows := shardCompare(t, fmt.Sprint("seed ", seed), views); flows < 60 {
 				t.Errorf("only %d flows", flows)
 			}

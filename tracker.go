@@ -77,6 +77,7 @@ type FlowTracker[K comparable, S any] struct {
 
 	closeRequested []flowtable.ID // by ForceClose; the next call ends them
 	reclaimDue     bool           // the next call has to call reclaimEnded
+	busy           bool           // the caller's code runs inside a call
 	behind         bool           // the last call stopped at its bound; see More
 	bound          int            // how many events this call may tell, beside its own packet's
 	ending         []flowtable.ID // flows whose end is being told; see endInSteps
@@ -194,7 +195,18 @@ func (t *FlowTracker[K, S]) setFastPaths() {
 // flow lives on, and its packets are late. Only what lies behind a hole without another is told at once.
 //
 //go:noinline
-func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] { return t.track(&v) }
+func (t *FlowTracker[K, S]) Track(v PacketView) []FlowEvent[K] {
+	if t.busy {
+		return t.nested()
+	}
+	return t.track(&v)
+}
+
+// nested counts a call from inside another one, which does nothing.
+func (t *FlowTracker[K, S]) nested() []FlowEvent[K] {
+	t.stats.NestedCalls++
+	return nil
+}
 
 // track is Track. With a field more, or an argument, a view is passed by value in memory, so it is
 // passed on by reference. And where Track is inlined the caller's view is copied first, which stalls
@@ -243,9 +255,18 @@ func (t *FlowTracker[K, S]) extract(v *PacketView) (ok, direct bool) {
 		ok = t.fast.extractor.extract(v, t.fast.decoder, t.fast.x)
 	} else {
 		x.clear()
-		ok = t.ex.Extract(*v, x)
+		ok = t.ask(v)
 	}
 	return ok, ok && x.slow == 0 && t.checksums.mode == ChecksumIgnore
+}
+
+// ask asks the caller's extractor. What it says that cannot be is as if it had refused the packet.
+func (t *FlowTracker[K, S]) ask(v *PacketView) (ok bool) {
+	ok = t.ex.Extract(*v, t.x)
+	if ok && !t.x.isPossible() {
+		t.x.Refused, t.x.Orientation, t.x.Missing, ok = RefusedByExtractor, 0, 0, false
+	}
+	return ok
 }
 
 // trackSlow is Track for a packet that may have to stop on its way to its flow: a fragment waits for
@@ -267,6 +288,8 @@ func (t *FlowTracker[K, S]) trackSlow(v PacketView, ok bool, wire int) []FlowEve
 	case next == packetRefused:
 		t.refuse(x.Refused)
 	case t.checksums.mode != ChecksumIgnore && !t.verifyChecksums(&v, wire):
+	case x.slow&slowLong != 0 && !t.hasReceiver():
+		t.refuse(RefusedLongPacket)
 	case x.slow&slowICMPError != 0 && t.matchICMPError(wire):
 	default:
 		hash, s := t.findFlow()
@@ -443,7 +466,7 @@ func (t *FlowTracker[K, S]) resolveFlow(hash uint64, s *slot[K, S]) *slot[K, S] 
 	case t.timedOut(s, t.clock.Now()):
 		t.endAndRelease(hash, s, EndIdleTimeout)
 		return nil
-	case !t.x.HasTCP || f.bits&isTCP == 0:
+	case !t.x.HasTCP || f.bits&isTCP == 0 || t.x.TCP.Options&OptionBadLength != 0:
 		return s
 	case f.bits&lingering != 0:
 		var g tcp.Segment
@@ -512,6 +535,9 @@ func (t *FlowTracker[K, S]) stepTCP(hash uint64, s *slot[K, S], side FlowSide, w
 	}
 	g, o := &t.segment, &t.outcome
 	t.fillSegment(g)
+	if g.Options&tcp.OptBadLength != 0 && t.x.slow&slowLong == 0 && f.packets(side^1) == 0 {
+		g.Options &^= tcp.OptBadLength // in a tunnel: a mirror has cut it, and nobody is there to say so
+	}
 	f.conn.Step(tcp.Side(side), g, o, &t.doubts)
 	if o.Hold || o.Rival != tcp.NoRival && o.Rival != tcp.RivalReplays {
 		if t.hold(hash, s, side, g, o, wire) {
@@ -668,6 +694,13 @@ func (t *FlowTracker[K, S]) countLate(s *slot[K, S], wire int) {
 func (t *FlowTracker[K, S]) hasLiveFlow() bool {
 	s := t.find(&t.x.Key)
 	return s != nil && !t.timedOut(s, t.clock.Now())
+}
+
+// hasReceiver reports whether the current packet is of a connection in which the other side was heard:
+// its acknowledgement tells whether it took the packet.
+func (t *FlowTracker[K, S]) hasReceiver() bool {
+	s := t.find(&t.x.Key)
+	return s != nil && !t.timedOut(s, t.clock.Now()) && s.Value.bits&isTCP != 0 && s.Value.packets(t.sender(&s.Value)^1) != 0
 }
 
 // reclaim takes back what the last call lent.
@@ -935,8 +968,8 @@ type batch[K comparable, S any] struct {
 // packets without events are passed over. The events are those of Track, and good until the loop
 // goes on. All frames must stay as they are until the loop has ended: those of OpenCapture and of
 // gopacket's sources are used again, and have to be copied. A loop that ends early leaves the rest
-// of views untracked. The extractor is asked ahead, and must not depend on what the loop does. The
-// loop must not call Track, TrackBatch, Sweep or Finish.
+// of views untracked. The extractor is asked ahead, and must not depend on what the loop does. A call of
+// Track, TrackBatch, Sweep or Finish in the loop does nothing, and is counted in NestedCalls.
 //
 // It pays from some 100,000 flows on; with flows that the caches hold it costs a little.
 func (t *FlowTracker[K, S]) TrackBatch(views []PacketView) iter.Seq2[int, []FlowEvent[K]] {
@@ -946,12 +979,22 @@ func (t *FlowTracker[K, S]) TrackBatch(views []PacketView) iter.Seq2[int, []Flow
 // trackBatch is TrackBatch. begin is called before each packet.
 func (t *FlowTracker[K, S]) trackBatch(views []PacketView, begin func()) iter.Seq2[int, []FlowEvent[K]] {
 	return func(yield func(int, []FlowEvent[K]) bool) {
+		if t.busy {
+			t.nested()
+			return
+		}
+		defer func() { t.busy = false }()
 		if !t.fastPaths {
 			for i := range views {
 				begin()
-				if events := t.track(&views[i]); len(events) != 0 && !yield(i, events) {
+				events := t.track(&views[i])
+				if len(events) == 0 {
+					continue
+				}
+				if t.busy = true; !yield(i, events) {
 					return
 				}
+				t.busy = false
 			}
 			return
 		}
@@ -978,9 +1021,13 @@ func (t *FlowTracker[K, S]) trackBatch(views []PacketView, begin func()) iter.Se
 				} else {
 					events = t.trackSlow(*v, b.ok[i], wire)
 				}
-				if len(events) != 0 && !yield(first+i, events) {
+				if len(events) == 0 {
+					continue
+				}
+				if t.busy = true; !yield(first+i, events) {
 					return
 				}
+				t.busy = false
 			}
 		}
 	}

@@ -15,6 +15,9 @@ import (
 // part of the key. They set options of one pass over the headers, so they can be nested in any
 // order and each header is read once.
 //
+// A tunnel is where an IP header is around the packet. MPLS labels, PPPoE, 802.1ah and VN-Tags alone are
+// peeled off as VLAN tags are, and are no part of a conversation's key.
+//
 //	| Ethernet | VLAN | IP | UDP 4789 | VXLAN 77 | Ethernet | IP | TCP | GET / |
 //	  FiveTuple{}                            the outer UDP flow
 //	  InnerVXLAN(FiveTuple{})                the TCP flow; what is not in VXLAN is refused
@@ -124,7 +127,8 @@ func DefaultTunnelPorts() []TunnelPort {
 }
 
 // AutoDetectEncap shows the inner extractor the innermost packet of up to four nested tunnels of
-// any kind. A packet in no tunnel is shown as it is. A tunnel is recognised if its header is valid
+// any kind. A packet in no tunnel is shown as it is, and belongs to another conversation of FiveTuple than
+// one in a tunnel does. A tunnel is recognised if its header is valid
 // and an IP header is inside: a UDP flow on port 4789 that is not VXLAN stays a UDP flow.
 func AutoDetectEncap[K comparable](inner FlowExtractor[K]) FlowExtractor[K] {
 	return AutoDetectEncapWith(inner, EncapOptions{})
@@ -355,7 +359,7 @@ func appendTunnel(b []byte, kind Tunnel, id uint32) []byte {
 	return b
 }
 
-// String is the inner key and the tunnel, as in "tcp 10.0.0.1:1234 <-> 10.0.0.2:80 in vxlan:77".
+// String is the inner key and the tunnel, as in "tcp 10.0.0.1:1234 <-> 10.0.0.2:80 tunneled in vxlan:77".
 func (k TunnelKey[K]) String() string {
 	if k.Tunnel == NoTunnel {
 		return fmt.Sprint(k.Inner)
@@ -363,7 +367,7 @@ func (k TunnelKey[K]) String() string {
 	return fmt.Sprint(k.Inner, " in ", k.TunnelString())
 }
 
-// GoString is what %#v shows, as in flowscope.TunnelKey("tcp 10.0.0.1:1234 <-> 10.0.0.2:80 in vxlan:77").
+// GoString is what %#v shows, as in flowscope.TunnelKey("10.0.0.1 <-> 10.0.0.2 in vxlan:77").
 func (k TunnelKey[K]) GoString() string { return goString("TunnelKey", k) }
 
 // AppendText appends what String gives. The inner key may bring a text of its own with it, by
@@ -406,6 +410,11 @@ func parseTunnelKey[K comparable](s string) (k TunnelKey[K], ok bool) {
 // tenants are different flows. It is useful around a combinator that peels off tunnels:
 // PerTunnel(AutoDetectEncap(FiveTuple{})). Where the two directions of a conversation use different
 // networks or keys, as some do, each is a flow of its own; without PerTunnel they are one.
+//
+// Without it, all tunnels share their conversations: who can send packets of a tunnel past the observer,
+// to whomever and in whatever network, may speak in the conversation of two others in another tunnel.
+// What is in no tunnel is out of his reach. With it he needs the kind and the identifier of their tunnel;
+// the addresses of its ends are never a part of the key.
 func PerTunnel[K comparable](inner FlowExtractor[K]) FlowExtractor[TunnelKey[K]] {
 	return perTunnel[K]{inner, hasherOf(inner)}
 }

@@ -51,6 +51,7 @@ func TestAConversationInATunnelIsReadAsIfThereWereNone(t *testing.T) {
 			require.Equal(t, [2]string{"who = is there?", "only the other end"}, want.Streams)
 			require.Equal(t, flowscope.EndFIN, want.Reason)
 
+			want.Key = want.Key.WithTunnel(e.OverIP())
 			got, through := testkit.RunConversation(t, flowscope.AutoDetectEncap(flowscope.FiveTuple{}), testkit.Carry(e, talk))
 			assert.Equal(t, want, got, e.Name)
 			assert.Equal(t, e.Through, through, e.Name)
@@ -132,7 +133,7 @@ func TestCombinatorsNestInAnyOrder(t *testing.T) {
 			ex = wrap[i](ex)
 		}
 		x := testkit.Extract(t, ex, frame)
-		require.Equal(t, "tcp 10.0.0.1:1234 <-> 10.0.0.2:80", x.Key.String(), order)
+		require.Equal(t, "tcp 10.0.0.1:1234 <-> 10.0.0.2:80 tunneled", x.Key.String(), order)
 		n++
 	})
 	assert.Equal(t, 120, n)
@@ -152,7 +153,7 @@ func TestTenantsWithEqualAddressesAreFlowsOfTheirOwnWithPerTunnel(t *testing.T) 
 		each.Track(v)
 		within.Track(v)
 	}
-	assert.Equal(t, 1, one.Tracker.Len())
+	assert.Equal(t, 2, one.Tracker.Len())
 	var keys []string
 	for f := range each.Tracker.Flows() {
 		keys = append(keys, fmt.Sprint(f.Key, " ", f.Stats.TunnelString(), " ", f.Stats.Packets[0]))
@@ -161,12 +162,57 @@ func TestTenantsWithEqualAddressesAreFlowsOfTheirOwnWithPerTunnel(t *testing.T) 
 	}
 	slices.Sort(keys)
 	assert.Equal(t, []string{
-		"udp 10.0.0.1:1234 <-> 10.0.0.2:80  1", "udp 10.0.0.1:1234 <-> 10.0.0.2:80 in vxlan:77 vxlan:77 2",
-		"udp 10.0.0.1:1234 <-> 10.0.0.2:80 in vxlan:78 vxlan:78 1",
+		"udp 10.0.0.1:1234 <-> 10.0.0.2:80  1", "udp 10.0.0.1:1234 <-> 10.0.0.2:80 tunneled in vxlan:77 vxlan:77 2",
+		"udp 10.0.0.1:1234 <-> 10.0.0.2:80 tunneled in vxlan:78 vxlan:78 1",
 	}, keys)
 	one.Finish()
 	each.Finish()
 	within.Finish()
+}
+
+// A stranger who sends a tunnel to anybody has no say in the conversation of two others, whose ends he may put inside.
+func TestATunnelAndWhatIsOutsideAreTwoConversations(t *testing.T) {
+	for _, e := range testkit.Encapsulations() {
+		for family, ends := range testkit.TunnelEnds {
+			if family == 0 && e.V6 {
+				continue
+			}
+			want := 1
+			if e.OverIP() {
+				want = 2
+			}
+			question := frames.UDP{Src: ends[0], Dst: ends[1], Payload: []byte("?")}.IP()
+			answer := frames.UDP{Src: ends[1], Dst: ends[0], Payload: []byte("!")}.IP()
+			for _, directional := range []bool{false, true} {
+				l := testkit.NewAudited(t, flowscope.AutoDetectEncap(flowscope.FiveTuple{Directional: directional}), flowscope.Config{})
+				for i, f := range [][]byte{frames.Ethernet(question), e.Put(0, question), e.Put(1, answer), frames.Ethernet(answer)} {
+					l.Track(flowscope.PacketView{Frame: f, ID: uint64(i + 1)})
+				}
+				flows := want
+				if directional {
+					flows *= 2
+				}
+				assert.Equal(t, flows, l.Tracker.Len(), "%s, %v", e.Name, directional)
+				for f := range l.Tracker.Flows() {
+					assert.Equal(t, e.OverIP() && f.Stats.Tunnel != flowscope.NoTunnel, f.Key.InTunnel(), e.Name)
+					_, ok := l.Tracker.Get(f.Key.WithTunnel(!f.Key.InTunnel()))
+					assert.Equal(t, e.OverIP(), ok, e.Name)
+				}
+				l.Finish()
+			}
+		}
+	}
+}
+
+// Of MPLS the kind is the same with and without an outer IP header, and the label is of one direction.
+func TestPerTunnelTellsATunnelFromLabelsOfTheLink(t *testing.T) {
+	question := frames.UDP{Src: testkit.Client, Dst: testkit.Server}.IP()
+	l := testkit.NewAudited(t, flowscope.PerTunnel(flowscope.AutoDetectEncap(flowscope.FiveTuple{})), flowscope.Config{})
+	for i, f := range [][]byte{frames.EtherFrame(0x8847, frames.MPLS(question, 16)), testkit.OuterUDP(0, 6635, frames.MPLS(question, 16))} {
+		l.Track(flowscope.PacketView{Frame: f, ID: uint64(i + 1)})
+	}
+	assert.Equal(t, 2, l.Tracker.Len())
+	l.Finish()
 }
 
 func TestIdentifiersOfOneDirectionDoNotPartAConversation(t *testing.T) {
@@ -215,7 +261,7 @@ func TestPortsAreThoseThatWereAskedFor(t *testing.T) {
 	}
 	through := func(ex testkit.Extractor, port int) bool {
 		var x flowscope.Extracted[testkit.Key]
-		return ex.Extract(flowscope.PacketView{Frame: on(port)}, &x) && x.Key == testkit.KeyBetween(t, testkit.Client, testkit.Server)
+		return ex.Extract(flowscope.PacketView{Frame: on(port)}, &x) && x.Key == testkit.KeyBetween(t, testkit.Client, testkit.Server).WithTunnel(true)
 	}
 	auto := func(ports []flowscope.TunnelPort) testkit.Extractor {
 		return flowscope.AutoDetectEncapWith(flowscope.FiveTuple{}, flowscope.EncapOptions{Ports: ports})
@@ -250,10 +296,10 @@ func TestOnlyTheEncapsThatWereAskedForArePeeledOff(t *testing.T) {
 	}
 	inner := testkit.Conversation(testkit.TunnelEnds[1])[0].IP
 	key := testkit.Extract(t, flowscope.FiveTuple{}, frames.Ethernet(inner)).Key
-	sees := func(f []byte, encaps flowscope.Encap) bool {
+	sees := func(e testkit.Encapsulation, f []byte, encaps flowscope.Encap) bool {
 		var x flowscope.Extracted[testkit.Key]
 		ex := flowscope.AutoDetectEncapWith(flowscope.FiveTuple{}, flowscope.EncapOptions{Encaps: encaps})
-		return ex.Extract(flowscope.PacketView{Frame: f}, &x) && x.Key == key
+		return ex.Extract(flowscope.PacketView{Frame: f}, &x) && x.Key == key.WithTunnel(e.OverIP())
 	}
 	tried := flowscope.Encap(0)
 	for _, e := range testkit.Encapsulations() {
@@ -264,10 +310,10 @@ func TestOnlyTheEncapsThatWereAskedForArePeeledOff(t *testing.T) {
 		mask, f := one[kind], e.Put(0, inner)
 		require.NotZero(t, mask, kind)
 		tried |= mask
-		assert.True(t, sees(f, mask), "%s alone", e.Name)
-		assert.True(t, sees(f, 0) && sees(f, flowscope.AllEncaps), "%s among all", e.Name)
-		assert.False(t, sees(f, flowscope.NoEncaps), "%s without any", e.Name)
-		assert.False(t, sees(f, flowscope.AllEncaps&^mask), "%s without it", e.Name)
+		assert.True(t, sees(e, f, mask), "%s alone", e.Name)
+		assert.True(t, sees(e, f, 0) && sees(e, f, flowscope.AllEncaps), "%s among all", e.Name)
+		assert.False(t, sees(e, f, flowscope.NoEncaps), "%s without any", e.Name)
+		assert.False(t, sees(e, f, flowscope.AllEncaps&^mask), "%s without it", e.Name)
 	}
 	assert.Equal(t, flowscope.AllEncaps, tried)
 }
@@ -286,7 +332,7 @@ func TestWhatIsNestedTooDeepIsRefusedAndCounted(t *testing.T) {
 		for n := range c.deepest + 1 {
 			l.Track(flowscope.PacketView{Frame: nested(n), ID: uint64(n + 1)})
 		}
-		assert.EqualValues(t, 1, l.Tracker.Stats().FlowsCreated, "depth %d", c.depth)
+		assert.EqualValues(t, 2, l.Tracker.Stats().FlowsCreated, "depth %d", c.depth)
 		assert.Zero(t, l.Tracker.Stats().PacketsUnmatched, "depth %d", c.depth)
 		for _, n := range []int{c.deepest + 1, 100} {
 			l.Track(flowscope.PacketView{Frame: nested(n), ID: 1000})
@@ -294,7 +340,7 @@ func TestWhatIsNestedTooDeepIsRefusedAndCounted(t *testing.T) {
 		assert.EqualValues(t, 2, l.Tracker.Stats().Refused[flowscope.RefusedTooManyTunnels], "depth %d", c.depth)
 	}
 	six := flowscope.AutoDetectEncapWith(flowscope.FiveTuple{}, flowscope.EncapOptions{Depth: 6})
-	assert.Equal(t, testkit.KeyBetween(t, testkit.Client, testkit.Server), testkit.Extract(t, flowscope.StripVLAN(six), nested(6)).Key, "in another combinator")
+	assert.Equal(t, testkit.KeyBetween(t, testkit.Client, testkit.Server).WithTunnel(true), testkit.Extract(t, flowscope.StripVLAN(six), nested(6)).Key, "in another combinator")
 }
 
 func TestFlowLabelsAreBesideTheKey(t *testing.T) {
@@ -313,8 +359,36 @@ func TestFlowLabelsAreBesideTheKey(t *testing.T) {
 	}
 	assert.Equal(t, 2, l.Tracker.Len())
 	inside := testkit.Extract(t, flowscope.FlowLabel(flowscope.AutoDetectEncap(flowscope.FiveTuple{})), testkit.VXLANOf(7, labelled(5)[14:]))
-	assert.Equal(t, "udp [fd00::1]:1 <-> [fd00::2]:2 label 5", inside.Key.String(), "the label is the inner packet's")
+	assert.Equal(t, "udp [fd00::1]:1 <-> [fd00::2]:2 tunneled label 5", inside.Key.String(), "the label is the inner packet's")
 	assert.NotZero(t, testkit.Refuse(t, ex, frames.EtherFrame(0x0806, make([]byte, 46))))
+}
+
+// The capture holds the frames of another one, with tags and trailers of redundancy.
+func TestTagsAndTrailersOfRedundancyChangeNothing(t *testing.T) {
+	type told struct {
+		key     testkit.Key
+		history string
+		packets [2]uint64
+		payload [2]uint64
+	}
+	play := func(name string) (all []told, refused uint64) {
+		l := testkit.NewAudited(t, flowscope.FiveTuple{}, flowscope.Config{})
+		for i, v := range testkit.Load(t, "testdata/captures/"+name) {
+			v.ID = uint64(i + 1)
+			l.Track(v)
+		}
+		for f := range l.Tracker.Flows() {
+			all = append(all, told{f.Key, f.History.String(), f.Stats.Packets, f.Stats.Payload})
+		}
+		refused = l.Tracker.Stats().PacketsUnmatched
+		l.Finish()
+		return all, refused
+	}
+	want, _ := play("http.pcap")
+	got, refused := play("redundancy.pcap")
+	assert.Equal(t, want, got)
+	assert.Zero(t, refused)
+	assert.NotEmpty(t, want)
 }
 
 func TestStackedLabelsAndCutOnes(t *testing.T) {

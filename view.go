@@ -267,7 +267,9 @@ func (e *CaptureError) Unwrap() error { return e.Err }
 
 // ReadCapture reads a capture file: classic pcap or pcapng, of any byte order and time resolution,
 // uncompressed or gzip, recognised by the first bytes. It never waits for more than the next packet
-// needs, and allocates nothing for lengths that a file merely claims.
+// needs, and allocates nothing for lengths that a file merely claims. A gzip stream that unpacks to
+// 256 MiB without a packet ends with ErrCorrupt, since the loop has no say until there is one. To stop it
+// sooner, have r return an error, as when a context is done.
 //
 // The frame of a view is valid until the loop asks for the next one. IDs count the packets from 1.
 // If the file is damaged, every whole packet before the damage comes first and then one pair with a

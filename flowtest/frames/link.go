@@ -28,6 +28,18 @@ func ethernet(vlans []uint16, ip []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(h, etherType(ip)), ip...)
 }
 
+// HSR puts a tag of HSR behind the addresses of an Ethernet frame (IEC 62439-3).
+func HSR(number uint16, frame []byte) []byte {
+	tag := binary.BigEndian.AppendUint16([]byte{0x89, 0x2f}, uint16(len(frame)-14+6))
+	return slices.Concat(frame[:12], binary.BigEndian.AppendUint16(tag, number), frame[12:])
+}
+
+// PRP puts a trailer of PRP behind an Ethernet frame, for network A (IEC 62439-3).
+func PRP(number uint16, frame []byte) []byte {
+	frame = binary.BigEndian.AppendUint16(slices.Clone(frame), number)
+	return append(binary.BigEndian.AppendUint16(frame, 0xa000|uint16(len(frame)-14+4)), 0x88, 0xfb)
+}
+
 // Null puts a BSD NULL header before an IP packet: the family in the byte order given.
 func Null(ip []byte, order binary.ByteOrder) []byte {
 	family := uint32(2)

@@ -85,7 +85,7 @@ func TestACombinatorAroundPerTunnelKeepsWhatIsInside(t *testing.T) {
 	tr, _ := flowscope.NewFlowTracker(flowscope.StripVLAN(flowscope.PerTunnel(flowscope.AutoDetectEncap(flowscope.FiveTuple{}))), flowscope.Config{})
 	tr.Track(flowscope.PacketView{Frame: f})
 	for fl := range tr.Flows() {
-		if fl.Key.Inner != testkit.KeyBetween(t, testkit.Client, testkit.Server) {
+		if fl.Key.Inner != testkit.KeyBetween(t, testkit.Client, testkit.Server).WithTunnel(true) {
 			t.Error(fl.Key)
 		}
 	}

@@ -279,6 +279,11 @@ var keyTexts = []string{
 	"udp [fd00::1]:53 <-> [fd00::2]:5353 vlan 4095",
 	"udp [::ffff:1.2.3.4]:1 <-> [::ffff:1.2.3.5]:1",
 	"icmp 10.0.0.1 <-> 10.0.0.2",
+	"tcp 10.0.0.1:1234 <-> 10.0.0.2:80 tunneled",
+	"tcp 10.0.0.1 <-> 10.0.0.2 tunneled",
+	"icmp 10.0.0.1 <-> 10.0.0.2 id 7 tunneled",
+	"icmpv6 fd00::1 <-> fd00::2 id 7 vlan 1 tunneled",
+	"udp [fd00::1]:53 <-> [fd00::2]:5353 vlan 1 tunneled",
 	"icmp 10.0.0.1 <-> 10.0.0.2 id 65535",
 	"icmpv6 fd00::1 <-> fd00::2 id 7 vlan 1",
 	"ip-47 :: <-> ::",
@@ -301,7 +306,8 @@ func TestKeysHaveOneTextThatLeadsBack(t *testing.T) {
 		"udp 10.0.0.1:1 <-> 10.0.0.2:2 vlan 0", "udp 10.0.0.1:1 <-> 10.0.0.2:2 vlan 4096", "udp 10.0.0.1:1 <-> 10.0.0.2:2 id 7",
 		"udp 10.0.0.1:1 <-> 10.0.0.2:2 wlan 7", "udp 10.0.0.1:1 <-> 10.0.0.2:2 vlan", "udp 10.0.0.1:1 <-> 10.0.0.2:2 vlan 7 vlan 7",
 		"icmp 10.0.0.1 <-> 10.0.0.2 id", "icmp 10.0.0.1 <-> 10.0.0.2 id 0", "icmp 10.0.0.1:7 <-> 10.0.0.2:7",
-		"icmp 10.0.0.1 <-> 10.0.0.2 vlan 1 id 7", "TCP 10.0.0.1:1 <-> 10.0.0.2:2", "ip-6 10.0.0.1:1 <-> 10.0.0.2:2",
+		"icmp 10.0.0.1 <-> 10.0.0.2 vlan 1 id 7", "tcp 10.0.0.1:1 <-> 10.0.0.2:2 tunneled tunneled", "tcp 10.0.0.1:1 <-> 10.0.0.2:2 tunneled vlan 1",
+		"tcp 10.0.0.1:1 <-> 10.0.0.2:2 Tunneled", "tunneled", "none tunneled", "udp 10.0.0.1:1 <-> 10.0.0.2:2 vlan tunneled", "TCP 10.0.0.1:1 <-> 10.0.0.2:2", "ip-6 10.0.0.1:1 <-> 10.0.0.2:2",
 	} {
 		k := flowscope.FiveTupleKey{}
 		assert.Error(t, k.UnmarshalText([]byte(text)), text)
@@ -336,9 +342,11 @@ func TestKeysOfCombinatorsHaveOneTextThatLeadsBack(t *testing.T) {
 	for k, want := range map[tunnelled]string{
 		{}:             "none",
 		{Inner: inner}: keyTexts[1],
-		{Inner: inner, Tunnel: flowscope.TunnelVXLAN, ID: 77}: keyTexts[1] + " in vxlan:77",
-		{Inner: inner, Tunnel: flowscope.TunnelIPIP}:          keyTexts[1] + " in ipip",
-		{Inner: inner, Tunnel: 200, ID: math.MaxUint32}:       keyTexts[1] + " in Tunnel(200):4294967295",
+		{Inner: inner, Tunnel: flowscope.TunnelVXLAN, ID: 77}:         keyTexts[1] + " in vxlan:77",
+		{Inner: inner, Tunnel: flowscope.TunnelIPIP}:                  keyTexts[1] + " in ipip",
+		{Inner: inner.WithTunnel(true), Tunnel: flowscope.TunnelIPIP}: keyTexts[1] + " tunneled in ipip",
+		{Inner: inner.WithTunnel(true)}:                               keyTexts[1] + " tunneled",
+		{Inner: inner, Tunnel: 200, ID: math.MaxUint32}:               keyTexts[1] + " in Tunnel(200):4294967295",
 		{ID: 5}: "none in none:5",
 	} {
 		assert.Equal(t, want, roundTrip(t, k))
@@ -379,7 +387,7 @@ func TestKeysInOrder(t *testing.T) {
 			vlan, _ := k.VLAN()
 			made, err := flowscope.NewFiveTupleKey(k.Proto(), b, a)
 			require.NoError(t, err)
-			want = made.WithVLAN(vlan)
+			want = made.WithVLAN(vlan).WithTunnel(k.InTunnel())
 		}
 		assert.Equal(t, want, k.Ordered(), text)
 	}

@@ -35,7 +35,8 @@ import (
 // MaxRecord is the most bytes that one packet may take in the file, with its
 // header, padding and options: 16 MiB. It bounds the buffer of a [Reader]. The
 // largest IP packets, of hosts that offload segmentation, stay below 1 MiB.
-// Blocks that hold no packet are not bounded; they are skipped as they stream by.
+// Blocks that hold no packet are skipped as they stream by; only out of gzip is there a bound, of 256 MiB
+// between two packets.
 const MaxRecord = 16 << 20
 
 // What can be wrong with a file. An [*Error] wraps one of them, or the error of
@@ -51,8 +52,9 @@ var (
 	ErrTruncated = errors.New("file ends early")
 
 	// ErrCorrupt says that lengths or fields contradict each other, that a
-	// record is longer than [MaxRecord], or that the gzip stream is damaged.
-	// In that last case the error of the decompressor is wrapped beside it.
+	// record is longer than [MaxRecord], that the gzip stream is damaged, or
+	// that it unpacks to 256 MiB without a packet among them. If it is damaged
+	// the error of the decompressor is wrapped beside it.
 	ErrCorrupt = errors.New("file is damaged")
 )
 
@@ -167,7 +169,9 @@ func NewReader(r io.Reader) *Reader {
 // error, *p is the zero Packet.
 func (r *Reader) Next(p *Packet) error {
 	if r.err == nil {
-		r.err = r.next(p)
+		if r.err = r.next(p); r.err == nil {
+			r.src.found()
+		}
 	}
 	if r.err != nil {
 		*p = Packet{}
@@ -193,7 +197,7 @@ func (r *Reader) next(p *Packet) error {
 // since more of them may follow.
 func (r *Reader) detect() error {
 	if isGzip(r.src.peek(2)) {
-		r.src = source{rd: &inflater{raw: r.src}}
+		r.src = source{rd: &inflater{raw: r.src}, limit: maxBarren}
 	}
 	m := r.src.peek(4)
 	if len(m) < 4 {

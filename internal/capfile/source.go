@@ -18,6 +18,13 @@ const (
 
 var errBadCount = errors.New("reader returned an impossible count")
 
+// maxBarren is how many bytes may come out of gzip without a packet among them. A small file may unpack to
+// gigabytes of blocks that hold none, and a caller has no say until there is one. No program writes
+// as much between two packets.
+const maxBarren = 256 << 20
+
+var errNoPacket = fmt.Errorf("%w: %d MiB unpacked without a packet", ErrCorrupt, maxBarren>>20)
+
 // source is a window on a stream:
 //
 //	stream   ...consumed...|======arrived======|...still to come...
@@ -31,6 +38,7 @@ type source struct {
 	buf    []byte
 	lo, hi int
 	offset int64 // of buf[lo] in the stream
+	limit  int64 // offset beyond which nothing is read before a packet; 0 if there is no such limit
 	err    error // why rd is read no more; set once, io.EOF at the end
 }
 
@@ -49,6 +57,10 @@ func (s *source) wait(n int) []byte {
 	s.hi = copy(s.buf, s.buf[s.lo:s.hi])
 	s.lo = 0
 	for s.hi < n && s.err == nil {
+		if s.limit != 0 && s.offset >= s.limit {
+			s.err = errNoPacket
+			break
+		}
 		if s.hi == len(s.buf) {
 			s.grow()
 		}
@@ -103,6 +115,13 @@ func (s *source) skip(n int64) bool {
 		if len(s.wait(1)) == 0 {
 			return false
 		}
+	}
+}
+
+// found says that a packet was.
+func (s *source) found() {
+	if s.limit != 0 {
+		s.limit = s.offset + maxBarren
 	}
 }
 

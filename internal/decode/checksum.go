@@ -52,6 +52,34 @@ func Checksum(p *Packet, frame []byte) (header, transport Sum) {
 	return headerSum(p, frame), transportSum(p, frame)
 }
 
+// Fields are what stands in the places of the two, whatever Checksum says of them: 0 if there is none. That
+// of SCTP has 32 bits.
+func Fields(p *Packet, frame []byte) (header uint16, transport uint32) {
+	if h := headerOf(p, frame); h != nil {
+		header = binary.BigEndian.Uint16(h[10:])
+	}
+	at := 0
+	switch p.Proto {
+	case protoTCP:
+		at = tcpChecksum
+	case protoUDP:
+		at = udpChecksum
+	case protoICMP, protoICMPv6:
+		at = 2
+	case protoSCTP:
+		if b := from(frame, uint64(p.fromTransport)); len(b) >= sctpHeader {
+			transport = binary.BigEndian.Uint32(b[sctpChecksum:])
+		}
+		return header, transport
+	default:
+		return header, 0
+	}
+	if b := from(frame, uint64(p.fromTransport)); len(b) >= at+2 {
+		transport = uint32(binary.BigEndian.Uint16(b[at:]))
+	}
+	return header, transport
+}
+
 // from is the part of the frame that begins so many bytes before its end.
 func from(frame []byte, back uint64) []byte {
 	if back == 0 || back > uint64(len(frame)) {
@@ -64,24 +92,35 @@ func headerSum(p *Packet, frame []byte) Sum {
 	if p.Family != 4 {
 		return SumNone
 	}
-	before := uint64(p.before)
+	h := headerOf(p, frame)
 	switch {
-	case before == headerElsewhere, p.fromTransport == 0:
+	case h == nil:
 		return SumUnknown
-	case before == 0:
-		before = ipv4Header
-	}
-	h := from(frame, uint64(p.fromTransport)+before)
-	if len(h) < ipv4Header || h[0]>>4 != 4 || int(h[0]&15)*4 > len(h) {
-		return SumUnknown
-	}
-	switch {
-	case sum16(h[:h[0]&15*4]) == 0xffff:
+	case sum16(h) == 0xffff:
 		return SumGood
 	case h[10]|h[11] == 0:
 		return SumPartial
 	}
 	return SumBad
+}
+
+// headerOf is the IPv4 header in front of the transport, or nil.
+func headerOf(p *Packet, frame []byte) []byte {
+	before := uint64(p.before)
+	switch {
+	case p.Family != 4, before == headerElsewhere, p.fromTransport == 0:
+		return nil
+	case before == 0:
+		before = ipv4Header
+	}
+	h := from(frame, uint64(p.fromTransport)+before)
+	if len(h) < ipv4Header || h[0]>>4 != 4 {
+		return nil
+	}
+	if size := int(h[0]&15) * 4; size >= ipv4Header && size <= len(h) {
+		return h[:size]
+	}
+	return nil
 }
 
 func transportSum(p *Packet, frame []byte) Sum {

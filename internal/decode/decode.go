@@ -65,6 +65,7 @@ func DecodeWith(p *Packet, frame []byte, link Link, wireLen int, w *Peeler) Stat
 		if next, b, cut, status = linkHeader(b, cut, link); status != OK {
 			return status
 		}
+		p.underLength = link == LinkPPPoE
 	}
 	// From header to header: next says what b begins with. Whatever carries a packet inside another
 	// without an IP header of its own sets next and b and goes round; nothing in this package calls

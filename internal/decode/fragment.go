@@ -3,12 +3,12 @@ package decode
 // fragment notes that the packet is one, b being its bytes. The first one goes on to the transport:
 // OK.
 //
-// One that says more bytes than there are in a frame that is whole is refused: no receiver takes it, and
-// it must not spoil its datagram. In a tunnel it may have been cut by whoever filled the tunnel, as a
-// mirror does, and counts as cut.
+// One that says more bytes than there are in a frame that is whole is refused, whatever its header's
+// checksum and the link: no receiver takes it, and it must not spoil its datagram. In a tunnel it may have
+// been cut by whoever filled the tunnel, as a mirror does, and counts as cut.
 func fragment(p *Packet, proto uint8, id uint32, offset uint16, more bool, b []byte, cut int) Status {
 	beyond := p.Options&OptBadLength != 0
-	if beyond && cut == 0 && p.Tunnels == 0 {
+	if beyond && cut == 0 && !p.InTunnel {
 		return LongFragment
 	}
 	p.Fragmented, p.MoreFragments = true, more
@@ -45,7 +45,8 @@ func (p *Packet) reassembled(data []byte, cut int, w *Peeler) Status {
 		SrcHi: p.SrcHi, SrcLo: p.SrcLo, DstHi: p.DstHi, DstLo: p.DstLo, FlowLabel: p.FlowLabel,
 		Family: p.Family, Proto: next, VLAN: p.VLAN, VLANs: p.VLANs,
 		Peeled: p.Peeled, Tunnel: p.Tunnel, TunnelID: p.TunnelID, Network: p.Network, NetworkID: p.NetworkID, Tunnels: p.Tunnels,
-		before: before,
+		InTunnel: p.InTunnel,
+		before:   before,
 	}
 	p.Fragmented = true // while the headers are read: another fragment header would be one too many
 	proto, b, cut, status := extensions(p, next, data[:len(data):len(data)], cut, p.Family == 6)

@@ -29,12 +29,15 @@ func ipv4(p *Packet, b []byte, cut int) (uint8, []byte, int, Status) {
 	total := int(binary.BigEndian.Uint16(h[2:]))
 	switch {
 	case total == 0:
+		p.noLength = true
 	case total < size:
 		return 0, nil, 0, BadIPv4Length
 	case total <= len(b):
 		b, cut = b[:total], 0
 	default:
-		cut = p.missing(b, cut, total)
+		if cut = p.missing(b, cut, total); p.Long {
+			p.Long = size > len(b) || sum16(b[:size]) == 0xffff || h[10]|h[11] == 0
+		}
 	}
 	if size > len(b) {
 		return 0, nil, 0, TruncatedIPv4
@@ -92,10 +95,13 @@ func ipv6(p *Packet, b []byte, cut int) (uint8, []byte, int, Status) {
 }
 
 // missing is how many bytes the frame does not hold of a packet of n bytes, of which b are there and cut
-// more were on the wire: no more than those. That the length goes beyond is noted.
+// more were on the wire: no more than those. That the length goes beyond is noted, and whether that is a
+// reason to refuse the packet. It is none inside a tunnel, where a mirror may have cut the packet before
+// it filled the tunnel, nor under a link header with a length of its own, of which the shorter one counts.
 func (p *Packet) missing(b []byte, cut, n int) int {
 	if n > len(b)+cut {
 		p.Options = OptBadLength
+		p.Long = cut == 0 && !p.InTunnel && !p.underLength
 		return cut
 	}
 	return n - len(b)

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 )
 
 // Frames as they are on the wire, so that no frame builder of these tests has a say: outer headers,
@@ -21,6 +23,8 @@ func TestFramesOfTunnelsByTheirBytes(t *testing.T) {
 		id     uint32
 		peeled Peel
 	}{
+		{"HSR", "020000000002 020000000001 892f 002e 0102 0800" + inner, NoTunnel, 0, 0},
+		{"PRP", ethernet + inner + "000000000000 0102 a034 88fb", NoTunnel, 0, 0},
 		{"GRE over UDP with a key", ethernet +
 			"4500004c 00010000 4011669f 0a000001 0a000002 c3501292 00380000" +
 			"20000800 00000063" + inner, GRE, 99, PeelGRE},
@@ -49,7 +53,13 @@ func TestFramesOfTunnelsByTheirBytes(t *testing.T) {
 // Each byte of each tunnel is replaced in turn; the reference says the same, and whatever is not the
 // tunnel any more is the outer packet.
 func TestATunnelWithAnotherByteIsReadAsTheReferenceReadsIt(t *testing.T) {
-	for _, s := range tunnelSamples() {
+	all := tunnelSamples()
+	for _, f := range [][]byte{
+		frames.HSR(7, insideTCP4.Ethernet()), frames.PRP(7, insideUDP4.Ethernet()), frames.HSR(7, frames.Ethernet(insideUDP6.IP(), 5)),
+	} {
+		all = append(all, tunnelSample{sample: sample{frame: f, link: LinkEthernet}})
+	}
+	for _, s := range all {
 		for at := range s.frame {
 			for _, b := range []byte{0, s.frame[at] + 1, s.frame[at] - 1, s.frame[at] ^ 0x10, s.frame[at] ^ 0x80, 0xff} {
 				frame := slices.Clone(s.frame)

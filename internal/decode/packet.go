@@ -78,10 +78,22 @@ type Packet struct {
 	Network Tunnel
 	Tunnels uint8
 
+	// InTunnel says that a tunnel over IP was peeled off: that an outer IP header was passed. VLAN tags,
+	// MPLS labels, PPPoE, 802.1ah and VN-Tags alone, which are part of the link, do not set it.
+	InTunnel bool
+
+	// Long says that the IP length goes beyond the end of a frame that is whole, so that no receiver takes
+	// the packet (RFC 1122 section 3.2.1; for IPv4, with a right header checksum or none). Decode refuses
+	// it, unless it is of TCP: then the receiver's acknowledgement can tell whether the frame was cut.
+	Long bool
+
 	HasWindowScale bool // TCP SYN: the option is there
 	MoreFragments  bool // not the last fragment
 	FragmentCut    bool // the frame does not hold all that the IP length promises of Fragment
 	Fragmented     bool // a fragment; an IPv6 fragment header around a whole packet makes none
+
+	noLength    bool // the IPv4 length is 0
+	underLength bool // what is before the IP header grants it a length of its own
 }
 
 // What Packet.before may be besides a size.

@@ -35,7 +35,7 @@ func (w *Peeler) readInnermost(p *Packet) Status {
 		}
 		outer := *p
 		*p = Packet{Peeled: outer.Peeled, Tunnel: outer.Tunnel, TunnelID: outer.TunnelID, Network: outer.Network,
-			NetworkID: outer.NetworkID, Tunnels: outer.Tunnels}
+			NetworkID: outer.NetworkID, Tunnels: outer.Tunnels, InTunnel: true}
 		if !in.ethernet {
 			p.VLAN, p.VLANs = outer.VLAN, outer.VLANs
 		}

@@ -54,6 +54,9 @@ func TestEveryRefusalHasItsName(t *testing.T) {
 		{"between length and type", set(frames.SNAP(tcp4), 12, 0x05, 0xdd), LinkEthernet, NotIP},
 		{"half a tag", frames.Ethernet(tcp4, 1)[:17], LinkEthernet, TruncatedVLAN},
 		{"a fifth tag", fives, LinkEthernet, TooManyVLANs},
+		{"half a redundancy tag", frames.HSR(1, ether)[:19], LinkEthernet, TruncatedHSR},
+		{"a redundancy tag in another", frames.HSR(1, frames.HSR(1, ether)), LinkEthernet, NotIP},
+		{"a redundancy tag around its own supervision", set(frames.HSR(1, ether), 18, 0x88, 0xfb), LinkEthernet, NotIP},
 		{"spanning tree", set(ether, 12, 0, 38, 0x42, 0x42, 3), LinkEthernet, NotIP},
 		{"half an LLC header", set(ether, 12, 0, 38)[:16], LinkEthernet, TruncatedLLC},
 		{"half a SNAP header", frames.SNAP(tcp4)[:21], LinkEthernet, TruncatedLLC},
@@ -92,10 +95,15 @@ func TestEveryRefusalHasItsName(t *testing.T) {
 		{"19 bytes of TCP by the IP length", set(tcp4, 2, 0, 39), LinkIPv4, TruncatedTCP},
 		{"TCP data offset 16", set(tcp4, 32, 0x40), LinkIPv4, BadTCPOffset},
 		{"TCP data offset past the packet", set(tcp4, 32, 0x70), LinkIPv4, BadTCPOffset},
-		{"7 bytes of UDP", udp4[:27], LinkIPv4, TruncatedUDP},
+		{"7 bytes of UDP", set(udp4, 2, 0, 27), LinkIPv4, TruncatedUDP},
 		{"UDP length 1", set(udp4, 24, 0, 1), LinkIPv4, BadUDPLength},
 		{"UDP length 7", set(udp4, 24, 0, 7), LinkIPv4, BadUDPLength},
-		{"3 bytes of ICMP", ruleEcho.IP()[:23], LinkIPv4, TruncatedICMP},
+		{"UDP length 7 over IPv6", set(ruleUDP6.IP(), 44, 0, 7), LinkIPv6, BadUDPLength},
+		{"UDP length 0 over IPv4", set(udp4, 24, 0, 0), LinkIPv4, BadUDPLength},
+		{"a datagram without its last byte", udp4[:len(udp4)-1], LinkIPv4, LongPacket},
+		{"a datagram over IPv6 without its last byte", ruleUDP6.Ethernet()[:len(ruleUDP6.Ethernet())-1], LinkEthernet, LongPacket},
+		{"an echo without its last byte", ruleEcho.IP()[:len(ruleEcho.IP())-1], LinkIPv4, LongPacket},
+		{"3 bytes of ICMP", set(ruleEcho.IP(), 2, 0, 23), LinkIPv4, TruncatedICMP},
 		{"11 bytes of SCTP", frames.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 132, Payload: make([]byte, 11)}.IP(), LinkIPv4, TruncatedSCTP},
 		{"a later fragment", frames.Fragments(udp4, 8, 1)[1], LinkIPv4, FragmentLater},
 		{"a fragment without its last byte", first4[:len(first4)-1], LinkIPv4, LongFragment},
@@ -111,6 +119,7 @@ func TestEveryRefusalHasItsName(t *testing.T) {
 
 func TestPayloadIsWhatTheLengthsPromise(t *testing.T) {
 	tcp4, udp4 := ruleTCP4.IP(), ruleUDP4.IP()
+	ether := ruleTCP4.Ethernet()
 	syn := frames.TCP{Src: "10.0.0.1:1", Dst: "10.0.0.2:2", Flags: "S", Options: []layers.TCPOption{frames.WindowScale(7)}, Payload: []byte("data")}.IP()
 	for _, c := range []struct {
 		name    string
@@ -122,6 +131,10 @@ func TestPayloadIsWhatTheLengthsPromise(t *testing.T) {
 	}{
 		{"Ethernet padding is not payload", frames.Pad(ruleUDP4.Ethernet(), 60), LinkEthernet, 0, "hello", 0},
 		{"a pure ACK in a padded frame has none", frames.Pad(frames.TCP{Src: "10.0.0.1:1", Dst: "10.0.0.2:2", Flags: "A"}.Ethernet(), 60), LinkEthernet, 0, "", 0},
+		{"a redundancy trailer is not payload", frames.PRP(9, ruleTCP4.Ethernet()), LinkEthernet, 0, "hello", 0},
+		{"a redundancy trailer behind padding", frames.PRP(9, frames.Pad(ruleUDP4.Ethernet(), 60)), LinkEthernet, 0, "hello", 0},
+		{"a redundancy tag and padding", frames.Pad(frames.HSR(9, ruleUDP4.Ethernet()), 80), LinkEthernet, 0, "hello", 0},
+		{"a redundancy tag behind a VLAN tag", append(slices.Concat(ether[:12], []byte{0x81, 0, 0, 5}), frames.HSR(9, ether)[12:]...), LinkEthernet, 0, "hello", 0},
 		{"cut in the padding", frames.Pad(ruleTCP4.Ethernet(), 100)[:70], LinkEthernet, 100, "hello", 0},
 		{"don't fragment, and AH", set(frames.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 51, Payload: ah(6, tcp4[20:])}.IP(), 6, 0x40), LinkIPv4, 0, "hello", 0},
 		{"IPv4 options", append(set(tcp4[:20], 0, 0x46, 0, 0, 49, 0, 0, 0x40), append([]byte{1, 1, 1, 0}, tcp4[20:]...)...), LinkIPv4, 0, "hello", 0},
@@ -136,11 +149,14 @@ func TestPayloadIsWhatTheLengthsPromise(t *testing.T) {
 		{"IPv4 total length 0, cut", set(tcp4, 2, 0, 0), LinkIPv4, len(tcp4) + 9, "hello", 9},
 		{"IPv6 payload length 0 is all of the frame", set(ruleTCP6.IP(), 4, 0, 0), LinkIPv6, 0, "hello", 0},
 		{"IPv6 payload length 0, cut", set(ruleUDP6.IP(), 4, 0, 0, 17, 64), LinkIPv6, 0, "hello", 0},
-		{"UDP length 0 is all that IP has", set(udp4, 24, 0, 0), LinkIPv4, 0, "hello", 0},
+		{"UDP length 0 over IPv6 is all that IP has", set(ruleUDP6.IP(), 44, 0, 0), LinkIPv6, 0, "hello", 0},
+		{"UDP length 0, and IPv4 length 0", set(set(udp4, 24, 0, 0), 2, 0, 0), LinkIPv4, 0, "hello", 0},
 		{"UDP ends before IP does", set(udp4, 24, 0, 10), LinkIPv4, 0, "he", 0},
 		{"UDP ends before IP does, cut in its payload", set(udp4, 24, 0, 11)[:30], LinkIPv4, len(udp4), "he", 1},
-		{"UDP promises more than IP", set(udp4, 24, 0, 99), LinkIPv4, 0, "hello", 0},
-		{"UDP promises more than IP, cut", set(udp4, 24, 0, 99)[:30], LinkIPv4, len(udp4), "he", 3},
+		{"UDP promises more than IP", set(udp4, 24, 0, 14), LinkIPv4, 0, "", 0},
+		{"UDP promises more than IPv6", set(ruleUDP6.IP(), 44, 0, 14), LinkIPv6, 0, "", 0},
+		{"UDP promises more than IP, cut", set(udp4, 24, 0, 14)[:30], LinkIPv4, len(udp4), "", 0},
+		{"UDP promises more than the frame, IPv4 nothing", set(set(udp4, 24, 0, 14), 2, 0, 0), LinkIPv4, 0, "", 0},
 		{"ICMP starts after 8 bytes", ruleEcho.IP(), LinkIPv4, 0, "hello", 0},
 		{"ICMP cut in its header", ruleEcho.IP()[:25], LinkIPv4, len(ruleEcho.IP()), "", 5},
 		{"SCTP chunks", frames.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 132, Payload: sctp([]byte("chunk"))}.IP(), LinkIPv4, 0, "chunk", 0},

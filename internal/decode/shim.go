@@ -2,8 +2,8 @@ package decode
 
 import "encoding/binary"
 
-// shim peels what may stand between the link header and IP: a VLAN tag, LLC, and if w allows it
-// what a provider puts around a frame.
+// shim peels what may stand between the link header and IP: a VLAN tag, LLC, a tag of redundancy, and if w
+// allows it what a provider puts around a frame.
 func shim(p *Packet, next uint16, b []byte, cut int, w *Peeler) (uint16, []byte, int, Status) {
 	var status Status
 	switch {
@@ -11,6 +11,8 @@ func shim(p *Packet, next uint16, b []byte, cut int, w *Peeler) (uint16, []byte,
 		next, b, status = vlan(p, b)
 	case next <= maxLength:
 		next, b, status = llc(b)
+	case next == typeHSR:
+		next, b, status = hsr(b)
 	case w != nil:
 		return w.provider(p, next, b, cut)
 	default:
@@ -58,6 +60,7 @@ func (w *Peeler) provider(p *Packet, next uint16, b []byte, cut int) (uint16, []
 		return in.next, in.b, in.cut, status
 	case PPPoE:
 		id, next, b, cut, status = pppoe(b, cut)
+		p.underLength = status == OK
 	case PBB:
 		id, next, b, status = pbb(p, b)
 		p.InnerEthernet = uint32(cap(b) + ethernetHeader)

@@ -11,6 +11,7 @@ func slowRareLink(p *Packet, o *Options, r part, link Link) Status {
 		if status != OK {
 			return status
 		}
+		p.underLength = true
 		return slowEtherType(p, o, etherType, rest)
 	case 104:
 		return slowHDLC(p, o, r)

@@ -196,6 +196,15 @@ func slowEtherType(p *Packet, o *Options, etherType int, r part) Status {
 		p.VLANs++
 		return slowEtherType(p, o, r.u16(2), r.from(4))
 	}
+	if etherType == 0x892f {
+		switch {
+		case !r.has(6):
+			return TruncatedHSR
+		case r.u16(4) == etherType:
+			return NotIP
+		}
+		return slowEtherType(p, o, r.u16(4), r.from(6))
+	}
 	if etherType <= 1500 {
 		return slowLLC(p, o, r)
 	}
@@ -247,9 +256,14 @@ func slowIPv4(p *Packet, o *Options, r part) Status {
 		}
 		slowLength(p, total, r)
 		r = r.upTo(total)
+	} else {
+		p.noLength = true
 	}
 	if !r.has(header) {
 		return TruncatedIPv4
+	}
+	if sum := slowHeaderSum(r.data[:header]); p.Long && sum != 0 && r.u16(10) != 0 {
+		p.Long = false // damaged
 	}
 	p.Family, p.Proto = 4, r.data[9]
 	if int(p.Tunnels) > o.Depth {
@@ -297,7 +311,17 @@ func slowIPv6(p *Packet, o *Options, r part) Status {
 func slowLength(p *Packet, promised int, r part) {
 	if promised > r.size {
 		p.Options |= OptBadLength
+		p.Long = r.size == len(r.data) && !p.InTunnel && !p.underLength
 	}
+}
+
+// slowHeaderSum is what an IPv4 header's 16-bit words come to, 0 if its checksum is right.
+func slowHeaderSum(header []byte) int {
+	sum := 0
+	for at := 0; at < len(header); at += 2 {
+		sum += part{data: header}.u16(at)
+	}
+	return sum % 0xffff
 }
 
 func slowWords(a netip.Addr) (hi, lo uint64) {
@@ -313,7 +337,7 @@ func slowFragment(p *Packet, more bool, offset int, id uint32, body part) {
 
 // slowRefused reports whether a fragment is not as long as it says, though nothing was cut off.
 func slowRefused(p *Packet, r part) bool {
-	return p.Options == OptBadLength && p.Tunnels == 0 && r.size == len(r.data)
+	return p.Options == OptBadLength && !p.InTunnel && r.size == len(r.data)
 }
 
 // slowNext reads what p.Proto says: an extension header, after those before, or the transport.
@@ -357,6 +381,9 @@ func slowNext(p *Packet, o *Options, r part, before []uint8) Status {
 }
 
 func slowTransport(p *Packet, o *Options, r part) Status {
+	if p.Proto != 6 && p.Long {
+		return LongPacket
+	}
 	switch p.Proto {
 	case 6:
 		return slowTCP(p, r)
@@ -459,12 +486,15 @@ func slowUDP(p *Packet, r part) Status {
 		return TruncatedUDP
 	}
 	length := r.u16(4)
-	if length >= 1 && length <= 7 {
+	if length >= 1 && length <= 7 || length == 0 && p.Family == 4 && !p.noLength {
 		return BadUDPLength
 	}
 	p.SrcPort, p.DstPort = uint16(r.u16(0)), uint16(r.u16(2))
 	if length != 0 && length < r.size {
 		r = r.upTo(length)
+	}
+	if length > r.size && !p.Fragmented && p.Options != OptBadLength {
+		r = r.upTo(8)
 	}
 	slowPayload(p, r.from(8))
 	return OK

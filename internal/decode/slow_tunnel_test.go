@@ -33,6 +33,7 @@ func slowProvider(p *Packet, o *Options, etherType int, r part) Status {
 			return status
 		}
 		slowEnter(p, PPPoE, uint32(r.u16(2)), PeelPPPoE)
+		p.underLength = true
 		return slowEtherType(p, o, etherType, rest)
 	case 0x88e7:
 		if !r.has(18) {
@@ -126,7 +127,7 @@ func slowTunnel(p *Packet, o *Options, r part) Status {
 		if kind == NoTunnel || o.Peel&tunnelPeel[kind] == 0 {
 			continue
 		}
-		q := Packet{VLAN: p.VLAN, VLANs: p.VLANs, Peeled: p.Peeled, Tunnel: p.Tunnel, TunnelID: p.TunnelID, Tunnels: p.Tunnels}
+		q := Packet{VLAN: p.VLAN, VLANs: p.VLANs, Peeled: p.Peeled, Tunnel: p.Tunnel, TunnelID: p.TunnelID, Tunnels: p.Tunnels, InTunnel: true}
 		status, is := slowOpen(&q, o, r, kind, p.Proto)
 		if q.Family != 0 || status == TooManyTunnels {
 			*p = q

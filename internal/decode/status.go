@@ -32,7 +32,7 @@ const (
 	TruncatedTCP              // fewer than 20 bytes
 	BadTCPOffset              // data offset below 20 or past the end of the packet
 	TruncatedUDP              // fewer than 8 bytes
-	BadUDPLength              // length 1 to 7
+	BadUDPLength              // length 1 to 7, or 0 over IPv4 whose length is not 0
 	TruncatedICMP             // fewer than 4 bytes: ICMP and ICMPv6
 	TruncatedSCTP             // fewer than 12 bytes
 
@@ -51,6 +51,8 @@ const (
 	TruncatedPFLOG   // no whole header
 	TruncatedIPoIB   // no whole InfiniBand pseudo header
 	LongFragment     // a fragment whose IP length goes beyond the end of a frame that is whole
+	LongPacket       // the same of a packet that is no fragment and not of TCP
+	TruncatedHSR     // fewer than 6 bytes
 
 	// NumStatus is the number of statuses: an array of counters by Status has this length.
 	NumStatus
@@ -101,6 +103,8 @@ var StatusNames = [...]string{
 	TruncatedPFLOG:     "truncated_pflog",
 	TruncatedIPoIB:     "truncated_ipoib",
 	LongFragment:       "long_fragment",
+	LongPacket:         "long_packet",
+	TruncatedHSR:       "truncated_hsr",
 }
 
 // String returns a short name such as "truncated_tcp", fit for a counter's label.

@@ -20,6 +20,9 @@ const udpHeader = 8
 // transport reads the transport header and sets the payload. ICMP is what the number says, over
 // either IP.
 func transport(p *Packet, proto uint8, b []byte, cut int) Status {
+	if p.Long && proto != protoTCP {
+		return LongPacket
+	}
 	switch proto {
 	case protoTCP:
 		return tcp(p, b, cut)
@@ -46,15 +49,18 @@ func ports(p *Packet, b []byte) {
 	p.SrcPort, p.DstPort = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
 }
 
-// udp reads a UDP header (RFC 768). Its length may cut the payload shorter than IP does. It may
-// also promise more, in the first fragment and by mistake: then the payload is what IP has. Length
-// 0 is a jumbogram (RFC 2675 section 4) or segmentation offload.
+// udp reads a UDP header (RFC 768). Its length may cut the payload shorter than IP does: what is behind is
+// no part of the datagram. It may promise more where IP has only a part of it: in the first fragment, and
+// where the IP length goes beyond the frame. Where it promises more than a whole packet has, receivers
+// drop the datagram: it is a packet of its ports without payload. Below 8 the length denies the header.
+// Length 0 over IPv6 is all of the packet: jumbograms have it (RFC 2675 section 4), and Linux takes any.
+// Over IPv4 it is wrong, unless the IP length is 0 as well, as segmentation offload leaves both.
 func udp(p *Packet, b []byte, cut int) Status {
 	if len(b) < 8 {
 		return TruncatedUDP
 	}
 	length := int(binary.BigEndian.Uint16(b[4:]))
-	if length != 0 && length < 8 {
+	if length < 8 && (length != 0 || p.Family == 4 && !p.noLength) {
 		return BadUDPLength
 	}
 	ports(p, b)
@@ -62,6 +68,8 @@ func udp(p *Packet, b []byte, cut int) Status {
 	case length == 0:
 	case length <= len(b):
 		b, cut = b[:length], 0
+	case length > len(b)+cut && !p.Fragmented && p.Options&OptBadLength == 0:
+		b, cut = b[:8], 0
 	default:
 		cut = min(cut, length-len(b))
 	}

@@ -151,7 +151,7 @@ var absent = func() (a [1024]int16) {
 // has reports whether f is a part of d, which is complete.
 func (d *naive) has(f *Fragment) bool {
 	end := f.Offset + len(f.Bytes)
-	if f.Cut || end > d.last || f.More != (end < d.last) {
+	if end > d.last || !f.Cut && f.More != (end < d.last) {
 		return false
 	}
 	for i, b := range f.Bytes {

@@ -44,10 +44,12 @@ func (t *Table[V]) forgetOldest() bool {
 	return true
 }
 
-// holds reports whether f repeats a part of d, which is complete.
+// holds reports whether f repeats a part of d, which is complete. Of what the capture cut it is enough
+// that the beginning does: a mirror may send a packet whole and its copy cut, and the copy must not spoil
+// the next datagram.
 func (d *datagram[V]) holds(f *Fragment) bool {
 	end := f.Offset + len(f.Bytes)
-	return !f.Cut && end <= d.end && f.More == (end < d.end) && !d.differs(f.Offset, f.Bytes)
+	return end <= d.end && (f.Cut || f.More == (end < d.end)) && !d.differs(f.Offset, f.Bytes)
 }
 
 // pagesOf is the number of pages of a complete datagram of n bytes.

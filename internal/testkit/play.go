@@ -22,7 +22,8 @@ import (
 //	finish            Finish
 //
 // and may have modifiers: /f<flags> /w<window> /u<urgent pointer, with URG> /a<ack, for this segment only>
-// /c<captured bytes of payload> /n<sequence number shift> /t<tuple>. "_" in a payload is any byte, "z*9" nine z.
+// /c<captured bytes of payload> /n<sequence number shift> /t<tuple>
+// /l<bytes that the IP length promises beyond the frame>. "_" in a payload is any byte, "z*9" nine z.
 type Play struct {
 	*Book
 	ISN    [2]uint32 // the number of the SYN
@@ -136,6 +137,8 @@ func (p *Play) View(step string) flowscope.PacketView {
 			g.Payload = []byte(w[1:])
 		case '0':
 			g.length0 = true
+		case 'l':
+			g.longer = int(num(w[1:]))
 		default:
 			p.TB.Fatalf("%q?", w)
 		}

@@ -13,6 +13,7 @@ type Segment struct {
 	urgent     uint16
 	Payload    []byte
 	length0    bool // an IP length of 0, as an offloading card leaves it
+	longer     int  // how much the IP length goes beyond the frame
 }
 
 // Frame is the segment in an Ethernet frame.
@@ -22,7 +23,7 @@ func (g Segment) Frame() []byte {
 	ip, tcp := f[14:], f[34:]
 	ip[0], ip[8], ip[9] = 0x45, 64, 6
 	if !g.length0 {
-		binary.BigEndian.PutUint16(ip[2:], uint16(40+len(g.Payload)))
+		binary.BigEndian.PutUint16(ip[2:], uint16(40+len(g.Payload)+g.longer))
 	}
 	port := [2]uint16{uint16(40000 + g.Tuple), 80}
 	copy(ip[12:], []byte{10, 0, 0, byte(1 + g.Dir), 10, 0, 0, byte(2 - g.Dir)})

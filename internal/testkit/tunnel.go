@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -16,6 +17,13 @@ type Encapsulation struct {
 	V6       bool // it carries IPv6 only
 	Ethernet bool // there is an Ethernet header inside
 	Inner    func(Extractor) Extractor
+}
+
+// OverIP reports whether it puts an IP header around the packet.
+func (e Encapsulation) OverIP() bool {
+	f := e.Put(0, frames.UDP{Src: "[::1]:1", Dst: "[::2]:2"}.IP())
+	kind := binary.BigEndian.Uint16(f[12:])
+	return e.Through != "" && (kind == 0x0800 || kind == 0x86dd)
 }
 
 // The hardware addresses inside; those outside are those of package frames.
