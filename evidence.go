@@ -368,7 +368,7 @@ func (t *FlowTracker[K, S]) replaceByRival(hash uint64, s *slot[K, S], current t
 		h := &held[i]
 		t.present(h, forward)
 		side := t.sender(n)
-		if _, verdict := n.countPacket(side, h.Time, h.Frames, h.Wire, int(h.Len), nil, false); verdict&firstAnswer != 0 {
+		if _, verdict := n.countPacket(side, h.Time, h.Frames, h.Wire, int(h.Len), nil, nil); verdict&firstAnswer != 0 {
 			t.table.Join(next, queueTwoWay)
 		}
 		n.addLetters(history.LettersOf(h.Flags, h.Len > 0), side)

@@ -262,7 +262,7 @@ func (c *Conn) healAll(ds *Doubts, now int64) {
 // it. It is called after Step, once the bytes that Confirmed gives have been read.
 func (c *Conn) Settle(ds *Doubts, now int64) {
 	d := ds.of(c)
-	if d == nil || c.undisturbed() && c.half[0].lag|c.half[1].lag != 0 {
+	if d == nil || !c.Unsettled() {
 		return // nothing, or islands that a hole still separates
 	}
 	for i := range d.side {
@@ -450,9 +450,9 @@ func (ds *Doubts) Retime(c *Conn, i Side, id uint64, at, to int64) {
 // Holds reports whether a segment of the connection is held.
 func (ds *Doubts) Holds(c *Conn) bool { return c.doubt != 0 && len(ds.list[c.doubt-1].held) != 0 }
 
-// onlyHolds reports whether nothing about the connection is in doubt but segments at its own numbers that wait for
+// OnlyHolds reports whether nothing about the connection is in doubt but segments at its own numbers that wait for
 // their acknowledgement.
-func (ds *Doubts) onlyHolds(c *Conn) bool {
+func (ds *Doubts) OnlyHolds(c *Conn) bool {
 	d := ds.of(c)
 	return d != nil && !d.rival.on && c.bits&(resetPending0|resetPending1) == 0 && d.side[0].quiet() && d.side[1].quiet()
 }
@@ -550,6 +550,17 @@ func (ds *Doubts) Confirmed(c *Conn, i Side, pos int64, final bool) (b []byte, m
 		return nil, toInt(end - pos), h.Time, h.ID, true
 	}
 	return h.Payload[at : at+n : at+n], toInt(end - pos - n), h.Time, h.ID, true
+}
+
+// Waits reports whether neither Confirmed nor Delivered would do anything for side and position pos.
+func (ds *Doubts) Waits(c *Conn, i Side, pos int64) bool {
+	i &= 1
+	d, s := ds.of(c), &c.half[i]
+	if d == nil || len(d.held) == 0 || !s.has(anchored) {
+		return true
+	}
+	b := c.boundsOf(d)
+	return min(pos, s.next()) < b.end[i] && (pos < b.first[i] || pos >= c.confirmedTo(d, i, pos, false))
 }
 
 // toInt is n where an int can hold it: lengths in segments that no sender makes do not fit 32 bits.
@@ -710,6 +721,10 @@ func (d *sideDoubt) dropIslands() { d.islands = d.islands[:0] }
 
 // addIsland records bytes behind a hole.
 func (d *sideDoubt) addIsland(from, to int64) {
+	if k := len(d.islands); k > 0 && d.islands[k-1].to == from {
+		d.islands[k-1].to = to // most bytes continue the last one
+		return
+	}
 	k := 0
 	for k < len(d.islands) && d.islands[k].to < from {
 		k++
