@@ -275,7 +275,10 @@ func (d *FlowDriver[K, S]) onPayload(s *slot[K, driverState[S]], side FlowSide, 
 			d.onDatagram(s, side)
 			return true
 		}
-		return d.stopUnread && d.fastPaths && dirs.IgnoresInOrder(tcp.Side(side))
+		if d.stopUnread && d.fastPaths && dirs.IgnoresInOrder(tcp.Side(side)) {
+			return true
+		}
+		return x.Missing == 0 && x.TCP.Flags&FlagURG == 0 && d.onEarly(s, side, pos)
 	}
 	if n > 0 {
 		d.total.Delivered += uint64(n)
@@ -293,11 +296,27 @@ func (d *FlowDriver[K, S]) onPayload(s *slot[K, driverState[S]], side FlowSide, 
 	return true
 }
 
+// onEarly is onPayload behind a hole.
+func (d *FlowDriver[K, S]) onEarly(s *slot[K, driverState[S]], side FlowSide, pos int64) bool {
+	st, x := &s.Value.user, d.t.x
+	if !st.directions[0].InUse() && !st.directions[1].InUse() {
+		return false
+	}
+	early := stream.Segment{Pos: pos + 1, Bytes: x.Payload, Time: d.t.now(), ID: d.t.segmentID()}
+	if !d.streams.BehindHole(&st.directions, &s.Value.conn, tcp.Side(side), &early, st.nextTimer) {
+		return false
+	}
+	if len(x.Payload) > 0 {
+		d.t.anomaly(AnomalyOutOfOrderSegment, s, side, pos, 1)
+	}
+	return true
+}
+
 // onSegment handles a segment that onPayload does not, and reports whether the flow has to end because a
 // stream ran full.
 func (d *FlowDriver[K, S]) onSegment(s *slot[K, driverState[S]], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool {
 	st, x, now := &s.Value.user, d.t.x, d.t.now()
-	if st.nextTimer == 0 && g.Len == 0 {
+	if st.nextTimer == 0 && g.Len == 0 && !s.Value.conn.InDoubt() {
 		if complete, ok := d.streams.Bare(&st.directions, &s.Value.conn, tcp.Side(side), g, o, now); ok {
 			d.settleBare(s, side, complete)
 			return false

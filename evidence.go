@@ -370,7 +370,7 @@ func (t *FlowTracker[K, S]) replaceByRival(hash uint64, s *slot[K, S], current t
 		h := &held[i]
 		t.present(h, forward)
 		side := t.sender(n)
-		n.countPacket(side, h.Time, h.Frames, h.Wire, int(h.Len), nil, false)
+		n.countPacket(side, h.Time, h.Frames, h.Wire, int(h.Len), nil, nil)
 		n.addLetters(history.LettersOf(h.Flags, h.Len > 0), side)
 	}
 	t.beginReplay()

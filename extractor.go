@@ -664,6 +664,9 @@ func (f FiveTuple) readSimpleTCP4(v *PacketView, x *Extracted[FiveTupleKey]) boo
 	if onlyTimestamps && x.TCP.Flags&(FlagSYN|FlagRST) == 0 {
 		x.TCP.Options, x.TCP.Timestamp = OptionTimestamps, timestamp
 		x.TCP.WindowScale, x.TCP.HasWindowScale, x.TCP.TimestampEcho = 0, false, 0
+	} else if from == len(h) {
+		x.TCP.Options, x.TCP.Timestamp = 0, 0
+		x.TCP.WindowScale, x.TCP.HasWindowScale, x.TCP.TimestampEcho = 0, false, 0
 	} else {
 		x.readOptions(v.Frame[len(h):from])
 	}

@@ -302,13 +302,13 @@ type countResult uint8
 
 const (
 	refile    countResult = 1 << iota // it may change the place in the eviction order; see queue
-	inOrder                           // it is TCP, and Conn.Follow took it
+	inOrder                           // it is TCP, and Conn.Follow or FollowHole took it
 	needsStep                         // it is TCP, and Conn.Step has to take it
 )
 
 // countPacket counts a packet, of n payload bytes, that came in so many frames. info is nil if it is
-// not TCP. If follow is set, it tries Conn.Follow, and pos is the position that gives.
-func (f *record) countPacket(side FlowSide, now int64, frames uint64, wire, n int, info *TCPInfo, follow bool) (pos int64, next countResult) {
+// not TCP. Unless ds is nil, it tries Conn.Follow and FollowHole, and pos is the position that they give.
+func (f *record) countPacket(side FlowSide, now int64, frames uint64, wire, n int, info *TCPInfo, ds *tcp.Doubts) (pos int64, next countResult) {
 	side &= 1
 	if f.packetsLo[side] == 0 && f.packetsHi[side] == 0 {
 		f.first[side] = now
@@ -325,10 +325,15 @@ func (f *record) countPacket(side FlowSide, now int64, frames uint64, wire, n in
 	if info == nil || f.bits&isTCP == 0 {
 		return 0, next
 	}
-	if !follow {
+	if ds == nil {
 		return 0, next | needsStep
 	}
-	pos, ok := f.conn.Follow(tcp.Side(side), info.Seq, info.Ack, uint32(n), info.Window, uint8(info.Flags), uint8(info.Options), info.Timestamp)
+	var ok bool
+	if f.conn.HasHole() {
+		pos, ok = f.conn.FollowHole(tcp.Side(side), info.Seq, info.Ack, uint32(n), info.Window, uint8(info.Flags), uint8(info.Options), info.Timestamp, ds)
+	} else {
+		pos, ok = f.conn.Follow(tcp.Side(side), info.Seq, info.Ack, uint32(n), info.Window, uint8(info.Flags), uint8(info.Options), info.Timestamp)
+	}
 	if !ok {
 		return 0, next | needsStep
 	}

@@ -40,7 +40,8 @@ type FlowTracker[K comparable, S any] struct {
 
 	ex         FlowExtractor[K]
 	fast       fastFiveTuple
-	fastPaths  bool // a copy of !fastpath.Off
+	fastPaths  bool        // a copy of !fastpath.Off
+	follow     *tcp.Doubts // those of the connections, for record.countPacket; nil without fast paths
 	hasher     hasher[K]
 	seed       uint64
 	keyTimeout func(k K) time.Duration // nil if the extractor has none
@@ -168,7 +169,7 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 
 // setFastPaths turns the fast paths on. Without it all packets take the slow ones.
 func (t *FlowTracker[K, S]) setFastPaths() {
-	t.fastPaths = true
+	t.fastPaths, t.follow = true, &t.doubts
 	if t.keyTimeout == nil {
 		for class, timeout := range t.timeouts {
 			t.fastTimeouts[class] = uint64(timeout)
@@ -420,7 +421,7 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 		info = nil
 	}
 	t.before = f.last[side&1]
-	pos, next := f.countPacket(side, t.clock.Now(), t.frames, wire, len(x.Payload)+x.Missing, info, t.fastPaths)
+	pos, next := f.countPacket(side, t.clock.Now(), t.frames, wire, len(x.Payload)+x.Missing, info, t.follow)
 	if next&refile != 0 {
 		t.file(s)
 	}
@@ -524,7 +525,7 @@ func (t *FlowTracker[K, S]) fillSegment(g *tcp.Segment) {
 // follows from the outcome. It is for segments that countPacket did not follow.
 func (t *FlowTracker[K, S]) stepTCP(hash uint64, s *slot[K, S], side FlowSide, wire int) {
 	f := &s.Value
-	if t.guesses(s) && t.clock.Now() >= clock.Add(max(t.before, f.last[side^1]), int64(t.cfg.HoleOneSidedTimeout)) {
+	if f.conn.Guessing() && t.guesses(s) && t.clock.Now() >= clock.Add(max(t.before, f.last[side^1]), int64(t.cfg.HoleOneSidedTimeout)) {
 		// The timer wheel may not have reached it. What follows comes from time alone.
 		id := t.packetID
 		t.packetID = 0
@@ -553,7 +554,7 @@ func (t *FlowTracker[K, S]) stepTCP(hash uint64, s *slot[K, S], side FlowSide, w
 	if f.addLetters(letters, side); said {
 		t.file(s)
 	}
-	if o.Rival == tcp.NoRival && f.conn.InDoubt() {
+	if o.Rival == tcp.NoRival && f.conn.Disturbed() { // as with any rival
 		t.countBeside(f, side, letters)
 	}
 	t.applyOutcome(s, side, g, o)
@@ -593,7 +594,7 @@ func (t *FlowTracker[K, S]) finishStep(hash uint64, s *slot[K, S], side FlowSide
 	} else if t.hook != nil && !(!t.collecting && direction.IsPlain(g, o) && !s.Value.conn.InDoubt() && t.hook.onPayload(s, side, o.Pos)) {
 		overflow = t.hook.onSegment(s, side, g, o)
 	}
-	if f := &s.Value; f.conn.InDoubt() {
+	if f := &s.Value; f.conn.Unsettled() {
 		f.conn.Settle(&t.doubts, t.now())
 	}
 	switch {
@@ -667,7 +668,7 @@ func (t *FlowTracker[K, S]) countOnly(wire int, create bool) bool {
 	if t.doubtful.active {
 		t.doubtful.counted(s.ID(), f.id, side, t.packetID, t.clock.Now())
 	}
-	if _, next := f.countPacket(side, t.clock.Now(), t.frames, wire, 0, nil, false); next&refile != 0 {
+	if _, next := f.countPacket(side, t.clock.Now(), t.frames, wire, 0, nil, nil); next&refile != 0 {
 		t.file(s)
 	}
 	if f.conn.InDoubt() {

@@ -63,8 +63,11 @@ func IsPlain(g *tcp.Segment, o *tcp.Outcome) bool {
 // ACK stands before it. The only result there may be is early: an OutOfOrder at the segment's position.
 func (f *Streams) Shortcut(p *Pair, k *Packet, timer int64) (early, ok bool) {
 	d, other, g, o := &p[k.Side&1], &p[k.Side&1^1], k.Segment, k.Outcome
-	if waits := timer == 0 && (d.InUse() || other.InUse()) && k.Conn.Visible(k.Side^1) || k.Time < timer; waits && f.fastPaths && f.appendBehindHole(d, other, k) {
-		return g.Len != 0, true
+	if g.Flags&dataFlags == tcp.ACK && o.Placed && !o.Hold && !o.Confirms && o.Notes&^(tcp.Hole|tcp.ZeroWindow) == 0 {
+		early := stream.Segment{Pos: o.Pos + 1, Bytes: k.Payload, Missing: k.Missing, Time: k.Time, ID: k.ID}
+		if f.BehindHole(p, k.Conn, k.Side, &early, timer) {
+			return g.Len != 0, true
+		}
 	}
 	if d.bits&stopped != 0 && g.Flags&dataFlags == tcp.ACK && other.ignoresACK(o) {
 		return false, true
@@ -108,20 +111,45 @@ func (f *Streams) Bare(p *Pair, c *tcp.Conn, side tcp.Side, g *tcp.Segment, o *t
 // holds reports whether the direction holds bytes, or has to be asked about them.
 func (d *Direction) holds() bool { return d.bits&synDataHeld != 0 || d.InUse() }
 
-// appendBehindHole is the fast path while a hole is open: for the bytes that continue behind it, and
-// for the repeated ACKs of the receiver. If the hole has a timer, that is set already, and stays.
-func (f *Streams) appendBehindHole(d, other *Direction, k *Packet) bool {
-	g, o := k.Segment, k.Outcome
-	if g.Flags&dataFlags != tcp.ACK || !o.Placed || o.Notes&^(tcp.Hole|tcp.ZeroWindow) != 0 ||
-		other.bits&(synDataHeld|finPending) != 0 || k.Conn.InDoubt() && k.Conn.Disturbed() {
+// BehindHole is the fast path while a hole is open: for the bytes that continue behind it, at a position in the
+// stream, and for the repeated ACKs of the receiver. It does what Segment and Expire would do with a segment of side
+// that has an ACK and no other flag that matters, and reports whether this is one; it was early if it has bytes. timer
+// is when the connection's timer runs: if the hole has one, that is set already, and stays.
+func (f *Streams) BehindHole(p *Pair, c *tcp.Conn, side tcp.Side, early *stream.Segment, timer int64) bool {
+	d, other := &p[side&1], &p[side&1^1]
+	if !f.fastPaths || other.bits&(synDataHeld|finPending) != 0 || c.InDoubt() && c.Disturbed() && !f.onlyHolds(p, c) {
+		return false
+	}
+	if timer == 0 {
+		if !d.InUse() && !other.InUse() || !d.waits() || !other.waits() || !c.Visible(side^1) {
+			return false
+		}
+	} else if early.Time >= timer {
 		return false
 	}
 	if !other.streamIgnoresACKs() {
-		if pos, _ := k.Conn.AckedTo(k.Side ^ 1); pos+1 != other.acked {
+		if pos, _ := c.AckedTo(side ^ 1); pos+1 != other.acked {
 			return false
 		}
 	}
-	return g.Len == 0 || f.arena.Append(&d.stream, &stream.Segment{
-		Pos: o.Pos + 1, Bytes: k.Payload, Missing: k.Missing, Time: k.Time, ID: k.ID,
-	})
+	return len(early.Bytes)+early.Missing == 0 || f.arena.Append(&d.stream, early)
+}
+
+// waits reports whether the first hole of the direction, if it has one, needs no timer: the receiver's ACK stands
+// before it.
+func (d *Direction) waits() bool { return !d.stream.HasBuffer() || d.acked == d.stream.Next() }
+
+// onlyHolds reports whether nothing about the connection is in doubt but segments that are held, and these have to
+// wait: the receiver has acknowledged none of their bytes that come next in a stream, and no stream has passed one.
+func (f *Streams) onlyHolds(p *Pair, c *tcp.Conn) bool {
+	if c.AnyFIN() || !f.doubts.OnlyHolds(c) {
+		return false
+	}
+	for side := range p {
+		d := &p[side]
+		if d.bits&(closed|stopped|synDataHeld) != 0 || !f.doubts.Waits(c, tcp.Side(side), max(d.stream.Next()-1, 0)) {
+			return false
+		}
+	}
+	return true
 }

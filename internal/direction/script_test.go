@@ -36,6 +36,8 @@ type connection struct {
 	seen   [2]bool
 	said   []string
 	fast   int // how many segments took a fast path
+
+	behindHeld int // how many of these did so while others were held
 }
 
 const second = 1_000_000_000
@@ -124,8 +126,12 @@ func (c *connection) take(side tcp.Side, g *tcp.Segment, o *tcp.Outcome, payload
 		Conn: &c.Conn, Side: side, Segment: g, Outcome: o, Payload: payload, Missing: missing,
 		Time: c.now, ID: id, Urgent: urgent, OneSided: !c.seen[side^1],
 	}
+	holds := c.doubts.Holds(&c.Conn)
 	if early, ok := c.Shortcut(&c.Pair, &k, c.timer); ok {
 		c.fast++
+		if holds {
+			c.behindHeld++
+		}
 		if early {
 			c.say([]Item{{Kind: OutOfOrder, Side: side, Pos: o.Pos}})
 		}

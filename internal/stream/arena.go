@@ -29,6 +29,7 @@ type Arena struct {
 	releaseLent bool     // see ReleasePool
 	ranks       [32]rank // by the size of buffers; see largest.go
 	crowdedAt   int64
+	poolKept    int64  // so much pooled memory is kept, however little is held
 	empty       buffer // stands for the buffer of a stream without one; never written
 }
 
@@ -37,6 +38,7 @@ func NewArena(l Limits) *Arena {
 	// Period 0 stands for a page that was never lent.
 	a := &Arena{limits: l.normal(), period: 1}
 	a.crowdedAt = a.limits.crowdedAt()
+	a.poolKept = 2 * a.poolLimit()
 	return a
 }
 
@@ -149,18 +151,18 @@ func (a *Arena) tableBytes() int64 {
 		24*int64(cap(a.lentPages)) + 16*int64(cap(a.work.won))
 }
 
-// keepWork is the longest list of ranges that an arrival has won whose memory is kept from call to call.
+// keepWork is the longest list of ranges that an arrival has won whose memory is kept from segment to segment.
 const keepWork = 512
 
 // Reclaim takes back the bytes lent in all Items so far. Call it once before each packet or sweep.
 func (a *Arena) Reclaim() {
 	a.period++
-	if a.pooled|int64(len(a.lentPages)) != 0 || cap(a.work.won) > keepWork {
+	if len(a.lentPages) != 0 || a.pooled > a.poolKept {
 		a.reclaimLent()
 	}
 }
 
-// reclaimLent is Reclaim for an arena that has lent or pooled memory.
+// reclaimLent is Reclaim for an arena that has lent memory, or pooled more than it keeps in any case.
 func (a *Arena) reclaimLent() {
 	for i, buf := range a.lentPages {
 		a.lent -= int64(len(buf))
@@ -171,9 +173,6 @@ func (a *Arena) reclaimLent() {
 	// The memory of one call's peak is not kept.
 	if cap(a.lentPages) > 1024 {
 		a.lentPages = nil
-	}
-	if cap(a.work.won) > keepWork {
-		a.work.won = nil
 	}
 	if a.pooled > 2*a.poolLimit() || a.releaseLent {
 		// Not sooner: held goes up and down from packet to packet, and memory released too early

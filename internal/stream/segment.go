@@ -88,7 +88,9 @@ func (a *Arena) Insert(s *Stream, seg Segment, out *[]Item) {
 	}
 	a.reportDuplicate(s, &seg, met, out)
 	if n.pos < n.end {
-		a.deliverOrHold(s, d, &n, out)
+		if a.deliverOrHold(s, d, &n, out); cap(a.work.won) > keepWork {
+			a.work.won = nil // the memory of a peak is not kept
+		}
 	}
 	if n.to > n.end {
 		a.recordMissing(s, n.to, n.time, out)
@@ -98,45 +100,63 @@ func (a *Arena) Insert(s *Stream, seg Segment, out *[]Item) {
 	}
 }
 
-// Append is the fast path of Insert: it holds a segment that lies behind all held bytes, if the
-// buffer has room for it. Nearly all early data does, because bytes sent behind a hole arrive in
-// order. Insert would do the same and append no item. With any other segment Append does nothing
-// and reports false.
+// Append is the fast path of Insert: it holds a segment that lies behind all held bytes. Nearly all
+// early data does, because bytes sent behind a hole arrive in order. Insert would do the same and
+// append no item. With any other segment, or without room, Append does nothing and reports false.
 func (a *Arena) Append(s *Stream, seg *Segment) bool {
 	d, size := a.buffer(s), len(seg.Bytes)
-	if d == nil || d.n == 0 || size == 0 || size > d.free() ||
-		seg.Missing > 0 || a.limits.Keep > 0 || seg.Pos > math.MaxInt64-int64(size) {
+	if d == nil || d.n == 0 || size == 0 || seg.Missing > 0 || a.limits.Keep > 0 || seg.Pos > math.MaxInt64-int64(size) {
 		return false
 	}
 	b := &d.blocks[len(d.blocks)-1]
-	if int(b.hi) == len(b.mem) {
-		return false
-	}
-	last, p := b.back().end(), d.lastPage()
-	if seg.Pos < last || p.live == 0 {
-		return false
-	}
-	if seg.Pos > last {
-		if d.islands >= a.limits.SidePieces {
+	last := b.back().end()
+	islands := d.islands
+	if seg.Pos != last {
+		if islands++; seg.Pos < last || islands > a.limits.SidePieces {
 			return false
 		}
-		d.islands++
+	}
+	full := int(b.hi) == len(b.mem)
+	grows := full || size > d.free() || d.lastPage().live == 0
+	if grows {
+		if !a.makeRoomBehind(s, d, seg, islands) {
+			return false
+		}
+		b = &d.blocks[len(d.blocks)-1]
 	}
 	since := seg.Time
 	if d.known > last {
 		since = d.trailingSince
 	}
-	b.mem[b.hi] = extent{pos: seg.Pos, since: since, time: seg.Time, id: seg.ID, n: uint32(size), off: p.base + d.used}
-	b.hi++
-	b.state = changed
-	d.n++
+	p := d.lastPage()
+	e := extent{pos: seg.Pos, since: since, time: seg.Time, id: seg.ID, n: uint32(size), off: p.base + d.used}
+	if full {
+		a.insertExtent(&d.extentList, place{len(d.blocks), 0}, &e)
+	} else {
+		b.mem[b.hi] = e
+		b.hi++
+		b.state = changed
+		d.n++
+	}
+	d.islands = islands
 	copy(p.buf[d.used:], seg.Bytes)
 	d.used += uint32(size)
 	p.live += uint32(size)
 	d.live += size
 	a.stats.Held++
 	a.stats.HeldBytes += uint64(size)
+	if grows {
+		a.rank(d)
+	}
 	return true
+}
+
+// makeRoomBehind makes room for a segment behind all held bytes, after which there are so many islands.
+func (a *Arena) makeRoomBehind(s *Stream, d *buffer, seg *Segment, islands int) bool {
+	m, size := &a.work, len(seg.Bytes)
+	m.won, m.bytes, m.first = append(m.won[:0], wonRange{seg.Pos, seg.Pos + int64(size)}), size, seg.Pos
+	m.extents, m.islands, m.blocks = 1, islands, 0
+	return size <= math.MaxInt32 && a.makeRoom(s, d, m) != nil
 }
 
 // deliverOrHold delivers an arrival that is in order and holds one that is early. As long as there

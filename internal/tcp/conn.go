@@ -66,8 +66,14 @@ func (c *Conn) Guessing() bool { return c.bits&soft != 0 }
 // Disturbed reports whether something is in doubt that the next segment may decide.
 func (c *Conn) Disturbed() bool { return !c.undisturbed() }
 
+// HasHole reports whether bytes of a side are missing before others that were seen.
+func (c *Conn) HasHole() bool { return c.half[0].lag|c.half[1].lag != 0 }
+
 // InDoubt reports whether something about the connection is not certain; see Doubts.
 func (c *Conn) InDoubt() bool { return c.doubt != 0 || c.packedFirst() }
+
+// Unsettled reports whether Settle may have something to forget.
+func (c *Conn) Unsettled() bool { return c.doubt != 0 && (c.Disturbed() || !c.HasHole()) }
 
 // MayHaveSent reports whether side i may have sent a segment with that number: the number lies between its
 // SYN and the highest number seen. Of a side that was not seen no number is known, so it may have

@@ -212,7 +212,7 @@ func (c *Conn) healAll(ds *Doubts, now int64) {
 // it. It is called after Step, once the bytes that Confirmed gives have been read.
 func (c *Conn) Settle(ds *Doubts, now int64) {
 	d := ds.of(c)
-	if d == nil || c.undisturbed() && c.half[0].lag|c.half[1].lag != 0 {
+	if d == nil || !c.Unsettled() {
 		return // nothing, or islands that a hole still separates
 	}
 	for i := range d.side {
@@ -305,9 +305,9 @@ func (d *doubt) disturbing() bool {
 	return d.rival.on || len(d.held) != 0
 }
 
-// onlyHolds reports whether nothing about the connection is in doubt but segments at its own numbers that wait for
+// OnlyHolds reports whether nothing about the connection is in doubt but segments at its own numbers that wait for
 // their acknowledgement.
-func (ds *Doubts) onlyHolds(c *Conn) bool {
+func (ds *Doubts) OnlyHolds(c *Conn) bool {
 	d := ds.of(c)
 	return d != nil && !d.rival.on && c.bits&(resetPending0|resetPending1) == 0 && d.side[0].quiet() && d.side[1].quiet()
 }
@@ -322,6 +322,10 @@ func (d *sideDoubt) dropIslands() { d.islands = d.islands[:0] }
 
 // addIsland records bytes behind a hole.
 func (d *sideDoubt) addIsland(from, to int64) {
+	if k := len(d.islands); k > 0 && d.islands[k-1].to == from {
+		d.islands[k-1].to = to // most bytes continue the last one
+		return
+	}
 	k := 0
 	for k < len(d.islands) && d.islands[k].to < from {
 		k++

@@ -7,7 +7,7 @@ package tcp
 //	> SYN            stepSYN
 //	< SYN+ACK        stepSYNACK
 //	> ACK            stepInOrder
-//	> data, ACK      Follow
+//	> data, ACK      Follow; FollowHole where bytes are missing
 //	< FIN, ACK       stepInOrder
 
 // Follow is the fast path of Step for most segments of a connection under way: the next n bytes, or
@@ -53,6 +53,50 @@ func (c *Conn) Follow(i Side, seq, ack, n uint32, window uint16, flags, options 
 	}
 	pos = s.end
 	s.end += int64(n)
+	return pos, true
+}
+
+// FollowHole is Follow for a connection with a hole in a half, about which nothing is in doubt but the islands
+// behind holes: for what goes on behind the last island, and for the receiver's ACKs.
+func (c *Conn) FollowHole(i Side, seq, ack, n uint32, window uint16, flags, options uint8, timestamp uint32, ds *Doubts) (pos int64, ok bool) {
+	const required = seen | anchored | hasACK | edgeKnown
+	const excluded = synData | finAccepted | zeroWindow | slowPath | signed
+	i &= 1
+	s, p := &c.half[i], &c.half[1-i]
+	if flags&(SYN|FIN|RST|ACK) != ACK || window == 0 || c.state != Established && c.state != Active ||
+		!c.undisturbed() || s.bits&(required|excluded|guessed) != required || p.bits&(anchored|edgeKnown|excluded) != anchored|edgeKnown ||
+		seq != s.number(s.end) || int64(int32(c.edge[1-i]-seq)) < int64(n) || max(s.lag, n) > unknownWindow {
+		return 0, false
+	}
+	if s.bits&hasTimestamps != 0 {
+		if int32(timestamp-s.recent) < 0 || options != OptTimestamps {
+			return 0, false
+		}
+	} else if options > OptTimestamps || c.bits&midstream != 0 && n != 0 && p.recent == seq && c.unscaled(1-i) {
+		return 0, false
+	}
+	ahead := int64(int32(ack - p.number(p.end)))
+	if int32(ack-s.ack) < 0 || ahead > -int64(p.lag) || p.end+ahead < 0 {
+		return 0, false
+	}
+	s.ack = ack
+	s.flags |= flags
+	c.edge[i] = later(c.edge[i], ack+uint32(window)<<(s.scale>>4))
+	if s.bits&hasTimestamps != 0 {
+		if int32(p.ack-seq) >= 0 {
+			s.recent = timestamp
+		}
+	} else if c.bits&midstream != 0 && c.unscaled(i) {
+		s.recent = ack + uint32(window)
+	}
+	pos = s.end
+	s.end += int64(n)
+	if s.lag != 0 && n != 0 {
+		s.lag += n
+		if d := ds.of(c); d != nil {
+			d.side[i].addIsland(pos, s.end)
+		}
+	}
 	return pos, true
 }
 
@@ -114,7 +158,7 @@ func (c *Conn) recordSYN(h *half, g *Segment) {
 func (c *Conn) stepInOrder(i Side, g *Segment, o *Outcome, ds *Doubts) bool {
 	const excluded = synData | zeroWindow | slowPath
 	s, p := &c.half[i], &c.half[1-i]
-	if g.Flags&(SYN|RST|ACK) != ACK || g.Window == 0 || !c.undisturbed() && !ds.onlyHolds(c) || (s.bits|p.bits)&excluded != 0 ||
+	if g.Flags&(SYN|RST|ACK) != ACK || g.Window == 0 || !c.undisturbed() && !ds.OnlyHolds(c) || (s.bits|p.bits)&excluded != 0 ||
 		s.bits&p.bits&anchored == 0 || g.Seq != s.number(s.end) || !p.has(edgeKnown) {
 		return false
 	}

@@ -102,6 +102,10 @@ func (w paths) take(x *watcher, i Side, g *Segment) {
 		path = "stepInOrder"
 	}
 	w[path]++
+	probe = *c
+	if _, ok := probe.followHole(i, g, x.doubts.clone()); ok && c.HasHole() {
+		w["FollowHole"]++
+	}
 	s.Outcome = c.stepBoth(i, g, x.doubts)
 	x.settle(i, g, &s)
 }
@@ -152,6 +156,9 @@ func TestFastPathsAgreeWithTheSlowPath(t *testing.T) {
 		if w[path] < 5_000 {
 			t.Errorf("%s handled %d segments only", path, w[path])
 		}
+	}
+	if w["FollowHole"] < 500 {
+		t.Errorf("FollowHole handled %d segments only", w["FollowHole"])
 	}
 }
 

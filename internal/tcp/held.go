@@ -269,6 +269,17 @@ func (ds *Doubts) Confirmed(c *Conn, i Side, pos int64, final bool) (b []byte, m
 	return h.Payload[at : at+n : at+n], toInt(end - pos - n), h.Time, h.ID, true
 }
 
+// Waits reports whether neither Confirmed nor Delivered would do anything for side and position pos.
+func (ds *Doubts) Waits(c *Conn, i Side, pos int64) bool {
+	i &= 1
+	d, s := ds.of(c), &c.half[i]
+	if d == nil || len(d.held) == 0 || !s.has(anchored) {
+		return true
+	}
+	b := c.boundsOf(d)
+	return min(pos, s.next()) < b.end[i] && (pos < b.first[i] || pos >= c.confirmedTo(d, i, pos, false))
+}
+
 // toInt is n where an int can hold it: lengths in segments that no sender makes do not fit 32 bits.
 func toInt(n int64) int { return int(min(n, math.MaxInt32)) }
 

@@ -358,13 +358,14 @@ const shook = `
 
 // stepBoth steps the connection with and without fast paths, and compares. With them off, none may handle a segment.
 func (c *Conn) stepBoth(i Side, g *Segment, ds *Doubts) (o Outcome) {
-	slow, follow, slowDoubts := *c, *c, ds.clone()
+	slow, follow, followHole, slowDoubts, holeDoubts := *c, *c, *c, ds.clone(), ds.clone()
 	slow.DisableFastPath()
 	for name, fast := range map[string]func(*Conn) bool{
 		"stepSYN":     func(c *Conn) bool { return c.stepSYN(i, g) },
 		"stepSYNACK":  func(c *Conn) bool { return c.stepSYNACK(i, g) },
 		"stepInOrder": func(c *Conn) bool { return c.stepInOrder(i, g, new(Outcome), slowDoubts) },
 		"Follow":      func(c *Conn) bool { _, ok := c.follow(i, g); return ok },
+		"FollowHole":  func(c *Conn) bool { _, ok := c.followHole(i, g, slowDoubts); return ok },
 	} {
 		if off := slow; fast(&off) {
 			panic(fmt.Sprintf("%s is not off for %+v of side %d: %+v", name, *g, i, slow))
@@ -386,7 +387,17 @@ func (c *Conn) stepBoth(i Side, g *Segment, ds *Doubts) (o Outcome) {
 	if f := (Outcome{Pos: pos, End: pos + int64(g.Len), From: follow.state, To: follow.state, Placed: true}); ok && (follow != slow || f != want) {
 		panic(fmt.Sprintf("Follow differs on %+v of side %d:\n%+v, %+v\n%+v, %+v by the slow path", *g, i, f, follow, want, slow))
 	}
+	pos, ok = followHole.followHole(i, g, holeDoubts)
+	if f := (Outcome{Pos: pos, End: pos + int64(g.Len), From: followHole.state, To: followHole.state, Placed: true}); ok && (followHole != slow || f != want || !holeDoubts.equal(slowDoubts)) {
+		panic(fmt.Sprintf("FollowHole differs on %+v of side %d:\n%+v, %+v, %+v\n%+v, %+v, %+v by the slow path",
+			*g, i, f, followHole, holeDoubts.of(&followHole), want, slow, slowDoubts.of(&slow)))
+	}
 	return o
+}
+
+// followHole is FollowHole with a segment.
+func (c *Conn) followHole(i Side, g *Segment, ds *Doubts) (pos int64, ok bool) {
+	return c.FollowHole(i, g.Seq, g.Ack, g.Len, g.Window, g.Flags, g.Options, g.Timestamp, ds)
 }
 
 // follow is Follow with a segment.
