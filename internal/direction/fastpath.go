@@ -63,7 +63,7 @@ func IsPlain(g *tcp.Segment, o *tcp.Outcome) bool {
 // ACK stands before it. The only result there may be is early: an OutOfOrder at the segment's position.
 func (f *Streams) Shortcut(p *Pair, k *Packet, timer int64) (early, ok bool) {
 	d, other, g, o := &p[k.Side&1], &p[k.Side&1^1], k.Segment, k.Outcome
-	if waits := timer == 0 && (d.InUse() || other.InUse()) && k.Conn.Visible(k.Side^1) || k.Time < timer; waits && f.fastPaths && f.appendBehindHole(d, other, k) {
+	if waits := timer == 0 && (d.InUse() || other.InUse()) && k.Conn.Visible(k.Side^1) || k.Now < timer; waits && f.fastPaths && f.appendBehindHole(d, other, k) {
 		return g.Len != 0, true
 	}
 	if d.bits&stopped != 0 && g.Flags&dataFlags == tcp.ACK && other.ignoresACK(o) {
@@ -122,6 +122,6 @@ func (f *Streams) appendBehindHole(d, other *Direction, k *Packet) bool {
 		}
 	}
 	return g.Len == 0 || f.arena.Append(&d.stream, &stream.Segment{
-		Pos: o.Pos + 1, Bytes: k.Payload, Missing: k.Missing, Time: k.Time, ID: k.ID,
+		Pos: o.Pos + 1, Bytes: k.Payload, Missing: k.Missing, Time: k.Time, Now: k.Now, ID: k.ID,
 	})
 }
