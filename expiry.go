@@ -29,37 +29,36 @@ const maxExpiries = 64
 // as of a Finish with many flows, is let go.
 const keepEvents = 4096
 
-// Sweep says that it is now at least that time, and returns the events that follow: the ends of the
+// Sweep says that it is now at least that time, by the clock, and returns the events that follow: the ends of the
 // flows that have timed out. Call it where packets may stop coming; Track does the same on its own
 // with the packets' time. A flow that has been idle for exactly its timeout has timed out. The cost is
 // that of the flows that time out; where none does, a Sweep costs next to nothing.
 //
-// now is believed at once, however far ahead, and cannot be taken back, not even before the first
-// packet: give a replay packet time (Now().Add), never time.Now, and on live traffic stay behind the
-// capture's queue, as examples/live does, by 100 ms.
+// now is believed at once, however far ahead, so give a replay packet time (Now().Add), never time.Now,
+// and on live traffic stay behind the capture's queue, as examples/live does, by 100 ms. A time that
+// has passed changes nothing, unless the packets before say that time has stepped back: then now
+// confirms it (see Config.ClockJump). Several trackers that share the packets of one source are told the
+// time that was read, at least once a second of it: the Now of a tracker that was shown the
+// timestamps of all packets.
 func (t *FlowTracker[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
 	t.reclaim()
-	before := t.clock.Now()
 	t.clock.Advance(int64(now))
-	// now may equal the first packet's timestamp, which confirms it, as a later time does; but it does
-	// not confirm one that lies far ahead.
-	if t.clock.Now() > before || int64(now) == before && !t.clock.Doubtful() {
-		if t.doubtful.active && t.doubtful.stamp <= t.clock.Now() {
-			t.correctDoubtful() // the caller vouches for it
-		}
-		t.doubtful.active = false
-	}
+	t.settleUnconfirmed()
+	t.at = t.clock.Now()
 	t.x.Orientation = 0
-	t.expireFlows(t.clock.Now(), math.MaxInt/16)
+	t.expireFlows(math.MaxInt / 16)
 	return t.flushAnomalies()
 }
 
 // Finish says that the capture is over: every flow ends, in the order of their creation, and lingering
-// ones are released. The reason is EndFinished, unless the timeout has passed, both sides have sent a
+// ones are released. A last timestamp that nothing has confirmed is believed. The reason is EndFinished, unless the timeout has passed, both sides have sent a
 // FIN, or one has sent a RST that was not believed. The tracker is then empty, and may be used for
 // another capture, whose time may lie anywhere.
 func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
 	t.reclaim()
+	t.clock.Confirm()
+	t.settleUnconfirmed()
+	t.at = t.clock.Now()
 	t.x.Orientation = 0
 	t.expired = slices.Grow(t.expired[:0], t.table.Len())
 	for s := range t.table.All {
@@ -70,18 +69,19 @@ func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
 	t.clearFragments()
 	events := t.flushAnomalies()
 	t.clock.Reset()
+	t.strays = nil
 	return events
 }
 
 // endExpired ends and releases the flows that Finish has found.
 func (t *FlowTracker[K, S]) endExpired() {
-	now, hash := t.clock.Now(), uint64(0)
+	hash := uint64(0)
 	clearing := t.table.BeginClear()
 	defer t.table.EndClear() // also if the caller's code panics
 	for _, e := range t.expired {
 		s := t.table.At(e.slot)
 		reason := EndFinished
-		if t.timedOut(s, now) {
+		if t.timedOut(s) {
 			reason = EndIdleTimeout
 		}
 		if !clearing {
@@ -127,6 +127,7 @@ func (t *FlowTracker[K, S]) SetMaxFlows(n int) bool {
 // ends the flows for which ForceClose was called since, and evicts flows beyond the limit.
 func (t *FlowTracker[K, S]) reclaimEnded() {
 	t.reclaimDue = false
+	t.at = t.clock.Now()
 	if len(t.expired) != 0 || t.dueSlot != 0 {
 		t.restoreTimers()
 	}
@@ -187,7 +188,7 @@ func (t *FlowTracker[K, S]) restoreTimers() {
 			continue
 		}
 		if s := t.table.At(e.slot); s.Queue() != 0 && !s.TimerSet() {
-			t.setTimer(s, s.Value.idleFrom())
+			t.setTimer(s)
 		}
 	}
 	t.expired = t.expired[:0]
@@ -202,14 +203,14 @@ func (t *FlowTracker[K, S]) setTimeoutClass(s *slot[K, S], class timeoutClass) {
 	}
 	before := t.timeout(s)
 	if f.setClass(class); t.timeout(s) < before {
-		t.setTimer(s, t.clock.Now())
+		t.setTimer(s)
 	}
 }
 
-// setTimer sets the flow's timer to when it will have timed out, counted from the given time, or to
-// the driver's timer if that is earlier.
-func (t *FlowTracker[K, S]) setTimer(s *slot[K, S], from int64) {
-	if at := t.deadline(s, from); at < math.MaxInt64 {
+// setTimer sets the flow's timer to when it will have timed out, or to the driver's timer if that is
+// earlier. Timers count in elapsed time, which never goes back.
+func (t *FlowTracker[K, S]) setTimer(s *slot[K, S]) {
+	if at := t.deadline(s); at < math.MaxInt64 {
 		t.table.SetTimer(s, at)
 	} else {
 		t.table.StopTimer(s) // never
@@ -217,10 +218,10 @@ func (t *FlowTracker[K, S]) setTimer(s *slot[K, S], from int64) {
 }
 
 // deadline is the time of the flow's timer, or math.MaxInt64 for none; see setTimer.
-func (t *FlowTracker[K, S]) deadline(s *slot[K, S], from int64) int64 {
+func (t *FlowTracker[K, S]) deadline(s *slot[K, S]) int64 {
 	at := int64(math.MaxInt64)
 	if wait := t.timeout(s); wait != int64(Never) {
-		at = clock.Add(from, wait)
+		at = clock.Add(t.idleSince(s), wait)
 	}
 	if t.hook != nil {
 		if next := t.hook.flowStreams(s).nextTimer; next != 0 {
@@ -245,25 +246,26 @@ func (t *FlowTracker[K, S]) timeoutByKey(s *slot[K, S]) int64 {
 	class := s.Value.class()
 	if class != classOpening && class != classClosing && class != classLinger && class != classReset {
 		if d := t.keyTimeout(s.Key); d > 0 {
+			t.clock.Reach(int64(d))
 			return int64(d)
 		}
 	}
 	return t.timeouts[class]
 }
 
-// timedOut reports whether the flow has been idle for its timeout. It subtracts and never adds, so that
-// no timestamp makes it overflow.
-func (t *FlowTracker[K, S]) timedOut(s *slot[K, S], now int64) bool {
+// timedOut reports whether the flow has been idle for its timeout, by the clock. It subtracts and never
+// adds, so that no timestamp makes it overflow.
+func (t *FlowTracker[K, S]) timedOut(s *slot[K, S]) bool {
 	wait := t.timeout(s)
-	return wait != int64(Never) && clock.Sub(now, s.Value.idleFrom()) >= wait
+	return wait != int64(Never) && t.idle(s) >= wait
 }
 
-// expiredAt is the present, or when the flow timed out if that is earlier.
+// expiredAt is the present, or when the flow timed out if that is earlier, in elapsed time.
 func (t *FlowTracker[K, S]) expiredAt(s *slot[K, S]) int64 {
 	if wait := t.timeout(s); wait != int64(Never) {
-		return min(t.clock.Now(), clock.Add(s.Value.idleFrom(), wait))
+		return min(t.clock.Elapsed(), clock.Add(t.idleSince(s), wait))
 	}
-	return t.clock.Now()
+	return t.clock.Elapsed()
 }
 
 // endAndRelease ends a flow, if it has not ended, and releases it: it does not linger. If both sides
@@ -289,7 +291,8 @@ func (t *FlowTracker[K, S]) endAndRelease(hash uint64, s *slot[K, S], reason End
 // expireFlows ends the flows that have timed out by now, at most limit of them, in the order of their
 // creation, and calls the driver for its timers that are due. It stops once there are 16 times as many
 // events, so that no packet pays for much that is not its own.
-func (t *FlowTracker[K, S]) expireFlows(now int64, limit int) {
+func (t *FlowTracker[K, S]) expireFlows(limit int) {
+	now := t.clock.Elapsed()
 	t.expireFragments(limit)
 	t.expired = t.expired[:0]
 	for looks := 0; len(t.expired) < limit && looks < 4*limit && len(t.events) < 16*limit; looks++ {
@@ -298,11 +301,12 @@ func (t *FlowTracker[K, S]) expireFlows(now int64, limit int) {
 			break
 		}
 		t.dueSlot, t.reclaimDue = s.ID(), true
-		if t.timedOut(s, now) {
+		if t.timedOut(s) {
 			t.expired = append(t.expired, expiredFlow{s.Value.id, s.ID()})
 			continue
 		}
-		used := !s.TimerWas(t.deadline(s, s.Value.idleFrom()))
+		used := !s.TimerWas(t.deadline(s))
+		t.noteStray(s)
 		if t.guesses(s) && now >= t.guessedUntil(s) {
 			if t.leap(t.hash(&s.Key), s, nil); s.Value.bits&(lingering|released) != 0 {
 				continue
@@ -317,7 +321,7 @@ func (t *FlowTracker[K, S]) expireFlows(now int64, limit int) {
 				t.emitAnomalies(s)
 			}
 		}
-		t.setTimer(s, s.Value.idleFrom())
+		t.setTimer(s)
 		if q := s.Queue(); used && (q == queueOneWay || q == queueTwoWay) {
 			t.table.Join(s, q) // it is evicted after those that were not used
 		}
@@ -328,7 +332,7 @@ func (t *FlowTracker[K, S]) expireFlows(now int64, limit int) {
 	for _, e := range t.expired {
 		s := t.table.At(e.slot)
 		if len(t.events) >= 16*limit {
-			t.setTimer(s, s.Value.idleFrom()) // the next call goes on
+			t.setTimer(s) // the next call goes on
 			continue
 		}
 		t.endAndRelease(t.hash(&s.Key), s, EndIdleTimeout)
@@ -379,6 +383,9 @@ func (t *FlowTracker[K, S]) evict() {
 		q++
 		s = t.table.First(q)
 	}
+	told := t.at
+	t.at = t.clock.Now() // what is told of it is no event of the current packet
+	defer func() { t.at = told }()
 	hash := t.nextVictim.hash
 	if t.nextVictim.flow != s.Value.id {
 		hash = t.hash(&s.Key)
@@ -448,6 +455,9 @@ func (t *FlowTracker[K, S]) endFlow(hash uint64, s *slot[K, S], reason EndReason
 	t.live--
 	t.stats.FlowsEnded++
 	t.stats.Ended[reason]++
+	if t.strays != nil {
+		delete(t.strays, s.ID())
+	}
 	if len(t.pending) != 0 {
 		t.emitAnomalies(s)
 	}
@@ -463,9 +473,9 @@ func (t *FlowTracker[K, S]) endFlow(hash uint64, s *slot[K, S], reason EndReason
 		return
 	}
 	t.ended = append(t.ended, s.ID())
-	f.startLingering(t.clock.Now())
+	f.startLingering(t.clock.Elapsed())
 	t.table.Join(s, queueLingering)
-	t.setTimer(s, t.clock.Now())
+	t.setTimer(s)
 }
 
 // releaseFlow forgets a flow that has ended. Its slot still answers State until the next call.
