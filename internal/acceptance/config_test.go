@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 	"github.com/flowscope-go/flowscope/internal/testkit"
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 // A27. What differs in family, protocol, port, VLAN or identifier is another flow, however alike the numbers are.
