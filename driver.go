@@ -64,8 +64,8 @@ type driverState[S any] struct {
 // flowStreams are the streams of a flow.
 type flowStreams struct {
 	directions direction.Pair
-	// nextTimer is when the earliest timer of the flow runs: the timeout of a hole, or the Timer of a
-	// caller's Reassembler; 0 if there is none.
+	// nextTimer is when the earliest timer of the flow runs, in elapsed time: the timeout of a hole, or the
+	// Timer of a caller's Reassembler; 0 if there is none.
 	nextTimer int64
 }
 
@@ -287,7 +287,7 @@ func (d *FlowDriver[K, S]) onPayload(s *slot[K, driverState[S]], side FlowSide, 
 			ev.Bytes, ev.Offset, ev.Len = x.Payload, pos, int64(n)
 		}
 		if d.parsing {
-			d.feedData(s, side, x.Payload, pos, Timestamp(d.t.clock.Now()), d.t.packetID)
+			d.feedData(s, side, x.Payload, pos, Timestamp(d.t.at), d.t.packetID)
 			if d.unread != 0 {
 				d.stopIfUnread(s)
 			}
@@ -302,7 +302,7 @@ func (d *FlowDriver[K, S]) onEarly(s *slot[K, driverState[S]], side FlowSide, po
 	if !st.directions[0].InUse() && !st.directions[1].InUse() {
 		return false
 	}
-	early := stream.Segment{Pos: pos + 1, Bytes: x.Payload, Time: d.t.now(), ID: d.t.segmentID()}
+	early := stream.Segment{Pos: pos + 1, Bytes: x.Payload, Time: d.t.now(), Now: d.t.age(), ID: d.t.segmentID()}
 	if !d.streams.BehindHole(&st.directions, &s.Value.conn, tcp.Side(side), &early, st.nextTimer) {
 		return false
 	}
@@ -315,7 +315,7 @@ func (d *FlowDriver[K, S]) onEarly(s *slot[K, driverState[S]], side FlowSide, po
 // onSegment handles a segment that onPayload does not, and reports whether the flow has to end because a
 // stream ran full.
 func (d *FlowDriver[K, S]) onSegment(s *slot[K, driverState[S]], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool {
-	st, x, now := &s.Value.user, d.t.x, d.t.now()
+	st, x, now := &s.Value.user, d.t.x, d.t.age()
 	if st.nextTimer == 0 && g.Len == 0 && !s.Value.conn.InDoubt() {
 		if complete, ok := d.streams.Bare(&st.directions, &s.Value.conn, tcp.Side(side), g, o, now); ok {
 			d.settleBare(s, side, complete)
@@ -324,8 +324,8 @@ func (d *FlowDriver[K, S]) onSegment(s *slot[K, driverState[S]], side FlowSide, 
 	}
 	var p direction.Packet // filled in place: to copy a struct that was just written stalls
 	p.Conn, p.Side, p.Segment, p.Outcome = &s.Value.conn, tcp.Side(side), g, o
-	p.Payload, p.Missing, p.Urgent, p.Time, p.ID = x.Payload, x.Missing, x.TCP.Urgent, now, d.t.segmentID()
-	p.OneSided = s.Value.packets(side^1) == 0
+	p.Payload, p.Missing, p.Urgent, p.Time, p.ID = x.Payload, x.Missing, x.TCP.Urgent, d.t.now(), d.t.segmentID()
+	p.Now, p.OneSided = now, s.Value.packets(side^1) == 0
 	p.Owner = uint64(s.ID())<<1 | uint64(side&1)
 	if early, ok := d.streams.Shortcut(&st.directions, &p, st.nextTimer); ok {
 		if early {
@@ -479,6 +479,11 @@ func (d *FlowDriver[K, S]) onRestart(s *slot[K, driverState[S]]) {
 // maxGiveUps is how many holes are given up for want of room in one call.
 const maxGiveUps = 64
 
+// onRetime gives what the flow's streams noted at one time another one.
+func (d *FlowDriver[K, S]) onRetime(s *slot[K, driverState[S]], at, to int64) {
+	d.streams.Retime(&s.Value.user.directions, at, to)
+}
+
 // onCrowded makes room for the packet that comes: as long as the streams together hold too much, the one
 // that holds most gives up its first hole. So those that hold much do not starve the others, which hold
 // little.
@@ -497,7 +502,7 @@ func (d *FlowDriver[K, S]) onCrowded() {
 		if items := d.streams.GiveUp(&st.directions, &s.Value.conn, tcp.Side(owner&1)); len(items) != 0 {
 			d.emit(s, items, 0)
 		}
-		d.runTimers(s, d.t.clock.Now(), d.t.room())
+		d.runTimers(s, d.t.clock.Elapsed(), d.t.room())
 		d.closeDirections(s, FlowSide(owner&1))
 		d.stopIfUnread(s)
 		d.streams.Settle(&st.directions)
@@ -538,7 +543,7 @@ func (d *FlowDriver[K, S]) runTimers(s *slot[K, driverState[S]], now int64, room
 		st.nextTimer = next
 	}
 	if st.nextTimer != 0 && (before == 0 || st.nextTimer < before) {
-		d.t.setTimer(s, s.Value.idleFrom())
+		d.t.setTimer(s)
 	}
 }
 
@@ -680,7 +685,7 @@ type callerReassembler struct {
 	acker     Acker
 	timer     Timer
 	pieces    PieceHandler
-	nextTimer int64 // when OnTimer is due; math.MaxInt64: never
+	nextTimer int64 // when OnTimer is due, in elapsed time; math.MaxInt64: never
 	offset    int64
 	stats     StreamStats
 	ended     bool // Fin or Rst was called
@@ -720,7 +725,7 @@ func (d *FlowDriver[K, S]) dispatch(s *slot[K, driverState[S]], it *direction.It
 	})
 	d.emitDelivery(s, side)
 	if d.reassemblers[dir.Reassembler].timer != nil {
-		d.callOnTimer(s, side, d.t.clock.Now())
+		d.callOnTimer(s, side, d.t.clock.Elapsed())
 	}
 }
 
@@ -735,7 +740,7 @@ func (d *FlowDriver[K, S]) dispatchACK(s *slot[K, driverState[S]], it *direction
 	d.outside(func() { r.acker.Acked(it.Pos, Timestamp(it.Time), &d.delivery) })
 	d.emitDelivery(s, side)
 	if d.reassemblers[dir.Reassembler].timer != nil {
-		d.callOnTimer(s, side, it.Time) // for acknowledged bytes the Reassembler may wait less long
+		d.callOnTimer(s, side, d.t.clock.Elapsed()) // for acknowledged bytes the Reassembler may wait less long
 	}
 }
 
@@ -777,16 +782,16 @@ func (d *FlowDriver[K, S]) resetDelivery(r *callerReassembler) {
 		d.delivery.items = nil
 	}
 	d.delivery.call, d.delivery.config = d.calls, &d.t.cfg
-	d.delivery.reset(r.offset, Timestamp(d.t.clock.Now()), d.t.packetID)
+	d.delivery.reset(r.offset, Timestamp(d.t.at), d.t.packetID)
 }
 
 func (d *FlowDriver[K, S]) callOnTimer(s *slot[K, driverState[S]], side FlowSide, now int64) {
 	r := &d.reassemblers[s.Value.user.directions[side].Reassembler]
 	d.resetDelivery(r)
 	var next int64
-	d.outside(func() { next = int64(r.timer.OnTimer(Timestamp(now), &d.delivery)) })
+	d.outside(func() { next = int64(r.timer.OnTimer(Timestamp(d.t.clock.TimeAt(now)), &d.delivery)) })
 	if r.nextTimer = math.MaxInt64; next != 0 {
-		r.nextTimer = max(next, clock.Add(now, 1))
+		r.nextTimer = max(d.t.wakeAt(next), clock.Add(now, 1))
 	}
 	d.emitDelivery(s, side)
 }

@@ -15,7 +15,7 @@ import (
 )
 
 func TestAHoleOutlivedByItsFlowEndsWithIt(t *testing.T) {
-	for name, last := range map[string]string{"by a packet of another flow": ">S/t1", "by a Finish": "finish"} {
+	for name, last := range map[string]string{"by packets of another flow": ">S/t1 >S/t1", "by a Finish": "finish"} {
 		t.Run(name, func(t *testing.T) {
 			testkit.Within(t, func() {
 				p := testkit.NewPlay(t, nil, flowscope.Config{HoleAckedTimeout: time.Hour})

@@ -352,9 +352,9 @@ type FlowEvent[K comparable] struct {
 	// it is the packet that carried the bytes, which may be much older than the one that filled the
 	// hole before them.
 	Packet uint64
-	// Timestamp is the time of that packet on the tracker's clock: its own timestamp, unless that
-	// ran backwards or jumped ahead. So the Timestamp of Data may be earlier than those of the
-	// events around it.
+	// Timestamp is that of that packet, whatever it is, and the time by the clock if time alone caused
+	// the event or if it is about another flow than the packet's; see Config.ClockJump. The Timestamp
+	// of Data may be earlier than those of the events around it.
 	Timestamp Timestamp
 	// Key is the flow's key, as the extractor made it.
 	Key K
@@ -493,8 +493,9 @@ type FlowStats struct {
 	Payload [2]uint64
 	// Late counts packets after the end; they are in none of the others.
 	Late [2]uint64
-	// First and Last are the times of the first and last packet; set if
-	// Packets is not 0.
+	// First and Last are the timestamps of the first packet and of the latest; set if
+	// Packets is not 0. A timestamp ahead of the clock, which nothing confirmed, gives way to
+	// that of the flow's next packet.
 	First, Last [2]Timestamp
 	// Flags is the union of TCP flags.
 	Flags [2]TCPFlags

@@ -68,6 +68,9 @@ const maxPassedOver = 8
 // evict makes room for one flow. One that holds more than the call may tell begins to end, and leaves with a
 // later call; another one goes in its place.
 func (t *FlowTracker[K, S]) evict() {
+	told := t.at
+	t.at = t.clock.Now() // what is told of it is no event of the current packet
+	defer func() { t.at = told }()
 	s := t.first()
 	q := s.Queue()
 	hash := t.nextVictim.hash

@@ -11,12 +11,20 @@ import (
 // Segments that contradict what is known of a connection are held, with the connection's doubts in
 // internal/tcp. Here is what that means for the flow: its counters, and the flow that takes its place.
 
-// now is the time of the segment that is taken: the present, unless it was held.
+// now is the timestamp of the segment that is taken: that of the current packet, unless it was held.
 func (t *FlowTracker[K, S]) now() int64 {
+	if t.replayed != nil {
+		return t.replayed.Stamp
+	}
+	return t.at
+}
+
+// age is when the segment that is taken came, in elapsed time.
+func (t *FlowTracker[K, S]) age() int64 {
 	if t.replayed != nil {
 		return t.replayed.Time
 	}
-	return t.clock.Now()
+	return t.clock.Elapsed()
 }
 
 // segmentID is the ID of the packet that carried the segment that is taken.
@@ -43,9 +51,8 @@ func classOfTCP[S any](f *flow[S]) timeoutClass {
 // hold holds the current segment. It reports whether it has been dealt with: as one of a rival that is
 // the connection now.
 func (t *FlowTracker[K, S]) hold(hash uint64, s *slot[K, S], side FlowSide, g *tcp.Segment, o *tcp.Outcome, wire int) bool {
-	h := tcp.Held{ID: t.packetID, Frames: t.frames, Wire: wire}
+	h := tcp.Held{ID: t.packetID, Stamp: t.at, Frames: t.frames, Wire: wire}
 	verdict := o.Rival
-	t.doubtful.rival = verdict != tcp.NoRival
 	t.holdSegment(s, side, g, o, h)
 	h.Segment, h.Side, h.Payload, h.Missing = *g, tcp.Side(side), t.x.Payload, t.x.Missing
 	switch verdict {
@@ -78,7 +85,7 @@ func (t *FlowTracker[K, S]) holdSegment(s *slot[K, S], side FlowSide, g *tcp.Seg
 	}
 	t.doubts.Hold(&f.conn, tcp.Side(side), g, o, h, payload)
 	if f.conn.Guessing() {
-		t.setTimer(s, f.idleFrom())
+		t.setTimer(s)
 	}
 }
 
@@ -141,23 +148,16 @@ func (o *ownRecord) setLetters(l history.Letters, seen [2]history.Set) {
 
 // count counts a packet of side that is not the rival's.
 func (o *ownRecord) count(side FlowSide, now int64, frames uint64, letters history.Set) {
+	last := int64(o[ownLast+side&1])
 	if side &= 1; o[ownPackets+side] == 0 {
-		o[ownFirst+side] = uint64(now)
+		o[ownFirst+side], last = uint64(now), now
 	}
 	o[ownPackets+side] += frames
-	o[ownLast+side] = uint64(now)
+	o[ownLast+side] = uint64(max(last, now))
 	var f record
 	o.letters(&f)
 	f.addLetters(letters, side)
 	o.setLetters(f.letters(), f.seen)
-}
-
-// move gives the last packet of side, which is not the rival's, another time; see record.moveLastPacket.
-func (o *ownRecord) move(side FlowSide, now int64) {
-	if side &= 1; o[ownPackets+side] == 1 {
-		o[ownFirst+side] = uint64(now)
-	}
-	o[ownLast+side] = uint64(max(now, int64(o[ownFirst+side])))
 }
 
 func (o *ownRecord) letters(f *record) {
@@ -184,7 +184,7 @@ func (o *ownRecord) restore(f *record) {
 // countBeside notes a packet of side, which has been counted, as none of the connection's rival.
 func (t *FlowTracker[K, S]) countBeside(f *flow[S], side FlowSide, letters history.Set) {
 	if own := ownOf(&t.doubts, &f.conn); own != nil && own[ownSaved] != 0 {
-		own.count(side, t.clock.Now(), t.frames, letters)
+		own.count(side, t.at, t.frames, letters)
 	}
 }
 
@@ -323,7 +323,7 @@ func (t *FlowTracker[K, S]) replay(hash uint64, s *slot[K, S], h *tcp.Held) (end
 		earlier = t.doubts.TakeRival(&f.conn)
 	case o.Hold || o.Rival != tcp.NoRival:
 		o.Rival = min(o.Rival, tcp.RivalHeld) // one decision at a time
-		t.holdSegment(s, side, g, o, tcp.Held{ID: h.ID, Frames: h.Frames, Wire: h.Wire})
+		t.holdSegment(s, side, g, o, tcp.Held{ID: h.ID, Stamp: h.Stamp, Frames: h.Frames, Wire: h.Wire})
 	}
 	t.applyOutcome(s, side, g, o)
 	if t.believing {
@@ -365,12 +365,12 @@ func (t *FlowTracker[K, S]) replaceByRival(hash uint64, s *slot[K, S], current t
 	t.present(&held[0], forward)
 	next := t.createFlow(hash, nil)
 	n, first, from := &next.Value, len(t.events), next.Value.conn.State()
-	n.last = [2]int64{held[0].Time, held[0].Time}
+	n.last = [2]int64{held[0].Stamp, held[0].Stamp}
 	for i := range held {
 		h := &held[i]
 		t.present(h, forward)
 		side := t.sender(n)
-		n.countPacket(side, h.Time, h.Frames, h.Wire, int(h.Len), nil, nil)
+		n.countPacket(side, h.Stamp, h.Frames, h.Wire, int(h.Len), nil, nil)
 		n.addLetters(history.LettersOf(h.Flags, h.Len > 0), side)
 	}
 	t.beginReplay()
@@ -382,6 +382,9 @@ func (t *FlowTracker[K, S]) replaceByRival(hash uint64, s *slot[K, S], current t
 		}
 	}
 	t.file(next)
+	if t.unconfirmed.active {
+		t.unconfirmed.slot, t.unconfirmed.flow = next.ID(), n.id
+	}
 	t.latest = nil
 	*t.x, t.replayed = x, nil
 	t.tellReplay(next, first, from, t.sender(n))
@@ -416,10 +419,10 @@ func (t *FlowTracker[K, S]) stepEnded(hash uint64, s *slot[K, S], wire int) (rep
 	return o.Rival != tcp.NoRival && t.hold(hash, s, side, g, o, wire)
 }
 
-// guessedUntil is how long the numbers of a connection under way may remain a guess. Then they are believed,
+// guessedUntil is how long the numbers of a connection under way may remain a guess, in elapsed time. Then they are believed,
 // as nothing has contradicted them.
 func (t *FlowTracker[K, S]) guessedUntil(s *slot[K, S]) int64 {
-	return clock.Add(s.Value.idleFrom(), int64(t.cfg.HoleOneSidedTimeout))
+	return clock.Add(t.idleSince(s), int64(t.cfg.HoleOneSidedTimeout))
 }
 
 // guesses reports whether the numbers of the connection are those of segments that are held.

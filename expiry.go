@@ -27,7 +27,7 @@ const (
 // as of a Finish with many flows, is let go.
 const keepEvents = 4096
 
-// Sweep says that it is now at least that time, and returns the events that follow: the ends of the
+// Sweep says that it is now at least that time, by the clock, and returns the events that follow: the ends of the
 // flows that have timed out. Call it where packets may stop coming; Track does the same on its own
 // with the packets' time. A flow that has been idle for exactly its timeout has timed out. The cost is
 // that of the flows that time out; where none does, a Sweep costs next to nothing.
@@ -45,9 +45,12 @@ const keepEvents = 4096
 // A program that sweeps again and again need not ask. What a flow is and becomes does not depend on it: a
 // packet ends its flow by itself if that has timed out.
 //
-// now is believed at once, however far ahead, and cannot be taken back, not even before the first
-// packet: give a replay packet time (Now().Add), never time.Now, and on live traffic stay behind the
-// capture's queue, as examples/live does, by 100 ms.
+// now is believed at once, however far ahead, so give a replay packet time (Now().Add), never time.Now,
+// and on live traffic stay behind the capture's queue, as examples/live does, by 100 ms. A time that
+// has passed changes nothing, unless the packets before say that time has stepped back: then now
+// confirms it (see Config.ClockJump). Several trackers that share the packets of one source are told the
+// time that was read, at least once a second of it: the Now of a tracker that was shown the
+// timestamps of all packets.
 func (t *FlowTracker[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
 	if t.busy {
 		return t.nested()
@@ -55,18 +58,11 @@ func (t *FlowTracker[K, S]) Sweep(now Timestamp) []FlowEvent[K] {
 	t.bound = sweepEvents
 	defer func() { t.bound = trackEvents }()
 	t.reclaim()
-	before := t.clock.Now()
 	t.clock.Advance(int64(now))
-	// now may equal the first packet's timestamp, which confirms it, as a later time does; but it does
-	// not confirm one that lies far ahead.
-	if t.clock.Now() > before || int64(now) == before && !t.clock.Doubtful() {
-		if t.doubtful.active && t.doubtful.stamp <= t.clock.Now() {
-			t.correctDoubtful() // the caller vouches for it
-		}
-		t.doubtful.active = false
-	}
+	t.settleUnconfirmed()
+	t.at = t.clock.Now()
 	t.x.Orientation = 0
-	t.expireFlows(t.clock.Now(), sweepEvents)
+	t.expireFlows(sweepEvents)
 	return t.flushAnomalies()
 }
 
@@ -81,7 +77,7 @@ func (t *FlowTracker[K, S]) full() bool { return t.room() <= 0 }
 func (t *FlowTracker[K, S]) room() int { return t.bound - endEvents - len(t.events) - len(t.pending) }
 
 // Finish says that the capture is over: every flow ends, in the order of their creation, and lingering
-// ones are released. The reason is EndFinished, unless the timeout has passed, both sides have sent a
+// ones are released. A last timestamp that nothing has confirmed is believed. The reason is EndFinished, unless the timeout has passed, both sides have sent a
 // FIN, or one has sent a RST that was not believed. The tracker is then empty, and may be used for
 // another capture, whose time may lie anywhere.
 //
@@ -94,6 +90,9 @@ func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
 	t.bound = math.MaxInt
 	defer func() { t.bound = trackEvents }()
 	t.reclaim()
+	t.clock.Confirm()
+	t.settleUnconfirmed()
+	t.at = t.clock.Now()
 	t.x.Orientation = 0
 	t.expired = t.all(t.expired[:0])
 	t.endExpired()
@@ -101,6 +100,7 @@ func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
 	events := t.flushAnomalies()
 	t.behind, t.ending = false, nil
 	t.clock.Reset()
+	t.strays = nil
 	return events
 }
 
@@ -138,6 +138,9 @@ func (t *FlowTracker[K, S]) finishParts(begin func()) iter.Seq[[]FlowEvent[K]] {
 			t.bound = sweepEvents
 			begin()
 			t.reclaim()
+			t.clock.Confirm()
+			t.settleUnconfirmed()
+			t.at = t.clock.Now()
 			t.x.Orientation = 0
 		}
 		part()
@@ -148,7 +151,7 @@ func (t *FlowTracker[K, S]) finishParts(begin func()) iter.Seq[[]FlowEvent[K]] {
 			}
 			events := t.flushAnomalies()
 			if len(rest) == 0 {
-				t.behind, t.ending = false, nil
+				t.behind, t.ending, t.strays = false, nil, nil
 				t.clock.Reset()
 			}
 			t.busy = true
@@ -183,7 +186,7 @@ func (t *FlowTracker[K, S]) endSome(list []expiredFlow) (rest []expiredFlow) {
 
 // finalReason is why a flow ends with the capture.
 func (t *FlowTracker[K, S]) finalReason(s *slot[K, S]) EndReason {
-	if t.timedOut(s, t.clock.Now()) {
+	if t.timedOut(s) {
 		return EndIdleTimeout
 	}
 	return EndFinished
@@ -239,6 +242,7 @@ func (t *FlowTracker[K, S]) SetMaxFlows(n int) bool {
 // ends the flows for which ForceClose was called since, and evicts flows beyond the limit.
 func (t *FlowTracker[K, S]) reclaimEnded() {
 	t.reclaimDue = false
+	t.at = t.clock.Now()
 	if len(t.expired) != 0 || t.dueSlot != 0 {
 		t.restoreTimers()
 	}
@@ -300,7 +304,7 @@ func (t *FlowTracker[K, S]) restoreTimers() {
 			continue
 		}
 		if s := t.table.At(e.slot); s.Queue() != 0 && !s.TimerSet() {
-			t.setTimer(s, t.idleFrom(s))
+			t.setTimer(s)
 		}
 	}
 	t.expired = t.expired[:0]
@@ -315,14 +319,14 @@ func (t *FlowTracker[K, S]) setTimeoutClass(s *slot[K, S], class timeoutClass) {
 	}
 	before := t.timeout(s)
 	if f.setClass(class); t.timeout(s) < before {
-		t.setTimer(s, t.clock.Now())
+		t.setTimer(s)
 	}
 }
 
-// setTimer sets the flow's timer to when it will have timed out, counted from the given time, or to
-// the driver's timer if that is earlier.
-func (t *FlowTracker[K, S]) setTimer(s *slot[K, S], from int64) {
-	if at := t.deadline(s, from); at < math.MaxInt64 {
+// setTimer sets the flow's timer to when it will have timed out, or to the driver's timer if that is
+// earlier. Timers count in elapsed time, which never goes back.
+func (t *FlowTracker[K, S]) setTimer(s *slot[K, S]) {
+	if at := t.deadline(s); at < math.MaxInt64 {
 		t.table.SetTimer(s, at)
 	} else {
 		t.table.StopTimer(s) // never
@@ -330,10 +334,10 @@ func (t *FlowTracker[K, S]) setTimer(s *slot[K, S], from int64) {
 }
 
 // deadline is the time of the flow's timer, or math.MaxInt64 for none; see setTimer.
-func (t *FlowTracker[K, S]) deadline(s *slot[K, S], from int64) int64 {
+func (t *FlowTracker[K, S]) deadline(s *slot[K, S]) int64 {
 	at := int64(math.MaxInt64)
 	if wait := t.timeout(s); wait != int64(Never) {
-		at = clock.Add(from, wait)
+		at = clock.Add(t.idleSince(s), wait)
 	}
 	if t.hook != nil {
 		if next := t.hook.flowStreams(s).nextTimer; next != 0 {
@@ -358,14 +362,15 @@ func (t *FlowTracker[K, S]) timeoutByKey(s *slot[K, S]) int64 {
 	class := s.Value.class()
 	if class != classOpening && class != classClosing && class != classLinger && class != classReset {
 		if d := t.keyTimeout(s.Key); d > 0 {
+			t.clock.Reach(int64(d))
 			return int64(d)
 		}
 	}
 	return t.timeouts[class]
 }
 
-// idleFrom is the time from which the flow's idle timeout counts. Packets that are perhaps of other numbers do not keep a
-// flow that opens: its own have not been answered.
+// idleFrom is the latest timestamp of the flow, from which its idle timeout counts. Packets that are perhaps of other
+// numbers do not keep a flow that opens: its own have not been answered.
 func (t *FlowTracker[K, S]) idleFrom(s *slot[K, S]) int64 {
 	f := &s.Value
 	if f.class() == classOpening && f.conn.InDoubt() {
@@ -373,22 +378,22 @@ func (t *FlowTracker[K, S]) idleFrom(s *slot[K, S]) int64 {
 			return int64(max(own[ownLast], own[ownLast+1]))
 		}
 	}
-	return f.idleFrom()
+	return f.lastSeen()
 }
 
-// timedOut reports whether the flow has been idle for its timeout. It subtracts and never adds, so that
-// no timestamp makes it overflow.
-func (t *FlowTracker[K, S]) timedOut(s *slot[K, S], now int64) bool {
+// timedOut reports whether the flow has been idle for its timeout, by the clock. It subtracts and never
+// adds, so that no timestamp makes it overflow.
+func (t *FlowTracker[K, S]) timedOut(s *slot[K, S]) bool {
 	wait := t.timeout(s)
-	return wait != int64(Never) && clock.Sub(now, t.idleFrom(s)) >= wait
+	return wait != int64(Never) && t.idle(s) >= wait
 }
 
-// expiredAt is the present, or when the flow timed out if that is earlier.
+// expiredAt is the present, or when the flow timed out if that is earlier, in elapsed time.
 func (t *FlowTracker[K, S]) expiredAt(s *slot[K, S]) int64 {
 	if wait := t.timeout(s); wait != int64(Never) {
-		return min(t.clock.Now(), clock.Add(t.idleFrom(s), wait))
+		return min(t.clock.Elapsed(), clock.Add(t.idleSince(s), wait))
 	}
-	return t.clock.Now()
+	return t.clock.Elapsed()
 }
 
 // endAndRelease ends a flow, if it has not ended, and releases it: it does not linger.
@@ -432,7 +437,8 @@ func (t *FlowTracker[K, S]) reasonAfterAll(s *slot[K, S], reason EndReason) EndR
 // expireFlows ends the flows that have timed out by now, at most limit of them, in the order of their
 // creation, and calls the driver for its timers that are due. It stops once the call is full, so that no
 // packet pays for much that is not its own.
-func (t *FlowTracker[K, S]) expireFlows(now int64, limit int) {
+func (t *FlowTracker[K, S]) expireFlows(limit int) {
+	now := t.clock.Elapsed()
 	t.expireFragments(limit)
 	t.expired = t.expired[:0]
 	t.behind = true
@@ -443,11 +449,12 @@ func (t *FlowTracker[K, S]) expireFlows(now int64, limit int) {
 			break
 		}
 		t.dueSlot, t.reclaimDue = s.ID(), true
-		if t.timedOut(s, now) {
+		if t.timedOut(s) {
 			t.expired = append(t.expired, expiredFlow{s.Value.id, s.ID()})
 			continue
 		}
-		used := !s.TimerWas(t.deadline(s, t.idleFrom(s)))
+		used := !s.TimerWas(t.deadline(s))
+		t.noteStray(s)
 		if t.guesses(s) && now >= t.guessedUntil(s) {
 			if t.leap(t.hash(&s.Key), s, nil); s.Value.bits&(lingering|released) != 0 {
 				continue
@@ -462,7 +469,7 @@ func (t *FlowTracker[K, S]) expireFlows(now int64, limit int) {
 				t.emitAnomalies(s)
 			}
 		}
-		t.setTimer(s, t.idleFrom(s))
+		t.setTimer(s)
 		if q := s.Queue(); used && (q == queueUnanswered || q == queueAnswered || q == queueTalking) {
 			t.table.Join(s, q) // it is evicted after those that were not used
 		}
@@ -473,7 +480,7 @@ func (t *FlowTracker[K, S]) expireFlows(now int64, limit int) {
 	for _, e := range t.expired {
 		s := t.table.At(e.slot)
 		if t.full() {
-			t.setTimer(s, t.idleFrom(s)) // the next call goes on
+			t.setTimer(s) // the next call goes on
 			t.behind = true
 			continue
 		}
@@ -587,6 +594,9 @@ func (t *FlowTracker[K, S]) conclude(hash uint64, s *slot[K, S], reason EndReaso
 	t.live--
 	t.stats.FlowsEnded++
 	t.stats.Ended[reason]++
+	if t.strays != nil {
+		delete(t.strays, s.ID())
+	}
 	if len(t.pending) != 0 {
 		t.emitAnomalies(s)
 	}
@@ -605,9 +615,9 @@ func (t *FlowTracker[K, S]) conclude(hash uint64, s *slot[K, S], reason EndReaso
 		return
 	}
 	t.ended = append(t.ended, s.ID())
-	f.startLingering(t.clock.Now())
+	f.startLingering(t.clock.Elapsed())
 	t.table.Join(s, queueLingering)
-	t.setTimer(s, t.clock.Now())
+	t.setTimer(s)
 }
 
 // releaseFlow forgets a flow that has ended. Its slot still answers State until the next call.

@@ -56,7 +56,7 @@ func (d *FlowDriver[K, S]) feedData(s *slot[K, driverState[S]], side FlowSide, b
 			return
 		}
 	}
-	d.beginParsing(s, d.t.clock.Now())
+	d.beginParsing(s, d.t.clock.Elapsed())
 	d.parsers.data(Chunk{Side: side, Bytes: b, Offset: offset, Time: at, Packet: packet}, a)
 	d.endParsing(s)
 }
@@ -66,7 +66,7 @@ func (d *FlowDriver[K, S]) feedGap(s *slot[K, driverState[S]], side FlowSide, of
 	if ref := d.savedRef(s); ref == session.Unread || ref.Undecided() || s.Value.user.directions[side&1].Unheard {
 		return
 	}
-	d.beginParsing(s, d.t.clock.Now())
+	d.beginParsing(s, d.t.clock.Elapsed())
 	d.parsers.gap(side, offset, n)
 	d.endParsing(s)
 }
@@ -76,7 +76,7 @@ func (d *FlowDriver[K, S]) feedClosed(s *slot[K, driverState[S]], side FlowSide,
 	if d.savedRef(s).Place() == 0 || s.Value.user.directions[side&1].Unheard {
 		return // a parked flow gets no calls, and of any other no bytes are held
 	}
-	d.beginParsing(s, d.t.clock.Now())
+	d.beginParsing(s, d.t.clock.Elapsed())
 	d.parsers.closed(side, reason)
 	d.endParsing(s)
 }
@@ -86,10 +86,10 @@ func (d *FlowDriver[K, S]) onDatagram(s *slot[K, driverState[S]], side FlowSide)
 	if sessionRefOf(&s.Value.user.directions).Ignores(uint8(side)) || s.Value.user.directions[side&1].Unheard {
 		return
 	}
-	now, x := d.t.clock.Now(), d.t.x
-	d.beginParsing(s, now)
+	x := d.t.x
+	d.beginParsing(s, d.t.clock.Elapsed())
 	d.parsers.data(Chunk{
-		Side: side, Bytes: x.Payload, Missing: x.Missing, Time: Timestamp(now), Packet: d.t.packetID,
+		Side: side, Bytes: x.Payload, Missing: x.Missing, Time: Timestamp(d.t.at), Packet: d.t.packetID,
 	}, answer{})
 	d.endParsing(s)
 	d.unread = 0 // there is no stream to stop
@@ -100,7 +100,7 @@ func (d *FlowDriver[K, S]) feedEnded(s *slot[K, driverState[S]], reason EndReaso
 	if d.savedRef(s).Place() == 0 {
 		return
 	}
-	d.beginParsing(s, d.t.clock.Now())
+	d.beginParsing(s, d.t.clock.Elapsed())
 	d.parsers.ended(reason)
 	d.endParsing(s)
 }
@@ -117,7 +117,7 @@ func (d *FlowDriver[K, S]) runParserTimer(s *slot[K, driverState[S]], now int64)
 	if wake == 0 {
 		return math.MaxInt64
 	}
-	return int64(wake)
+	return wake
 }
 
 // beginParsing makes the flow the current one of the parsers, and calls the OnTimer that is due.
@@ -132,7 +132,10 @@ func (d *FlowDriver[K, S]) beginParsing(s *slot[K, driverState[S]], now int64) {
 	d.sessionStopped = unheardSides(&s.Value.user.directions)
 	d.sessionFlow, d.sessionRef = s.ID(), sessionRefOf(&s.Value.user.directions)
 	f.id, f.l4 = s.Value.id, s.Value.l4
-	f.now, f.packet, f.limited = Timestamp(now), d.t.packetID, false
+	f.elapsed, f.now, f.at, f.packet, f.limited = now, Timestamp(d.t.clock.TimeAt(now)), Timestamp(d.t.at), d.t.packetID, false
+	if now < d.t.clock.Elapsed() {
+		f.at = f.now // the flow ended then
+	}
 	if d.sessionRef.Place() != 0 {
 		ps.onTimer() // the parser may leave the flow, or have been evicted
 	}
@@ -158,11 +161,12 @@ func (d *FlowDriver[K, S]) afterPanic() {
 
 // endParsing emits the messages of the parsers, and sets the flow's timer for them.
 func (d *FlowDriver[K, S]) endParsing(s *slot[K, driverState[S]]) {
-	wake := int64(d.parsers.wake())
+	wake := d.parsers.wake()
 	d.emitMessages(s)
+	d.t.clock.Reach(wake - d.t.clock.Elapsed())
 	if st := &s.Value.user; wake != 0 && (st.nextTimer == 0 || wake < st.nextTimer) {
 		st.nextTimer = wake
-		d.t.setTimer(s, s.Value.idleFrom())
+		d.t.setTimer(s)
 	}
 }
 

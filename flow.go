@@ -139,7 +139,7 @@ func (t *FlowTracker[K, S]) createFlow(hash uint64, from *successor) *slot[K, S]
 	t.live++
 	t.stats.FlowsCreated++
 	f.id = t.nextID
-	f.last = [2]int64{t.clock.Now(), t.clock.Now()}
+	f.last = [2]int64{t.at, t.at}
 	f.l4 = x.L4
 	if x.slow&slowNotDecoded == 0 {
 		f.setTunnel(x.packet.Tunnel, x.packet.TunnelID)
@@ -165,9 +165,12 @@ func (t *FlowTracker[K, S]) createFlow(hash uint64, from *successor) *slot[K, S]
 			f.conn.DisableFastPath()
 		}
 	}
+	if t.clock.Behind(t.at) {
+		f.last[sender^1] = t.clock.Now() // whether the timestamp is right will show
+	}
 	f.classAndDirection = uint8(class) | uint8(sender^FlowSide(x.Orientation))*responderForward
 	t.table.Join(s, queueUnanswered)
-	t.setTimer(s, t.clock.Now())
+	t.setTimer(s)
 	if t.cfg.Events.Has(EventStarted) {
 		t.emit(EventStarted, s)
 	}
@@ -200,9 +203,9 @@ type flow[S any] struct {
 //	                      its answer took; see flowBits
 //	bytes, payload        the sum in 48 bits; above it the tunnel        the same
 type record struct {
-	last              [2]int64 // of each side; of a side that sent nothing, when the flow began
+	last              [2]int64 // timestamps of each side; of a side that sent nothing, when the flow began
 	bits              flowBits
-	classAndDirection uint8 // the timeoutClass, and at the top the side whose packets are Forward
+	classAndDirection uint8 // the timeoutClass, and at the top lagging and the side whose packets are Forward
 	l4                L4Proto
 	reason            EndReason
 	seen              [2]history.Set // letters that stand once, of each side
@@ -263,17 +266,21 @@ func classOf(p L4Proto) timeoutClass {
 }
 
 func (f *record) class() timeoutClass {
-	return timeoutClass(f.classAndDirection &^ responderForward)
+	return timeoutClass(f.classAndDirection & 7)
 }
 
 // forward is the side whose packets are Forward.
 func (f *record) forward() FlowSide { return FlowSide(f.classAndDirection / responderForward) }
 
 func (f *record) setClass(c timeoutClass) {
-	f.classAndDirection = f.classAndDirection&responderForward | uint8(c)
+	f.classAndDirection = f.classAndDirection&^7 | uint8(c)
 }
 
-const responderForward = 1 << 7 // in classAndDirection
+// In classAndDirection.
+const (
+	lagging          = 1 << 6 // see lags
+	responderForward = 1 << 7
+)
 
 // state is that of its connection.
 func (f *record) state() FlowState { return FlowState(f.conn.State()) }
@@ -281,13 +288,8 @@ func (f *record) state() FlowState { return FlowState(f.conn.State()) }
 // finishing reports whether a side of its connection has sent a FIN.
 func (f *record) finishing() bool { return f.conn.AnyFIN() }
 
-// idleFrom is the time from which the flow's idle timeout counts.
-func (f *record) idleFrom() int64 {
-	if f.bits&lingering != 0 {
-		return f.conn.EndedAt()
-	}
-	return max(f.last[0], f.last[1])
-}
+// lastSeen is the timestamp of the last packet of a flow that has not ended.
+func (f *record) lastSeen() int64 { return max(f.last[0], f.last[1]) }
 
 // continues reports whether a packet of these flags, found in this flow, simply belongs to it: the
 // flow is alive and has not timed out, and no new connection is in sight. It is resolveFlow's answer
@@ -310,13 +312,14 @@ const (
 // not TCP. Unless ds is nil, it tries Conn.Follow and FollowHole, and pos is the position that they give.
 func (f *record) countPacket(side FlowSide, now int64, frames uint64, wire, n int, info *TCPInfo, ds *tcp.Doubts) (pos int64, next countResult) {
 	side &= 1
+	last := f.last[side]
 	if f.packetsLo[side] == 0 && f.packetsHi[side] == 0 {
-		f.first[side] = now
+		f.first[side], last = now, now
 		if f.packets(side^1) != 0 {
 			next = refile
 		}
 	}
-	f.last[side] = now
+	f.last[side] = max(last, now)
 	if f.packetsLo[side] += uint32(frames); f.packetsLo[side] < uint32(frames) {
 		f.packetsHi[side]++
 	}
@@ -352,23 +355,6 @@ func (f *record) countPacket(side FlowSide, now int64, frames uint64, wire, n in
 
 func (f *record) packets(side FlowSide) uint64 {
 	return uint64(f.packetsHi[side&1])<<32 | uint64(f.packetsLo[side&1])
-}
-
-// moveLastPacket gives the last packet counted, of that side, another time. If it ended the flow,
-// that is when the flow ended.
-func (f *record) moveLastPacket(side FlowSide, now int64) {
-	if f.bits&lingering != 0 {
-		f.conn.SetEndedAt(now)
-		return
-	}
-	if f.packets(side) == 1 {
-		f.first[side] = now
-	}
-	f.last[side] = max(now, f.first[side])
-	if f.packets(side^1) == 0 {
-		f.last[side^1] = min(f.last[side^1], now) // when the flow began
-	}
-	f.moveHandshake(side, now)
 }
 
 // startLingering turns the record into that of a flow that has ended and lingers; see record.
@@ -473,15 +459,6 @@ func (f *record) handshakeAnswered(side FlowSide, now int64) {
 	f.setHandshake(side, clock.Sub(now, clock.Add(f.first[side], f.handshake(side))))
 }
 
-// moveHandshake gives side's SYN or SYN+ACK another time, if it is the side's only packet.
-func (f *record) moveHandshake(side FlowSide, now int64) {
-	switch {
-	case side == Initiator && f.packets(side) == 1 && f.bits&(synTimed|synAckTimed) == synTimed,
-		side == Responder && f.packets(side) == 1 && f.bits&(synAckTimed|handshakeTimed) == synAckTimed:
-		f.handshakeSent(side, now)
-	}
-}
-
 // stats gives the flow's counters as they stand.
 func (f *record) stats(s *FlowStats) {
 	*s = FlowStats{}
@@ -502,10 +479,10 @@ func (f *record) stats(s *FlowStats) {
 	s.Flags = [2]TCPFlags{TCPFlags(f.conn.Flags(tcp.Initiator)), TCPFlags(f.conn.Flags(tcp.Responder))}
 	s.Midstream = f.conn.Midstream()
 	if f.bits&(synTimed|synAckTimed) == synTimed|synAckTimed {
-		s.SYNToSYNACK = time.Duration(f.handshake(Initiator))
+		s.SYNToSYNACK = time.Duration(max(f.handshake(Initiator), 0)) // timestamps may step back
 	}
 	if f.bits&handshakeTimed != 0 {
-		s.SYNACKToACK = time.Duration(f.handshake(Responder))
+		s.SYNACKToACK = time.Duration(max(f.handshake(Responder), 0))
 	}
 }
 

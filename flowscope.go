@@ -38,10 +38,10 @@
 //
 // # Time
 //
-// Time is packet time. It advances with the timestamps of the packets given to Track, and with
-// Sweep where no packets come. It does not run backwards, and a timestamp that jumps ahead further
-// than Config.ClockJump is accepted when the next one confirms it. Only at the very beginning,
-// while no two timestamps agree, may it be set back.
+// Time is packet time. A packet's own timestamp is the time of its events and of its flow's First and
+// Last, and says whether that flow had been silent for too long. Everything else, such as the end of
+// other flows, goes by a clock, which follows the timestamps of the packets given to Track, and Sweep
+// where no packets come, and which no single wrong timestamp moves; see Config.ClockJump.
 //
 // # Bounded calls
 //
@@ -120,12 +120,19 @@ type Config struct {
 	// EndBufferOverflow, so that its late packets do not look like a new flow. Default 60 s.
 	LingerTimeout time.Duration
 
-	// ClockJump is the longest jump ahead of packet time that is accepted at once; a longer one
-	// must be confirmed by the next packet. Never accepts every timestamp. Accepted time does not
-	// go back: if it was wrong, no flow times out until the timestamps have caught up, and
-	// TrackerStats.ClockBackward counts them; Finish begins with a new clock. A capture with hours
-	// between all its packets needs Never: with a shorter limit packet time stays one packet behind.
-	// TrackerStats.ClockSuspects counts the timestamps that were not accepted at once. Default 1 h.
+	// ClockJump is the longest step ahead that the clock believes at once. A longer one is believed
+	// when the next packet is there or later, less a second; if it is not, the timestamp was wrong, and
+	// TrackerStats.ClockSuspects counts it. A step back of more than a second is believed when eight
+	// packets in a row agree on it. (The second is ClockJump, if that is shorter.) Sweep and Finish
+	// confirm what waits.
+	//
+	// The clock says when flows, holes and datagrams time out. Whether a packet's own flow had been
+	// silent for too long, its own timestamp says, believed or not: so two packets of a UDP flow that
+	// lie an hour apart are two flows, and one wrong timestamp ends at most its own flow of UDP. A TCP
+	// segment whose numbers fit its connection belongs to it until the clock has come to the
+	// segment's timestamp.
+	//
+	// Never believes every step ahead at once, so that one wrong timestamp may end all flows. Default 1 s.
 	ClockJump time.Duration
 
 	// SideBytes bounds the memory of early bytes, those behind a hole, that a FlowDriver holds of
@@ -245,7 +252,7 @@ func (c Config) withDefaults() (Config, error) {
 		{"ICMPTimeout", &c.ICMPTimeout, 30 * time.Second},
 		{"OtherTimeout", &c.OtherTimeout, 30 * time.Second},
 		{"LingerTimeout", &c.LingerTimeout, 60 * time.Second},
-		{"ClockJump", &c.ClockJump, time.Hour},
+		{"ClockJump", &c.ClockJump, time.Second},
 		{"HoleAckedTimeout", &c.HoleAckedTimeout, 10 * time.Millisecond},
 		{"HoleTimeout", &c.HoleTimeout, 30 * time.Second},
 		{"HoleOneSidedTimeout", &c.HoleOneSidedTimeout, 4 * time.Second},

@@ -220,7 +220,7 @@ func (t *FlowTracker[K, S]) storeFragment(wire int, counted bool) (defrag.Datagr
 			ID:    p.FragmentID, VLAN: p.VLAN, Proto: p.FragmentProto, Family: p.Family,
 		},
 		Offset: int(p.FragmentOffset), Bytes: p.Fragment, More: p.MoreFragments, Cut: p.FragmentCut,
-		Time: t.clock.Now(), Wire: wire, Frames: int(t.frames),
+		Time: t.clock.Elapsed(), Wire: wire, Frames: int(t.frames),
 	}
 	if f.Offset != 0 {
 		return t.fragments.table.Add(&f, nil)
@@ -300,7 +300,7 @@ func (t *FlowTracker[K, S]) reportLosses() {
 // expireFragments gives up datagrams that have timed out, at most limit of them.
 func (t *FlowTracker[K, S]) expireFragments(limit int) {
 	if t.fragments != nil && t.fragments.table.Bytes() != 0 {
-		t.fragments.table.Expire(t.clock.Now(), limit)
+		t.fragments.table.Expire(t.clock.Elapsed(), limit)
 		t.reportLosses()
 	}
 }
@@ -308,7 +308,7 @@ func (t *FlowTracker[K, S]) expireFragments(limit int) {
 // clearFragments gives up all datagrams: the capture is over.
 func (t *FlowTracker[K, S]) clearFragments() {
 	if t.fragments != nil {
-		t.fragments.table.Expire(t.clock.Now(), math.MaxInt)
+		t.fragments.table.Expire(t.clock.Elapsed(), math.MaxInt)
 		t.reportLosses()
 		t.fragments.table.Clear()
 		t.fragments.decoder, t.fragments.raw, t.fragments.inner = decoder{}, nil, nil

@@ -33,9 +33,9 @@ type TrackerStats struct {
 	FlowsActive    uint64                // live now
 	FlowsLingering uint64                // ended, kept for their late packets
 
-	ClockBackward uint64 // timestamps before the time already reached
-	ClockSuspects uint64 // timestamps far ahead that were not accepted at once
-	ClockJumps    uint64 // jumps that two timestamps agreed on
+	ClockBackward uint64 // timestamps behind the clock
+	ClockSuspects uint64 // timestamps further ahead than ClockJump that the next packet did not confirm
+	ClockJumps    uint64 // steps of more than ClockJump that two timestamps agreed on
 
 	// Anomalies counts anomalies by AnomalyKind, whether or not EventAnomaly is in Config.Events.
 	Anomalies [numAnomalyKinds]uint64
@@ -143,9 +143,10 @@ const (
 	// AnomalyLateData: bytes that arrived after they were given up. Offset,
 	// Len: where.
 	AnomalyLateData
-	// AnomalyClockBackward: a timestamp before the time already reached. No flow.
+	// AnomalyClockBackward: a timestamp behind the clock. No flow.
 	AnomalyClockBackward
-	// AnomalyClockJump: a timestamp far ahead; not accepted until confirmed. No flow.
+	// AnomalyClockJump: the packet before had a timestamp far ahead, and this one does not confirm it.
+	// No flow.
 	AnomalyClockJump
 	// AnomalyFragmentOverlap: fragments of a datagram contradict each other; it is
 	// dropped, as RFC 5722 has it, unless one is a mere copy of other bytes, which
@@ -293,8 +294,8 @@ func (s TrackerStats) Metrics(yield func(Metric) bool) {
 		!one(MetricFlowsCreated, "Flows begun.", s.FlowsCreated) ||
 		!yield(Metric{Name: MetricFlowsActive, Help: "Live flows.", Value: float64(s.FlowsActive), Gauge: true}) ||
 		!yield(Metric{Name: "flowscope_flows_lingering", Help: "Ended flows kept for their late packets.", Value: float64(s.FlowsLingering), Gauge: true}) ||
-		!one("flowscope_clock_backward_total", "Timestamps before the time already reached.", s.ClockBackward) ||
-		!one("flowscope_clock_suspects_total", "Timestamps far ahead that were not accepted at once.", s.ClockSuspects) ||
+		!one("flowscope_clock_backward_total", "Timestamps behind the clock.", s.ClockBackward) ||
+		!one("flowscope_clock_suspects_total", "Timestamps far ahead that nothing confirmed.", s.ClockSuspects) ||
 		!one("flowscope_clock_jumps_total", "Jumps ahead that were confirmed.", s.ClockJumps) ||
 		!one("flowscope_anomalies_suppressed_total", "Anomalies beyond Config.MaxAnomalies in one call.", s.AnomaliesSuppressed) ||
 		!one("flowscope_segments_held_total", "TCP segments that waited for an acknowledgement.", s.SegmentsHeld) ||

@@ -45,7 +45,7 @@ var anomalyCases = []anomalyCase{
 	{flowscope.AnomalySYNDataIgnored, "syn_data_ignored", flowscope.SeverityInfo, ">S/dab <SA0", flowscope.Config{}, false, nil},
 	{flowscope.AnomalyLateData, "late_data", flowscope.SeverityWarning, "hs >0:a >4:x +30s sweep >1:bcd", flowscope.Config{}, false, nil},
 	{flowscope.AnomalyClockBackward, "clock_backward", flowscope.SeverityInfo, "hs +-1s >0:x", flowscope.Config{}, false, nil},
-	{flowscope.AnomalyClockJump, "clock_jump", flowscope.SeverityWarning, "hs +2h >0:x", flowscope.Config{}, false, nil},
+	{flowscope.AnomalyClockJump, "clock_jump", flowscope.SeverityWarning, "hs +2h >S/t1 +-2h >0:x", flowscope.Config{}, false, nil},
 	{flowscope.AnomalyUnconfirmed, "unconfirmed", flowscope.SeverityWarning, ">S >A0 >0:x >1:y finish", flowscope.Config{}, false, nil},
 	{flowscope.AnomalyFragmentOverlap, "fragment_overlap", flowscope.SeverityError, "", flowscope.Config{}, false, [][]byte{
 		testkit.Piece{More: true, Body: testkit.WholeDatagram[:16]}.Frame(), testkit.Piece{More: true, Offset: 8, Body: testkit.WholeDatagram[8:24]}.Frame(),

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/flowscope-go/flowscope/internal/clock"
 	"github.com/flowscope-go/flowscope/internal/session"
 )
 
@@ -58,7 +59,9 @@ type sessionFlow struct {
 	id      FlowID
 	l4      L4Proto
 	ports   [2]uint16 // valid if the flow has no session
-	now     Timestamp
+	elapsed int64     // when the call is, in elapsed time,
+	now     Timestamp // and by the clock
+	at      Timestamp // the time of what is told: the current packet's timestamp, or the clock's
 	packet  uint64
 	// limited is set if something is not read since Config.SessionBytes is used up.
 	limited bool
@@ -71,7 +74,7 @@ type openSession struct {
 	stream   SessionParser  // at most one of the two;
 	datagram DatagramParser // neither while first is set
 	timer    SessionTimer   // the parser, if it implements it
-	wake     Timestamp      // when timer is due; 0 never
+	wake     int64          // when timer is due, in elapsed time; 0 never
 	first    *firstBytes    // nil if the flow has a parser
 	kept     int64          // by Messages.Hold
 	opened   uint64         // the call of the driver in which it was opened
@@ -227,23 +230,23 @@ func (ps *parsers) data(c Chunk, a answer) {
 
 // gap takes a gap of n bytes, from offset on, of the current flow.
 func (ps *parsers) gap(side FlowSide, offset, n int64) {
-	ps.run(&item{kind: itemGap, n: n, Chunk: Chunk{Side: side & 1, Offset: offset, Time: ps.flow.now, Packet: ps.flow.packet}})
+	ps.run(&item{kind: itemGap, n: n, Chunk: Chunk{Side: side & 1, Offset: offset, Time: ps.flow.at, Packet: ps.flow.packet}})
 }
 
 // closed takes the end of a side's stream.
 func (ps *parsers) closed(side FlowSide, reason EndReason) {
-	ps.run(&item{kind: itemClosed, reason: reason, Chunk: Chunk{Side: side & 1, Time: ps.flow.now, Packet: ps.flow.packet}})
+	ps.run(&item{kind: itemClosed, reason: reason, Chunk: Chunk{Side: side & 1, Time: ps.flow.at, Packet: ps.flow.packet}})
 }
 
 // ended takes the end of the current flow.
 func (ps *parsers) ended(reason EndReason) {
 	if e := ps.session(); e != nil {
-		out := ps.prepare(e, Initiator, ps.flow.now, ps.flow.packet)
+		out := ps.prepare(e, Initiator, ps.flow.at, ps.flow.packet)
 		switch {
 		case e.stream != nil:
-			e.stream.Ended(reason, ps.flow.now, out)
+			e.stream.Ended(reason, ps.flow.at, out)
 		case e.datagram != nil:
-			e.datagram.Ended(reason, ps.flow.now, out)
+			e.datagram.Ended(reason, ps.flow.at, out)
 		}
 		out.place = 0
 		ps.leave(session.Unread)
@@ -251,8 +254,8 @@ func (ps *parsers) ended(reason EndReason) {
 	*ps.flow.ref = session.Unread
 }
 
-// wake is when the timer of the current flow's parser is due; 0 never.
-func (ps *parsers) wake() Timestamp {
+// wake is when the timer of the current flow's parser is due, in elapsed time; 0 never.
+func (ps *parsers) wake() int64 {
 	if e := ps.session(); e != nil {
 		return e.wake
 	}
@@ -270,8 +273,8 @@ func (ps *parsers) unread() bool {
 
 // onTimer calls the timer of the current flow's parser if it is due.
 func (ps *parsers) onTimer() {
-	if e := ps.session(); e != nil && e.wake != 0 && ps.flow.now >= e.wake {
-		ps.prepare(e, Initiator, ps.flow.now, ps.flow.packet)
+	if e := ps.session(); e != nil && e.wake != 0 && ps.flow.elapsed >= e.wake {
+		ps.prepare(e, Initiator, ps.flow.at, ps.flow.packet)
 		ps.stack = ps.stack[:0]
 		ps.carryOut(e, &item{})
 		ps.drain()
@@ -341,9 +344,9 @@ func (ps *parsers) feed(e *openSession, it *item) {
 	case it.kind == itemData:
 		e.stream.Data(it.Chunk, out)
 	case it.kind == itemGap:
-		e.stream.Gap(it.Side, it.Offset, it.n, ps.flow.now, out)
+		e.stream.Gap(it.Side, it.Offset, it.n, ps.flow.at, out)
 	default:
-		e.stream.Closed(it.Side, it.reason, ps.flow.now, out)
+		e.stream.Closed(it.Side, it.reason, ps.flow.at, out)
 	}
 	ps.carryOut(e, it)
 }
@@ -361,9 +364,10 @@ func (ps *parsers) prepare(e *openSession, side FlowSide, at Timestamp, packet u
 func (ps *parsers) carryOut(e *openSession, it *item) {
 	const leave = askDone | askPark | askHandover
 	if e.timer != nil && ps.out.ask&leave == 0 {
-		ps.out.From(Initiator, ps.flow.now, ps.flow.packet)
-		if e.wake = e.timer.OnTimer(ps.flow.now, &ps.out); e.wake != 0 {
-			e.wake = max(e.wake, ps.flow.now.Add(1))
+		ps.out.From(Initiator, ps.flow.at, ps.flow.packet)
+		next := e.timer.OnTimer(ps.flow.now, &ps.out)
+		if e.wake = 0; next != 0 {
+			e.wake = clock.Add(ps.flow.elapsed, max(int64(next.Sub(ps.flow.now)), 1))
 		}
 	}
 	asked := ps.out.ask
@@ -405,7 +409,7 @@ func (ps *parsers) handover(e *openSession, it *item) {
 		}
 		if sd.bits&sessionComplete != 0 {
 			ps.stack = append(ps.stack, item{
-				kind: itemClosed, reason: sd.reason, Chunk: Chunk{Side: side, Time: ps.flow.now, Packet: ps.flow.packet},
+				kind: itemClosed, reason: sd.reason, Chunk: Chunk{Side: side, Time: ps.flow.at, Packet: ps.flow.packet},
 			})
 		}
 		if len(rest) > 0 {

@@ -489,7 +489,7 @@ func (r *StreamReassembler) setLimits(cfg Config) {
 func (r *StreamReassembler) Segment(s Segment, out *Delivery) {
 	r.reclaim(out)
 	r.stream.Insert(r.arena, stream.Segment{
-		Pos: s.Pos, Bytes: s.Payload, Missing: s.Missing, Time: int64(s.Time), ID: s.Packet,
+		Pos: s.Pos, Bytes: s.Payload, Missing: s.Missing, Time: int64(s.Time), Now: int64(s.Time), ID: s.Packet,
 	}, &r.items)
 	r.deliver(out)
 }

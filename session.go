@@ -381,6 +381,6 @@ func (f *PlayedFlow) next(at Timestamp) bool {
 
 // use makes it the current flow, and calls the timer of its parser if that is due.
 func (f *PlayedFlow) use(now Timestamp, packet uint64) {
-	f.p.ps.flow = sessionFlow{ref: &f.ref, stopped: &f.stopped, id: f.id, l4: f.l4, ports: f.ports, now: now, packet: packet}
+	f.p.ps.flow = sessionFlow{ref: &f.ref, stopped: &f.stopped, id: f.id, l4: f.l4, ports: f.ports, elapsed: int64(now), now: now, at: now, packet: packet}
 	f.p.ps.onTimer()
 }

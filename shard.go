@@ -22,8 +22,9 @@ import (
 // for others the flow is the one between the ends of a tunnel, whose packets go to several workers.
 // An ICMP error about an unknown packet goes to the worker of the quoted addresses.
 //
-// Before Finish, give every worker the newest timestamp that was read (Sweep): clocks and limits are
-// each worker's own.
+// Clocks and limits are each worker's own. Tell every worker the time that was read (Sweep), at least once a
+// second of it and before Finish; then the workers say of each flow what one tracker says. One wrong
+// timestamp is not the time: examples/shards shows a clock that sees all packets.
 //
 // A Sharder belongs to one goroutine, and gives the same answers for the same packets. It remembers
 // fragments of tunnels, in 32 KiB: the first of a datagram decides for the others. If one of them

@@ -27,12 +27,13 @@ type FlowTracker[K comparable, S any] struct {
 	clock        clock.Clock
 	timeouts     [8]int64  // by timeoutClass
 	fastTimeouts [8]uint64 // the same for record.continues; 0 if the keys have timeouts of their own
-	doubtful     doubtfulPacket
+	at           int64     // the time of what is told: the current packet's timestamp, or the clock's
+	unconfirmed  unconfirmedPacket
 	frames       uint64      // that brought the current packet: 1, unless it is a reassembled datagram
 	segment      tcp.Segment // the current packet as internal/tcp reads it
 	outcome      tcp.Outcome // and the answer
 	doubts       tcp.Doubts  // of the connections
-	before       int64       // when the packet before the current one of its side came
+	before       int64       // the timestamp of the packet before the current one of its side
 	believing    bool        // in believeAtEnd
 	replayed     *tcp.Held   // the held segment that is taken now; nil: none is
 	collecting   bool        // what segments change is told after all of them; see tellReplay
@@ -65,7 +66,6 @@ type FlowTracker[K comparable, S any] struct {
 	single   *Extracted[K]
 	batch    *batch[K, S] // nil until TrackBatch is called
 	packetID uint64
-	stamp    int64 // of the current packet, as given by the caller
 
 	fragments *fragments // nil if datagrams are not reassembled
 	checksums checksums
@@ -85,6 +85,7 @@ type FlowTracker[K comparable, S any] struct {
 	expired        []expiredFlow  // out of the timer wheel, not ended yet
 	dueSlot        flowtable.ID   // out of the timer wheel, not looked at yet
 	nextVictim     victim
+	strays         map[flowtable.ID]stray // nil until there is one
 
 	pending          []pendingAnomaly // of this call, no events yet
 	emittedAnomalies int              // in this call's events
@@ -118,6 +119,8 @@ type hook[K comparable, S any] interface {
 	onFlowEnd(s *slot[K, S], reason EndReason, inSteps bool) (done bool)
 	// holds reports whether the flow's streams hold bytes, which may be many.
 	holds(s *slot[K, S]) bool
+	// onRetime says that what the flow noted at one elapsed time came at another.
+	onRetime(s *slot[K, S], at, to int64)
 	// onCrowded makes room for what the next packet may need, if crowded is set in the tracker.
 	onCrowded()
 	// flowStreams are the flow's streams, with the latest time at which onTimer must be called, and
@@ -134,7 +137,7 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 	t.single = new(Extracted[K])
 	t.x = t.single
 	t.table = flowtable.New[K, flow[S]](cfg.MaxFlows)
-	t.clock = clock.New(int64(cfg.ClockJump))
+	t.clock = clock.New(int64(cfg.ClockJump), cfg.longestWait())
 	t.bound = trackEvents
 	t.timeouts = [8]int64{
 		classOpening:     int64(cfg.OpeningTimeout),
@@ -174,7 +177,8 @@ func (t *FlowTracker[K, S]) setFastPaths() {
 		for class, timeout := range t.timeouts {
 			t.fastTimeouts[class] = uint64(timeout)
 		}
-		t.fastTimeouts[classLinger] = 0 // of a flow that is ending
+		t.fastTimeouts[classLinger] = 0  // of a flow that is ending
+		t.fastTimeouts[classOpening] = 0 // see idleFrom
 	}
 	ex := any(t.ex)
 	if p, ok := ex.(peeling[FiveTupleKey]); ok && p.want == 0 {
@@ -230,18 +234,17 @@ func (t *FlowTracker[K, S]) beginPacket(v *PacketView) {
 	t.packetID = v.ID
 	t.frames = 1 // a panic of the caller's code may have left a datagram's
 	t.stats.Packets++
-	now := int64(v.Timestamp)
-	if !t.clock.Follow(now) {
-		t.moveClock(now)
-		now = t.clock.Now()
+	t.at = int64(v.Timestamp)
+	if !t.clock.Follow(t.at) {
+		t.moveClock(t.at)
 	}
-	if t.table.Pending(now) || t.crowded {
-		t.packetID = 0 // these events come from time alone, or for want of room
-		t.expireFlows(now, maxExpiries)
+	if t.table.Pending(t.clock.Elapsed()) || t.crowded {
+		t.packetID, t.at = 0, t.clock.Now() // these events come from time alone, or for want of room
+		t.expireFlows(maxExpiries)
 		if t.crowded {
 			t.hook.onCrowded()
 		}
-		t.packetID = v.ID
+		t.packetID, t.at = v.ID, int64(v.Timestamp)
 	}
 }
 
@@ -329,7 +332,7 @@ func (t *FlowTracker[K, S]) refuse(why Refusal) {
 func (t *FlowTracker[K, S]) matchICMPError(wire int) bool {
 	q := &t.x.quoted
 	s := t.table.Find(t.hash(&q.key), &q.key)
-	if s == nil || t.timedOut(s, t.clock.Now()) {
+	if s == nil || t.silent(s) {
 		return false
 	}
 	t.stats.ICMPErrorsMatched += t.frames
@@ -400,7 +403,7 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 		t.payloadCopy = append(t.payloadCopy[:0:0], t.x.Payload...)
 		t.x.Payload = t.payloadCopy
 	}
-	if s != nil && !s.Value.continues(t.clock.Now(), &t.fastTimeouts, t.x.TCP.Flags) {
+	if s != nil && !s.Value.continues(t.until(), &t.fastTimeouts, t.x.TCP.Flags) {
 		if s = t.resolveFlow(hash, s); s != nil && s.Value.over() {
 			if !t.x.HasTCP || s.Value.bits&isTCP == 0 || s.Value.ending() || !t.stepEnded(hash, s, wire) {
 				t.countLate(s, wire)
@@ -421,12 +424,15 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 		info = nil
 	}
 	t.before = f.last[side&1]
-	pos, next := f.countPacket(side, t.clock.Now(), t.frames, wire, len(x.Payload)+x.Missing, info, t.follow)
+	pos, next := f.countPacket(side, t.at, t.frames, wire, len(x.Payload)+x.Missing, info, t.follow)
+	if t.at < t.clock.Now() || f.lags() {
+		t.noteLag(&f.record)
+	}
 	if next&refile != 0 {
 		t.file(s)
 	}
-	if t.doubtful.active {
-		t.doubtful.counted(s.ID(), f.id, side, t.packetID, t.clock.Now())
+	if t.unconfirmed.active {
+		t.unconfirmed.slot, t.unconfirmed.flow = s.ID(), f.id
 	}
 	if next&needsStep != 0 {
 		t.stepTCP(hash, s, side, wire)
@@ -464,11 +470,17 @@ func (t *FlowTracker[K, S]) resolveFlow(hash uint64, s *slot[K, S]) *slot[K, S] 
 			return nil
 		}
 		return t.resolveFlow(hash, s)
-	case t.timedOut(s, t.clock.Now()):
-		t.endAndRelease(hash, s, EndIdleTimeout)
-		return nil
-	case !t.x.HasTCP || f.bits&isTCP == 0 || t.x.TCP.Options&OptionBadLength != 0:
+	case t.silent(s):
+		if t.timedOut(s) || !t.fitsUnbelieved(s) {
+			t.endAndRelease(hash, s, EndIdleTimeout)
+			return nil
+		}
 		return s
+	case f.bits&lingering == 0 && f.lastSeen() > t.until() && t.clock.Ahead(f.lastSeen()):
+		t.takeBack(s)
+	}
+	switch {
+	case !t.x.HasTCP || f.bits&isTCP == 0 || t.x.TCP.Options&OptionBadLength != 0:
 	case f.bits&lingering != 0:
 		var g tcp.Segment
 		t.fillSegment(&g)
@@ -476,15 +488,9 @@ func (t *FlowTracker[K, S]) resolveFlow(hash uint64, s *slot[K, S]) *slot[K, S] 
 			return t.replaceFlow(hash, s, &g, 0)
 		}
 	case t.x.TCP.Flags&FlagSYN != 0:
-		// If the packet's timestamp is right though not believed yet, the flow has timed out.
-		stale := t.clock.Doubtful() && t.timedOut(s, t.stamp)
 		var g tcp.Segment
-		if t.fillSegment(&g); f.conn.Reuses(tcp.Side(t.sender(f)), &g, stale) {
-			reason := EndReused
-			if stale {
-				reason = EndIdleTimeout
-			}
-			return t.replaceFlow(hash, s, &g, reason)
+		if t.fillSegment(&g); f.conn.Reuses(tcp.Side(t.sender(f)), &g) {
+			return t.replaceFlow(hash, s, &g, EndReused)
 		}
 	}
 	return s
@@ -518,14 +524,14 @@ func (t *FlowTracker[K, S]) fillSegment(g *tcp.Segment) {
 	g.Flags = uint8(x.TCP.Flags)
 	g.WindowScale, g.HasWindowScale = x.TCP.WindowScale, x.TCP.HasWindowScale
 	g.Options, g.Timestamp, g.TimestampEcho = uint8(x.TCP.Options), x.TCP.Timestamp, x.TCP.TimestampEcho
-	g.Time = t.now()
+	g.Time = t.age()
 }
 
 // stepTCP gives the current packet to the state machine of the flow's connection, and does what
 // follows from the outcome. It is for segments that countPacket did not follow.
 func (t *FlowTracker[K, S]) stepTCP(hash uint64, s *slot[K, S], side FlowSide, wire int) {
 	f := &s.Value
-	if f.conn.Guessing() && t.guesses(s) && t.clock.Now() >= clock.Add(max(t.before, f.last[side^1]), int64(t.cfg.HoleOneSidedTimeout)) {
+	if f.conn.Guessing() && t.guesses(s) && clock.Sub(t.at, max(t.before, f.last[side^1])) >= int64(t.cfg.HoleOneSidedTimeout) {
 		// The timer wheel may not have reached it. What follows comes from time alone.
 		id := t.packetID
 		t.packetID = 0
@@ -595,7 +601,7 @@ func (t *FlowTracker[K, S]) finishStep(hash uint64, s *slot[K, S], side FlowSide
 		overflow = t.hook.onSegment(s, side, g, o)
 	}
 	if f := &s.Value; f.conn.Unsettled() {
-		f.conn.Settle(&t.doubts, t.now())
+		f.conn.Settle(&t.doubts, t.age())
 	}
 	switch {
 	case o.To == tcp.Reset:
@@ -648,7 +654,7 @@ func (t *FlowTracker[K, S]) onStateChange(s *slot[K, S], o *tcp.Outcome) {
 func (t *FlowTracker[K, S]) countOnly(wire int, create bool) bool {
 	hash := t.hash(&t.x.Key)
 	s := t.table.Find(hash, &t.x.Key)
-	if s != nil && t.timedOut(s, t.clock.Now()) {
+	if s != nil && t.silent(s) {
 		t.endAndRelease(hash, s, EndIdleTimeout)
 		s = nil
 	}
@@ -665,10 +671,10 @@ func (t *FlowTracker[K, S]) countOnly(wire int, create bool) bool {
 	}
 	f := &s.Value
 	side := t.sender(f)
-	if t.doubtful.active {
-		t.doubtful.counted(s.ID(), f.id, side, t.packetID, t.clock.Now())
+	if t.unconfirmed.active {
+		t.unconfirmed.slot, t.unconfirmed.flow = s.ID(), f.id
 	}
-	if _, next := f.countPacket(side, t.clock.Now(), t.frames, wire, 0, nil, nil); next&refile != 0 {
+	if _, next := f.countPacket(side, t.at, t.frames, wire, 0, nil, nil); next&refile != 0 {
 		t.file(s)
 	}
 	if f.conn.InDoubt() {
@@ -694,14 +700,14 @@ func (t *FlowTracker[K, S]) countLate(s *slot[K, S], wire int) {
 // hasLiveFlow reports whether the current packet has a live flow that has not timed out.
 func (t *FlowTracker[K, S]) hasLiveFlow() bool {
 	s := t.find(&t.x.Key)
-	return s != nil && !t.timedOut(s, t.clock.Now())
+	return s != nil && !t.silent(s)
 }
 
 // hasReceiver reports whether the current packet is of a connection in which the other side was heard:
 // its acknowledgement tells whether it took the packet.
 func (t *FlowTracker[K, S]) hasReceiver() bool {
 	s := t.find(&t.x.Key)
-	return s != nil && !t.timedOut(s, t.clock.Now()) && s.Value.bits&isTCP != 0 && s.Value.packets(t.sender(&s.Value)^1) != 0
+	return s != nil && !t.silent(s) && s.Value.bits&isTCP != 0 && s.Value.packets(t.sender(&s.Value)^1) != 0
 }
 
 // reclaim takes back what the last call lent.
@@ -731,86 +737,6 @@ func (t *FlowTracker[K, S]) overwriteLent() {
 	t.events, t.finalStats, t.payloadCopy = nil, nil, nil
 }
 
-// moveClock shows the clock a timestamp that is no small step ahead.
-func (t *FlowTracker[K, S]) moveClock(stamp int64) {
-	before, first := t.clock.Now(), !t.clock.Started()
-	verdict := t.clock.Observe(stamp)
-	if verdict == clock.Steady && !first {
-		t.doubtful.active = false
-		return
-	}
-	t.stamp = stamp
-	back := t.clock.Now() < before
-	switch verdict {
-	case clock.Steady:
-	case clock.Backward:
-		t.stats.ClockBackward++
-		t.anomaly(AnomalyClockBackward, nil, 0, 0, 1)
-		if back {
-			t.correctDoubtful() // the timestamps before this one were wrong
-			if t.fragments != nil {
-				t.fragments.table.Rewind(t.clock.Now())
-			}
-		}
-	case clock.Suspect:
-		t.stats.ClockSuspects++
-		t.anomaly(AnomalyClockJump, nil, 0, 0, 1)
-	case clock.Jumped:
-		t.stats.ClockJumps++
-		t.correctDoubtful()
-	}
-	t.doubtful.active = first || t.clock.Doubtful()
-	t.doubtful.flow, t.doubtful.stamp = 0, stamp
-	if t.fragments != nil {
-		t.doubtful.datagrams = t.fragments.table.Opened()
-	}
-}
-
-// doubtfulPacket is where a packet was counted whose timestamp nothing supports yet: it lies far
-// ahead, or is the first of all.
-type doubtfulPacket struct {
-	active    bool
-	stamp     int64
-	slot      flowtable.ID
-	flow      FlowID // 0 if it was counted in none
-	side      FlowSide
-	rival     bool // it was one of the rival of the flow's connection
-	id        uint64
-	at        int64  // the time with which it was counted
-	datagrams uint64 // reassemblies begun before it
-}
-
-// counted notes where the packet was counted.
-func (d *doubtfulPacket) counted(slot flowtable.ID, flow FlowID, side FlowSide, id uint64, at int64) {
-	d.slot, d.flow, d.side, d.rival, d.id, d.at = slot, flow, side, false, id, at
-}
-
-// correctDoubtful gives the packet whose timestamp was in doubt another time: its own timestamp, if
-// that has been confirmed, so that its flow does not seem to have been idle for the length of the
-// jump; or, if the timestamp was wrong, the present.
-func (t *FlowTracker[K, S]) correctDoubtful() {
-	d := &t.doubtful
-	now := min(d.stamp, t.clock.Now())
-	if t.fragments != nil && d.active && t.fragments.table.Opened() != d.datagrams {
-		t.fragments.table.Postdate(now)
-	}
-	if d.flow == 0 || !t.table.Has(d.slot) {
-		return
-	}
-	s := t.table.At(d.slot)
-	if f := &s.Value; f.id == d.flow && f.bits&released == 0 {
-		f.moveLastPacket(d.side, now)
-		if f.conn.InDoubt() {
-			t.doubts.Retime(&f.conn, tcp.Side(d.side), d.id, d.at, now)
-			if own := ownOf(&t.doubts, &f.conn); own != nil && !d.rival {
-				own.move(d.side, now)
-			}
-		}
-		t.setTimer(s, f.idleFrom())
-	}
-	d.flow = 0
-}
-
 // emit appends an event about a flow.
 func (t *FlowTracker[K, S]) emit(kind EventKind, s *slot[K, S]) *FlowEvent[K] {
 	f, ev := &s.Value, t.nextEvent()
@@ -818,7 +744,7 @@ func (t *FlowTracker[K, S]) emit(kind EventKind, s *slot[K, S]) *FlowEvent[K] {
 	ev.Side, ev.Orientation = t.sender(f), t.x.Orientation
 	ev.L4, ev.State = f.l4, f.state()
 	ev.slot, ev.Flow = s.ID(), f.id
-	ev.Packet, ev.Timestamp = t.packetID, Timestamp(t.clock.Now())
+	ev.Packet, ev.Timestamp = t.packetID, Timestamp(t.at)
 	ev.Key = s.Key
 	return ev
 }
@@ -873,7 +799,8 @@ func (t *FlowTracker[K, S]) Len() int { return t.live }
 // Config is the configuration with all defaults filled in.
 func (t *FlowTracker[K, S]) Config() Config { return t.cfg }
 
-// Now is the tracker's time: that of the latest packet or Sweep.
+// Now is the tracker's time, as its clock has it: that of the latest packet or Sweep that it believes. See
+// Config.ClockJump.
 func (t *FlowTracker[K, S]) Now() Timestamp { return Timestamp(t.clock.Now()) }
 
 // Stats are the tracker's counters since it was made.
@@ -1184,7 +1111,7 @@ func (t *FlowTracker[K, S]) flushAnomalies() []FlowEvent[K] {
 	t.flushFlowAnomalies()
 	for i := range t.pending {
 		ev := t.nextEvent()
-		ev.Kind, ev.Packet, ev.Timestamp = EventAnomaly, t.packetID, Timestamp(t.clock.Now())
+		ev.Kind, ev.Packet, ev.Timestamp = EventAnomaly, t.packetID, Timestamp(t.at)
 		t.fillAnomaly(ev, &t.pending[i])
 	}
 	t.pending = t.pending[:0]

@@ -5,8 +5,7 @@
 // Each FILE is a pcap or pcapng file, plain or gzip; "-" is standard input.
 // Without a file it reads a small built-in capture. Every flow is one line, printed when the
 // flow is released. The number of packets that belong to no flow, and the reasons, are printed
-// on standard error, and so is the number of timestamps far ahead, which may show that a clock was
-// wrong.
+// on standard error, and so is the number of timestamps far ahead that were wrong.
 //
 // By default it decapsulates tunnels and reassembles IP fragments; the line of a flow in a
 // tunnel names the tunnel, as in "vxlan:77".
@@ -100,7 +99,7 @@ func (p *program) capture(name string, views iter.Seq2[flowscope.PacketView, err
 		fmt.Fprintf(p.stderr, "flows: %s: %s\n", name, rest)
 	}
 	if n := stats.ClockSuspects; n > 0 {
-		fmt.Fprintf(p.stderr, "flows: %s: %d timestamps lie far ahead and were not accepted at once (see Config.ClockJump)\n", name, n)
+		fmt.Fprintf(p.stderr, "flows: %s: %d timestamps lie far ahead, and nothing confirms them (see Config.ClockJump)\n", name, n)
 	}
 	if stats.Packets == 0 && err == nil {
 		fmt.Fprintf(p.stderr, "flows: %s: no packets\n", name)

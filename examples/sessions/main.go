@@ -55,7 +55,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	out := bufio.NewWriter(stdout)
 	cfg := opts.Config(flowscope.EventMessage)
-	cfg.ClockJump = flowscope.Never // between two packets of a file may lie any time
 	p := program{out: out, stderr: stderr, ex: opts.Extractor(), cfg: cfg, print: newRows(out)}
 	if *asJSON {
 		p.print = newLines(out)

@@ -25,9 +25,7 @@ import (
 // Packets are sent in rounds. At the end of a round every worker gets its batch, even an empty
 // one, and the current time, so that flows of a worker without packets end too, and the merger
 // has all results of the round. The results and their order depend on the packets alone, neither
-// on the number of workers nor on their speed. There are two exceptions: limits apply to each
-// tracker, and where timestamps jump ahead by more than ClockJump, each tracker sees the jump at
-// the first packet of its own.
+// on the number of workers nor on their speed, but for limits, which apply to each tracker.
 type runner[R any] struct {
 	// trackers are the workers. They must have the same configuration, and decapsulate tunnels
 	// as the Sharder does.
@@ -129,22 +127,19 @@ func read[R any](ctx context.Context, packets iter.Seq2[flowscope.PacketView, er
 		if err = failed; err != nil {
 			break
 		}
-		// The time of a tracker follows its own packets. Where timestamps run backwards it
-		// would depend on which packets those are, so there is one clock for all. A timestamp
-		// that jumps ahead is not changed: each tracker decides about it.
-		now := clock.follow(v.Timestamp)
-		v.Timestamp = max(v.Timestamp, now)
+		now := clock.follow(v.Timestamp) // each tracker sees packets of its own only
 		if count == 0 {
 			began = now
 		}
 		filling[sharder.Shard(v)].add(v)
 		count, size = count+1, size+len(v.Frame)
-		if count == roundPackets || size >= roundBytes || now.Sub(began) >= roundTime {
+		if count == roundPackets || size >= roundBytes || now.Sub(began).Abs() >= roundTime {
 			give(false)
 			take()
 			count, size = 0, 0
 		}
 	}
+	clock.finish()
 	give(true)
 	return err
 }
@@ -214,6 +209,7 @@ func (r *runner[R]) merge(workers []worker[R]) {
 type timekeeper struct {
 	tracker *flowscope.FlowTracker[struct{}, struct{}]
 	now     flowscope.Timestamp
+	last    flowscope.Timestamp
 	began   bool
 	behind  bool
 }
@@ -224,6 +220,7 @@ func newTimekeeper() (*timekeeper, error) {
 }
 
 func (k *timekeeper) follow(stamp flowscope.Timestamp) flowscope.Timestamp {
+	k.last = stamp
 	if k.began && stamp >= k.now && uint64(stamp)-uint64(k.now) < uint64(time.Second) {
 		k.now, k.behind = stamp, true
 		return stamp
@@ -237,6 +234,14 @@ func (k *timekeeper) follow(stamp flowscope.Timestamp) flowscope.Timestamp {
 	k.now = k.tracker.Now()
 	k.began = true
 	return k.now
+}
+
+// finish confirms the last timestamp, as the Finish of a tracker does.
+func (k *timekeeper) finish() {
+	if k.began {
+		k.tracker.Sweep(k.last)
+		k.now = k.tracker.Now()
+	}
 }
 
 type nobody struct{}

@@ -317,6 +317,7 @@ func TestA37AnomaliesOfOneCallHaveABound(t *testing.T) {
 		f.play(attack.Islands(0, conns, 4, attack.Ascending))
 		before := f.d.Stats()
 		f.now = f.now.Add(time.Minute)
+		f.track(testkit.UDP("10.9.9.9:1", "10.9.9.8:2")) // the next one confirms the time
 		emitted := uint64(0)
 		for _, ev := range f.track(testkit.UDP("10.9.9.9:1", "10.9.9.8:2")) {
 			if ev.Kind == flowscope.EventAnomaly {

@@ -201,10 +201,15 @@ func TestA6AndA8ShardsSayTheSameOfEachFlow(t *testing.T) {
 				defer wait.Done()
 				d := testkit.NewDriver(t, nil, flowscope.Config{MaxFlows: 100_000, Events: flowscope.DefaultEvents})
 				var x flowscope.Extracted[testkit.Key]
+				told := flowscope.Timestamp(0)
 				for _, v := range views {
 					x = flowscope.Extracted[testkit.Key]{}
 					if flowscope.FiveTuple.Extract(flowscope.FiveTuple{}, v, &x); int(x.Key.Hash(99)%uint64(shards)) == n {
 						logs[n].take(d.Track(v))
+					}
+					if shards > 1 && v.Timestamp.Sub(told) >= time.Second {
+						told = v.Timestamp
+						logs[n].take(d.Sweep(told))
 					}
 				}
 				logs[n].take(d.Sweep(views[len(views)-1].Timestamp)) // all end at one time

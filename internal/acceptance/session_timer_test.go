@@ -26,6 +26,7 @@ func TestATimerOfAParserEndsWithItsFlow(t *testing.T) {
 	w.now = w.now.Add(70 * time.Second)
 	other.ports[0]++
 	other.datagram(0, "hi")
+	other.datagram(0, "hi") // the clock has come there
 	d := newSessionDriver(t, flowscope.Config{LingerTimeout: 100 * time.Second}, protocols()...)
 	var last []testkit.Event
 	outcomes := 0

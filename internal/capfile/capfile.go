@@ -94,7 +94,8 @@ type Packet struct {
 	Data []byte
 
 	// Time is in nanoseconds since the Unix epoch, rounded down, held at the
-	// limits of int64, and 0 in blocks without a time (simple packet blocks).
+	// limits of int64. A packet without a time (a simple packet block) has that
+	// of the one before it in its section, and 0 if that has none.
 	Time int64
 
 	// WireLen is the length on the wire as the file says, without a declared

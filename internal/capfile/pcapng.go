@@ -47,6 +47,7 @@ type pcapngInterface struct {
 type pcapngFile struct {
 	order      order
 	interfaces []pcapngInterface
+	last       int64 // the time of the last packet of the section that has one
 }
 
 // next walks the blocks up to and including the next packet.
@@ -100,7 +101,7 @@ func (f *pcapngFile) section(s *source, at int64) error {
 	if major := f.order.u16(h[12:]); major != 1 {
 		return &Error{Offset: at, Err: ErrFormat, Detail: fmt.Sprintf("pcapng version %d.%d", major, f.order.u16(h[14:]))}
 	}
-	f.interfaces = f.interfaces[:0]
+	f.interfaces, f.last = f.interfaces[:0], 0
 	return f.pass(s, at, size)
 }
 
@@ -220,6 +221,7 @@ func (f *pcapngFile) packet(at int64, body []byte, kind uint32, p *Packet) error
 	}
 	p.frame(data[:n], wire, fcs)
 	p.Time = ifc.clock.nanos(uint64(f.order.u32(body[4:]))<<32 | uint64(f.order.u32(body[8:])))
+	f.last = p.Time
 	p.Link = ifc.link
 	p.Interface = int(number)
 	return nil
@@ -245,7 +247,8 @@ func (f *pcapngFile) packetFCS(list []byte, fcs uint8) uint8 {
 //
 //	| wire 4 | data, padded |
 //
-// so that the captured length must be worked out from the snap length.
+// so that the captured length must be worked out from the snap length. Its time
+// is that of the packet before it.
 func (f *pcapngFile) simple(at int64, body []byte, p *Packet) error {
 	if len(body) < 4 {
 		return corrupt(at, "packet block has a body of %d bytes", len(body))
@@ -264,7 +267,7 @@ func (f *pcapngFile) simple(at int64, body []byte, p *Packet) error {
 		return corrupt(at, "packet of %d bytes in a block with room for %d", captured, len(data))
 	}
 	p.frame(data[:captured], wire, ifc.fcs)
-	p.Time = 0
+	p.Time = f.last
 	p.Link = ifc.link
 	p.Interface = 0
 	return nil

@@ -62,6 +62,25 @@ func TestSimplePacketsAreCutAtTheSnapLengthOfInterfaceZero(t *testing.T) {
 	}
 }
 
+func TestAPacketWithoutATimeHasThatOfTheOneBefore(t *testing.T) {
+	times := func(blocks ...[]byte) (list []int64) {
+		t.Helper()
+		got, err := readAll(bytes.NewReader(join(blocks...)))
+		require.NoError(t, err)
+		for _, p := range got {
+			list = append(list, p.Time)
+		}
+		return list
+	}
+	head, bare := join(ngSection(le, -1), ngInterface(le, 1, 0), ngInterface(le, 1, 0)), ngSimple(le, 4, payload(4))
+	at := func(ifc uint32, ts uint64) []byte { return ngEnhanced(le, ifc, ts, 4, payload(4)) }
+	require.Equal(t, []int64{0, 7000, 7000, 7000, 5000, 5000},
+		times(head, bare, at(0, 7), bare, bare, at(1, 5), bare), "in the order of the file")
+	require.Equal(t, []int64{7000, 7000, 0, 9000, 9000},
+		times(head, at(0, 7), bare, head, bare, at(0, 9), bare), "a section knows nothing of the one before")
+	require.Equal(t, []int64{3000, 3000}, times(head, ngOld(le, 0, 0, 3, 4, payload(4)), bare))
+}
+
 func TestBlocksThatContradictThemselvesAreCorrupt(t *testing.T) {
 	put := func(b []byte, at int, v uint32) []byte {
 		b = bytes.Clone(b)

@@ -133,6 +133,7 @@ func slowOptions(o byteOrder, b []byte) (list []slowOption, whole bool) {
 func slowPcapng(file []byte) (got []Packet, v verdict) {
 	var o byteOrder = binary.LittleEndian
 	var ifcs []slowInterface
+	last := int64(0)
 	for at := 0; at < len(file); {
 		b := file[at:]
 		truncated, corrupted := verdict{ErrTruncated, int64(at)}, verdict{ErrCorrupt, int64(at)}
@@ -176,7 +177,7 @@ func slowPcapng(file []byte) (got []Packet, v verdict) {
 		body := b[8 : size-4]
 		switch kind {
 		case 0x0a0d0d0a:
-			ifcs = nil
+			ifcs, last = nil, 0
 		case 1:
 			ifc, ok := slowInterfaceBlock(o, body)
 			if !ok || len(ifcs) == 65536 {
@@ -188,6 +189,10 @@ func slowPcapng(file []byte) (got []Packet, v verdict) {
 			if !ok {
 				return got, corrupted
 			}
+			if kind == 3 {
+				p.Time = last
+			}
+			last = p.Time
 			got = append(got, p)
 		}
 		at += int(size)

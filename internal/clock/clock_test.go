@@ -3,6 +3,7 @@ package clock
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/flowscope-go/flowscope/internal/fastpath"
@@ -21,8 +22,14 @@ type seen struct {
 	now     int64
 }
 
-// The limit is 10 in all rows that do not say otherwise.
-func TestTheClockFollowsWhatTwoTimestampsAgreeOn(t *testing.T) {
+// The limit is 10 in all rows that do not say otherwise, and so is what counts as near.
+func TestTheClockFollowsWhatTimestampsAgreeOn(t *testing.T) {
+	back := func(stamp, now int64, n int) (rows []seen) {
+		for range n {
+			rows = append(rows, seen{stamp, Backward, now})
+		}
+		return rows
+	}
 	for _, c := range []struct {
 		name  string
 		limit int64
@@ -34,8 +41,6 @@ func TestTheClockFollowsWhatTwoTimestampsAgreeOn(t *testing.T) {
 			{100, Steady, 100}, {110, Steady, 110}, {121, Suspect, 110}}},
 		{"a stamp a little behind is clamped", 10, []seen{
 			{100, Steady, 100}, {98, Backward, 100}, {101, Steady, 101}, {91, Backward, 101}}},
-		{"a stamp far behind is clamped once two agree", 10, []seen{
-			{100, Steady, 100}, {101, Steady, 101}, {5, Backward, 101}, {6, Backward, 101}, {102, Steady, 102}}},
 		{"one stamp far ahead is ignored", 10, []seen{
 			{100, Steady, 100}, {101, Steady, 101}, {999, Suspect, 101}, {102, Steady, 102}}},
 		{"a stamp far ahead and then one behind", 10, []seen{
@@ -46,48 +51,48 @@ func TestTheClockFollowsWhatTwoTimestampsAgreeOn(t *testing.T) {
 			{100, Steady, 100}, {101, Steady, 101}, {999, Suspect, 101}, {997, Jumped, 997}, {998, Steady, 998}}},
 		{"two wrong stamps in a row count as far as they agree", 10, []seen{
 			{100, Steady, 100}, {101, Steady, 101}, {999, Suspect, 101}, {9999, Jumped, 999}, {1000, Steady, 1000}}},
-		{"a leap in truth with one wrong stamp right after it", 10, []seen{
-			{100, Steady, 100}, {101, Steady, 101}, {500, Suspect, 101}, {9999, Jumped, 500}, {501, Steady, 501}}},
 		{"a wrong stamp with a leap in truth right after it", 10, []seen{
 			{100, Steady, 100}, {101, Steady, 101}, {9999, Suspect, 101}, {500, Jumped, 500}, {501, Steady, 501}}},
 		{"a chain of leaps stays one stamp behind", 10, []seen{
 			{0, Steady, 0}, {1, Steady, 1}, {100, Suspect, 1}, {200, Jumped, 100}, {300, Jumped, 200}, {301, Jumped, 301}}},
 
-		{"the first stamp wrong, too late", 10, []seen{
-			{9999, Steady, 9999}, {100, Backward, 100}, {101, Steady, 101}, {50, Backward, 101}}},
+		{"seven stamps far behind are ignored", 10, slices.Concat(
+			[]seen{{100, Steady, 100}}, back(5, 100, 7), []seen{{101, Steady, 101}}, back(5, 101, 7))},
+		{"the eighth in a row is believed", 10, slices.Concat(
+			[]seen{{100, Steady, 100}}, back(5, 100, 7), []seen{{5, Returned, 5}, {6, Steady, 6}})},
+		{"they agree if none lies below the first, but for a little", 10, slices.Concat(
+			[]seen{{100, Steady, 100}}, back(40, 100, 3), back(80, 100, 3), back(30, 100, 1), []seen{{41, Returned, 41}})},
+		{"one below the first begins the row anew", 10, slices.Concat(
+			[]seen{{100, Steady, 100}}, back(40, 100, 7), back(29, 100, 7), []seen{{30, Returned, 30}})},
+		{"one a little behind ends the row", 10, slices.Concat(
+			[]seen{{100, Steady, 100}}, back(5, 100, 7), back(90, 100, 1), back(5, 100, 7), []seen{{5, Returned, 5}})},
+		{"one far ahead ends the row", 10, slices.Concat(
+			[]seen{{100, Steady, 100}}, back(5, 100, 7), []seen{{999, Suspect, 100}}, back(5, 100, 7), []seen{{5, Returned, 5}})},
+		{"the first stamp wrong, too late", 10, slices.Concat(
+			[]seen{{9999, Steady, 9999}}, back(100, 9999, 7), []seen{{101, Returned, 101}, {50, Backward, 101}})},
 		{"the first stamp wrong, too early", 10, []seen{
 			{0, Steady, 0}, {100, Suspect, 0}, {101, Jumped, 101}, {0, Backward, 101}}},
-		{"the second stamp wrong, too late", 10, []seen{
-			{100, Steady, 100}, {9999, Suspect, 100}, {101, Steady, 101}}},
-		{"the second stamp wrong, too early", 10, []seen{
-			{100, Steady, 100}, {0, Backward, 0}, {101, Jumped, 101}, {0, Backward, 101}}},
-		{"the first two stamps wrong, ever too late", 10, []seen{
-			{9999, Steady, 9999}, {5000, Backward, 5000}, {100, Backward, 100}, {101, Steady, 101}}},
-		{"the first two stamps wrong, the second later still", 10, []seen{
-			{5000, Steady, 5000}, {9999, Suspect, 5000}, {100, Backward, 100}, {101, Steady, 101}}},
-		{"a second stamp a little behind supports the first", 10, []seen{
-			{100, Steady, 100}, {95, Backward, 100}, {5, Backward, 100}}},
 
 		{"no limit: every stamp ahead is followed", 0, []seen{
 			{5, Steady, 5}, {highest, Steady, highest}, {lowest, Backward, highest}}},
-		{"a negative limit is none", -7, []seen{
-			{5, Steady, 5}, {6, Steady, 6}, {9999, Steady, 9999}, {5, Backward, 9999}}},
-		{"the longest limit never distrusts", highest, []seen{
-			{lowest, Steady, lowest}, {highest, Steady, highest}, {lowest, Backward, highest}, {highest, Steady, highest}}},
-		{"from end to end of time", 10, []seen{
-			{lowest, Steady, lowest}, {lowest + 1, Steady, lowest + 1}, {highest, Suspect, lowest + 1},
-			{highest, Jumped, highest}, {lowest, Backward, highest}, {highest, Steady, highest}}},
+		{"and so many behind too", -7, slices.Concat(
+			[]seen{{5e9, Steady, 5e9}}, back(3e9, 5e9, 7), []seen{{3e9, Returned, 3e9}}, back(2e9, 3e9, 20))},
+		{"from end to end of time", 10, slices.Concat(
+			[]seen{{lowest, Steady, lowest}, {lowest + 1, Steady, lowest + 1}, {highest, Suspect, lowest + 1}, {highest, Jumped, highest}},
+			back(lowest, highest, 7), []seen{{lowest, Returned, lowest}, {lowest + 3, Steady, lowest + 3}})},
 		{"a step that wraps is not a small one", 10, []seen{
 			{highest - 1, Steady, highest - 1}, {highest, Steady, highest}, {lowest, Backward, highest}}},
-		{"the first stamp wrong, from end to end of time", 10, []seen{
-			{highest, Steady, highest}, {lowest, Backward, lowest}, {lowest + 3, Steady, lowest + 3}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			clock := New(c.limit)
+			clock := New(c.limit, 1000)
 			for i, row := range c.rows {
+				elapsed := clock.Elapsed()
 				verdict := clock.Observe(row.stamp)
 				if verdict != row.verdict || clock.Now() != row.now {
 					t.Fatalf("stamp %d, %d: %v at %d, want %v at %d", i, row.stamp, verdict, clock.Now(), row.verdict, row.now)
+				}
+				if clock.Elapsed() < elapsed || clock.Elapsed() <= 0 {
+					t.Fatalf("stamp %d: elapsed %d after %d", i, clock.Elapsed(), elapsed)
 				}
 			}
 		})
@@ -119,38 +124,54 @@ func stamps(r *rand.Rand, n int) []int64 {
 	return list
 }
 
-// Whatever is observed: what the verdicts promise holds, no time is made up,
-// and time never goes back once two timestamps in a row lay within the limit.
+// Whatever is observed: what the verdicts promise holds, no time is made up, and what has elapsed only grows, by
+// as much as the clock moves ahead.
 func TestEveryVerdictKeepsItsWord(t *testing.T) {
+	const reach = 4000
 	r := rand.New(rand.NewPCG(1, 2))
+	seen := [5]int{}
 	for range 20000 {
-		c := New([]int64{1, 10, 20, 3000, highest}[r.IntN(5)])
+		limit := []int64{1, 10, 20, 3000, highest}[r.IntN(5)]
+		c := New(limit, reach)
+		slack := min(limit, 1e9)
 		known := map[int64]bool{}
-		agreed := false
-		var last int64
-		list := stamps(r, 12)
+		list := stamps(r, 30)
 		for i, stamp := range list {
-			before, doubted := c.Now(), c.Doubtful()
-			if i > 0 && Sub(max(last, stamp), min(last, stamp)) <= c.limit {
-				agreed = true
-			}
+			before, doubted, elapsed := c.Now(), c.Doubtful(), c.Elapsed()
 			known[stamp] = true
 			v := c.Observe(stamp)
 			now, ok := c.Now(), false
+			seen[v]++
 			switch v {
 			case Steady:
-				ok = now == stamp && (i == 0 || stamp >= before && Sub(stamp, before) <= c.limit)
+				ok = now == stamp && (i == 0 || stamp >= before && Sub(stamp, before) <= limit)
 			case Backward:
-				ok = stamp < before && (now == before || !agreed && now == stamp)
+				ok = stamp < before && now == before
+			case Returned:
+				ok = i >= backRow && now == stamp && Sub(before, now) > slack
+				for _, s := range list[max(i-backRow+1, 0) : i+1] {
+					ok = ok && Sub(before, s) > slack
+				}
 			case Suspect:
-				ok = now == before && Sub(stamp, before) > c.limit && c.Doubtful() && !doubted
+				ok = now == before && Sub(stamp, before) > limit && c.Doubtful() && !doubted
 			case Jumped:
-				ok = doubted && Sub(now, before) > c.limit && now <= stamp && (now == last || now == stamp || !agreed)
+				ok = doubted && Sub(now, before) > limit && now == min(stamp, list[i-1]) || now == stamp
 			}
-			if !ok || !known[now] || agreed && now < before {
-				t.Fatalf("limit %d, %v: stamp %d makes it %d from %d by %v", c.limit, list[:i+1], i, now, before, v)
+			grown := c.Elapsed() - elapsed
+			if i == 0 {
+				grown = 0
 			}
-			last = stamp
+			if grown != min(max(Sub(now, before), 0), reach) && i > 0 {
+				ok = false
+			}
+			if !ok || !known[now] {
+				t.Fatalf("limit %d, %v: stamp %d makes it %d from %d by %v, elapsed %d", limit, list[:i+1], i, now, before, v, grown)
+			}
+		}
+	}
+	for v, n := range seen {
+		if n < 100 {
+			t.Errorf("verdict %d came %d times", v, n)
 		}
 	}
 }
@@ -158,13 +179,14 @@ func TestEveryVerdictKeepsItsWord(t *testing.T) {
 // Follow is Observe's fast path: it takes a step as Observe does, or does nothing. A clock that was made with
 // fast paths off takes none.
 func TestFollowTakesAStepAsObserveDoes(t *testing.T) {
+	const reach = 500
 	r := rand.New(rand.NewPCG(13, 14))
 	taken := 0
 	for range 20000 {
 		limit := []int64{-7, 0, 1, 10, 20, 3000, highest}[r.IntN(7)]
-		fast := New(limit)
+		fast := New(limit, reach)
 		fastpath.Off = true
-		slow := New(limit)
+		slow := New(limit, reach)
 		fastpath.Off = false
 		for i, stamp := range stamps(r, 12) {
 			before := fast
@@ -181,35 +203,20 @@ func TestFollowTakesAStepAsObserveDoes(t *testing.T) {
 			} else if v := fast.Observe(stamp); v != want {
 				t.Fatalf("limit %d: stamp %d is %v, by the slow path %v", limit, i, v, want)
 			}
-			if followed && want != Steady || fast.now != slow.now || fast.state != slow.state || fast.Doubtful() && fast.suspect != slow.suspect {
+			same := slow
+			same.steps = fast.steps
+			if followed && want != Steady || fast != same {
 				t.Fatalf("limit %d: stamp %d makes it %+v, by the slow path %v and %+v", limit, i, fast, want, slow)
 			}
 		}
 		fast.Reset()
 		slow.Reset()
-		if fast != New(limit) || slow.steps != 0 || slow.Started() {
+		if fast != New(limit, reach) || slow.steps != 0 || slow.Started() {
 			t.Fatalf("limit %d: %+v and %+v after Reset", limit, fast, slow)
 		}
 	}
 	if taken < 10000 {
 		t.Fatalf("only %d stamps were followed", taken)
-	}
-}
-
-// The clock without a limit is the highest timestamp so far.
-func TestWithoutALimitTimeIsTheHighestTimestamp(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 4))
-	for range 2000 {
-		for _, limit := range []int64{0, -1, lowest, highest} {
-			c := New(limit)
-			top := int64(lowest)
-			for _, stamp := range stamps(r, 8) {
-				top = max(top, stamp)
-				if c.Observe(stamp); c.Now() != top || c.Doubtful() {
-					t.Fatalf("limit %d: %d after %d, want %d", limit, c.Now(), stamp, top)
-				}
-			}
-		}
 	}
 }
 
@@ -223,7 +230,7 @@ func TestOneWrongTimestampNeverMovesARunningClock(t *testing.T) {
 	const limit = 10
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 20000 {
-		c := New(limit)
+		c := New(limit, 1000)
 		good := r.Int64N(2000) - 1000
 		c.Observe(good)
 		top := good
@@ -235,6 +242,9 @@ func TestOneWrongTimestampNeverMovesARunningClock(t *testing.T) {
 			} else {
 				wrong = false
 				good += r.Int64N(limit+1) - limit/2
+				if top-good > limit {
+					good = top - limit
+				}
 				top = max(top, good)
 				c.Observe(good)
 			}
@@ -254,115 +264,128 @@ func outlier(r *rand.Rand, top int64) int64 {
 	return Add(top, d)
 }
 
-// Where the wrong timestamp is among the first, the clock cannot know, but two good
-// ones in a row are enough to put it right for ever.
-func TestTwoGoodTimestampsRepairAWrongStart(t *testing.T) {
-	const limit = 10
-	r := rand.New(rand.NewPCG(7, 8))
-	for range 20000 {
-		c := New(limit)
-		good := r.Int64N(2000) - 1000
-		if r.IntN(2) == 0 {
-			c.Observe(good)
+// What the caller says in between: it is believed ahead, and behind where something waits there.
+func TestAdvanceConfirmsWhatWaits(t *testing.T) {
+	row := func(stamp int64, n int) (list []int64) {
+		for range n {
+			list = append(list, stamp)
 		}
-		first := outlier(r, good)
-		c.Observe(first)
-		c.Observe(good)
-		c.Observe(good + 1)
-		if c.Now() != good+1 || c.Doubtful() {
-			t.Fatalf("%d after %d, want %d", c.Now(), first, good+1)
+		return list
+	}
+	for _, c := range []struct {
+		name     string
+		stamps   []int64
+		to, want int64
+		doubtful bool
+	}{
+		{"before any timestamp", nil, -100, -100, false},
+		{"far ahead", []int64{100, 101}, 5000, 5000, false},
+		{"a time that has passed", []int64{100, 101}, 50, 101, false},
+		{"a jump that waits is confirmed", []int64{100, 101, 999}, 999, 999, false},
+		{"and by a little less", []int64{100, 101, 999}, 989, 999, false},
+		{"and by more", []int64{100, 101, 999}, 1500, 1500, false},
+		{"a time before it says that it was wrong", []int64{100, 101, 999}, 988, 988, false},
+		{"the clock's own time says nothing of it", []int64{100, 101, 999}, 101, 101, true},
+		{"nor does a time that has passed", []int64{100, 101, 999}, 50, 101, true},
+		{"a row that lies far back is confirmed", append([]int64{100, 101}, row(5, 1)...), 6, 6, false},
+		{"by a little less", append([]int64{100, 101}, row(50, 3)...), 40, 40, false},
+		{"but not by a time far below it", append([]int64{100, 101}, row(50, 3)...), 39, 101, false},
+		{"a first timestamp gives way", []int64{9999}, 100, 100, false},
+		{"unless it is near", []int64{109}, 100, 109, false},
+		{"a second one supports it", []int64{9999, 9999}, 100, 9999, false},
+	} {
+		clock := New(10, 1<<40)
+		for _, stamp := range c.stamps {
+			clock.Observe(stamp)
 		}
-		c.Observe(outlier(r, good))
-		if c.Now() != good+1 {
-			t.Fatalf("%d after a second wrong stamp, want %d", c.Now(), good+1)
+		elapsed, before := clock.Elapsed(), clock.Now()
+		clock.Advance(c.to)
+		if clock.Now() != c.want || clock.Doubtful() != c.doubtful {
+			t.Errorf("%s: %d, doubtful %v", c.name, clock.Now(), clock.Doubtful())
+		}
+		if grown := clock.Elapsed() - elapsed; c.stamps != nil && grown != max(c.want-before, 0) {
+			t.Errorf("%s: %d elapsed", c.name, grown)
 		}
 	}
 }
 
-func TestAdvanceMovesTheClockAhead(t *testing.T) {
-	c := New(10)
-	c.Advance(-100)
-	if c.Now() != -100 || !c.Started() {
-		t.Fatalf("a first Advance makes it %d", c.Now())
+func TestConfirmIsTheLastWord(t *testing.T) {
+	for _, c := range []struct {
+		stamps []int64
+		want   int64
+	}{
+		{nil, 0}, {[]int64{100}, 100}, {[]int64{100, 101}, 101}, {[]int64{100, 999}, 999}, {[]int64{100, 5}, 5}, {[]int64{100, 5, 101}, 101},
+	} {
+		clock := New(10, 1000)
+		for _, stamp := range c.stamps {
+			clock.Observe(stamp)
+		}
+		if clock.Confirm(); clock.Now() != c.want || clock.Doubtful() {
+			t.Errorf("%v: %d", c.stamps, clock.Now())
+		}
 	}
+}
+
+// The two times are translated as things stand.
+func TestElapsedTimeRunsBesideTheClock(t *testing.T) {
+	c := New(10, 1000)
+	c.Observe(-70)
 	c.Advance(500)
-	if c.Now() != 500 {
-		t.Fatalf("%d: a vouched leap needs no confirmation", c.Now())
+	e := c.Elapsed()
+	for _, d := range []int64{-3, 0, 8} {
+		if c.ElapsedAt(500+d) != e+d || c.TimeAt(e+d) != 500+d {
+			t.Errorf("%d: %d and %d", d, c.ElapsedAt(500+d), c.TimeAt(e+d))
+		}
 	}
-	if v := c.Observe(100); v != Backward || c.Now() != 500 {
-		t.Fatalf("%v at %d: a vouched time is not gone back on", v, c.Now())
+	c.Advance(500_000)
+	if c.Elapsed() != e+1000 {
+		t.Errorf("a jump of more than the reach makes %d of %d", c.Elapsed(), e)
 	}
-	if v := c.Observe(501); v != Steady {
-		t.Fatalf("%v", v)
+	if e = c.Elapsed(); c.ElapsedAt(highest) != e+highest-500_000 || c.ElapsedAt(lowest) != e+lowest || c.TimeAt(lowest) >= 0 {
+		t.Errorf("%d %d %d", c.ElapsedAt(highest), c.ElapsedAt(lowest), c.TimeAt(lowest))
+	}
+	c.Reach(5000)
+	if c.Advance(600_000); c.Elapsed() != e+5000 {
+		t.Errorf("the reach grows: %d of %d", c.Elapsed(), e)
 	}
 }
 
-func TestAdvanceToATimeThatHasPassedChangesNothing(t *testing.T) {
-	r := rand.New(rand.NewPCG(9, 10))
-	for range 20000 {
-		c := New(10)
-		for _, stamp := range stamps(r, 1+r.IntN(6)) {
-			c.Observe(stamp)
+// A capture whose time leaps from end to end of time cannot use the elapsed time up.
+func TestElapsedTimeIsNeverUsedUp(t *testing.T) {
+	c := New(10, 1<<50)
+	c.Observe(0)
+	for range 10_000 {
+		c.Observe(highest)
+		c.Observe(highest)
+		for range backRow {
+			c.Observe(0)
 		}
-		before := c
-		if c.Now() == lowest {
-			continue
+		before := c.Elapsed()
+		if c.Observe(5); c.Elapsed() != before+5 {
+			t.Fatalf("%d after %d", c.Elapsed(), before)
 		}
-		c.Advance(Sub(c.Now(), 1+r.Int64N(100)))
-		if c != before {
-			t.Fatalf("%+v became %+v", before, c)
-		}
+		c.Observe(0)
+	}
+	if c.Elapsed() < maxElapsed/2 {
+		t.Fatalf("%d elapsed: the test shows nothing", c.Elapsed())
 	}
 }
 
-// Who calls Advance with the clock's own time between any two timestamps sees the
-// same leaps confirmed: else a true leap would never be.
-func TestAdvanceDoesNotForgetASuspect(t *testing.T) {
-	c := New(10)
+func TestBehindAndAheadAreMoreThanALittle(t *testing.T) {
+	c := New(10, 1000)
 	c.Observe(100)
-	c.Observe(101)
-	c.Observe(999)
-	c.Advance(101)
-	c.Advance(105)
-	if !c.Doubtful() {
-		t.Fatal("the stamp no longer waits")
-	}
-	if v := c.Observe(1000); v != Jumped || c.Now() != 1000 {
-		t.Fatalf("%v at %d", v, c.Now())
-	}
-	c.Observe(5000)
-	if c.Advance(4995); c.Doubtful() || c.Now() != 4995 {
-		t.Fatalf("at %d the stamp 5000 is no leap any more", c.Now())
-	}
-	if v := c.Observe(4996); v != Steady {
-		t.Fatalf("%v", v)
-	}
-}
-
-func TestAdvanceBetweenTimestampsNeverMakesTimeGoBack(t *testing.T) {
-	r := rand.New(rand.NewPCG(11, 12))
-	for range 20000 {
-		c := New(10)
-		vouched := false
-		for i, stamp := range stamps(r, 12) {
-			before := c.Now()
-			if r.IntN(3) == 0 {
-				vouched = vouched || i == 0 || stamp >= before
-				if c.Advance(stamp); c.Now() != stamp && (i == 0 || stamp >= before) {
-					t.Fatalf("Advance(%d) makes it %d from %d", stamp, c.Now(), before)
-				}
-			} else {
-				c.Observe(stamp)
-			}
-			if vouched && i > 0 && c.Now() < before {
-				t.Fatalf("%d after %d", c.Now(), before)
-			}
+	for stamp, want := range map[int64][2]bool{89: {true, false}, 90: {}, 100: {}, 110: {}, 111: {false, true}, lowest: {true, false}, highest: {false, true}} {
+		if got := [2]bool{c.Behind(stamp), c.Ahead(stamp)}; got != want {
+			t.Errorf("%d: %v", stamp, got)
 		}
+	}
+	if wide := New(highest, 1000); wide.slack != 1e9 {
+		t.Errorf("at most a second: %d", wide.slack)
 	}
 }
 
 func TestObserveDoesNotAllocate(t *testing.T) {
-	c := New(10)
+	c := New(10, 1000)
 	var at int64
 	allocs.None(t, 1, func() {
 		c.Observe(at)

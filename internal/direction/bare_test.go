@@ -49,7 +49,7 @@ func (w *oneWay) step(side tcp.Side, g *tcp.Segment, bare bool) (closed []closed
 			return closed
 		}
 	}
-	k := Packet{Conn: &w.conn, Side: side, Segment: g, Outcome: &o, Payload: make([]byte, g.Len), Time: g.Time}
+	k := Packet{Conn: &w.conn, Side: side, Segment: g, Outcome: &o, Payload: make([]byte, g.Len), Time: g.Time, Now: g.Time}
 	w.Segment(&w.Pair, &k)
 	w.Clear()
 	w.timer = 0

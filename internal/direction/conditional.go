@@ -35,13 +35,13 @@ func (f *Streams) deliverConditional(d *Direction, c *tcp.Conn, side tcp.Side, f
 	f.truncate(d, c, side)
 	for {
 		pos := max(d.stream.Next()-1, 0)
-		b, missing, time, id, ok := f.doubts.Confirmed(c, side, pos, final)
+		b, missing, h, ok := f.doubts.Confirmed(c, side, pos, final)
 		if !ok {
 			f.doubts.Delivered(c, side, pos)
 			return
 		}
 		d.passSYN()
-		f.insert(d, side, stream.Segment{Pos: pos + 1, Bytes: b, Missing: missing, Time: time, ID: id})
+		f.insert(d, side, stream.Segment{Pos: pos + 1, Bytes: b, Missing: missing, Time: h.Stamp, Now: h.Time, ID: h.ID})
 		if d.stream.Next()-1 <= pos {
 			return
 		}
@@ -55,7 +55,7 @@ func (f *Streams) dispatchConfirmed(d *Direction, c *tcp.Conn, side tcp.Side, fi
 		if !ok {
 			return
 		}
-		f.addSegment(d, side, Item{Pos: pos, Bytes: h.Payload, Missing: h.Missing, Time: h.Time, ID: h.ID, Flags: tcp.ACK})
+		f.addSegment(d, side, Item{Pos: pos, Bytes: h.Payload, Missing: h.Missing, Time: h.Stamp, ID: h.ID, Flags: tcp.ACK})
 	}
 }
 

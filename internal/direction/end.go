@@ -20,7 +20,7 @@ func (f *Streams) onFIN(d *Direction, k *Packet, side tcp.Side) {
 	f.truncate(d, k.Conn, side)
 	if missing := fin + 1 - d.stream.Next(); missing > 0 {
 		f.arena.Insert(&d.stream, stream.Segment{
-			Pos: d.stream.Next(), Missing: int(min(missing, math.MaxInt32)), Time: k.Time,
+			Pos: d.stream.Next(), Missing: int(min(missing, math.MaxInt32)), Time: k.Time, Now: k.Now,
 		}, &f.found)
 		f.collect(d, side)
 	}

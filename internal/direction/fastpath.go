@@ -64,7 +64,7 @@ func IsPlain(g *tcp.Segment, o *tcp.Outcome) bool {
 func (f *Streams) Shortcut(p *Pair, k *Packet, timer int64) (early, ok bool) {
 	d, other, g, o := &p[k.Side&1], &p[k.Side&1^1], k.Segment, k.Outcome
 	if g.Flags&dataFlags == tcp.ACK && o.Placed && !o.Hold && !o.Confirms && o.Notes&^(tcp.Hole|tcp.ZeroWindow) == 0 {
-		early := stream.Segment{Pos: o.Pos + 1, Bytes: k.Payload, Missing: k.Missing, Time: k.Time, ID: k.ID}
+		early := stream.Segment{Pos: o.Pos + 1, Bytes: k.Payload, Missing: k.Missing, Time: k.Time, Now: k.Now, ID: k.ID}
 		if f.BehindHole(p, k.Conn, k.Side, &early, timer) {
 			return g.Len != 0, true
 		}
@@ -124,7 +124,7 @@ func (f *Streams) BehindHole(p *Pair, c *tcp.Conn, side tcp.Side, early *stream.
 		if !d.InUse() && !other.InUse() || !d.waits() || !other.waits() || !c.Visible(side^1) {
 			return false
 		}
-	} else if early.Time >= timer {
+	} else if early.Now >= timer {
 		return false
 	}
 	if !other.streamIgnoresACKs() {

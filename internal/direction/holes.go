@@ -36,7 +36,7 @@ func (h *Holey) Insert(a *stream.Arena, seg stream.Segment, out *[]stream.Item) 
 	before := h.stream.Next()
 	a.Insert(&h.stream, seg, out)
 	if h.stream.Next() > before {
-		h.since = max(h.since, seg.Time) // the age of a hole counts from the last advance
+		h.since = max(h.since, seg.Now) // the age of a hole counts from the last advance
 	}
 	if end := seg.Pos + int64(len(seg.Bytes)); seg.Missing > 0 && h.stream.Next() == end {
 		a.Skip(&h.stream, end+int64(seg.Missing), stream.Cut, out)
@@ -121,20 +121,51 @@ func (f *Streams) GiveUp(p *Pair, c *tcp.Conn, side tcp.Side) []Item {
 // passes; math.MaxInt64 is never. It gives up no further hole once there are n items: then the next one
 // has passed already. oneSided says that one side has sent no packet. So is a side whose
 // packets are not captured any more.
+//
+// If both directions have holes, the one whose timeout passed first is the first to be given up, however late
+// and how often this is called.
 func (f *Streams) Expire(p *Pair, c *tcp.Conn, now int64, oneSided bool, n int) (items []Item, next int64) {
-	f.items, next = f.items[:0], math.MaxInt64
+	f.items = f.items[:0]
+	at := [2]int64{math.MaxInt64, math.MaxInt64}
+	upTo := now
+	if p[0].mayExpire() && p[1].mayExpire() {
+		upTo = math.MinInt64 // only when
+	}
+	for side := range p {
+		if p[side].mayExpire() {
+			at[side] = f.expire(&p[side], c, tcp.Side(side), upTo, oneSided, n)
+		}
+	}
+	for upTo != now && len(f.items) < n && min(at[0], at[1]) <= now {
+		side := tcp.Initiator
+		if at[1] < at[0] {
+			side = tcp.Responder
+		}
+		at[side] = f.expire(&p[side], c, side, at[side], oneSided, n)
+	}
+	return f.items, min(at[0], at[1])
+}
+
+// mayExpire reports whether the direction may have a hole that is given up after a time.
+func (d *Direction) mayExpire() bool { return d.bits&synDataHeld == 0 && d.stream.HasBuffer() }
+
+// Retime makes the holes that were seen at one time as old as another: the packet that came then came later
+// than was believed.
+func (f *Streams) Retime(p *Pair, at, to int64) {
 	for side := range p {
 		d := &p[side]
-		if d.bits&synDataHeld != 0 || !d.stream.HasBuffer() {
-			continue
+		if d.since == at {
+			d.since = to
 		}
-		next = min(next, f.expire(d, c, tcp.Side(side), now, oneSided || !c.Visible(tcp.Side(side^1)), n))
+		if d.stream.HasBuffer() {
+			f.arena.Retime(&d.stream, at, to)
+		}
 	}
-	return f.items, next
 }
 
 // expire is Expire for one direction. A hole ends where bytes are held that the other side has acknowledged.
 func (f *Streams) expire(d *Direction, c *tcp.Conn, side tcp.Side, now int64, oneSided bool, n int) (next int64) {
+	oneSided = oneSided || !c.Visible(side^1)
 	for {
 		stop, holds := int64(math.MaxInt64), f.doubts.Holds(c)
 		if holds {

@@ -124,7 +124,7 @@ func (c *connection) take(side tcp.Side, g *tcp.Segment, o *tcp.Outcome, payload
 	}
 	k := Packet{
 		Conn: &c.Conn, Side: side, Segment: g, Outcome: o, Payload: payload, Missing: missing,
-		Time: c.now, ID: id, Urgent: urgent, OneSided: !c.seen[side^1],
+		Time: c.now, Now: c.now, ID: id, Urgent: urgent, OneSided: !c.seen[side^1],
 	}
 	holds := c.doubts.Holds(&c.Conn)
 	if early, ok := c.Shortcut(&c.Pair, &k, c.timer); ok {

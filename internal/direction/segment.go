@@ -45,8 +45,9 @@ type Packet struct {
 	Segment *tcp.Segment
 	Outcome *tcp.Outcome // of the segment
 	Payload []byte
-	Missing int // how many bytes behind Payload the capture does not hold
-	Time    int64
+	Missing int   // how many bytes behind Payload the capture does not hold
+	Time    int64 // of the packet, as Items give it
+	Now     int64 // when it came: ages and timeouts count from it
 	ID      uint64
 	Urgent  uint16 // the urgent pointer
 	Owner   uint64 // what Largest says of the direction if bytes of the segment are held
@@ -127,7 +128,7 @@ func (f *Streams) onACK(d *Direction, k *Packet) {
 	if d.bits&synDataHeld != 0 && pos > 0 {
 		f.acceptSYNData(d, side)
 	}
-	d.Acknowledge(pos+1, k.Time)
+	d.Acknowledge(pos+1, k.Now)
 	if f.dispatch {
 		f.add(Acked, side, pos).Time = k.Time
 	}
@@ -140,7 +141,7 @@ func (f *Streams) onACK(d *Direction, k *Packet) {
 // counts like an ACK.
 func (f *Streams) onConfirmed(d *Direction, k *Packet) {
 	if pos, ok := k.Conn.AckedTo(k.Side); ok && d.bits&(closed|stopped|synDataHeld) == 0 {
-		d.Acknowledge(pos+1, k.Time)
+		d.Acknowledge(pos+1, k.Now)
 		if f.dispatch {
 			f.add(Acked, k.Side, pos).Time = k.Time
 		}
@@ -171,7 +172,7 @@ func (f *Streams) onPayload(d *Direction, k *Packet) {
 	if o.Pos+1 > d.stream.Next() {
 		f.add(OutOfOrder, k.Side, o.Pos)
 	}
-	f.insert(d, k.Side, stream.Segment{Pos: o.Pos + 1, Bytes: b, Missing: missing, Time: k.Time, ID: k.ID, Owner: k.Owner})
+	f.insert(d, k.Side, stream.Segment{Pos: o.Pos + 1, Bytes: b, Missing: missing, Time: k.Time, Now: k.Now, ID: k.ID, Owner: k.Owner})
 }
 
 // insert puts bytes into the stream of a side.

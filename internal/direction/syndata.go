@@ -28,7 +28,7 @@ func (d *Direction) passSYN() {
 // payload is dropped: it is sent again, or it is a gap.
 func (f *Streams) holdSYNData(d *Direction, k *Packet) {
 	f.arena.Insert(&d.stream, stream.Segment{
-		Pos: 1, Bytes: k.Payload, Missing: k.Missing, Time: k.Time, ID: k.ID, Owner: k.Owner,
+		Pos: 1, Bytes: k.Payload, Missing: k.Missing, Time: k.Time, Now: k.Now, ID: k.ID, Owner: k.Owner,
 	}, &f.found)
 	f.clearFound() // that the SYN's own position is missing is not reported
 	if d.stream.Next() == 0 {

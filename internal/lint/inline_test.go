@@ -19,7 +19,7 @@ import (
 // a user's program: small ones that nearly every packet needs, or that every flow needs more than once. Those of the
 // root stand without a package.
 var mustInline = []string{
-	"clock.(*Clock).Doubtful", "clock.(*Clock).Follow", "clock.(*Clock).Now", "clock.(*Clock).Started",
+	"clock.(*Clock).Doubtful", "clock.(*Clock).Elapsed", "clock.(*Clock).Follow", "clock.(*Clock).Now", "clock.(*Clock).Started",
 	"flowtable.(*Slot).ID", "flowtable.(*Slot).Queue", "flowtable.(*Slot).TimerSet", "flowtable.(*Slot).TimerWas",
 	"flowtable.(*Table).At", "flowtable.(*Table).First", "flowtable.(*Table).Has", "flowtable.(*Table).Len",
 	"flowtable.(*Table).Pending", "flowtable.(*Table).Wake", "flowtable.(*wheel).mark", "flowtable.(*wheel).unmark",
@@ -32,7 +32,7 @@ var mustInline = []string{
 	"direction.(*Direction).Advance", "direction.(*Direction).ConfirmClosed", "direction.(*Direction).Done",
 	"direction.(*Direction).InUse", "direction.(*Direction).Stopped", "direction.(*Direction).Untouched", "direction.(*Pair).Touch",
 	"direction.IsPlain",
-	"(*FiveTupleKey).equal", "(*record).class", "(*record).forward", "(*record).idleFrom",
+	"(*FiveTupleKey).equal", "(*record).class", "(*record).forward", "(*record).lastSeen",
 	"(*record).letters", "(*record).packets", "(*record).setLetters", "(*record).state",
 }
 

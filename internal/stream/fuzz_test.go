@@ -46,7 +46,7 @@ func FuzzStream(f *testing.F) {
 				r.a.Reclaim()
 				r.again()
 			default:
-				seg := Segment{Pos: pos, Bytes: make([]byte, size), Time: int64(n), ID: n}
+				seg := Segment{Pos: pos, Bytes: make([]byte, size), Time: int64(n), Now: int64(n), ID: n}
 				for i := range seg.Bytes {
 					// Few values, so that copies agree often but not always.
 					seg.Bytes[i] = 'a' + byte(pos+int64(i))%3 + fill>>(i%8)&1

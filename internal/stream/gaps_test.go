@@ -119,7 +119,7 @@ func TestCutOffBytesAreAHole(t *testing.T) {
 	})
 	t.Run("and the end of what is known, if nothing follows", func(t *testing.T) {
 		r.again()
-		r.insert(Segment{Pos: 0, Missing: 9, Time: 4})
+		r.insert(Segment{Pos: 0, Missing: 9, Time: 4, Now: 4})
 		r.finish(-1)
 		require.Equal(t, "<9>", r.said)
 	})
@@ -128,7 +128,7 @@ func TestCutOffBytesAreAHole(t *testing.T) {
 func TestHoleIsAsOldAsTheFirstSegmentBehindIt(t *testing.T) {
 	r := newRig(t, Limits{})
 	at := func(pos, now int64) {
-		r.insert(Segment{Pos: pos, Bytes: []byte("x"), Time: now})
+		r.insert(Segment{Pos: pos, Bytes: []byte("x"), Time: now, Now: now})
 	}
 	age := func(want int64) {
 		_, _, since, ok := r.a.FirstHole(r.s)

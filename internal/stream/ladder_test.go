@@ -97,7 +97,7 @@ func TestManyExtentsAgreeWithTheModel(t *testing.T) {
 		r.noText = true
 		wide := int64(400 + rnd.Intn(1500))
 		for i := range 900 {
-			seg := Segment{Pos: r.s.Next() + 1 + rnd.Int63n(wide), Time: int64(i), ID: uint64(i)}
+			seg := Segment{Pos: r.s.Next() + 1 + rnd.Int63n(wide), Time: int64(i), Now: int64(i), ID: uint64(i)}
 			size := 1
 			switch rnd.Intn(12) {
 			case 0:

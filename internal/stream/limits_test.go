@@ -246,7 +246,7 @@ func attack(t testing.TB, n, which int, p Policy) time.Duration {
 	for i := range n {
 		a.Reclaim()
 		out = out[:0]
-		a.Insert(&s, Segment{Pos: attacks[which].pos(i, n, rnd), Bytes: frame, Time: int64(i)}, &out)
+		a.Insert(&s, Segment{Pos: attacks[which].pos(i, n, rnd), Bytes: frame, Time: int64(i), Now: int64(i)}, &out)
 		if i%64 == 0 {
 			held, pieces := a.Held(&s)
 			if held > a.limits.SideBytes || pieces > a.limits.SidePieces || a.TotalBytes() > 5*256<<10+64<<10 {

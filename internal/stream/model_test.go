@@ -92,7 +92,7 @@ func (m *model) insert(seg Segment) (conflicts []span, repeated, late span) {
 		}
 	}
 	for p := max(m.reach, 0); p < to; p++ {
-		m.cell(p).seen = seg.Time
+		m.cell(p).seen = seg.Now
 	}
 	m.reach = max(m.reach, to)
 	old := min(end, m.next)
@@ -473,6 +473,7 @@ func parse(t testing.TB, script string) (list []Segment) {
 	for i := range list {
 		list[i].ID = uint64(i + 1)
 		list[i].Time = int64(10 * (i + 1))
+		list[i].Now = list[i].Time
 	}
 	return list
 }

@@ -264,7 +264,7 @@ func TestAllTripletsOnSixPositionsAgreeWithTheModel(t *testing.T) {
 }
 
 func letters(pos, size int64, b byte) Segment {
-	return Segment{Pos: pos, Bytes: []byte(strings.Repeat(string(b), int(size))), ID: uint64(b), Time: int64(b)}
+	return Segment{Pos: pos, Bytes: []byte(strings.Repeat(string(b), int(size))), ID: uint64(b), Time: int64(b), Now: int64(b)}
 }
 
 func TestRandomSequencesAgreeWithTheModel(t *testing.T) {
@@ -294,7 +294,7 @@ func TestRandomSequencesAgreeWithTheModel(t *testing.T) {
 		r.again()
 		wide := int64(12 + rnd.Intn(3)*40)
 		for i := range 4 + rnd.Intn(7) {
-			seg := Segment{Pos: rnd.Int63n(wide) - 1, Time: int64(i + 1), ID: uint64(i + 1)}
+			seg := Segment{Pos: rnd.Int63n(wide) - 1, Time: int64(i + 1), Now: int64(i + 1), ID: uint64(i + 1)}
 			seg.Bytes = make([]byte, rnd.Int63n(wide/2+1))
 			for k := range seg.Bytes {
 				seg.Bytes[k] = "ab"[rnd.Intn(2)]

@@ -10,6 +10,7 @@ type Segment struct {
 	// hold. They are a hole like any other. A negative number counts as 0.
 	Missing int
 	Time    int64  // copied to the Items of the segment
+	Now     int64  // when it arrived: from then on a hole is as old as FirstHole says
 	ID      uint64 // copied likewise
 	Owner   uint64 // what Largest says of the stream if bytes of the segment are held
 }
@@ -21,6 +22,7 @@ type arrival struct {
 	from, to int64  // as sent, with the old head and the missing tail
 	bytes    []byte // the bytes of [pos, end)
 	time     int64
+	now      int64
 	id       uint64
 	owner    uint64
 	at       place // of the first extent that ends above pos
@@ -35,7 +37,7 @@ func (seg *Segment) arrival() (n arrival, ok bool) {
 	}
 	n = arrival{
 		pos: seg.Pos, end: seg.Pos + size, from: seg.Pos, to: math.MaxInt64,
-		bytes: seg.Bytes, time: seg.Time, id: seg.ID, owner: seg.Owner,
+		bytes: seg.Bytes, time: seg.Time, now: seg.Now, id: seg.ID, owner: seg.Owner,
 	}
 	if missing := int64(max(seg.Missing, 0)); n.end <= math.MaxInt64-missing {
 		n.to = n.end + missing
@@ -56,7 +58,7 @@ func (n *arrival) trimBelow(next int64) {
 // extent is the extent of the bytes [lo, hi) of the arrival, not stored yet.
 func (n *arrival) extent(lo, hi int64) extent {
 	return extent{
-		pos: lo, since: n.time, time: n.time, id: n.id,
+		pos: lo, since: n.now, time: n.time, id: n.id,
 		n: saturate(hi - lo), before: saturate(lo - n.from), after: saturate(n.to - hi),
 		off: inFrame,
 	}
@@ -93,7 +95,7 @@ func (a *Arena) Insert(s *Stream, seg Segment, out *[]Item) {
 		}
 	}
 	if n.to > n.end {
-		a.recordMissing(s, n.to, n.time, out)
+		a.recordMissing(s, n.to, n.now, out)
 	}
 	if s.next != before {
 		a.shrink(s, a.buffer(s))
@@ -124,7 +126,7 @@ func (a *Arena) Append(s *Stream, seg *Segment) bool {
 		}
 		b = &d.blocks[len(d.blocks)-1]
 	}
-	since := seg.Time
+	since := seg.Now
 	if d.known > last {
 		since = d.trailingSince
 	}
@@ -175,7 +177,7 @@ func (a *Arena) deliverOrHold(s *Stream, d *buffer, n *arrival, out *[]Item) {
 		}
 	}
 	m.merge(a.limits.Policy, &q.extentList, n)
-	m.since = q.holeSince(q.at(n.at), s.next, n.time)
+	m.since = q.holeSince(q.at(n.at), s.next, n.now)
 	for m.first > s.next {
 		if to := a.makeRoom(s, d, m); to != nil {
 			to.owner = n.owner

@@ -109,6 +109,25 @@ func (s *Stream) Advance(n int64) {
 // gapStart is where the newest gap began.
 func (s *Stream) gapStart() int64 { return s.gapEnd - int64(s.gapLen) }
 
+// Retime makes the holes that were first seen at one time as old as another.
+func (a *Arena) Retime(s *Stream, at, to int64) {
+	d := a.buffer(s)
+	if d == nil {
+		return
+	}
+	if d.trailingSince == at {
+		d.trailingSince = to
+	}
+	for i := range d.blocks {
+		b := &d.blocks[i]
+		for k := b.lo; k < b.hi; k++ {
+			if b.mem[k].since == at {
+				b.mem[k].since = to
+			}
+		}
+	}
+}
+
 // FirstHole returns the position of the first hole, which is Next, its length, and the Time of the
 // segment that revealed it: the first one behind the hole, or one whose own end was cut off. A
 // hole that was split or shortened keeps its age. ok is false if there is no hole.

@@ -53,7 +53,7 @@ func TestInsertDoesWhatTheFastPathDoes(t *testing.T) {
 		fast.Advance(int64(len(frame)))
 		out = out[:0]
 		a.Reclaim()
-		a.Insert(&slow, Segment{Pos: slow.Next(), Bytes: frame, Time: 7, ID: 9}, &out)
+		a.Insert(&slow, Segment{Pos: slow.Next(), Bytes: frame, Time: 7, Now: 7, ID: 9}, &out)
 		require.Equal(t, []Item{{Kind: Data, Pos: fast.Next() - int64(len(frame)), Len: int64(len(frame)), Bytes: frame, Time: 7, ID: 9}}, out)
 		require.Same(t, &frame[0], &out[0].Bytes[0], "the frame's own bytes, not a copy")
 	}

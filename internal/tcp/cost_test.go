@@ -40,7 +40,7 @@ func TestNothingIsAllocated(t *testing.T) {
 		if o := c.step(Initiator, &g, ds); o.Placed {
 			placed++
 		}
-		c.Reuses(Initiator, &syn, false)
+		c.Reuses(Initiator, &syn)
 		g.Seq += g.Len
 		ack.Ack = g.Seq
 		c.step(Responder, &ack, ds)

@@ -18,7 +18,7 @@ import "math"
 // been refused.
 const (
 	// HeldBytes is the memory of a held segment, beside its payload. A test holds it.
-	HeldBytes = 112
+	HeldBytes = 120
 
 	maxIslands    = 8
 	maxEarlyFINs  = 4

@@ -398,7 +398,7 @@ func TestTheCopyBeforeTheACKStands(t *testing.T) {
 			}
 			var got []byte
 			for pos := int64(10); ; {
-				b, missing, _, _, ok := w.doubts.Confirmed(&w.conn, Initiator, pos, false)
+				b, missing, _, ok := w.doubts.Confirmed(&w.conn, Initiator, pos, false)
 				if !ok || missing != 0 {
 					break
 				}

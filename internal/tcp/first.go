@@ -7,7 +7,7 @@ package tcp
 
 // packFirst moves the first segment of the connection from its doubt, which is released, into the
 // connection, if nothing else is held or known. Of what the owner keeps with a rival only the first word,
-// of 8 bits, has room, and the second if it is the segment's time.
+// of 8 bits, has room, and the second if it is the segment's timestamp.
 func (c *Conn) packFirst(d *doubt, ds *Doubts) {
 	h := &d.held[0]
 	own := d.rival.owner[0]
@@ -16,14 +16,14 @@ func (c *Conn) packFirst(d *doubt, ds *Doubts) {
 		return // more is known, or fast paths are off
 	case len(d.held) != 1 || h.conditional || len(h.Payload) != 0 || h.Options&OptBadLength != 0:
 		return
-	case uint64(uint32(h.Wire)) != uint64(h.Wire), uint64(uint32(h.Frames)) != h.Frames, d.rival.owner != RivalOwner{own & 0xff, uint64(h.Time)}:
+	case uint(h.Wire) >= 1<<24, h.Frames >= 1<<8, d.rival.owner != RivalOwner{own & 0xff, uint64(h.Stamp)}:
 		return
 	}
 	first, i := *h, h.Side
 	ds.Release(c)
 	s, p := &c.half[i], &c.half[1-i]
-	s.base, s.ack, s.lag, s.end = first.Seq, first.Ack, first.Len, first.Time
-	p.base, p.lag, p.end = uint32(first.Wire), uint32(first.Frames), int64(first.ID)
+	s.base, s.ack, s.lag, s.end = first.Seq, first.Ack, first.Len, first.Stamp
+	p.base, p.lag, p.ack, p.end = uint32(first.Time), uint32(first.Time>>32), uint32(first.Wire)|uint32(first.Frames)<<24, int64(first.ID)
 	s.recent, p.recent = first.Timestamp, first.TimestampEcho
 	c.edge[i], c.edge[1-i] = uint32(first.Window), uint32(first.Flags)|uint32(first.Options)<<8|uint32(own)<<16
 	s.bits |= packed
@@ -47,14 +47,14 @@ func (c *Conn) unpackFirst(ds *Doubts) {
 	h := Held{
 		Segment: Segment{
 			Seq: s.base, Ack: s.ack, Len: s.lag, Window: uint16(c.edge[i]),
-			Flags: uint8(c.edge[1-i]), Options: uint8(c.edge[1-i] >> 8), Timestamp: s.recent, TimestampEcho: p.recent, Time: s.end,
+			Flags: uint8(c.edge[1-i]), Options: uint8(c.edge[1-i] >> 8), Timestamp: s.recent, TimestampEcho: p.recent, Time: int64(p.lag)<<32 | int64(p.base),
 		},
-		Wire: int(p.base), Frames: uint64(p.lag), ID: uint64(p.end),
+		Wire: int(p.ack & (1<<24 - 1)), Frames: uint64(p.ack >> 24), ID: uint64(p.end), Stamp: s.end,
 	}
 	own := uint64(c.edge[1-i] >> 16)
 	s.bits &^= packed
 	s.base, s.ack, s.lag, s.end, s.recent = 0, 0, 0, 0, 0
-	p.base, p.lag, p.end, p.recent = 0, 0, 0, 0
+	p.base, p.lag, p.ack, p.end, p.recent = 0, 0, 0, 0, 0
 	c.edge = [2]uint32{}
 	c.bits &^= doubtful
 	var o Outcome
@@ -63,7 +63,7 @@ func (c *Conn) unpackFirst(ds *Doubts) {
 		return
 	}
 	d := ds.of(c)
-	d.rival.owner[0], d.rival.owner[1] = own, uint64(h.Time)
+	d.rival.owner[0], d.rival.owner[1] = own, uint64(h.Stamp)
 	if !ds.hasRoom(d) {
 		ds.notHeld++
 		return

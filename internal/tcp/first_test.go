@@ -20,7 +20,7 @@ func TestAFirstSegmentIsPackedWithoutLoss(t *testing.T) {
 			g.Options &^= OptBadLength // it would be refused
 		}
 		i := Side(r.Uint32() & 1)
-		h := Held{Wire: int(r.Uint32N(3000)), Frames: uint64(1 + r.Uint32N(9)), ID: r.Uint64()}
+		h := Held{Wire: int(r.Uint32N(3000)), Frames: uint64(1 + r.Uint32N(9)), ID: r.Uint64(), Stamp: r.Int64()}
 		var payload []byte
 		if r.Uint32()&3 == 0 && g.Len > 0 {
 			payload = make([]byte, g.Len)
@@ -37,7 +37,7 @@ func TestAFirstSegmentIsPackedWithoutLoss(t *testing.T) {
 			if c.Step(i, &g, &o, ds); o.Rival != RivalHeld {
 				t.Fatalf("%+v: %+v", g, o)
 			}
-			ds.Owner(c)[0], ds.Owner(c)[1] = own, uint64(g.Time)
+			ds.Owner(c)[0], ds.Owner(c)[1] = own, uint64(h.Stamp)
 			ds.Hold(c, i, &g, &o, h, payload)
 			if !ds.HasRival(c) {
 				t.Fatal("no rival")
@@ -59,7 +59,7 @@ func TestAFirstSegmentIsPackedWithoutLoss(t *testing.T) {
 		}
 		a, _ := doubts[0].Leap(&conns[0])
 		b, _ := doubts[1].Leap(&conns[1])
-		if len(a) != 1 || !reflect.DeepEqual(a, b) || a[0].ID != h.ID || a[0].Wire != h.Wire || a[0].Frames != h.Frames || a[0].Segment != g {
+		if len(a) != 1 || !reflect.DeepEqual(a, b) || a[0].ID != h.ID || a[0].Wire != h.Wire || a[0].Frames != h.Frames || a[0].Stamp != h.Stamp || a[0].Segment != g {
 			t.Fatalf("%+v\n%+v", a, b)
 		}
 	}

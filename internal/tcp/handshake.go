@@ -27,6 +27,10 @@ func (c *Conn) onSYN(i Side, g *Segment, o *Outcome, ds *Doubts) bool {
 			return false
 		}
 		o.Notes |= RepeatedSYN
+		if ds.answersRival(c, i, g) {
+			c.offer(i, g, o, ds) // its sender begins with the same number each time
+			return false
+		}
 		return g.Flags&ACK != 0 && c.Opening() && p.contains(g.Ack)
 	}
 	if g.Flags&ACK != 0 && p.has(synSeen) && !c.matchSYNACK(p, g.Ack, o, ds) {

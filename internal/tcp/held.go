@@ -52,8 +52,9 @@ type Held struct {
 	Payload     []byte // a copy; nil if nobody wants the bytes, or there is no room
 	Missing     int    // bytes behind it that the capture cut off, or for which there is no room
 
-	// What the owner wants to know of the packet; not looked at here, but for Retime.
+	// What the owner wants to know of the packet; not looked at here.
 	ID     uint64 // of the packet
+	Stamp  int64  // its timestamp, as Time is when it came
 	Frames uint64 // in how many frames it came
 	Wire   int    // its length on the wire
 }
@@ -157,20 +158,29 @@ func (ds *Doubts) append(c *Conn, d *doubt, i Side, o *Outcome, h Held, payload 
 	c.bits |= doubtful
 }
 
-// Retime gives the segment of side that came with packet id at a time, if it is held, another time: the packet's
-// timestamp was wrong, or is believed now.
-func (ds *Doubts) Retime(c *Conn, i Side, id uint64, at, to int64) {
+// Retime gives what the connection noted at one time another one: the packet that came then came later than was
+// believed.
+func (ds *Doubts) Retime(c *Conn, at, to int64) {
 	c.unpackFirst(ds)
 	d := ds.of(c)
 	if d == nil {
 		return
 	}
-	for k := len(d.held) - 1; k >= 0; k-- {
-		if h := &d.held[k]; h.Side == i&1 && h.ID == id && h.Time == at {
-			h.Time = to
-			d.version++
-			return
-		}
+	for i := range d.side {
+		s := &d.side[i]
+		retime(&s.behind, at, to)
+		retime(&s.unheard, at, to)
+		retime(&s.lastBare, at, to)
+	}
+	for k := range d.held {
+		retime(&d.held[k].Time, at, to)
+	}
+	d.version++
+}
+
+func retime(t *int64, at, to int64) {
+	if *t == at {
+		*t = to
 	}
 }
 
@@ -242,8 +252,9 @@ func (c *Conn) confirmedTo(d *doubt, i Side, pos int64, final bool) int64 {
 
 // Confirmed gives the held bytes of side at position pos, if the other side has acknowledged them.
 // final says that no more segments come, so that what nothing contradicted is believed. missing bytes
-// follow that the capture cut off. The bytes are good until the next call on the Doubts.
-func (ds *Doubts) Confirmed(c *Conn, i Side, pos int64, final bool) (b []byte, missing int, time int64, id uint64, ok bool) {
+// follow that the capture cut off. h is the segment that they are of; like the bytes it is good until the next
+// call on the Doubts.
+func (ds *Doubts) Confirmed(c *Conn, i Side, pos int64, final bool) (b []byte, missing int, h *Held, ok bool) {
 	d := ds.of(c)
 	i &= 1
 	if d == nil || len(d.held) == 0 {
@@ -264,9 +275,9 @@ func (ds *Doubts) Confirmed(c *Conn, i Side, pos int64, final bool) (b []byte, m
 	at := pos - c.half[i].pos(h.Seq)
 	n := min(end-pos, int64(len(h.Payload))-at)
 	if n <= 0 {
-		return nil, toInt(end - pos), h.Time, h.ID, true
+		return nil, toInt(end - pos), h, true
 	}
-	return h.Payload[at : at+n : at+n], toInt(end - pos - n), h.Time, h.ID, true
+	return h.Payload[at : at+n : at+n], toInt(end - pos - n), h, true
 }
 
 // Waits reports whether neither Confirmed nor Delivered would do anything for side and position pos.

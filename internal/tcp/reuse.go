@@ -1,15 +1,14 @@
 package tcp
 
 // Reuses reports whether the segment, a SYN, opens a new connection on the addresses and ports of this
-// live one at once. If the connection is stale, silent for so long that it may well be over, a SYN with
-// another number is proof enough. Any other SYN on a live connection begins a rival.
+// live one at once. Any other SYN on a live connection begins a rival.
 //
 //	state                SYN with another number
 //	no number seen yet   opens this connection, or replaces it if the other side began
 //	opening, initiator's a new attempt: replaces it
 //	both FINs seen       replaces it
 //	otherwise            a rival
-func (c *Conn) Reuses(i Side, g *Segment, stale bool) bool {
+func (c *Conn) Reuses(i Side, g *Segment) bool {
 	i &= 1
 	switch {
 	case g.Flags&RST != 0:
@@ -17,7 +16,7 @@ func (c *Conn) Reuses(i Side, g *Segment, stale bool) bool {
 	case g.Flags&(SYN|FIN) == SYN && c.nothingAnchored():
 		return i != Opener(g.Flags) // otherwise it opens this one
 	case g.Flags&(SYN|ACK|FIN) == SYN:
-		return c.reusesSYN(i, g, stale)
+		return c.reusesSYN(i, g)
 	}
 	return false
 }
@@ -28,15 +27,13 @@ func (c *Conn) nothingAnchored() bool {
 	return c.bits&started != 0 && c.bits&doubtful == 0 && (c.half[0].bits|c.half[1].bits)&anchored == 0
 }
 
-func (c *Conn) reusesSYN(i Side, g *Segment, stale bool) bool {
+func (c *Conn) reusesSYN(i Side, g *Segment) bool {
 	s, first := &c.half[i], g.Seq+1
 	switch {
 	case s.has(synSeen) && s.base == first:
 		return false // retransmitted
 	case s.has(anchored) && !s.has(synSeen) && s.mayBegin(first, g.Len):
 		return false // the SYN of this connection, captured late
-	case stale:
-		return true
 	case !s.has(anchored):
 		return false // simultaneous open
 	case c.Opening():
@@ -44,6 +41,31 @@ func (c *Conn) reusesSYN(i Side, g *Segment, stale bool) bool {
 		return i == Initiator && (c.bits&doubtful == 0 || c.PendingReset())
 	}
 	return c.Finished()
+}
+
+// Fits reports whether the numbers of a segment show that it is one of this connection: its receiver may
+// accept it, and it acknowledges what was sent. Numbers that are not certain show nothing.
+func (c *Conn) Fits(i Side, g *Segment) bool {
+	i &= 1
+	s, p := &c.half[i], &c.half[1-i]
+	if c.bits&soft != 0 || g.Options&OptBadLength != 0 {
+		return false
+	}
+	acks := g.Flags&ACK != 0 && p.has(anchored)
+	if acks {
+		ack, acked := p.pos(g.Ack), c.acked(1-i)
+		if ack < 0 && p.has(synSeen) || ack > p.end && c.visible(1-i) || acked >= 0 && ack < acked-min(c.windowOf(i), acked) {
+			return false
+		}
+	}
+	switch {
+	case g.Flags&SYN != 0 && s.has(anchored):
+		return s.has(synSeen) && s.base == g.Seq+1 // retransmitted
+	case !s.has(anchored):
+		return acks // the answer
+	}
+	pos := s.pos(g.Seq)
+	return pos+int64(g.Len)+1 >= c.low(i) && pos <= c.edgeOf(i)
 }
 
 // Reopens reports whether the segment opens a new connection on the addresses and ports of this one,

@@ -72,6 +72,16 @@ func (ds *Doubts) HasRival(c *Conn) bool {
 	return d != nil && d.rival.on || c.packedFirst()
 }
 
+// answersRival reports whether a SYN+ACK of side i acknowledges the SYN of the rival, and none of the connection.
+func (ds *Doubts) answersRival(c *Conn, i Side, g *Segment) bool {
+	d := ds.of(c)
+	if d == nil || g.Flags&ACK == 0 || !d.rival.on || !d.rival.syn || d.rival.opener == i || c.half[1-i].contains(g.Ack) {
+		return false
+	}
+	h := &d.rival.h[1-i]
+	return within(g.Ack, h.first, h.next)
+}
+
 // talksElsewhere reports whether segments without SYN were seen whose numbers are not the connection's.
 func (c *Conn) talksElsewhere(ds *Doubts) bool { return ds.HasRival(c) && !ds.of(c).rival.syn }
 

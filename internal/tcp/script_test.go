@@ -158,7 +158,7 @@ func (w *watcher) see(right bool, g *Segment, stale bool) (s sight) {
 		if w.conn.Reopens(i, g, w.doubts) {
 			s.fresh = "reopened"
 		}
-	case g.Flags&SYN != 0 && w.conn.Reuses(i, g, stale):
+	case g.Flags&SYN != 0 && (w.conn.Reuses(i, g) || stale && g.Flags&RST == 0 && !w.conn.Fits(i, g)):
 		s.fresh = "reused"
 	}
 	if s.fresh != "" {

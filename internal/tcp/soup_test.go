@@ -227,7 +227,7 @@ func (c *checked) readHeld(t testing.TB) {
 		next := c.conn.half[i].next()
 		for _, pos := range []int64{0, next, c.conn.half[i].end} {
 			for _, final := range []bool{false, true} {
-				b, missing, _, _, ok := c.doubts.Confirmed(&c.conn, i, pos, final)
+				b, missing, _, ok := c.doubts.Confirmed(&c.conn, i, pos, final)
 				if ok && (missing < 0 || len(b)+missing == 0) || !ok && len(b)+missing != 0 {
 					t.Fatalf("%d bytes and %d missing at %d, %t", len(b), missing, pos, ok)
 				}

@@ -67,7 +67,7 @@ type Segment struct {
 	Options        uint8  // OptTimestamps and others
 	TimestampEcho  uint32 // TSecr, likewise
 	Timestamp      uint32 // TSval, with OptTimestamps
-	Time           int64  // of the packet
+	Time           int64  // when the packet came
 }
 
 // State is the state of a connection. The zero State is Active: under way with
