@@ -105,7 +105,8 @@ func TestA25MisfitsDoNotKeepAnOpeningFlow(t *testing.T) {
 		{">S +50s <1000:x/a500 +25s sweep", true},
 		{">S +50s <1000:x/a500 +1s >S +50s sweep", false},
 		{">S +50s <1000:x/a500 +1s >S +50s <2000:x/a700 +25s sweep", true},
-		{">S +50s <1000:x/a500 +25s >S", true},
+		{">S +50s <1000:x/a500 +25s >S", false}, // it fits, and the clock has not come to its timestamp
+		{">S +50s <1000:x/a500 +25s sweep >S", true},
 	} {
 		p := testkit.NewPlay(t, nil, flowscope.Config{})
 		p.Play(row.script)
