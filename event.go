@@ -491,13 +491,23 @@ type FlowStats struct {
 	// Payload counts bytes of transport payload on the wire, retransmissions
 	// included, whether or not they were captured.
 	Payload [2]uint64
-	// Late counts packets after the end; they are in none of the others.
-	Late [2]uint64
+	// IPBytes counts bytes of the IP packets: of what Bytes counts, without link headers, padding and,
+	// of a flow in a tunnel, all that is around its own IP packet. They are as the IP headers say, also
+	// if the capture or the wire had less. With DetailIPBytes, for packets of which the headers are read.
+	IPBytes [2]uint64
+	// Late counts packets after the end, LateBytes, with DetailLateBytes, their bytes on the wire; they
+	// are in none of the others.
+	Late, LateBytes [2]uint64
 	// First and Last are the times of the first and last packet; set if
 	// Packets is not 0.
 	First, Last [2]Timestamp
 	// Flags is the union of TCP flags.
 	Flags [2]TCPFlags
+	// Retransmitted counts TCP segments all of whose payload their side had sent before, and
+	// RetransmittedBytes that payload; with DetailTCP.
+	Retransmitted, RetransmittedBytes [2]uint64
+	// FIN is the time of each side's first FIN, 0 if there was none; with DetailTCP.
+	FIN [2]Timestamp
 	// Streams counts what became of the bytes of each side; a FlowDriver fills
 	// it.
 	Streams [2]StreamStats
@@ -513,6 +523,80 @@ type FlowStats struct {
 	// is. Both are 0 if the extractor peels off nothing.
 	Tunnel   Tunnel
 	TunnelID uint32
+	// ICMPType and ICMPCode are those of an ICMP or ICMPv6 flow's first packet, if a built-in extractor
+	// read it.
+	ICMPType, ICMPCode uint8
+
+	// What follows is known of the flow's first packet, with DetailOrigin. If a connection was found
+	// behind another one of the same ends, it is the packet that showed it.
+
+	// VLAN is the outermost VLAN identifier; 0 for none.
+	VLAN uint16
+	// Interface is PacketView.Interface.
+	Interface uint32
+	// MAC are the Ethernet addresses at the initiator's side and at the responder's, outside of any
+	// tunnel; zeros on other links.
+	MAC [2][6]byte
+	// Outer are the outermost IP addresses and ports if the packet came in a tunnel over IP: A is the
+	// initiator's end of the tunnel, B the responder's, and Proto its protocol. The zero key is none.
+	Outer FiveTupleKey
+
+	again uint8 // how many flows before it have its key and start; see UID
+}
+
+// Sub is what was counted since an earlier state of the same flow, such as that of the report before:
+// the counters are differences, and all else is as in s.
+func (s *FlowStats) Sub(earlier *FlowStats) FlowStats {
+	d := *s
+	d.each(earlier, func(to *uint64, n uint64) { *to -= n })
+	return d
+}
+
+// Add is the sum of two flows, or of two parts of one: counters are added, the times are the first and
+// last of both, and Flags is the union. All else is as in s, unless s is a flow of no packets.
+func (s *FlowStats) Add(other *FlowStats) FlowStats {
+	sum := *s
+	if s.Packets == [2]uint64{} {
+		sum = *other
+		sum.each(s, func(to *uint64, n uint64) { *to += n })
+		return sum
+	}
+	for i := range sum.Packets {
+		switch {
+		case other.Packets[i] == 0:
+		case s.Packets[i] == 0:
+			sum.First[i], sum.Last[i] = other.First[i], other.Last[i]
+		default:
+			sum.First[i], sum.Last[i] = min(s.First[i], other.First[i]), max(s.Last[i], other.Last[i])
+		}
+		if sum.FIN[i] == 0 || other.FIN[i] != 0 && other.FIN[i] < sum.FIN[i] {
+			sum.FIN[i] = other.FIN[i]
+		}
+		sum.Flags[i] |= other.Flags[i]
+	}
+	sum.each(other, func(to *uint64, n uint64) { *to += n })
+	return sum
+}
+
+// each calls do for each counter, with that of other.
+func (s *FlowStats) each(other *FlowStats, do func(to *uint64, n uint64)) {
+	for i := range s.Packets {
+		do(&s.Packets[i], other.Packets[i])
+		do(&s.Bytes[i], other.Bytes[i])
+		do(&s.IPBytes[i], other.IPBytes[i])
+		do(&s.Payload[i], other.Payload[i])
+		do(&s.Late[i], other.Late[i])
+		do(&s.LateBytes[i], other.LateBytes[i])
+		do(&s.Retransmitted[i], other.Retransmitted[i])
+		do(&s.RetransmittedBytes[i], other.RetransmittedBytes[i])
+		a, b := &s.Streams[i], &other.Streams[i]
+		do(&a.Delivered, b.Delivered)
+		do(&a.Gaps, b.Gaps)
+		do(&a.GapBytes, b.GapBytes)
+		do(&a.DroppedSegments, b.DroppedSegments)
+		do(&a.DroppedBytes, b.DroppedBytes)
+		do(&a.Conflicts, b.Conflicts)
+	}
 }
 
 // TunnelString is the tunnel as a text, as in "vxlan:77", or "ipip" if there is no

@@ -174,6 +174,9 @@ func (t *FlowTracker[K, S]) reclaimEnded() {
 	for t.table.Len() > t.maxFlows {
 		t.evict()
 	}
+	if t.details != nil && t.table.Len() == 0 {
+		t.details.shrink(t.table.Has)
+	}
 }
 
 // restoreTimers sets the timers of flows that a panic of the caller's code left without.

@@ -196,6 +196,9 @@ type Config struct {
 	// Default 8.
 	MaxAnomalies int
 
+	// Details is the set of facts that are kept of flows beside the usual ones. Default 0: none.
+	Details Details
+
 	// Events is the set of kinds of events to emit; no time is spent on others. NoEvents is the empty
 	// set. Default DefaultEvents.
 	Events EventMask
@@ -273,6 +276,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("%w: unknown Fragments %v", ErrConfig, c.Fragments)
 	case checksumModes.name(uint16(c.Checksums)) == "":
 		return c, fmt.Errorf("%w: unknown Checksums %v", ErrConfig, c.Checksums)
+	case c.Details&^AllDetails != 0:
+		return c, fmt.Errorf("%w: Details has unknown elements", ErrConfig)
 	case c.Events&^AllEvents != 0:
 		return c, fmt.Errorf("%w: Events has unknown kinds", ErrConfig)
 	case c.Events == 0:

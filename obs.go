@@ -13,6 +13,7 @@ type TrackerStats struct {
 	PacketsUnmatched  uint64              // packets that belong to no flow
 	Refused           [numRefusals]uint64 // PacketsUnmatched by Refusal
 	PacketsLate       uint64              // packets of connections that had ended
+	Bytes             [2]uint64           // bytes on the wire in flows, by FlowSide; those of late packets are not in it
 	ICMPErrorsMatched uint64              // ICMP errors about a known flow
 	Fragments         FragmentStats
 
@@ -286,6 +287,8 @@ func (s TrackerStats) Metrics(yield func(Metric) bool) {
 	if !one("flowscope_packets_total", "Packets given to Track.", s.Packets) ||
 		!one(MetricUnmatched, "Packets that belong to no flow.", s.PacketsUnmatched) ||
 		!one("flowscope_packets_late_total", "Packets of connections that had ended.", s.PacketsLate) ||
+		!yield(Metric{Name: "flowscope_bytes_total", Help: "Bytes on the wire in flows.", Label: "side", LabelValue: "initiator", Value: float64(s.Bytes[Initiator])}) ||
+		!yield(Metric{Name: "flowscope_bytes_total", Help: "Bytes on the wire in flows.", Label: "side", LabelValue: "responder", Value: float64(s.Bytes[Responder])}) ||
 		!one(MetricFlowsCreated, "Flows begun.", s.FlowsCreated) ||
 		!yield(Metric{Name: MetricFlowsActive, Help: "Live flows.", Value: float64(s.FlowsActive), Gauge: true}) ||
 		!yield(Metric{Name: "flowscope_flows_lingering", Help: "Ended flows kept for their late packets.", Value: float64(s.FlowsLingering), Gauge: true}) ||

@@ -67,6 +67,7 @@ type FlowTracker[K comparable, S any] struct {
 	stamp    int64 // of the current packet, as given by the caller
 
 	fragments *fragments // nil if datagrams are not reassembled
+	details   *details   // nil if Config.Details asks for nothing
 	checksums checksums
 
 	// Lent to the caller until the next call, which reclaims it.
@@ -148,6 +149,7 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 	t.keyTimeout = timerOf(ex)
 	t.frames = 1
 	t.checksums.mode = cfg.Checksums
+	t.details = newDetails(cfg.Details)
 	if cfg.Fragments == FragmentsReassemble {
 		t.fragments = newFragments(&cfg, t.seed)
 	}
@@ -206,6 +208,9 @@ func (t *FlowTracker[K, S]) beginPacket(v *PacketView) {
 	t.packetID = v.ID
 	t.frames = 1 // a panic of the caller's code may have left a datagram's
 	t.stats.Packets++
+	if t.details != nil {
+		t.details.setPacket(v)
+	}
 	now := int64(v.Timestamp)
 	if !t.clock.Follow(now) {
 		t.moveClock(now)
@@ -244,7 +249,7 @@ func (t *FlowTracker[K, S]) extract(v *PacketView) (ok, direct bool) {
 //	extract --> fragment? --> refused? --> checksum --> ICMP error? --> flow
 func (t *FlowTracker[K, S]) trackSlow(v PacketView, ok bool, wire int) []FlowEvent[K] {
 	x := t.x
-	if x.slow&slowNotDecoded != 0 && (t.fragments != nil || t.checksums.mode != ChecksumIgnore) {
+	if x.slow&slowNotDecoded != 0 && (t.fragments != nil || t.details != nil || t.checksums.mode != ChecksumIgnore) {
 		x.decodeHeaders(&v)
 	}
 	next := verdictOf(ok)
@@ -387,8 +392,12 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 	}
 	t.before = f.last[side&1]
 	pos, next := f.countPacket(side, t.clock.Now(), t.frames, wire, len(x.Payload)+x.Missing, info, t.fastPaths)
+	t.stats.Bytes[side&1] += uint64(wire)
 	if next&firstAnswer != 0 {
 		t.table.Join(s, queueTwoWay)
+	}
+	if t.details != nil {
+		t.details.count(s.ID(), side, x.ipLen())
 	}
 	if t.doubtful.active {
 		t.doubtful.counted(s.ID(), f.id, side, t.packetID, t.clock.Now())
@@ -520,6 +529,9 @@ func (t *FlowTracker[K, S]) applyOutcome(s *slot[K, S], side FlowSide, g *tcp.Se
 	if o.Notes != 0 {
 		f.countNotes(o.Notes, side)
 	}
+	if t.details != nil {
+		t.details.countSegment(s.ID(), side, g, o, t.now())
+	}
 	if f.bits&handshakeTimed == 0 {
 		f.timeHandshake(g, o, side, t.now())
 	}
@@ -616,6 +628,10 @@ func (t *FlowTracker[K, S]) countOnly(wire int, create bool) bool {
 	if _, next := f.countPacket(side, t.clock.Now(), t.frames, wire, 0, nil, false); next&firstAnswer != 0 {
 		t.table.Join(s, queueTwoWay)
 	}
+	t.stats.Bytes[side&1] += uint64(wire)
+	if t.details != nil {
+		t.details.count(s.ID(), side, t.x.ipLen())
+	}
 	if f.conn.InDoubt() {
 		t.countBeside(f, side, 0)
 	}
@@ -631,6 +647,9 @@ func (t *FlowTracker[K, S]) countLate(s *slot[K, S], wire int) {
 	side := t.sender(f)
 	t.stats.PacketsLate += t.frames
 	f.addLate(side, t.frames)
+	if t.details != nil {
+		t.details.countLate(s.ID(), side, wire)
+	}
 	if t.cfg.Events.Has(EventLate) {
 		t.emitPacket(EventLate, s, side, wire)
 	}
@@ -738,6 +757,9 @@ func (t *FlowTracker[K, S]) correctDoubtful() {
 	s := t.table.At(d.slot)
 	if f := &s.Value; f.id == d.flow && f.bits&released == 0 {
 		f.moveLastPacket(d.side, now)
+		if t.details != nil {
+			t.details.moveFIN(d.slot, d.side, d.at, now)
+		}
 		if f.conn.InDoubt() {
 			t.doubts.Retime(&f.conn, tcp.Side(d.side), d.id, d.at, now)
 			if own := ownOf(&t.doubts, &f.conn); own != nil && !d.rival {

@@ -16,14 +16,14 @@ func (c *Conn) packFirst(d *doubt, ds *Doubts) {
 		return // more is known, or fast paths are off
 	case len(d.held) != 1 || h.conditional || len(h.Payload) != 0 || h.Options&OptBadLength != 0:
 		return
-	case uint64(uint32(h.Wire)) != uint64(h.Wire), uint64(uint32(h.Frames)) != h.Frames, d.rival.owner != RivalOwner{own & 0xff, uint64(h.Time)}:
+	case uint64(uint32(h.Wire)) != uint64(h.Wire), h.Frames > 0xffff || h.IP > 0xffff, d.rival.owner != RivalOwner{own & 0xff, uint64(h.Time)}:
 		return
 	}
 	first, i := *h, h.Side
 	ds.Release(c)
 	s, p := &c.half[i], &c.half[1-i]
 	s.base, s.ack, s.lag, s.end = first.Seq, first.Ack, first.Len, first.Time
-	p.base, p.lag, p.end = uint32(first.Wire), uint32(first.Frames), int64(first.ID)
+	p.base, p.lag, p.end = uint32(first.Wire), uint32(first.Frames)|first.IP<<16, int64(first.ID)
 	s.recent, p.recent = first.Timestamp, first.TimestampEcho
 	c.edge[i], c.edge[1-i] = uint32(first.Window), uint32(first.Flags)|uint32(first.Options)<<8|uint32(own)<<16
 	s.bits |= packed
@@ -49,7 +49,7 @@ func (c *Conn) unpackFirst(ds *Doubts) {
 			Seq: s.base, Ack: s.ack, Len: s.lag, Window: uint16(c.edge[i]),
 			Flags: uint8(c.edge[1-i]), Options: uint8(c.edge[1-i] >> 8), Timestamp: s.recent, TimestampEcho: p.recent, Time: s.end,
 		},
-		Wire: int(p.base), Frames: uint64(p.lag), ID: uint64(p.end),
+		Wire: int(p.base), Frames: uint64(p.lag & 0xffff), IP: p.lag >> 16, ID: uint64(p.end),
 	}
 	own := uint64(c.edge[1-i] >> 16)
 	s.bits &^= packed
