@@ -25,6 +25,7 @@ type Ledger[K comparable] struct {
 	Packets   uint64 // given to Track
 	charged   uint64 // sum over all accounts, late ones included
 	lates     uint64
+	ended     [2]uint64 // bytes of the flows that have ended, by side
 	frames    uint64 // that brought the packet of the last call
 	limit     int
 	taken     flowscope.FlowID // flows up to this one were begun at a timestamp that was taken back
@@ -53,6 +54,7 @@ type moved[K comparable] struct {
 type account[K comparable] struct {
 	inherited       *moved[K] // late packets of the flow before, whose bytes are not known yet
 	lateBytes       [2]uint64
+	lateLeft        bool // some of the late packets left for another flow
 	key             K
 	l4              flowscope.L4Proto
 	forward         flowscope.Orientation
@@ -241,6 +243,9 @@ func (l *Ledger[K]) charge(a *account[K], ev *flowscope.FlowEvent[K], wire int) 
 	case flowscope.EventEnded:
 		l.balance(a, ev)
 		a.Ended, a.reason, a.history = true, ev.Reason, ev.History
+		for side, n := range ev.Stats.Bytes {
+			l.ended[side] += n
+		}
 		l.live--
 		l.linger++
 	case flowscope.EventReleased:
@@ -283,6 +288,7 @@ func (l *Ledger[K]) leave(a *account[K], ev *flowscope.FlowEvent[K]) {
 		}
 		l.moved.packets[way] = from[side] - to[side]
 		if late {
+			a.lateLeft = true
 			l.lates -= from[side] - to[side]
 			l.moved.bytes[way] = a.lateBytes[side]
 		} else {
@@ -337,8 +343,19 @@ func (l *Ledger[K]) balance(a *account[K], ev *flowscope.FlowEvent[K]) {
 	if s.Packets != a.packets || s.Bytes != a.bytes || s.Late != a.late {
 		l.fail(ev, "counts packets %v bytes %v late %v; the events say %v %v %v", s.Packets, s.Bytes, s.Late, a.packets, a.bytes, a.late)
 	}
+	details := l.Tracker.Config().Details
+	if details.Has(flowscope.DetailLateBytes) && !a.lateLeft && s.LateBytes != a.lateBytes {
+		l.fail(ev, "counts %v bytes of late packets, the events say %v", s.LateBytes, a.lateBytes)
+	}
+	if details == 0 && (s.IPBytes != [2]uint64{} || s.LateBytes != [2]uint64{} || s.Retransmitted != [2]uint64{} || s.FIN != [2]flowscope.Timestamp{}) {
+		l.fail(ev, "has details that nobody asked for")
+	}
 	for side := range s.Packets {
 		switch {
+		case s.Packets[side] == 0 && s.IPBytes[side] != 0 || s.RetransmittedBytes[side] > s.Payload[side] && !l.Oversized:
+			l.fail(ev, "side %d: IP bytes %v, retransmitted %v of %v", side, s.IPBytes, s.RetransmittedBytes, s.Payload)
+		case s.FIN[side] != 0 && !s.Flags[side].Has(flowscope.FlagFIN):
+			l.fail(ev, "side %d has a FIN at %v, and never sent one", side, s.FIN[side])
 		case s.Payload[side] > s.Bytes[side] && !l.Oversized:
 			l.fail(ev, "has more payload than bytes")
 		case ev.Flow <= l.taken:
@@ -387,9 +404,11 @@ func (l *Ledger[K]) walk() {
 	if l.live > 100 {
 		return // too slow to do after each call
 	}
-	n := 0
+	n, bytes := 0, l.ended
 	for f := range l.Tracker.Flows() {
 		n++
+		bytes[0] += f.Stats.Bytes[0]
+		bytes[1] += f.Stats.Bytes[1]
 		a := l.Accounts[f.ID]
 		if a != nil {
 			a.weigh(f.Stats.Bytes)
@@ -405,6 +424,9 @@ func (l *Ledger[K]) walk() {
 	}
 	if n != l.live {
 		l.tb.Fatalf("Flows gives %d, %d live", n, l.live)
+	}
+	if s := l.Tracker.Stats(); s.Bytes != bytes {
+		l.tb.Fatalf("%v bytes by side, those of all flows are %v", s.Bytes, bytes)
 	}
 }
 
