@@ -26,7 +26,7 @@ const (
 	DetailIPBytes Details = 1 << iota
 	// DetailTCP asks for FlowStats.Retransmitted, RetransmittedBytes and FIN; 40 bytes a flow.
 	DetailTCP
-	// DetailLateBytes asks for FlowStats.LateBytes; 16 bytes a flow.
+	// DetailLateBytes asks for FlowStats.LateBytes and LateIPBytes; 32 bytes a flow.
 	DetailLateBytes
 	// DetailOrigin asks for what is known of a flow's first packet: FlowStats.Outer, MAC, VLAN and
 	// Interface; 64 bytes a flow. The headers of that packet are read a second time.
@@ -74,7 +74,7 @@ func (d *Details) UnmarshalText(text []byte) error {
 type details struct {
 	want   Details
 	ip     perSlot[[2]uint64]
-	late   perSlot[[2]uint64]
+	late   perSlot[lateDetails]
 	tcp    perSlot[tcpDetails]
 	origin perSlot[originDetails]
 
@@ -84,6 +84,9 @@ type details struct {
 	wire  int
 	iface uint32
 }
+
+// lateDetails are those of DetailLateBytes.
+type lateDetails struct{ bytes, ip [2]uint64 }
 
 // tcpDetails are those of DetailTCP.
 type tcpDetails struct {
@@ -187,11 +190,20 @@ func (d *details) uncount(id flowtable.ID, side FlowSide, ip uint32) {
 	}
 }
 
-// countLate counts bytes on the wire of late packets; of a negative number it takes them back.
-func (d *details) countLate(id flowtable.ID, side FlowSide, wire int) {
+// countLate counts bytes of late packets, and uncountLate takes them back.
+func (d *details) countLate(id flowtable.ID, side FlowSide, wire int, ip uint32) {
 	if d.want&DetailLateBytes != 0 {
-		n := &d.late.at(id)[side&1]
-		*n = uint64(max(int64(*n)+int64(wire), 0))
+		v := d.late.at(id)
+		v.bytes[side&1] += uint64(wire)
+		v.ip[side&1] += uint64(ip)
+	}
+}
+
+func (d *details) uncountLate(id flowtable.ID, side FlowSide, wire int, ip uint32) {
+	if d.want&DetailLateBytes != 0 {
+		v := d.late.at(id)
+		v.bytes[side&1] -= min(v.bytes[side&1], uint64(wire))
+		v.ip[side&1] -= min(v.ip[side&1], uint64(ip))
 	}
 }
 
@@ -225,7 +237,8 @@ func (d *details) fill(id flowtable.ID, to *FlowStats) {
 		to.IPBytes = *d.ip.at(id)
 	}
 	if d.want&DetailLateBytes != 0 {
-		to.LateBytes = *d.late.at(id)
+		v := d.late.at(id)
+		to.LateBytes, to.LateIPBytes = v.bytes, v.ip
 	}
 	if d.want&DetailTCP != 0 {
 		v := d.tcp.at(id)

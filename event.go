@@ -495,9 +495,9 @@ type FlowStats struct {
 	// of a flow in a tunnel, all that is around its own IP packet. They are as the IP headers say, also
 	// if the capture or the wire had less. With DetailIPBytes, for packets of which the headers are read.
 	IPBytes [2]uint64
-	// Late counts packets after the end, LateBytes, with DetailLateBytes, their bytes on the wire; they
-	// are in none of the others.
-	Late, LateBytes [2]uint64
+	// Late counts packets after the end, and with DetailLateBytes LateBytes their bytes on the wire and
+	// LateIPBytes those of their IP packets; they are in none of the others.
+	Late, LateBytes, LateIPBytes [2]uint64
 	// First and Last are the times of the first and last packet; set if
 	// Packets is not 0.
 	First, Last [2]Timestamp
@@ -587,6 +587,7 @@ func (s *FlowStats) each(other *FlowStats, do func(to *uint64, n uint64)) {
 		do(&s.Payload[i], other.Payload[i])
 		do(&s.Late[i], other.Late[i])
 		do(&s.LateBytes[i], other.LateBytes[i])
+		do(&s.LateIPBytes[i], other.LateIPBytes[i])
 		do(&s.Retransmitted[i], other.Retransmitted[i])
 		do(&s.RetransmittedBytes[i], other.RetransmittedBytes[i])
 		a, b := &s.Streams[i], &other.Streams[i]

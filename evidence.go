@@ -412,7 +412,7 @@ func (t *FlowTracker[K, S]) uncount(s *slot[K, S], h *tcp.Held, late bool) {
 	switch {
 	case t.details == nil:
 	case late:
-		t.details.countLate(s.ID(), side, -h.Wire)
+		t.details.uncountLate(s.ID(), side, h.Wire, h.IP)
 	default:
 		t.details.uncount(s.ID(), side, h.IP)
 	}

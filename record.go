@@ -34,6 +34,7 @@ type Record struct {
 	IPBytes      [2]uint64 `json:"ip_bytes,omitzero"`
 	PayloadBytes [2]uint64 `json:"payload_bytes"`
 	LateBytes    [2]uint64 `json:"late_bytes,omitzero"`
+	LateIPBytes  [2]uint64 `json:"late_ip_bytes,omitzero"`
 	// Retransmitted counts segments.
 	Retransmitted      [2]uint64 `json:"retransmitted,omitzero"`
 	RetransmittedBytes [2]uint64 `json:"retransmitted_bytes,omitzero"`
@@ -79,7 +80,7 @@ func RecordOf[K comparable](ev *FlowEvent[K]) Record {
 		UID: ev.UID(), Final: ev.Kind == EventEnded || ev.Kind == EventReleased,
 		Proto: ev.L4, ICMPType: s.ICMPType, ICMPCode: s.ICMPCode, Tunnel: TunnelLabel{s.Tunnel, s.TunnelID},
 		Packets: s.Packets, Late: s.Late, WireBytes: s.Bytes, IPBytes: s.IPBytes, PayloadBytes: s.Payload,
-		LateBytes: s.LateBytes, Retransmitted: s.Retransmitted, RetransmittedBytes: s.RetransmittedBytes,
+		LateBytes: s.LateBytes, LateIPBytes: s.LateIPBytes, Retransmitted: s.Retransmitted, RetransmittedBytes: s.RetransmittedBytes,
 		Start: s.Start(), End: s.End(), InitiatorFIN: s.FIN[Initiator], ResponderFIN: s.FIN[Responder],
 		SYNToSYNACK: s.SYNToSYNACK, SYNACKToACK: s.SYNACKToACK,
 		State: ev.State, Reason: ev.Reason, History: ev.History, Flags: s.Flags, Midstream: s.Midstream,

@@ -648,7 +648,7 @@ func (t *FlowTracker[K, S]) countLate(s *slot[K, S], wire int) {
 	t.stats.PacketsLate += t.frames
 	f.addLate(side, t.frames)
 	if t.details != nil {
-		t.details.countLate(s.ID(), side, wire)
+		t.details.countLate(s.ID(), side, wire, t.x.ipLen())
 	}
 	if t.cfg.Events.Has(EventLate) {
 		t.emitPacket(EventLate, s, side, wire)

@@ -56,6 +56,7 @@ func AppendNDJSON(b []byte, r *flowscope.Record) []byte {
 	b = appendPairIfAny(b, `,"ip_bytes":`, r.IPBytes)
 	b = appendPair(b, `,"payload_bytes":`, r.PayloadBytes)
 	b = appendPairIfAny(b, `,"late_bytes":`, r.LateBytes)
+	b = appendPairIfAny(b, `,"late_ip_bytes":`, r.LateIPBytes)
 	b = appendPairIfAny(b, `,"retransmitted":`, r.Retransmitted)
 	b = appendPairIfAny(b, `,"retransmitted_bytes":`, r.RetransmittedBytes)
 	b = appendPairIfAny(b, `,"delivered":`, r.Delivered)

@@ -46,8 +46,8 @@ func AppendZeekConn(b []byte, r *flowscope.Record) []byte {
 		b = c.appendHistory(b, r)
 	}
 	for i := range r.Packets {
-		b = text.Uint(append(b, '\t'), r.Packets[i])
-		b = text.Uint(append(b, '\t'), r.IPBytes[i])
+		b = text.Uint(append(b, '\t'), r.Packets[i]+r.Late[i])
+		b = text.Uint(append(b, '\t'), r.IPBytes[i]+r.LateIPBytes[i])
 	}
 	b = append(b, "\t-\t"...)
 	if n := len(b); len(AppendCommunityID(b, 0, r)) == n {
@@ -83,10 +83,10 @@ func AppendZeekConnJSON(b []byte, r *flowscope.Record) []byte {
 	} else {
 		b = append(c.appendHistory(b, r), '"')
 	}
-	b = text.Uint(append(b, `,"orig_pkts":`...), r.Packets[0])
-	b = text.Uint(append(b, `,"orig_ip_bytes":`...), r.IPBytes[0])
-	b = text.Uint(append(b, `,"resp_pkts":`...), r.Packets[1])
-	b = text.Uint(append(b, `,"resp_ip_bytes":`...), r.IPBytes[1])
+	b = text.Uint(append(b, `,"orig_pkts":`...), r.Packets[0]+r.Late[0])
+	b = text.Uint(append(b, `,"orig_ip_bytes":`...), r.IPBytes[0]+r.LateIPBytes[0])
+	b = text.Uint(append(b, `,"resp_pkts":`...), r.Packets[1]+r.Late[1])
+	b = text.Uint(append(b, `,"resp_ip_bytes":`...), r.IPBytes[1]+r.LateIPBytes[1])
 	if r.Initiator.Addr.IsValid() {
 		b = append(AppendCommunityID(append(b, `,"community_id":"`...), 0, r), '"')
 	}

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/flowscope-go/flowscope"
@@ -56,22 +57,29 @@ func connOf(r *flowscope.Record) conn {
 			c.respPort = uint16(answer)
 		}
 	}
-	c.duration = r.End.Sub(r.Start)
+	end := r.End
+	if c.state == "SF" && r.Proto == flowscope.L4TCP && r.InitiatorFIN != 0 && r.ResponderFIN != 0 {
+		end = max(r.InitiatorFIN, r.ResponderFIN) // the rest does not count
+	}
+	c.duration = end.Sub(r.Start)
 	c.hasDuration = c.duration > 0
 	return c
 }
 
 // tcpState is Zeek's conn_state, which is that of both ends where each of them stands at last.
-func tcpState(r *flowscope.Record, bytes [2]uint64) string {
+func tcpState(r *flowscope.Record, sizes [2]uint64) string {
 	orig, resp := r.Flags[0], r.Flags[1]
 	syn := orig.Has(flowscope.FlagSYN)
 	synACK := resp.Has(flowscope.FlagSYN)
 	origFIN, respFIN := orig.Has(flowscope.FlagFIN), resp.Has(flowscope.FlagFIN)
 	origRST, respRST := orig.Has(flowscope.FlagRST), resp.Has(flowscope.FlagRST)
+	var space [16]byte
+	letters, _ := r.History.AppendText(space[:0])
+	refused := syn && (!synACK || comesBefore(letters, 'r', 'h')) // an answer that came after the end does not count
 	switch {
 	case origFIN && respFIN:
 		return "SF"
-	case respRST && (syn && !synACK || origRST && bytes == [2]uint64{}):
+	case respRST && (refused && !origRST || origRST && sizes == [2]uint64{}):
 		return "REJ"
 	case respRST && !syn:
 		return "RSTRH"
@@ -91,10 +99,22 @@ func tcpState(r *flowscope.Record, bytes [2]uint64) string {
 		return "S3"
 	case syn && r.Packets[1] == 0:
 		return "S0"
+	case synACK && bytes.HasPrefix(letters, []byte("^h")):
+		// The answer came before the SYN: Zeek does not take the SYN for one any more.
+		if syn || !orig.Has(flowscope.FlagACK) {
+			return "OTH"
+		}
+		return "S1"
 	case syn && synACK:
 		return "S1"
 	}
 	return "OTH"
+}
+
+// comesBefore reports whether a is among the letters, and before b.
+func comesBefore(letters []byte, a, b byte) bool {
+	i := bytes.IndexByte(letters, a)
+	return i >= 0 && i < bytes.IndexByte(letters, b)
 }
 
 // appendHistory appends the history: that of TCP, or which sides of UDP have sent.

@@ -26,7 +26,7 @@ type Ledger[K comparable] struct {
 	charged   uint64 // sum over all accounts, late ones included
 	lates     uint64
 	ended     [2]uint64 // bytes of the flows that have ended, by side
-	frames    uint64 // that brought the packet of the last call
+	frames    uint64    // that brought the packet of the last call
 	limit     int
 	taken     flowscope.FlowID // flows up to this one were begun at a timestamp that was taken back
 	Running   bool             // the tracker has a time
