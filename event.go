@@ -30,8 +30,9 @@ import (
 //	Released              x        Reason, Stats, History
 //	ICMPError     x       x        ICMPType, ICMPCode; Side sent the packet that is quoted
 //	Message       x       x        Message
+//	Report                x        Stats, History
 //
-// The orientation of Ended and Released is that of the initiator's packets.
+// The orientation of Ended, Released and Report is that of the initiator's packets.
 //
 // # Order
 //
@@ -39,6 +40,7 @@ import (
 //
 //  1. Streams whose holes have timed out: Gap, Data, SideClosed and Anomaly. So do the first packets of
 //     a midstream connection that nothing has confirmed in time, with a StateChange before.
+//     Flows that are reported: Report.
 //  2. Flows that have timed out or are evicted: the rest of their streams, Ended, Released. Streams
 //     that give up a hole for want of room, see Config.TotalBytes: as in 1.
 //  3. The packet's own flow: Started.
@@ -99,6 +101,9 @@ const (
 	EventICMPError
 	// EventMessage: a parser of the driver's read a message, such as an HTTP exchange.
 	EventMessage
+	// EventReport: the flow lives on, and has lived for another Config.ReportEvery. Its Stats are the
+	// counters since the flow began; FlowStats.Sub gives what came since the report before.
+	EventReport
 
 	numEventKinds
 )
@@ -107,7 +112,7 @@ var eventNames = &names{of: "EventKind", text: []string{
 	0: "none", EventStarted: "started", EventPacket: "packet", EventEstablished: "established", EventStateChange: "state_change",
 	EventData: "data", EventGap: "gap", EventSideClosed: "side_closed", EventUrgent: "urgent", EventAnomaly: "anomaly",
 	EventEnded: "ended", EventLate: "late", EventReleased: "released", EventICMPError: "icmp_error",
-	EventMessage: "message",
+	EventMessage: "message", EventReport: "report",
 }}
 
 // String is a short name, such as "state_change".
@@ -366,7 +371,8 @@ type FlowEvent[K comparable] struct {
 	// Len is a number of bytes: on the wire for Packet and Late, of the stream for Data and Gap. For
 	// Anomaly see AnomalyKind.
 	Len int64
-	// Stats are the flow's final counters, borrowed as Bytes are; nil where they are not set.
+	// Stats are the flow's counters, borrowed as Bytes are: a kept pointer shows those of another flow
+	// after the next call. RecordOf and Clone copy them. nil where they are not set.
 	Stats *FlowStats
 	// History is the life of a TCP flow in letters.
 	History History
@@ -397,7 +403,7 @@ func (e FlowEvent[K]) String() string {
 	b, _ := e.Kind.AppendText(make([]byte, 0, 224))
 	if e.Flow != 0 {
 		b = fmt.Appendf(b, " flow=%d key=%q state=%v", e.Flow, fmt.Sprint(e.Key), e.State)
-		if e.Kind != EventEnded && e.Kind != EventReleased {
+		if e.Kind != EventEnded && e.Kind != EventReleased && e.Kind != EventReport {
 			b = fmt.Appendf(b, " side=%v", e.Side)
 		}
 		b = fmt.Appendf(b, " orientation=%v", e.Orientation)
@@ -423,8 +429,11 @@ func (e FlowEvent[K]) String() string {
 		if e.Anomaly.hasPolicy() {
 			b = fmt.Appendf(b, " policy=%v", e.Policy)
 		}
-	case EventEnded, EventReleased:
-		b = fmt.Appendf(b, " reason=%v history=%v", e.Reason, e.History)
+	case EventEnded, EventReleased, EventReport:
+		if e.Kind != EventReport {
+			b = fmt.Appendf(b, " reason=%v", e.Reason)
+		}
+		b = fmt.Appendf(b, " history=%v", e.History)
 		if s := e.Stats; s != nil {
 			b = fmt.Appendf(b, " packets=%d/%d bytes=%d/%d", s.Packets[0], s.Packets[1], s.Bytes[0], s.Bytes[1])
 		}

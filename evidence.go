@@ -368,6 +368,9 @@ func (t *FlowTracker[K, S]) replaceByRival(hash uint64, s *slot[K, S], current t
 	n, first, from := &next.Value, len(t.events), next.Value.conn.State()
 	n.last = [2]int64{held[0].Time, held[0].Time}
 	n.follows(stats.Start(), stats.again, held[0].Time)
+	if t.reports != nil {
+		t.reports.begin(next.ID(), held[0].Time, t.clock.Now())
+	}
 	if t.details != nil && t.details.want&DetailOrigin != 0 {
 		// The frame of its first packet is gone: that of the current one counts, which another side may
 		// have sent.

@@ -177,6 +177,9 @@ func (t *FlowTracker[K, S]) reclaimEnded() {
 	if t.details != nil && t.table.Len() == 0 {
 		t.details.shrink(t.table.Has)
 	}
+	if t.reports != nil && t.table.Len() == 0 {
+		trim(&t.reports.flows, t.table.Has)
+	}
 }
 
 // restoreTimers sets the timers of flows that a panic of the caller's code left without.
@@ -212,7 +215,11 @@ func (t *FlowTracker[K, S]) setTimeoutClass(s *slot[K, S], class timeoutClass) {
 // setTimer sets the flow's timer to when it will have timed out, counted from the given time, or to
 // the driver's timer if that is earlier.
 func (t *FlowTracker[K, S]) setTimer(s *slot[K, S], from int64) {
-	if at := t.deadline(s, from); at < math.MaxInt64 {
+	at := t.deadline(s, from)
+	if t.reports != nil && s.Value.bits&lingering == 0 {
+		at = t.reports.timer(s.ID(), at)
+	}
+	if at < math.MaxInt64 {
 		t.table.SetTimer(s, at)
 	} else {
 		t.table.StopTimer(s) // never
@@ -306,6 +313,10 @@ func (t *FlowTracker[K, S]) expireFlows(now int64, limit int) {
 			continue
 		}
 		used := !s.TimerWas(t.deadline(s, s.Value.idleFrom()))
+		if t.reports != nil && s.Value.bits&lingering == 0 {
+			used = t.reports.flows.at(s.ID()).idle != t.deadline(s, s.Value.idleFrom())
+			t.report(s, now)
+		}
 		if t.guesses(s) && now >= t.guessedUntil(s) {
 			if t.leap(t.hash(&s.Key), s, nil); s.Value.bits&(lingering|released) != 0 {
 				continue

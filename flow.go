@@ -183,6 +183,9 @@ func (t *FlowTracker[K, S]) createFlow(hash uint64, from *successor) *slot[K, S]
 	if t.details != nil {
 		t.details.begin(s.ID(), sender, x.slow&slowNotDecoded == 0 && x.packet.Tunnel != decode.NoTunnel)
 	}
+	if t.reports != nil {
+		t.reports.begin(s.ID(), t.clock.Now(), t.clock.Now())
+	}
 	t.table.Join(s, queueOneWay)
 	t.setTimer(s, t.clock.Now())
 	if t.cfg.Events.Has(EventStarted) {

@@ -68,6 +68,7 @@ type FlowTracker[K comparable, S any] struct {
 
 	fragments *fragments // nil if datagrams are not reassembled
 	details   *details   // nil if Config.Details asks for nothing
+	reports   *reports   // nil without Config.ReportEvery
 	checksums checksums
 
 	// Lent to the caller until the next call, which reclaims it.
@@ -149,7 +150,7 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 	t.keyTimeout = timerOf(ex)
 	t.frames = 1
 	t.checksums.mode = cfg.Checksums
-	t.details = newDetails(cfg.Details)
+	t.details, t.reports = newDetails(cfg.Details), newReports(&cfg)
 	if cfg.Fragments == FragmentsReassemble {
 		t.fragments = newFragments(&cfg, t.seed)
 	}
@@ -162,7 +163,7 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 // setFastPaths turns the fast paths on. Without it all packets take the slow ones.
 func (t *FlowTracker[K, S]) setFastPaths() {
 	t.fastPaths = true
-	if t.keyTimeout == nil {
+	if t.keyTimeout == nil && t.reports == nil {
 		for class, timeout := range t.timeouts {
 			t.fastTimeouts[class] = uint64(timeout)
 		}
@@ -425,8 +426,12 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 // has timed out, which it ends, or the new flow of the connection that replaces s.
 func (t *FlowTracker[K, S]) resolveFlow(hash uint64, s *slot[K, S]) *slot[K, S] {
 	f := &s.Value
+	idle := t.timedOut(s, t.clock.Now())
+	if t.reports != nil && !idle {
+		t.report(s, t.clock.Now()) // the timer wheel may not have reached it
+	}
 	switch {
-	case t.timedOut(s, t.clock.Now()):
+	case idle:
 		t.endAndRelease(hash, s, EndIdleTimeout)
 		return nil
 	case !t.x.HasTCP || f.bits&isTCP == 0:
@@ -609,6 +614,9 @@ func (t *FlowTracker[K, S]) countOnly(wire int, create bool) bool {
 		t.endAndRelease(hash, s, EndIdleTimeout)
 		s = nil
 	}
+	if t.reports != nil && s != nil {
+		t.report(s, t.clock.Now())
+	}
 	switch {
 	case s == nil && !create:
 		return false
@@ -766,6 +774,12 @@ func (t *FlowTracker[K, S]) correctDoubtful() {
 				own.move(d.side, now)
 			}
 		}
+		if t.reports != nil {
+			if f.packets(0)+f.packets(1) == 1 {
+				t.reports.begin(d.slot, now, now)
+			}
+			t.reports.skip(d.slot, now)
+		}
 		t.setTimer(s, f.idleFrom())
 	}
 	d.flow = 0
@@ -811,8 +825,8 @@ func (t *FlowTracker[K, S]) emitPacket(kind EventKind, s *slot[K, S], side FlowS
 	ev.Len = int64(wire)
 }
 
-// emitFinal appends the Ended or Released of a flow.
-func (t *FlowTracker[K, S]) emitFinal(kind EventKind, s *slot[K, S]) {
+// emitFinal appends the Ended, Released or Report of a flow.
+func (t *FlowTracker[K, S]) emitFinal(kind EventKind, s *slot[K, S]) *FlowEvent[K] {
 	n := len(t.finalStats)
 	if n == cap(t.finalStats) {
 		t.finalStats = append(t.finalStats, FlowStats{})
@@ -825,6 +839,7 @@ func (t *FlowTracker[K, S]) emitFinal(kind EventKind, s *slot[K, S]) {
 	ev.Reason = s.Value.reason
 	ev.Stats = stats
 	ev.History = s.Value.history()
+	return ev
 }
 
 // Len is the number of live flows. Those that have ended and linger do not count.

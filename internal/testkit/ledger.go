@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/flowscope-go/flowscope"
@@ -55,6 +56,7 @@ type account[K comparable] struct {
 	inherited       *moved[K] // late packets of the flow before, whose bytes are not known yet
 	lateBytes       [2]uint64
 	lateLeft        bool // some of the late packets left for another flow
+	reported        flowscope.Timestamp
 	key             K
 	l4              flowscope.L4Proto
 	forward         flowscope.Orientation
@@ -161,7 +163,7 @@ func (l *Ledger[K]) take(events []flowscope.FlowEvent[K], packet uint64, wire in
 		if l.Keep {
 			l.Log = append(l.Log, FactOf(int(l.Packets), ev))
 		}
-		outside := ev.Reason != 0 // may have been asked for before the call, which comes before its time
+		outside := ev.Reason != 0 || ev.Kind == flowscope.EventReport // may have been asked for before the call, which comes before its time
 		if ev.Timestamp != l.Tracker.Now() && packet != 0 && !outside {
 			l.fail(ev, "is of %v, the tracker's time is %v", ev.Timestamp, l.Tracker.Now())
 		}
@@ -190,7 +192,7 @@ func (l *Ledger[K]) enter(ev *flowscope.FlowEvent[K], wire int) {
 		if a != nil || ev.Flow != flowscope.FlowID(len(l.Accounts)+1) {
 			l.fail(ev, "is not the next new flow, which is %d", len(l.Accounts)+1)
 		}
-		a = &account[K]{key: ev.Key, l4: ev.L4, state: ev.State, forward: ev.Orientation ^ flowscope.Orientation(ev.Side)}
+		a = &account[K]{reported: math.MinInt64, key: ev.Key, l4: ev.L4, state: ev.State, forward: ev.Orientation ^ flowscope.Orientation(ev.Side)}
 		l.Accounts[ev.Flow] = a
 		l.live++
 		l.inherit(a)
@@ -248,6 +250,17 @@ func (l *Ledger[K]) charge(a *account[K], ev *flowscope.FlowEvent[K], wire int) 
 		}
 		l.live--
 		l.linger++
+	case flowscope.EventReport:
+		a.weigh(ev.Stats.Bytes)
+		switch s, every := ev.Stats, l.Tracker.Config().ReportEvery; {
+		case every == 0 || ev.Timestamp <= a.reported || ev.Timestamp > l.Tracker.Now() || ev.Reason != 0:
+			l.fail(ev, "at %v, after one at %v, now is %v", ev.Timestamp, a.reported, l.Tracker.Now())
+		case s.Packets != a.packets || s.Bytes != a.bytes:
+			l.fail(ev, "counts packets %v bytes %v; the events say %v %v", s.Packets, s.Bytes, a.packets, a.bytes)
+		case ev.Flow > l.taken && s.End() > ev.Timestamp:
+			l.fail(ev, "at %v has a packet of %v", ev.Timestamp, s.End())
+		}
+		a.reported = ev.Timestamp
 	case flowscope.EventReleased:
 		l.balance(a, ev)
 		if ev.Reason != a.reason || ev.History != a.history {
@@ -261,7 +274,7 @@ func (l *Ledger[K]) charge(a *account[K], ev *flowscope.FlowEvent[K], wire int) 
 	if (ev.Kind == flowscope.EventPacket || ev.Kind == flowscope.EventLate) && ev.Len != int64(wire) && l.frames == 1 {
 		l.fail(ev, "is %d bytes long, was %d on the wire", ev.Len, wire)
 	}
-	if (ev.Stats != nil) != (ev.Kind == flowscope.EventEnded || ev.Kind == flowscope.EventReleased) {
+	if (ev.Stats != nil) != (ev.Kind == flowscope.EventEnded || ev.Kind == flowscope.EventReleased || ev.Kind == flowscope.EventReport) {
 		l.fail(ev, "Stats %v", ev.Stats)
 	}
 }
@@ -433,7 +446,7 @@ func (l *Ledger[K]) walk() {
 // onlyEnds: where no packet came, flows can only end, or be believed to be where their first packets say.
 func (l *Ledger[K]) onlyEnds(events []flowscope.FlowEvent[K]) {
 	for i := range events {
-		if k := events[i].Kind; k != flowscope.EventEnded && k != flowscope.EventReleased && events[i].Flow != 0 && !believed(&events[i]) {
+		if k := events[i].Kind; k != flowscope.EventReport && k != flowscope.EventEnded && k != flowscope.EventReleased && events[i].Flow != 0 && !believed(&events[i]) {
 			l.fail(&events[i], "without a packet")
 		}
 	}
@@ -473,7 +486,7 @@ func (l *Ledger[K]) order(events []flowscope.FlowEvent[K]) {
 		ends := ev.Kind == flowscope.EventEnded || ev.Kind == flowscope.EventReleased
 		switch {
 		case ev.Kind == flowscope.EventAnomaly && ev.Flow == 0:
-		case own == 0 && believed(ev):
+		case own == 0 && (believed(ev) || ev.Kind == flowscope.EventReport):
 		case own == 0 && ends:
 			if ev.Kind == flowscope.EventReleased && ev.Stats.Late == [2]uint64{} && i > 0 && events[i-1].Flow == ev.Flow {
 				continue
