@@ -171,6 +171,9 @@ func (t *FlowTracker[K, S]) reclaimEnded() {
 	if t.closeRequested = t.closeRequested[:0]; cap(t.closeRequested) > keepEvents {
 		t.closeRequested = nil
 	}
+	if t.refile {
+		t.refileTimers()
+	}
 	for t.table.Len() > t.maxFlows {
 		t.evict()
 	}

@@ -379,12 +379,13 @@ func (s DriverStats) Metrics(yield func(Metric) bool) {
 
 // LogEvent writes one event to a logger, at a level that fits its kind: flows
 // that start and end at Info, anomalies by severity at Info, Warn or Error,
-// gaps at Warn, the rest at Debug. Keys appear in their own text form; payload
-// never appears.
+// gaps at Warn, the rest at Debug. The time of the log's record is that of the
+// event, in packet time: a replay of a capture writes the same log each time. Keys
+// appear in their own text form; payload never appears.
 func LogEvent[K comparable](logger *slog.Logger, ev *FlowEvent[K]) {
 	level := slog.LevelDebug
 	switch ev.Kind {
-	case EventStarted, EventEnded:
+	case EventStarted, EventEnded, EventReport:
 		level = slog.LevelInfo
 	case EventGap:
 		level = slog.LevelWarn
@@ -422,12 +423,16 @@ func LogEvent[K comparable](logger *slog.Logger, ev *FlowEvent[K]) {
 		if ev.Anomaly.hasPolicy() {
 			attrs = append(attrs, slog.String("policy", ev.Policy.String()))
 		}
-	case EventEnded, EventReleased:
-		attrs = append(attrs, slog.String("reason", ev.Reason.String()), slog.String("history", ev.History.String()))
+	case EventEnded, EventReleased, EventReport:
+		if ev.Kind != EventReport {
+			attrs = append(attrs, slog.String("reason", ev.Reason.String()))
+		}
+		attrs = append(attrs, slog.String("history", ev.History.String()))
 		if s := ev.Stats; s != nil { // nil in an event that the caller made
 			attrs = append(attrs, slog.Uint64("packets", s.Packets[0]+s.Packets[1]), slog.Uint64("bytes", s.Bytes[0]+s.Bytes[1]))
 		}
 	}
-	attrs = append(attrs, slog.Time("packet_time", ev.Timestamp.Time()))
-	logger.LogAttrs(ctx, level, ev.Kind.String(), attrs...)
+	r := slog.NewRecord(ev.Timestamp.Time(), level, ev.Kind.String(), 0)
+	r.AddAttrs(attrs...)
+	_ = logger.Handler().Handle(ctx, r) // as Logger.LogAttrs does
 }

@@ -47,6 +47,7 @@ type FlowTracker[K comparable, S any] struct {
 	init       func(K) S
 	cfg        Config
 	maxFlows   int // Config.MaxFlows, or the lower number given to SetMaxFlows
+	capacity   int // of the table
 
 	hook          hook[K, S] // of a FlowDriver, or nil
 	hookDatagrams bool       // it wants the payload of UDP
@@ -79,6 +80,7 @@ type FlowTracker[K comparable, S any] struct {
 
 	closeRequested []flowtable.ID // by ForceClose; the next call ends them
 	reclaimDue     bool           // the next call has to call reclaimEnded
+	refile         bool           // and refileTimers
 	expired        []expiredFlow  // out of the timer wheel, not ended yet
 	dueSlot        flowtable.ID   // out of the timer wheel, not looked at yet
 	nextVictim     victim
@@ -124,28 +126,17 @@ type hook[K comparable, S any] interface {
 const posDatagram = math.MinInt64
 
 func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init func(K) S) *FlowTracker[K, S] {
-	t := &FlowTracker[K, S]{ex: ex, init: init, cfg: cfg, maxFlows: cfg.MaxFlows}
+	t := &FlowTracker[K, S]{ex: ex, init: init, cfg: cfg, maxFlows: cfg.MaxFlows, capacity: cfg.MaxFlows}
 	t.single = new(Extracted[K])
 	t.x = t.single
 	t.table = flowtable.New[K, flow[S]](cfg.MaxFlows)
 	t.clock = clock.New(int64(cfg.ClockJump))
-	t.timeouts = [8]int64{
-		classOpening:     int64(cfg.OpeningTimeout),
-		classEstablished: int64(cfg.EstablishedTimeout),
-		classClosing:     int64(cfg.ClosingTimeout),
-		classUDP:         int64(cfg.UDPTimeout),
-		classICMP:        int64(cfg.ICMPTimeout),
-		classOther:       int64(cfg.OtherTimeout),
-		classLinger:      int64(cfg.LingerTimeout),
-		classReset:       int64(cfg.ResetTimeout),
-	}
 	t.doubts = tcp.Doubts{
 		HealAfter: int64(cfg.HoleAckedTimeout),
 		HoldFor:   int64(cfg.HoleTimeout),
-		MaxBytes:  max(cfg.TotalBytes/8, 1),
-		MaxHeld:   max(cfg.TotalBytes/8/tcp.HeldBytes, 1024),
 		MaxDoubts: max(cfg.MaxFlows/4, min(cfg.MaxFlows, 1024)),
 	}
+	t.doubts.MaxBytes, t.doubts.MaxHeld = doubtLimits(&cfg)
 	t.hasher, t.seed = hasherOf(ex), rand.Uint64()
 	t.keyTimeout = timerOf(ex)
 	t.frames = 1
@@ -157,17 +148,18 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 	if !fastpath.Off {
 		t.setFastPaths()
 	}
+	t.setTimeouts()
 	return t
+}
+
+// doubtLimits are how much payload, and how many segments, may wait for an acknowledgement.
+func doubtLimits(cfg *Config) (bytes, segments int64) {
+	return max(cfg.TotalBytes/8, 1), max(cfg.TotalBytes/8/tcp.HeldBytes, 1024)
 }
 
 // setFastPaths turns the fast paths on. Without it all packets take the slow ones.
 func (t *FlowTracker[K, S]) setFastPaths() {
 	t.fastPaths = true
-	if t.keyTimeout == nil && t.reports == nil {
-		for class, timeout := range t.timeouts {
-			t.fastTimeouts[class] = uint64(timeout)
-		}
-	}
 	ex := any(t.ex)
 	if p, ok := ex.(peeling[FiveTupleKey]); ok && p.want == 0 {
 		ex, t.fast.decoder = p.inner, p.decoder

@@ -48,7 +48,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("flows", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: flows [-format F] [-sort ORDER] [-top N]", options.Usage, "[FILE...]")
+		fmt.Fprintln(stderr, "usage: flows [-format F] [-sort ORDER] [-top N] [-report D]", options.Usage, "[FILE...]")
 		flags.PrintDefaults()
 	}
 	format := flags.String("format", "table", "table, json, zeek, zeek-json or eve")
@@ -56,6 +56,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	var order order
 	flags.StringVar(&order.by, "sort", "", "print the flows at the end of a file, by bytes, packets, start or duration")
 	flags.IntVar(&order.top, "top", 0, "print the first N flows only, 0 for all; with -sort the first in that order")
+	report := flags.Duration("report", 0, "print flows that live on that often, with what was counted so far")
 	opts := options.Add(flags)
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -71,6 +72,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case order.by != "" && !slices.Contains(orders, order.by):
 		fmt.Fprintf(stderr, "flows: unknown -sort %q; it is bytes, packets, start or duration\n", order.by)
 		return 2
+	case *report < 0:
+		fmt.Fprintln(stderr, "flows: -report must not be negative")
+		return 2
 	case order.top < 0:
 		fmt.Fprintln(stderr, "flows: -top must not be negative")
 		return 2
@@ -80,8 +84,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	out := bufio.NewWriter(stdout)
 	// Released is the only event whose counters are final: they include late packets.
-	cfg := opts.Config(flowscope.EventReleased)
-	cfg.Details = flowscope.AllDetails
+	cfg := opts.Config(flowscope.EventReleased, flowscope.EventReport)
+	cfg.Details, cfg.ReportEvery = flowscope.AllDetails, *report
 	p := program{out: out, stderr: stderr, ex: opts.Extractor(), cfg: cfg, order: order}
 	if several := flags.NArg() > 1; *format == "table" {
 		p.print = newRows(out, several)

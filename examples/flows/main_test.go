@@ -328,7 +328,7 @@ func TestWhatCannotBeReadIsSaidOnce(t *testing.T) {
 }
 
 func TestAWrongCommandLineIsStatusTwo(t *testing.T) {
-	for _, args := range [][]string{{"-nosuch"}, {"-idle", "soon"}, {"-idle", "-1s"}, {"-format", "xml"}, {"-sort", "name"}, {"-top", "-1"}} {
+	for _, args := range [][]string{{"-nosuch"}, {"-idle", "soon"}, {"-idle", "-1s"}, {"-format", "xml"}, {"-sort", "name"}, {"-report", "-1s"}, {"-top", "-1"}} {
 		status, stdout, stderr := call(t, args...)
 		require.Equal(t, 2, status, "%v", args)
 		require.Empty(t, stdout)
@@ -366,6 +366,29 @@ func TestFlowsInAnotherOrder(t *testing.T) {
 	}
 	_, stdout, _ = call(t, "-json", "-top", "2")
 	require.Equal(t, all[:2], parse(t, stdout))
+}
+
+// -report prints what was counted so far; the last record of a flow has all.
+func TestLongFlowsAreReported(t *testing.T) {
+	_, stdout, _ := call(t, "-json", "-report", "1s")
+	last, reports := map[flowscope.UID]parsed{}, 0
+	for _, f := range parse(t, stdout) {
+		before, ok := last[f.UID]
+		require.False(t, before.Final, "nothing follows the last record")
+		require.True(t, !ok || f.Packets[0] >= before.Packets[0] && f.Start == before.Start)
+		if last[f.UID] = f; !f.Final {
+			reports++
+			require.Zero(t, f.Reason)
+		}
+	}
+	require.Len(t, last, len(sampleFlows))
+	require.Greater(t, reports, 5)
+	for _, f := range last {
+		require.True(t, f.Final)
+	}
+	_, table, _ := call(t, "-report", "1s")
+	require.Equal(t, reports, strings.Count(table, "goes on"))
+	require.Contains(t, table, " 16 flows ")
 }
 
 // The lines of other formats are those of package export; here is that they come.
