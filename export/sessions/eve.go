@@ -203,7 +203,9 @@ func eveDNS(b []byte, m *dns.Transaction) []byte {
 		o.isTrue("tc", answered && some.Truncated())
 		o.isTrue("rd", answered && some.RecursionDesired())
 		o.isTrue("ra", answered && some.RecursionAvailable())
-		o.number("opcode", uint64(some.Opcode()))
+		if some.Opcode() != 0 {
+			o.number("opcode", uint64(some.Opcode()))
+		}
 	}
 	if !m.Name.IsZero() {
 		o.domain("rrname", m.Name)
