@@ -8,10 +8,10 @@ import (
 	"unsafe"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 	"github.com/flowscope-go/flowscope/internal/invariants"
 	"github.com/flowscope-go/flowscope/internal/testkit"
 	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 // bench is a tracker and a clock for tests that count allocations. Every way that a packet can take is one line of

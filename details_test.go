@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 	"github.com/flowscope-go/flowscope/internal/testkit"
 	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 // finished plays frames, one a second, and gives the flows.

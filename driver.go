@@ -623,6 +623,7 @@ type callerReassembler struct {
 	r         Reassembler
 	acker     Acker
 	timer     Timer
+	pieces    PieceHandler
 	nextTimer int64 // when OnTimer is due; math.MaxInt64: never
 	offset    int64
 	stats     StreamStats
@@ -691,6 +692,7 @@ func (d *FlowDriver[K, S]) addReassembler(r Reassembler) uint32 {
 	c := callerReassembler{r: r, nextTimer: math.MaxInt64}
 	c.acker, _ = r.(Acker)
 	c.timer, _ = r.(Timer)
+	c.pieces, _ = r.(PieceHandler)
 	if n := len(d.freeReassemblers); n > 0 {
 		i := d.freeReassemblers[n-1]
 		d.freeReassemblers = d.freeReassemblers[:n-1]
@@ -706,7 +708,7 @@ func (d *FlowDriver[K, S]) resetDelivery(r *callerReassembler) {
 	if cap(d.delivery.items) > keepEvents {
 		d.delivery.items = nil
 	}
-	d.delivery.call = d.calls
+	d.delivery.call, d.delivery.config = d.calls, &d.t.cfg
 	d.delivery.reset(r.offset, Timestamp(d.t.clock.Now()), d.t.packetID)
 }
 
@@ -723,7 +725,11 @@ func (d *FlowDriver[K, S]) callOnTimer(s *slot[K, driverState[S]], side FlowSide
 // emitDelivery makes events and counters of what the caller's Reassembler put into the Delivery.
 func (d *FlowDriver[K, S]) emitDelivery(s *slot[K, driverState[S]], side FlowSide) {
 	out := &d.delivery
-	r := &d.reassemblers[s.Value.user.directions[side].Reassembler]
+	at := s.Value.user.directions[side].Reassembler
+	if r := &d.reassemblers[at]; r.pieces != nil {
+		out.handOver(r.pieces, r.offset, r.ended)
+	}
+	r := &d.reassemblers[at]
 	r.offset = out.offset
 	before := r.stats
 	policy := OverflowSlidingWindow

@@ -2,10 +2,13 @@ package flowscope_test
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/internal/testkit"
@@ -74,11 +77,7 @@ func TestAStreamReassemblerWaitsNoLongerThanTheBuiltInStreams(t *testing.T) {
 // every byte and every gap in its place.
 func TestAReassemblerAroundAnotherKeepsBytesAndGapsInTheirPlaces(t *testing.T) {
 	factory := flowscope.ReassemblerFunc[testkit.Key](func(testkit.Key, flowscope.FlowSide) flowscope.Reassembler {
-		inner, err := flowscope.NewStreamReassembler(flowscope.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &wholeLines{inner: inner}
+		return new(wholeLines)
 	})
 	gaps := 0
 	for every := 3; every < 40; every++ {
@@ -247,5 +246,65 @@ func TestBytesBehindHolesAreTheSameOnTheFastAndTheSlowPath(t *testing.T) {
 		}
 		cfg := testkit.DriverSoupConfigs[seed%uint64(len(testkit.DriverSoupConfigs))]
 		testkit.Seeded(t, seed, func() string { return testkit.JudgeCalls(t, nil, cfg, all) })
+	}
+}
+
+// A StreamReassembler that nobody made takes the limits of the driver, and has those of the zero Config without one.
+func TestTheZeroStreamReassemblerHasTheLimitsOfItsDriver(t *testing.T) {
+	hold := func(r flowscope.Reassembler, out *flowscope.Delivery, bytes int) (dropped bool) {
+		r.Segment(flowscope.Segment{Seq: 1, Pos: 0, Payload: []byte("a")}, out)
+		r.Segment(flowscope.Segment{Seq: 3, Pos: 2, Payload: make([]byte, bytes)}, out)
+		for p := range out.Pieces() {
+			dropped = dropped || p.Cause == flowscope.GapBudget
+		}
+		return dropped
+	}
+	var alone flowscope.Delivery
+	require.False(t, hold(new(flowscope.StreamReassembler), &alone, 60_000))
+
+	var inside *flowscope.StreamReassembler
+	factory := flowscope.ReassemblerFunc[testkit.Key](func(testkit.Key, flowscope.FlowSide) flowscope.Reassembler {
+		inside = new(flowscope.StreamReassembler)
+		return inside
+	})
+	for _, limit := range []int{0, 1000} {
+		d := testkit.NewPlay(t, factory, flowscope.Config{SideBytes: limit})
+		d.Play("hs >0:a >2:z*2000 finish")
+		causes := map[bool]flowscope.GapCause{false: flowscope.GapEnded, true: flowscope.GapBudget}
+		require.Contains(t, d.Said(), causes[limit != 0].String(), "limit %d", limit)
+	}
+}
+
+// pieceLog is a handler that delivers nothing of what it is given.
+type pieceLog struct {
+	flowscope.StreamReassembler
+	said []string
+}
+
+func (l *pieceLog) HandlePiece(p flowscope.Piece, out *flowscope.Delivery) {
+	switch {
+	case p.End:
+		l.said = append(l.said, "end")
+	case p.Gap > 0:
+		l.said = append(l.said, fmt.Sprintf("gap %d %v", p.Gap, p.Cause))
+	default:
+		l.said = append(l.said, string(p.Bytes))
+	}
+}
+
+func TestAPieceHandlerHasTheLastWord(t *testing.T) {
+	for end, last := range map[string]string{">F@9 <A10 <F@0 >A1": "fin", "<A9 >R@9 finish": "rst", "finish": "finished"} {
+		var log *pieceLog
+		d := testkit.NewPlay(t, flowscope.ReassemblerFunc[testkit.Key](func(testkit.Key, flowscope.FlowSide) flowscope.Reassembler {
+			log = new(pieceLog)
+			return log
+		}), flowscope.Config{})
+		d.Play("hs >0:ab >4:ef >7:hi >2:cd <A9 " + end)
+		require.Equal(t, []string{"ab", "cd", "ef"}, log.said[:3], last)
+		require.Equal(t, "end", log.said[len(log.said)-1], last)
+		require.Contains(t, strings.Join(log.said, " "), "gap 1", last)
+		require.Equal(t, 6, len(log.said), "%v: %q", last, log.said)
+		require.Zero(t, d.Driver.Stats().Streams.Delivered)
+		require.Zero(t, d.Driver.Stats().Streams.Gaps)
 	}
 }

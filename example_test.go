@@ -49,70 +49,28 @@ func ExampleFlowDriver() {
 	// responder said 1212 bytes
 }
 
-// wholeLines delivers a stream line by line, lines of up to 64 KiB. It is a wrapper around a
-// StreamReassembler, which puts the segments in order. All results of that go through pass, so that none of them
-// overtakes the bytes that wait here.
+// wholeLines delivers a stream line by line, lines of up to 64 KiB.
 type wholeLines struct {
-	inner   *flowscope.StreamReassembler
-	ordered flowscope.Delivery
-	rest    []byte
+	flowscope.StreamReassembler
+	rest []byte
 }
 
-func (l *wholeLines) pass(out *flowscope.Delivery) {
-	for p := range l.ordered.Pieces() {
-		if p.Gap > 0 {
-			l.flush(len(l.rest), out)
-			out.Gap(p.Gap, p.Cause)
-			continue
-		}
-		l.rest = append(l.rest, p.Bytes...)
-		if end := bytes.LastIndexByte(l.rest, '\n') + 1; end > 0 {
-			l.flush(end, out)
-		} else if len(l.rest) > 1<<16 {
-			l.flush(len(l.rest), out)
-		}
+func (l *wholeLines) HandlePiece(p flowscope.Piece, out *flowscope.Delivery) {
+	l.rest = append(l.rest, p.Bytes...)
+	end := bytes.LastIndexByte(l.rest, '\n') + 1
+	if p.Gap > 0 || p.End || end == 0 && len(l.rest) > 1<<16 {
+		end = len(l.rest)
 	}
-	l.ordered = flowscope.Delivery{}
+	out.Data(bytes.Clone(l.rest[:end]))
+	out.Gap(p.Gap, p.Cause)
+	l.rest = append(l.rest[:0], l.rest[end:]...)
 }
-
-func (l *wholeLines) flush(n int, out *flowscope.Delivery) {
-	out.Data(bytes.Clone(l.rest[:n]))
-	l.rest = append(l.rest[:0], l.rest[n:]...)
-}
-
-func (l *wholeLines) Segment(s flowscope.Segment, out *flowscope.Delivery) {
-	l.inner.Segment(s, &l.ordered)
-	l.pass(out)
-}
-
-func (l *wholeLines) Acked(pos int64, now flowscope.Timestamp, out *flowscope.Delivery) {
-	l.inner.Acked(pos, now, &l.ordered)
-	l.pass(out)
-}
-
-func (l *wholeLines) OnTimer(now flowscope.Timestamp, out *flowscope.Delivery) flowscope.Timestamp {
-	next := l.inner.OnTimer(now, &l.ordered)
-	l.pass(out)
-	return next
-}
-
-func (l *wholeLines) Fin(out *flowscope.Delivery) {
-	l.inner.Fin(&l.ordered)
-	l.pass(out)
-	l.flush(len(l.rest), out)
-}
-
-func (l *wholeLines) Rst(out *flowscope.Delivery) { l.Fin(out) }
 
 // A Reassembler of one's own around a StreamReassembler. The data that it delivers becomes Data events, here of whole
 // lines only, although the capture's segments came in the wrong order and cut lines anywhere.
 func ExampleStreamReassembler() {
 	factory := flowscope.ReassemblerFunc[flowscope.FiveTupleKey](func(flowscope.FiveTupleKey, flowscope.FlowSide) flowscope.Reassembler {
-		inner, err := flowscope.NewStreamReassembler(flowscope.Config{})
-		if err != nil {
-			panic(err)
-		}
-		return &wholeLines{inner: inner}
+		return new(wholeLines)
 	})
 	driver, err := flowscope.NewFlowDriver(flowscope.FiveTuple{}, factory, flowscope.Config{})
 	if err != nil {
@@ -646,4 +604,26 @@ func ExampleFlowTracker_SetConfig() {
 	// Output:
 	// ended idle udp 192.0.2.10:40764 <-> 198.51.100.20:53
 	// flowscope: wrong config: Details cannot be changed while the tracker runs
+}
+
+// The loop of programs that use gopacket, with flows beside its layers.
+func ExampleFromPackets() {
+	file, err := os.Open("testdata/captures/http.pcap")
+	if err != nil {
+		panic(err)
+	}
+	defer file.Close()
+	reader, err := pcapgo.NewReader(file)
+	if err != nil {
+		panic(err)
+	}
+	source := gopacket.NewPacketSource(reader, reader.LinkType())
+	link := flowscope.LinkTypeOf(uint16(reader.LinkType()))
+	for c, err := range flowscope.Conversations(flowscope.FromPackets(source.Packets(), link)) {
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(c.Initiator, c.Responder, c.Reason)
+	}
+	// Output: 192.0.2.10:33678 198.51.100.20:80 fin
 }

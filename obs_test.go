@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 	"github.com/flowscope-go/flowscope/internal/testkit"
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 // anomalyCase is a minimal way to a kind.

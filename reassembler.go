@@ -1,6 +1,7 @@
 package flowscope
 
 import (
+	"cmp"
 	"iter"
 	"math"
 
@@ -67,6 +68,21 @@ type Timer interface {
 	OnTimer(now Timestamp, out *Delivery) (next Timestamp)
 }
 
+// PieceHandler may be implemented by a Reassembler that embeds a StreamReassembler, to read the stream that
+// this makes of the segments. The driver calls HandlePiece with each part of the stream, in order, and at
+// the end of the flow once with Piece.End. The handler has the last word: only what it puts into out
+// becomes Data and Gap events. Whether a Reassembler implements it is checked once, when it is made.
+//
+//	type records struct {
+//		flowscope.StreamReassembler
+//		...
+//	}
+//
+//	func (r *records) HandlePiece(p flowscope.Piece, out *flowscope.Delivery) { ... }
+type PieceHandler interface {
+	HandlePiece(p Piece, out *Delivery)
+}
+
 // ReassemblerFactory makes the Reassembler of one side of a flow. A nil Reassembler leaves that side
 // without one: it has no Data and no Gap events, and its SideClosed has offset 0.
 type ReassemblerFactory[K comparable] interface {
@@ -88,7 +104,9 @@ type Delivery struct {
 	offset int64 // of the next byte
 	time   Timestamp
 	packet uint64
-	call   uint64 // number of the driver's call; 0 without a driver
+	call   uint64  // number of the driver's call; 0 without a driver
+	config *Config // the driver's; nil without one
+	pieces []stream.Item
 }
 
 type drop struct {
@@ -132,25 +150,48 @@ func (d *Delivery) Dropped(kind AnomalyKind, segments int, bytes int64) {
 // Fail reports that this stream cannot go on: the driver ends the flow with EndBufferOverflow.
 func (d *Delivery) Fail() { d.failed = true }
 
-// Piece is one part of a stream: bytes, or a gap.
+// Piece is one part of a stream: bytes, or a gap, or its end.
 type Piece struct {
 	Bytes []byte   // unchanged for as long as Delivery.Data demands
 	Gap   int64    // how many bytes will not come; 0 if there are Bytes
 	Cause GapCause // of the gap
+	End   bool     // the flow has ended: no piece follows
 }
 
 // Pieces are the data and gaps so far, in order, for a Reassembler around another.
 func (d *Delivery) Pieces() iter.Seq[Piece] {
 	return func(yield func(Piece) bool) {
 		for i := range d.items {
-			it, p := &d.items[i], Piece{Bytes: d.items[i].Bytes}
-			if it.Kind == stream.Gap {
-				p.Gap, p.Cause = it.Len, GapCause(it.Cause)
-			}
-			if !yield(p) {
+			if !yield(pieceOf(&d.items[i])) {
 				return
 			}
 		}
+	}
+}
+
+func pieceOf(it *stream.Item) Piece {
+	if it.Kind == stream.Gap {
+		return Piece{Gap: it.Len, Cause: GapCause(it.Cause)}
+	}
+	return Piece{Bytes: it.Bytes}
+}
+
+// handOver lets a handler put its own results in place of the data and gaps that are in the Delivery, which
+// began at offset. ended says that the flow is over.
+func (d *Delivery) handOver(h PieceHandler, offset int64, ended bool) {
+	d.pieces, d.items = append(d.pieces[:0], d.items...), d.items[:0]
+	d.offset = offset
+	for i := range d.pieces {
+		if it := &d.pieces[i]; it.Kind == stream.Data {
+			d.time, d.packet = Timestamp(it.Time), it.ID
+		}
+		h.HandlePiece(pieceOf(&d.pieces[i]), d)
+	}
+	if clear(d.pieces); cap(d.pieces) > keepEvents {
+		d.pieces = nil // the memory of a peak is not kept
+	}
+	if ended {
+		h.HandlePiece(Piece{End: true}, d)
 	}
 }
 
@@ -276,15 +317,17 @@ func (p *OverflowPolicy) UnmarshalText(text []byte) error {
 	return unmarshal(overflowPolicies, p, text)
 }
 
-// BufferedReassembler collects the bytes of one side, in order, for Take. It holds no early segments: a
-// segment that does not continue the stream is dropped and counted, and so are all segments behind it.
-// For streams with holes and reordering use the driver's built-in streams.
+// BufferedReassembler collects the bytes of one side as long as they come in order, for Take. It is not the
+// way to whole streams: a segment that comes early is dropped, and so is everything behind it, so that one
+// lost or reordered packet costs the rest of the stream. It serves where nothing is reordered, as in a test
+// or behind a proxy, and where memory must be bounded by one number. For whole streams use Conversations, the
+// driver's EventData and EventGap, or a StreamReassembler.
 //
 // The stream begins with the first payload seen. Of a segment that was seen in part, the rest is added;
 // a segment without new bytes is a retransmission, not out of order. It delivers no Data: get the bytes
-// with Take. The zero value has no limit and is ready.
+// with Take. The zero value is ready, and holds 1 MiB.
 type BufferedReassembler struct {
-	max      int // 0: none
+	max      int // as given: 0 is the default
 	policy   OverflowPolicy
 	buf      []byte
 	from     int // buf[from:] is held; the bytes before it were dropped
@@ -297,7 +340,7 @@ type BufferedReassembler struct {
 }
 
 // NewBufferedReassembler makes a reassembler that holds at most max bytes, and applies the policy when
-// more arrive; 0 is no limit. Its memory may be twice that, so that a byte that displaces another does
+// more arrive; 0 is 1 MiB, and Unlimited is no limit. Its memory may be twice that, so that a byte that displaces another does
 // not move all the others.
 func NewBufferedReassembler(max int, policy OverflowPolicy) *BufferedReassembler {
 	return &BufferedReassembler{max: max, policy: policy}
@@ -328,8 +371,9 @@ func (r *BufferedReassembler) Segment(s Segment, out *Delivery) {
 }
 
 func (r *BufferedReassembler) add(p []byte, out *Delivery) {
-	excess := r.Buffered() + len(p) - r.max
-	if r.max <= 0 || excess <= 0 {
+	limit := cmp.Or(r.max, defaultBuffer)
+	excess := r.Buffered() + len(p) - limit
+	if limit < 0 || excess <= 0 {
 		r.buf = append(r.buf, p...)
 		return
 	}
@@ -339,11 +383,11 @@ func (r *BufferedReassembler) add(p []byte, out *Delivery) {
 		r.buf, r.from, r.failed = nil, 0, true
 		out.Fail()
 	} else {
-		if len(p) > r.max {
-			p = p[len(p)-r.max:]
+		if len(p) > limit {
+			p = p[len(p)-limit:]
 		}
 		r.from = min(r.from+excess, len(r.buf))
-		if r.from >= r.max {
+		if r.from >= limit {
 			r.buf, r.from = append(r.buf[:0], r.buf[r.from:]...), 0
 		}
 		r.buf = append(r.buf, p...)
@@ -390,30 +434,27 @@ type BufferedReassemblerFactory[K comparable] struct {
 	Overflow OverflowPolicy
 }
 
-// Unlimited is no limit for a BufferedReassemblerFactory, where 0 is the default. All other limits are
-// always in force.
+// Unlimited is no limit, for a BufferedReassembler and for Conversations. All other limits are always in
+// force.
 const Unlimited = -1
 
 const defaultBuffer = 1 << 20
 
 // NewReassembler implements ReassemblerFactory.
 func (f BufferedReassemblerFactory[K]) NewReassembler(K, FlowSide) Reassembler {
-	max := f.MaxBuffer
-	switch {
-	case max == 0:
-		max = defaultBuffer
-	case max < 0:
-		max = 0
-	}
-	return NewBufferedReassembler(max, f.Overflow)
+	return NewBufferedReassembler(f.MaxBuffer, f.Overflow)
 }
 
-// StreamReassembler does for one side what the driver's built-in streams do, for a Reassembler that
-// wraps it: it holds early bytes, fills holes, decides overlaps, and gives up holes. A wrapper must pass
-// on Acked and OnTimer too, otherwise holes stay open until the end. Make one with
-// NewStreamReassembler. Each one may hold Config.SideBytes of its own, which the driver's TotalBytes
-// does not count. A parser that has to survive loss is often simpler on EventData and EventGap, with
-// its state in the flow.
+// StreamReassembler does for one side what the driver's built-in streams do, for a Reassembler of the
+// caller's that embeds it: it holds early bytes, fills holes, decides overlaps, and gives up holes. The
+// caller's type needs one method, HandlePiece of PieceHandler. A type that overrides Segment or another
+// method must call the embedded one, and must not leave out Acked and OnTimer, without which holes stay open
+// until the end.
+//
+// The zero value is ready, and takes its limits from the Config of the driver that calls it first, or
+// without a driver from the zero Config; NewStreamReassembler makes one with other limits. Each one may hold
+// Config.SideBytes of its own, which the driver's TotalBytes does not count. A parser that has to survive
+// loss is often simpler on EventData and EventGap, with its state in the flow, or as a SessionParser.
 type StreamReassembler struct {
 	arena    *stream.Arena
 	stream   direction.Holey
@@ -432,9 +473,16 @@ func NewStreamReassembler(cfg Config) (*StreamReassembler, error) {
 	if err != nil {
 		return nil, err
 	}
+	r := new(StreamReassembler)
+	r.setLimits(cfg)
+	return r, nil
+}
+
+// setLimits makes the memory of a stream. cfg has its defaults.
+func (r *StreamReassembler) setLimits(cfg Config) {
 	// SideBytes may be held; the rest is for compaction and for lent memory.
 	cfg.TotalBytes = 4 * int64(cfg.SideBytes)
-	return &StreamReassembler{arena: stream.NewArena(cfg.streamLimits()), timeouts: cfg.holeTimeouts()}, nil
+	r.arena, r.timeouts = stream.NewArena(cfg.streamLimits()), cfg.holeTimeouts()
 }
 
 // Segment implements Reassembler.
@@ -476,6 +524,14 @@ func (r *StreamReassembler) Rst(out *Delivery) { r.Fin(out) }
 // several calls on the reassembler. Without a driver it takes back that of the last call on the
 // reassembler.
 func (r *StreamReassembler) reclaim(out *Delivery) {
+	if r.arena == nil {
+		cfg := Config{}
+		if out.config != nil {
+			cfg = *out.config
+		}
+		cfg, _ = cfg.withDefaults() // a driver's Config is right
+		r.setLimits(cfg)
+	}
 	if out.call == 0 || out.call != r.call {
 		r.arena.Reclaim()
 		r.call = out.call

@@ -111,13 +111,22 @@ func TestSlidingWindowLosesExactlyTheOldest(t *testing.T) {
 	}
 }
 
-func TestBufferedFactoryBoundsItsProducts(t *testing.T) {
+// However one is made, 0 is the default and Unlimited no limit.
+func TestBufferedReassemblersAreBounded(t *testing.T) {
 	for max, want := range map[int]int{0: 1 << 20, 100: 100, flowscope.Unlimited: 3 << 20} {
-		r := flowscope.BufferedReassemblerFactory[testkit.Key]{MaxBuffer: max}.NewReassembler(testkit.Key{}, flowscope.Initiator)
-		var out flowscope.Delivery
-		r.Segment(flowscope.Segment{Payload: make([]byte, 3<<20)}, &out)
-		if got := r.(*flowscope.BufferedReassembler).Buffered(); got != want {
-			t.Errorf("MaxBuffer %d holds %d, want %d", max, got, want)
+		all := []flowscope.Reassembler{
+			flowscope.BufferedReassemblerFactory[testkit.Key]{MaxBuffer: max}.NewReassembler(testkit.Key{}, flowscope.Initiator),
+			flowscope.NewBufferedReassembler(max, flowscope.OverflowSlidingWindow),
+		}
+		if max == 0 {
+			all = append(all, new(flowscope.BufferedReassembler))
+		}
+		for i, r := range all {
+			var out flowscope.Delivery
+			r.Segment(flowscope.Segment{Payload: make([]byte, 3<<20)}, &out)
+			if got := r.(*flowscope.BufferedReassembler).Buffered(); got != want {
+				t.Errorf("%d: a limit of %d holds %d, want %d", i, max, got, want)
+			}
 		}
 	}
 }

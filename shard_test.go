@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 	"github.com/flowscope-go/flowscope/internal/testkit"
 	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 // shardLog is what one driver says of each flow, without what depends on who shares the driver: the flows' numbers,

@@ -13,10 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 	"github.com/flowscope-go/flowscope/internal/invariants"
 	"github.com/flowscope-go/flowscope/internal/testkit"
 	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 func TestACombinatorAroundNothingIsNoExtractor(t *testing.T) {

@@ -11,9 +11,9 @@ import (
 	"github.com/dgryski/go-wyhash"
 	"github.com/google/gopacket/layers"
 
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 	"github.com/flowscope-go/flowscope/internal/decode"
 	"github.com/flowscope-go/flowscope/internal/flowtable"
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 // Tests of the package that need unexported names. The others stand in flowscope_test.

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/google/gopacket"
+
 	"github.com/flowscope-go/flowscope/internal/capfile"
 	"github.com/flowscope-go/flowscope/internal/clock"
 	"github.com/flowscope-go/flowscope/internal/decode"
@@ -376,6 +378,29 @@ func FromSource[C CaptureInfo](ctx context.Context, src PacketSource[C], link Li
 // read timeouts of a live source are a place to call Sweep, and a loop must break on a final error.
 func FromZeroCopySource[C CaptureInfo](ctx context.Context, src ZeroCopyPacketSource[C], link LinkType) iter.Seq2[PacketView, error] {
 	return views(ctx, src.ZeroCopyReadPacketData, link)
+}
+
+// FromPackets turns the packets of a gopacket.PacketSource into a sequence of views of the given link type,
+// for programs that loop over them:
+//
+//	for view, err := range flowscope.FromPackets(source.Packets(), flowscope.LinkTypeEthernet) {
+//
+// Only a packet's data and its CaptureInfo are read; the layers that gopacket has decoded are not. Where
+// nothing else needs the layers, FromSource is the faster way. IDs count the packets from 1, and there are
+// no errors: a channel tells of none.
+func FromPackets(packets <-chan gopacket.Packet, link LinkType) iter.Seq2[PacketView, error] {
+	return func(yield func(PacketView, error) bool) {
+		id := uint64(0)
+		for p := range packets {
+			id++
+			about := p.Metadata()
+			if !yield(PacketView{
+				Frame: p.Data(), Timestamp: TimestampOf(about.Timestamp), WireLen: about.Length, LinkType: link, Interface: uint32(about.InterfaceIndex), ID: id,
+			}, nil) {
+				return
+			}
+		}
+	}
 }
 
 func views[C CaptureInfo](ctx context.Context, read func() ([]byte, C, error), link LinkType) iter.Seq2[PacketView, error] {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -357,4 +358,33 @@ func clones(events []flowscope.Event) (all []flowscope.Event) {
 		all = append(all, events[i].Clone())
 	}
 	return all
+}
+
+// The packets of a gopacket.PacketSource are those of the reader below it.
+func TestFromPacketsIsFromSource(t *testing.T) {
+	const name = "testdata/captures/http.pcap"
+	open := func() *pcapgo.Reader {
+		file, err := os.Open(name)
+		require.NoError(t, err)
+		t.Cleanup(func() { file.Close() })
+		r, err := pcapgo.NewReader(file)
+		require.NoError(t, err)
+		return r
+	}
+	collect := func(views iter.Seq2[flowscope.PacketView, error]) (all []flowscope.PacketView) {
+		for v, err := range views {
+			require.NoError(t, err)
+			v.Frame = bytes.Clone(v.Frame)
+			all = append(all, v)
+		}
+		return all
+	}
+	r := open()
+	link := flowscope.LinkTypeOf(uint16(r.LinkType()))
+	want := collect(flowscope.FromSource(context.Background(), r, link))
+	require.NotEmpty(t, want)
+	assert.Equal(t, want, collect(flowscope.FromPackets(gopacket.NewPacketSource(open(), layers.LinkTypeEthernet).Packets(), link)))
+	for range flowscope.FromPackets(gopacket.NewPacketSource(open(), layers.LinkTypeEthernet).Packets(), link) {
+		break
+	}
 }

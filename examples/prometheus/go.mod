@@ -4,6 +4,8 @@ go 1.24
 
 require github.com/flowscope-go/flowscope v0.0.0
 
+require github.com/google/gopacket v1.1.19 // indirect
+
 require (
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/flowscope-go/flowscope"
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 )
 
 // nop is a tracker that does nothing: the time that is left is that of the reader.

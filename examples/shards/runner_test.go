@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 	"github.com/flowscope-go/flowscope/internal/invariants"
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 // talk returns a datagram between the i-th pair of hosts.

@@ -16,7 +16,7 @@ import (
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
 
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 )
 
 const captures = "../../testdata/captures/"

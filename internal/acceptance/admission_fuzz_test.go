@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 	"github.com/flowscope-go/flowscope/internal/testkit"
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 // rubble turns any bytes into packets that have much to pass on their way to a flow: tunnels around fragments and

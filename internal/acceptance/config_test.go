@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 	"github.com/flowscope-go/flowscope/internal/testkit"
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 // A27. What differs in family, protocol, port, VLAN or identifier is another flow, however alike the numbers are.
@@ -186,7 +186,7 @@ func TestA38ConfigIsBoundedOrRefused(t *testing.T) {
 	for i := range filled.NumField() {
 		name, v := filled.Type().Field(i).Name, filled.Field(i)
 		switch name {
-		case "Overlap", "Overflow", "KeepDelivered", "Fragments", "Checksums": // whose zero means what it says
+		case "Overlap", "Overflow", "KeepDelivered", "Fragments", "Checksums", "ReportEvery", "Details": // whose zero means what it says
 			continue
 		}
 		switch {

@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 	"github.com/flowscope-go/flowscope/internal/testkit"
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected events in testdata/scripts with those that came; read the difference before you keep it")

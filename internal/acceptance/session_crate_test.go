@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 	"github.com/flowscope-go/flowscope/internal/testkit"
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 	"github.com/flowscope-go/flowscope/protocol/dns"
 	"github.com/flowscope-go/flowscope/protocol/http1"
 	"github.com/flowscope-go/flowscope/protocol/tls"

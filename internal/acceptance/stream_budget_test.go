@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/flowscope-go/flowscope"
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 	"github.com/google/gopacket/layers"
 )
 

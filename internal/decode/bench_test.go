@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/gopacket/layers"
 
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 )
 
 func BenchmarkDecode(b *testing.B) {

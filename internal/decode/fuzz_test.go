@@ -3,7 +3,7 @@ package decode
 import (
 	"testing"
 
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 )
 
 // optionsOf makes options out of a number: any mask and depth, and ports that mean every tunnel in

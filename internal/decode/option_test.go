@@ -3,7 +3,7 @@ package decode
 import (
 	"testing"
 
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 )
 
 func segment(flags string, options ...byte) []byte {

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 )
 
 // ignored is a tunnel whose header has bits that its receiver ignores.

@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/gopacket/layers"
 
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 // sample is a sound frame, one of each kind that Decode reads.

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 	"github.com/flowscope-go/flowscope/internal/testkit/allocs"
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 func TestTheInnermostPacketIsReadThroughEachEncapsulation(t *testing.T) {

@@ -12,6 +12,7 @@ require (
 
 require (
 	github.com/dgryski/go-wyhash v0.0.0-20191203203029-c4841ae36371 // indirect
+	github.com/google/gopacket v1.1.19 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/mod v0.18.0 // indirect
 	golang.org/x/sync v0.8.0 // indirect

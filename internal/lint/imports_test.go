@@ -21,7 +21,8 @@ import (
 //   - the packages of export import the root, and export/sessions the protocols
 //   - the direction of imports: the root imports the packages of internal/, which import neither the root nor each other,
 //     but for those of the second floor; the protocols import the root, and neither internal packages nor each other, and only tests from outside import
-//     them; the tests of the root, of internal/acceptance and of internal/bench import the root, through testkit too
+//     them; the tests of the root, of internal/acceptance and of internal/bench import the root, through testkit and
+//     flowtest too
 //   - what library code does without: other modules, unsafe, go:linkname, cgo, goroutines, the machine's clock, logs,
 //     init, recover, and package-level state that changes
 func TestTheTreeKeepsItsRules(t *testing.T) {
@@ -40,6 +41,10 @@ const (
 	exportPath   = module + "/export"
 	// protocols are the parsers of application protocols.
 	protocols = module + "/protocol/"
+	// userKit is for the tests of users, and like testkit for those of the project.
+	userKit = module + "/flowtest"
+	// frames are packets for both kits.
+	frames = userKit + "/frames"
 )
 
 var (
@@ -56,11 +61,11 @@ var (
 		exportPath + "/sessions": {exportPath, exportPath + "/internal/text"},
 	}
 	// testAids are for tests alone, and import no more than an internal package does.
-	testAids = []string{kit + "/frames", kit + "/attack", kit + "/traffic", kit + "/contest", kit + "/allocs", race}
+	testAids = []string{frames, kit + "/attack", kit + "/traffic", kit + "/contest", kit + "/allocs", race}
 	// race says whether the race detector watches. The other aids may ask it too.
 	race = kit + "/race"
 	// outsiders have tests that see the library from outside, as those of the root do.
-	outsiders = []string{".", "internal/acceptance", "internal/bench"}
+	outsiders = []string{".", "internal/acceptance", "internal/bench", "flowtest"}
 	// programs are for those who work on the library.
 	programs = []string{internalPath + "bench", internalPath + "bench/probe"}
 	// rootModules are the other modules that the root may use.
@@ -153,7 +158,7 @@ func isLibrary(name string) bool {
 
 func isTestAid(name string) bool {
 	own := module + "/" + path.Dir(name)
-	return own == kit || slices.Contains(testAids, own)
+	return own == kit || own == userKit || slices.Contains(testAids, own)
 }
 
 func isProtocol(what string) bool { return strings.HasPrefix(what, protocols) }
@@ -175,9 +180,9 @@ func mayImport(name, what string) string {
 	switch {
 	case test && (what == own || slices.Contains(testModules, what) || slices.Contains(testAids, what)):
 		return ""
-	case test && (what == module || what == kit || isProtocol(what)) && slices.Contains(outsiders, dir):
+	case test && (what == module || what == kit || what == userKit || isProtocol(what)) && slices.Contains(outsiders, dir):
 		return ""
-	case own == kit && (what == module || slices.Contains(testAids, what)):
+	case (own == kit || own == userKit) && (what == module || slices.Contains(testAids, what)):
 		return ""
 	case isTestAid(name) && (what == race || slices.Contains(testModules, what) || slices.Contains(rootModules, what)):
 		return ""
@@ -187,7 +192,7 @@ func mayImport(name, what string) string {
 		return ""
 	case what == kit && test:
 		return "testkit imports the root, which no internal package imports"
-	case what == kit || slices.Contains(testAids, what):
+	case what == kit || what == userKit || slices.Contains(testAids, what):
 		return "it is for tests"
 	case slices.Contains(outsiders, strings.TrimPrefix(what, module+"/")):
 		return "nothing imports it"
@@ -367,10 +372,10 @@ func TestEveryBrokenRuleIsFound(t *testing.T) {
 		{"a protocol imports another", "protocol/dns/x.go", `import _ "github.com/flowscope-go/flowscope/protocol/tls"`, "nothing imports a protocol"},
 		{"a protocol imports an internal package", "protocol/dns/x.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`, "no internal package imports another"},
 		{"a protocol that starts goroutines", "protocol/dns/x.go", "func f() { go f() }", "goroutine"},
-		{"a test aid in the library", "x.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit/frames"`, "for tests"},
+		{"a test aid in the library", "x.go", `import _ "github.com/flowscope-go/flowscope/flowtest/frames"`, "for tests"},
 		{"the kit in the library", "x.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit"`, "for tests"},
 		{"a package's test with the kit", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit"`, "no internal package imports"},
-		{"a test aid with the kit", "internal/testkit/frames/x.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit"`, "for tests"},
+		{"a test aid with the kit", "flowtest/frames/x.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit"`, "for tests"},
 		{"the kit that imports a package", "internal/testkit/x.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`, "no internal package imports another"},
 		{"an acceptance test that imports a package", "internal/acceptance/x_test.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`, "no internal package imports another"},
 		{"the library with its acceptance tests", "x.go", `import _ "github.com/flowscope-go/flowscope/internal/acceptance"`, "nothing imports it"},
@@ -415,7 +420,7 @@ func TestEveryBrokenRuleIsFound(t *testing.T) {
 		{"a protocol's test imports the root", "protocol/dns/x_test.go", `import _ "github.com/flowscope-go/flowscope"`},
 		{"a test from outside imports a protocol", "internal/acceptance/x_test.go", `import _ "github.com/flowscope-go/flowscope/protocol/dns"`},
 		{"a test aid asks for the detector", "internal/testkit/allocs/x.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit/race"`},
-		{"tests build frames", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope/internal/testkit/frames"`},
+		{"tests build frames", "internal/tcp/x_test.go", `import _ "github.com/flowscope-go/flowscope/flowtest/frames"`},
 		{"a package reads the switch", "internal/tcp/x.go", "import \"github.com/flowscope-go/flowscope/internal/fastpath\"\nfunc f() bool { return fastpath.Off }"},
 		{"a test sets the switch", "internal/tcp/x_test.go", "import \"github.com/flowscope-go/flowscope/internal/fastpath\"\nfunc f() { fastpath.Off = true }"},
 		{"the kit imports the root", "internal/testkit/x.go", `import _ "github.com/flowscope-go/flowscope"`},

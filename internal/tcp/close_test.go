@@ -40,6 +40,18 @@ func TestClosing(t *testing.T) {
 			< FA 1 7 ; ClosingTCP @0
 			< FA 1 7 ; @0
 			> A 7 2 ; Closed end`},
+		{"the last bytes of the side that closes second are not captured", shook + `
+			> A 1 6 ; ImplausibleACK rival
+			> FA 1 6 ; ImplausibleACK held rival nowhere
+			< A 6 2
+			< FA 6 2 ; Hole FinWait @5
+			> A 2 7 ; Closed end`},
+		{"... of the side that closes first", shook + `
+			> A 1 6 ; ImplausibleACK rival
+			< FA 6 1 ; Hole @5
+			> A 1 7 ; FinWait
+			> FA 1 7 ; ClosingTCP UnseenACK @0
+			< A 7 2 ; Closed end`},
 		{"under way when first seen", `
 			> A 500 900 +10 ; rival nowhere
 			< A 900 510 +20 ; leaps nowhere @0 @0

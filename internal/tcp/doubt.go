@@ -515,7 +515,9 @@ func (c *Conn) confirmedTo(d *doubt, i Side, pos int64, final bool) int64 {
 		if c.bits&(resetPending0<<i) != 0 && (d.reset.held || d.reset.strong && d.reset.pos < upTo) {
 			upTo = d.reset.pos // where its receiver stands, if the reset is believed
 		}
-	case final, !c.visible(1 - i):
+	case final:
+		upTo = never
+	case !c.visible(1-i) && !(c.Opening() && c.empty()): // then its numbers may still turn out to be others
 		upTo = never
 	}
 	if fin, ok := c.FINPosition(i); ok {
@@ -740,6 +742,19 @@ func (d *sideDoubt) joined(pos int64) int64 {
 		k++
 	}
 	d.islands = d.islands[:copy(d.islands, d.islands[k:])]
+	return pos
+}
+
+// seenFrom is how far from pos on everything was captured: bytes behind a hole, and an early FIN.
+func (d *sideDoubt) seenFrom(pos int64) int64 {
+	for _, x := range d.islands {
+		if x.from <= pos {
+			pos = max(pos, x.to)
+		}
+	}
+	if d.finAfter(pos) == pos {
+		pos++
+	}
 	return pos
 }
 

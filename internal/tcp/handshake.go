@@ -68,6 +68,7 @@ func (c *Conn) useCandidate(i Side, ack uint32, o *Outcome, ds *Doubts) bool {
 		if x := &d.candidates[k]; x.number+1 == ack && x.side == i {
 			x.number = h.base - 1
 			c.reanchor(i, ack, ds)
+			c.forgetACK(1 - i) // it was about the other numbers
 			h.bits &^= synData
 			o.Notes |= Reanchored
 			return true

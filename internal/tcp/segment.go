@@ -113,6 +113,9 @@ func (c *Conn) accept(i Side, g *Segment, o *Outcome, ds *Doubts) {
 		if q := &d.side[i]; !carries(g) && pos < q.firstWord && pos == s.next() {
 			q.firstWord = 0 // its sender stands before what was acknowledged
 		}
+		if q := &d.side[i]; v == acceptable && q.firstWord == 0 && q.lost != 0 && pos == q.lost && g.Len == 0 {
+			q.firstWord = q.lost // its sender stands where the peer said; if it said more, that is acknowledged too
+		}
 		firstWord = d.side[i].firstWord
 	}
 	doubted := false
@@ -135,6 +138,9 @@ func (c *Conn) accept(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	default:
 		if firstWord != 0 && pos == firstWord && carries(g) && d != nil {
 			o.Confirms = true
+			if pos > s.end {
+				o.Notes |= Hole // nobody saw the bytes before it
+			}
 			c.confirm(i, firstWord, d, g.Time) // its sender goes on behind what was in doubt
 		}
 		c.take(i, g, o, ds)
@@ -284,8 +290,8 @@ func (c *Conn) acceptACK(i Side, g *Segment, ack int64, credible bool, o *Outcom
 	if ack > next && p.lag+uint32(boolInt(ack > p.end)) > 0 {
 		if d = ds.need(c); d != nil {
 			q := &d.side[1-i]
-			carrier := c.carrier(d, 1-i, next, ack)
-			if q.firstWord == 0 && acked < ack && carrier == nil {
+			carrier, seen := c.carrier(d, 1-i, next, ack), q.seenFrom(max(next, acked))
+			if q.firstWord == 0 && acked < ack && carrier == nil && ack > seen {
 				q.firstWord = ack
 				c.bits |= doubtful
 				return false
@@ -301,7 +307,7 @@ func (c *Conn) acceptACK(i Side, g *Segment, ack int64, credible bool, o *Outcom
 				o.Confirms = true
 				c.confirm(i, word, d, g.Time) // whoever takes a segment takes its ACK too
 			}
-			if c.half[1-i].next() < ack {
+			if (ack > seen || ack <= acked) && c.half[1-i].next() < ack {
 				o.Notes |= UnseenACK
 			}
 		} else {
@@ -369,6 +375,7 @@ func (c *Conn) confirm(i Side, ack int64, d *doubt, now int64) {
 	if s.next() < ack {
 		if q.behind == 0 {
 			q.behind = max(now, 1)
+			c.bits |= doubtful
 		}
 	} else {
 		q.behind = 0

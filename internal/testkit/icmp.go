@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 )
 
 // HostOf is the address of an end.

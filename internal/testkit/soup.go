@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 	"github.com/flowscope-go/flowscope/internal/fastpath"
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
 )
 
 // soup turns any bytes into a sequence of calls: packets of a few conversations whose numbers mostly fit and

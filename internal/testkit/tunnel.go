@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/flowscope-go/flowscope"
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 )
 
 // Encapsulation is one way to carry a packet between two routers. Put takes the direction and what is carried.

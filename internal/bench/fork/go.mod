@@ -7,6 +7,9 @@ require (
 	github.com/gopacket/gopacket v1.7.7
 )
 
-require github.com/dgryski/go-wyhash v0.0.0-20191203203029-c4841ae36371 // indirect
+require (
+	github.com/dgryski/go-wyhash v0.0.0-20191203203029-c4841ae36371 // indirect
+	github.com/google/gopacket v1.1.19 // indirect
+)
 
 replace github.com/flowscope-go/flowscope => ../../..

@@ -8,7 +8,7 @@ import (
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 
-	"github.com/flowscope-go/flowscope/internal/testkit/frames"
+	"github.com/flowscope-go/flowscope/flowtest/frames"
 )
 
 // sum is the Internet checksum (RFC 1071): 0xffff over anything that holds a right one.

@@ -5,9 +5,9 @@
 //	frames.UDP{Src: "[fd00::1]:53", Dst: "[fd00::2]:4000", Payload: answer, VLANs: []uint16{7}}.Ethernet()
 //	frames.Cut(frame, 96) // what a snap length of 96 bytes leaves
 //
-// The family is that of the addresses. IP() gives the packet without a link header; the functions of link.go and
-// rarelink.go put another one in front of it, and those of tunnel.go a tunnel. It is not for measuring and not for sending: a literal that makes no
-// sense (an address that does not parse, two families) panics, since only the author of a test can fix it.
+// The family is that of the addresses. IP() gives the packet without a link header; other functions put a
+// link header in front of it, or a tunnel. It is not for measuring and not for sending: a literal that makes
+// no sense (an address that does not parse, two families) panics, since only the author of a test can fix it.
 package frames
 
 import (
