@@ -209,11 +209,11 @@ func (d *details) uncountLate(id flowtable.ID, side FlowSide, wire int, ip uint3
 
 // countSegment counts a segment that Step has taken.
 func (d *details) countSegment(id flowtable.ID, side FlowSide, g *tcp.Segment, o *tcp.Outcome, now int64) {
-	if d.want&DetailTCP == 0 || o.Hold {
-		return // what is held comes here when it is decided
+	if d.want&DetailTCP == 0 || o.Rival != tcp.NoRival && o.Rival != tcp.RivalReplays {
+		return // it is not of this connection, or comes here again as one of it
 	}
 	v := d.tcp.at(id)
-	if o.Notes&tcp.Retransmission != 0 && g.Len > 0 {
+	if o.Notes&tcp.Retransmission != 0 && g.Len > 0 && !o.Hold {
 		v.segments[side&1]++
 		v.bytes[side&1] += uint64(g.Len)
 	}
