@@ -41,11 +41,11 @@ func TestUIDsAreWhatTheyWere(t *testing.T) {
 // Every flow of a capture has a UID of its own, the same in every tracker, and in both directions of reading it: from
 // the event that ends it, from any other, and from the live flow.
 func TestUIDsNameFlows(t *testing.T) {
-	for _, name := range testkit.Captures(t) {
+	for _, name := range ownCaptures(t) {
 		seen := map[flowscope.UID]flowscope.FlowID{}
 		driver, err := flowscope.NewFlowDriver(flowscope.AutoDetectEncap(flowscope.FiveTuple{}), nil, flowscope.Config{Events: flowscope.AllEvents})
 		require.NoError(t, err)
-		for ev, err := range driver.Events(flowscope.OpenCapture(testkit.Path(name))) {
+		for ev, err := range driver.Events(flowscope.OpenCapture(name)) {
 			require.NoError(t, err)
 			uid := driver.UID(ev)
 			if ev.Flow == 0 {
