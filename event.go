@@ -30,8 +30,9 @@ import (
 //	Released              x        Reason, Stats, History
 //	ICMPError     x       x        ICMPType, ICMPCode; Side sent the packet that is quoted
 //	Message       x       x        Message
+//	Report                x        Stats, History
 //
-// The orientation of Ended and Released is that of the initiator's packets.
+// The orientation of Ended, Released and Report is that of the initiator's packets.
 //
 // # Order
 //
@@ -39,6 +40,7 @@ import (
 //
 //  1. Streams whose holes have timed out: Gap, Data, SideClosed and Anomaly. So do the first packets of
 //     a midstream connection that nothing has confirmed in time, with a StateChange before.
+//     Flows that are reported: Report.
 //  2. Flows that have timed out or are evicted: the rest of their streams, Ended, Released. Streams
 //     that give up a hole for want of room, see Config.TotalBytes: as in 1.
 //  3. The packet's own flow: Started.
@@ -99,6 +101,9 @@ const (
 	EventICMPError
 	// EventMessage: a parser of the driver's read a message, such as an HTTP exchange.
 	EventMessage
+	// EventReport: the flow lives on, and has lived for another Config.ReportEvery. Its Stats are the
+	// counters since the flow began; FlowStats.Sub gives what came since the report before.
+	EventReport
 
 	numEventKinds
 )
@@ -107,7 +112,7 @@ var eventNames = &names{of: "EventKind", text: []string{
 	0: "none", EventStarted: "started", EventPacket: "packet", EventEstablished: "established", EventStateChange: "state_change",
 	EventData: "data", EventGap: "gap", EventSideClosed: "side_closed", EventUrgent: "urgent", EventAnomaly: "anomaly",
 	EventEnded: "ended", EventLate: "late", EventReleased: "released", EventICMPError: "icmp_error",
-	EventMessage: "message",
+	EventMessage: "message", EventReport: "report",
 }}
 
 // String is a short name, such as "state_change".
@@ -366,7 +371,8 @@ type FlowEvent[K comparable] struct {
 	// Len is a number of bytes: on the wire for Packet and Late, of the stream for Data and Gap. For
 	// Anomaly see AnomalyKind.
 	Len int64
-	// Stats are the flow's final counters, borrowed as Bytes are; nil where they are not set.
+	// Stats are the flow's counters, borrowed as Bytes are: a kept pointer shows those of another flow
+	// after the next call. RecordOf and Clone copy them. nil where they are not set.
 	Stats *FlowStats
 	// History is the life of a TCP flow in letters.
 	History History
@@ -397,7 +403,7 @@ func (e FlowEvent[K]) String() string {
 	b, _ := e.Kind.AppendText(make([]byte, 0, 224))
 	if e.Flow != 0 {
 		b = fmt.Appendf(b, " flow=%d key=%q state=%v", e.Flow, fmt.Sprint(e.Key), e.State)
-		if e.Kind != EventEnded && e.Kind != EventReleased {
+		if e.Kind != EventEnded && e.Kind != EventReleased && e.Kind != EventReport {
 			b = fmt.Appendf(b, " side=%v", e.Side)
 		}
 		b = fmt.Appendf(b, " orientation=%v", e.Orientation)
@@ -423,8 +429,11 @@ func (e FlowEvent[K]) String() string {
 		if e.Anomaly.hasPolicy() {
 			b = fmt.Appendf(b, " policy=%v", e.Policy)
 		}
-	case EventEnded, EventReleased:
-		b = fmt.Appendf(b, " reason=%v history=%v", e.Reason, e.History)
+	case EventEnded, EventReleased, EventReport:
+		if e.Kind != EventReport {
+			b = fmt.Appendf(b, " reason=%v", e.Reason)
+		}
+		b = fmt.Appendf(b, " history=%v", e.History)
 		if s := e.Stats; s != nil {
 			b = fmt.Appendf(b, " packets=%d/%d bytes=%d/%d", s.Packets[0], s.Packets[1], s.Bytes[0], s.Bytes[1])
 		}
@@ -491,14 +500,24 @@ type FlowStats struct {
 	// Payload counts bytes of transport payload on the wire, retransmissions
 	// included, whether or not they were captured.
 	Payload [2]uint64
-	// Late counts packets after the end; they are in none of the others.
-	Late [2]uint64
+	// IPBytes counts bytes of the IP packets: of what Bytes counts, without link headers, padding and,
+	// of a flow in a tunnel, all that is around its own IP packet. They are as the IP headers say, also
+	// if the capture or the wire had less. With DetailIPBytes, for packets of which the headers are read.
+	IPBytes [2]uint64
+	// Late counts packets after the end, and with DetailLateBytes LateBytes their bytes on the wire and
+	// LateIPBytes those of their IP packets; they are in none of the others.
+	Late, LateBytes, LateIPBytes [2]uint64
 	// First and Last are the timestamps of the first packet and of the latest; set if
 	// Packets is not 0. A timestamp ahead of the clock, which nothing confirmed, gives way to
 	// that of the flow's next packet.
 	First, Last [2]Timestamp
 	// Flags is the union of TCP flags.
 	Flags [2]TCPFlags
+	// Retransmitted counts TCP segments all of whose payload their side had sent before, and
+	// RetransmittedBytes that payload; with DetailTCP.
+	Retransmitted, RetransmittedBytes [2]uint64
+	// FIN is the time of each side's first FIN, 0 if there was none; with DetailTCP.
+	FIN [2]Timestamp
 	// Streams counts what became of the bytes of each side; a FlowDriver fills
 	// it.
 	Streams [2]StreamStats
@@ -514,6 +533,81 @@ type FlowStats struct {
 	// is. Both are 0 if the extractor peels off nothing.
 	Tunnel   Tunnel
 	TunnelID uint32
+	// ICMPType and ICMPCode are those of an ICMP or ICMPv6 flow's first packet, if a built-in extractor
+	// read it.
+	ICMPType, ICMPCode uint8
+
+	// What follows is known of the flow's first packet, with DetailOrigin. If a connection was found
+	// behind another one of the same ends, it is the packet that showed it.
+
+	// VLAN is the outermost VLAN identifier; 0 for none.
+	VLAN uint16
+	// Interface is PacketView.Interface.
+	Interface uint32
+	// MAC are the Ethernet addresses at the initiator's side and at the responder's, outside of any
+	// tunnel; zeros on other links.
+	MAC [2][6]byte
+	// Outer are the outermost IP addresses and ports if the packet came in a tunnel over IP: A is the
+	// initiator's end of the tunnel, B the responder's, and Proto its protocol. The zero key is none.
+	Outer FiveTupleKey
+
+	again uint8 // how many flows before it have its key and start; see UID
+}
+
+// Sub is what was counted since an earlier state of the same flow, such as that of the report before:
+// the counters are differences, and all else is as in s.
+func (s *FlowStats) Sub(earlier *FlowStats) FlowStats {
+	d := *s
+	d.each(earlier, func(to *uint64, n uint64) { *to -= n })
+	return d
+}
+
+// Add is the sum of two flows, or of two parts of one: counters are added, the times are the first and
+// last of both, and Flags is the union. All else is as in s, unless s is a flow of no packets.
+func (s *FlowStats) Add(other *FlowStats) FlowStats {
+	sum := *s
+	if s.Packets == [2]uint64{} {
+		sum = *other
+		sum.each(s, func(to *uint64, n uint64) { *to += n })
+		return sum
+	}
+	for i := range sum.Packets {
+		switch {
+		case other.Packets[i] == 0:
+		case s.Packets[i] == 0:
+			sum.First[i], sum.Last[i] = other.First[i], other.Last[i]
+		default:
+			sum.First[i], sum.Last[i] = min(s.First[i], other.First[i]), max(s.Last[i], other.Last[i])
+		}
+		if sum.FIN[i] == 0 || other.FIN[i] != 0 && other.FIN[i] < sum.FIN[i] {
+			sum.FIN[i] = other.FIN[i]
+		}
+		sum.Flags[i] |= other.Flags[i]
+	}
+	sum.each(other, func(to *uint64, n uint64) { *to += n })
+	return sum
+}
+
+// each calls do for each counter, with that of other.
+func (s *FlowStats) each(other *FlowStats, do func(to *uint64, n uint64)) {
+	for i := range s.Packets {
+		do(&s.Packets[i], other.Packets[i])
+		do(&s.Bytes[i], other.Bytes[i])
+		do(&s.IPBytes[i], other.IPBytes[i])
+		do(&s.Payload[i], other.Payload[i])
+		do(&s.Late[i], other.Late[i])
+		do(&s.LateBytes[i], other.LateBytes[i])
+		do(&s.LateIPBytes[i], other.LateIPBytes[i])
+		do(&s.Retransmitted[i], other.Retransmitted[i])
+		do(&s.RetransmittedBytes[i], other.RetransmittedBytes[i])
+		a, b := &s.Streams[i], &other.Streams[i]
+		do(&a.Delivered, b.Delivered)
+		do(&a.Gaps, b.Gaps)
+		do(&a.GapBytes, b.GapBytes)
+		do(&a.DroppedSegments, b.DroppedSegments)
+		do(&a.DroppedBytes, b.DroppedBytes)
+		do(&a.Conflicts, b.Conflicts)
+	}
 }
 
 // TunnelString is the tunnel as a text, as in "vxlan:77", or "ipip" if there is no

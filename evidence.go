@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/flowscope-go/flowscope/internal/clock"
+	"github.com/flowscope-go/flowscope/internal/decode"
 	"github.com/flowscope-go/flowscope/internal/history"
 	"github.com/flowscope-go/flowscope/internal/tcp"
 )
@@ -52,6 +53,9 @@ func classOfTCP[S any](f *flow[S]) timeoutClass {
 // the connection now.
 func (t *FlowTracker[K, S]) hold(hash uint64, s *slot[K, S], side FlowSide, g *tcp.Segment, o *tcp.Outcome, wire int) bool {
 	h := tcp.Held{ID: t.packetID, Stamp: t.at, Frames: t.frames, Wire: wire}
+	if t.details != nil {
+		h.IP = t.x.ipLen()
+	}
 	verdict := o.Rival
 	t.holdSegment(s, side, g, o, h)
 	h.Segment, h.Side, h.Payload, h.Missing = *g, tcp.Side(side), t.x.Payload, t.x.Missing
@@ -323,7 +327,7 @@ func (t *FlowTracker[K, S]) replay(hash uint64, s *slot[K, S], h *tcp.Held) (end
 		earlier = t.doubts.TakeRival(&f.conn)
 	case o.Hold || o.Rival != tcp.NoRival:
 		o.Rival = min(o.Rival, tcp.RivalHeld) // one decision at a time
-		t.holdSegment(s, side, g, o, tcp.Held{ID: h.ID, Stamp: h.Stamp, Frames: h.Frames, Wire: h.Wire})
+		t.holdSegment(s, side, g, o, tcp.Held{ID: h.ID, Stamp: h.Stamp, Frames: h.Frames, Wire: h.Wire, IP: h.IP})
 	}
 	t.applyOutcome(s, side, g, o)
 	if t.believing {
@@ -351,14 +355,13 @@ func (t *FlowTracker[K, S]) replaceByRival(hash uint64, s *slot[K, S], current t
 		counted = held[:len(held)-1] // the current one was not
 	}
 	for i := range counted {
-		f.uncount(&counted[i], late)
-		if late {
-			t.stats.PacketsLate -= counted[i].Frames
-		}
+		t.uncount(s, &counted[i], late)
 	}
 	if !late {
 		before.restore(&f.record)
 	}
+	var stats FlowStats
+	f.stats(&stats)
 	t.endAndRelease(hash, s, EndReused)
 
 	x := *t.x
@@ -366,10 +369,23 @@ func (t *FlowTracker[K, S]) replaceByRival(hash uint64, s *slot[K, S], current t
 	next := t.createFlow(hash, nil)
 	n, first, from := &next.Value, len(t.events), next.Value.conn.State()
 	n.last = [2]int64{held[0].Stamp, held[0].Stamp}
+	n.follows(stats.Start(), stats.again, held[0].Stamp)
+	if t.reports != nil {
+		t.reports.begin(next.ID(), held[0].Stamp, t.clock.Now())
+	}
+	if t.details != nil && t.details.want&DetailOrigin != 0 {
+		// The frame of its first packet is gone: that of the current one counts, which another side may
+		// have sent.
+		t.details.readOrigin(t.details.origin.at(next.ID()), n.forward()^FlowSide(x.Orientation), t.x.packet.Tunnel != decode.NoTunnel)
+	}
 	for i := range held {
 		h := &held[i]
 		t.present(h, forward)
 		side := t.sender(n)
+		t.stats.Bytes[side&1] += uint64(h.Wire)
+		if t.details != nil {
+			t.details.count(next.ID(), side, h.IP)
+		}
 		n.countPacket(side, h.Stamp, h.Frames, h.Wire, int(h.Len), nil, nil)
 		n.addLetters(history.LettersOf(h.Flags, h.Len > 0), side)
 	}
@@ -389,6 +405,24 @@ func (t *FlowTracker[K, S]) replaceByRival(hash uint64, s *slot[K, S], current t
 	*t.x, t.replayed = x, nil
 	t.tellReplay(next, first, from, t.sender(n))
 	t.tellPacket(next, first, t.sender(n), current.Wire)
+}
+
+// uncount takes a segment out of the counters of a flow, and of the tracker.
+func (t *FlowTracker[K, S]) uncount(s *slot[K, S], h *tcp.Held, late bool) {
+	side := FlowSide(h.Side) & 1
+	s.Value.uncount(h, late)
+	if late {
+		t.stats.PacketsLate -= h.Frames
+	} else {
+		t.stats.Bytes[side] -= min(t.stats.Bytes[side], uint64(h.Wire))
+	}
+	switch {
+	case t.details == nil:
+	case late:
+		t.details.uncountLate(s.ID(), side, h.Wire, h.IP)
+	default:
+		t.details.uncount(s.ID(), side, h.IP)
+	}
 }
 
 // uncount takes a segment out of the flow's counters.

@@ -3,6 +3,7 @@ package flowscope_test
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
@@ -215,15 +216,7 @@ func ExampleLogEvent() {
 	if err != nil {
 		panic(err)
 	}
-	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
-		Level: slog.LevelInfo,
-		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-			if a.Value.Kind() == slog.KindTime {
-				return slog.Attr{} // so that the output is the same each time
-			}
-			return a
-		},
-	}))
+	logger := slog.New(slog.NewTextHandler(os.Stdout, nil)) // the times are those of the packets
 	for view, err := range flowscope.OpenCapture("testdata/captures/http.pcap") {
 		if err != nil {
 			panic(err)
@@ -236,8 +229,8 @@ func ExampleLogEvent() {
 		}
 	}
 	// Output:
-	// level=INFO msg=started flow=2 key="tcp 192.0.2.10:33678 <-> 198.51.100.20:80" l4=tcp
-	// level=INFO msg=ended flow=2 key="tcp 192.0.2.10:33678 <-> 198.51.100.20:80" l4=tcp reason=fin history=ShADadFf packets=12 bytes=2170
+	// time=2026-11-22T20:06:33.335Z level=INFO msg=started flow=2 key="tcp 192.0.2.10:33678 <-> 198.51.100.20:80" l4=tcp
+	// time=2026-11-22T20:06:33.340Z level=INFO msg=ended flow=2 key="tcp 192.0.2.10:33678 <-> 198.51.100.20:80" l4=tcp reason=fin history=ShADadFf packets=12 bytes=2170
 }
 
 // A whole TCP connection, packet by packet. Every kind of event has a name; what an event carries depends on its
@@ -529,6 +522,93 @@ func inVXLAN(network uint32, inner []byte) []byte {
 	header := []byte{0x08, 0, 0, 0, byte(network >> 16), byte(network >> 8), byte(network), 0}
 	between := &layers.UDP{SrcPort: 50000, DstPort: 4789}
 	return frame(net.IP{198, 51, 100, 1}, net.IP{198, 51, 100, 2}, between, string(header)+string(inner))
+}
+
+// A Record is a flow as a line of a log: here in JSON. Its UID is the same whatever else is in the capture.
+func ExampleRecordOf() {
+	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{Details: flowscope.DetailIPBytes})
+	if err != nil {
+		panic(err)
+	}
+	for ev, err := range tracker.Events(flowscope.OpenCapture("testdata/captures/http.pcap")) {
+		if err != nil {
+			panic(err)
+		}
+		if ev.Kind == flowscope.EventEnded && ev.L4 == flowscope.L4TCP {
+			line, err := json.Marshal(flowscope.RecordOf(ev))
+			if err != nil {
+				panic(err)
+			}
+			fmt.Println(string(line))
+		}
+	}
+	// Output:
+	// {"uid":"C1LIGukyFz6ia92frs","final":true,"proto":"tcp","initiator":"192.0.2.10:33678","responder":"198.51.100.20:80","packets":[7,5],"late":[0,0],"wire_bytes":[620,1550],"ip_bytes":[522,1480],"payload_bytes":[150,1212],"start":"2026-11-22T20:06:33.335029Z","end":"2026-11-22T20:06:33.340371Z","syn_to_synack_ns":35000,"synack_to_ack_ns":19000,"state":"closed","reason":"fin","history":"ShADadFf","flags":["FSPA","FSPA"],"midstream":false}
+}
+
+// A flow that lives on is reported every minute, with what was counted since it began. Sub gives what
+// came since the report before.
+func ExampleConfig_reports() {
+	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{
+		ReportEvery: time.Minute,
+		Events:      flowscope.Events(flowscope.EventReport, flowscope.EventEnded),
+	})
+	if err != nil {
+		panic(err)
+	}
+	before := map[flowscope.UID]flowscope.FlowStats{}
+	show := func(events []flowscope.Event) {
+		for i := range events {
+			ev := &events[i]
+			earlier := before[ev.UID()]
+			since := ev.Stats.Sub(&earlier)
+			fmt.Println(ev.Kind, ev.Stats.Packets[flowscope.Initiator], "packets,", since.Packets[flowscope.Initiator], "of them new")
+			before[ev.UID()] = *ev.Stats
+		}
+	}
+	frame := firstFrame("testdata/captures/http.pcap") // of a DNS query
+	for second := range 150 {
+		show(tracker.Track(flowscope.PacketView{Frame: frame, Timestamp: flowscope.NewTimestamp(int64(second), 0)}))
+	}
+	show(tracker.Finish())
+	// Output:
+	// report 61 packets, 61 of them new
+	// report 121 packets, 60 of them new
+	// ended 150 packets, 29 of them new
+}
+
+// firstFrame is the first frame of a capture.
+func firstFrame(name string) []byte {
+	for view, err := range flowscope.OpenCapture(name) {
+		if err != nil {
+			panic(err)
+		}
+		return bytes.Clone(view.Frame) // it was lent
+	}
+	panic("no packets")
+}
+
+// Timeouts may change while a tracker runs, as when memory gets short.
+func ExampleFlowTracker_SetConfig() {
+	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{})
+	if err != nil {
+		panic(err)
+	}
+	frame := firstFrame("testdata/captures/http.pcap") // of a DNS query
+	tracker.Track(flowscope.PacketView{Frame: frame, Timestamp: flowscope.NewTimestamp(100, 0)})
+	cfg := tracker.Config()
+	cfg.UDPTimeout = 5 * time.Second
+	if err := tracker.SetConfig(cfg); err != nil {
+		panic(err)
+	}
+	for _, ev := range tracker.Sweep(flowscope.NewTimestamp(105, 0)) {
+		fmt.Println(ev.Kind, ev.Reason, ev.Key)
+	}
+	cfg.Details = flowscope.DetailIPBytes
+	fmt.Println(tracker.SetConfig(cfg))
+	// Output:
+	// ended idle udp 192.0.2.10:40764 <-> 198.51.100.20:53
+	// flowscope: wrong config: Details cannot be changed while the tracker runs
 }
 
 // The loop of programs that use gopacket, with flows beside its layers.

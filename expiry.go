@@ -288,8 +288,17 @@ func (t *FlowTracker[K, S]) reclaimEnded() {
 	if t.closeRequested = t.closeRequested[:0]; cap(t.closeRequested) > keepEvents {
 		t.closeRequested = nil
 	}
+	if t.refile {
+		t.refileTimers()
+	}
 	for t.table.Len() > t.maxFlows {
 		t.evict()
+	}
+	if t.details != nil && t.table.Len() == 0 {
+		t.details.shrink(t.table.Has)
+	}
+	if t.reports != nil && t.table.Len() == 0 {
+		trim(&t.reports.flows, t.table.Has)
 	}
 }
 
@@ -326,7 +335,11 @@ func (t *FlowTracker[K, S]) setTimeoutClass(s *slot[K, S], class timeoutClass) {
 // setTimer sets the flow's timer to when it will have timed out, or to the driver's timer if that is
 // earlier. Timers count in elapsed time, which never goes back.
 func (t *FlowTracker[K, S]) setTimer(s *slot[K, S]) {
-	if at := t.deadline(s); at < math.MaxInt64 {
+	at := t.deadline(s)
+	if t.reports != nil && s.Value.bits&lingering == 0 {
+		at = t.reports.timer(s.ID(), at, &t.clock)
+	}
+	if at < math.MaxInt64 {
 		t.table.SetTimer(s, at)
 	} else {
 		t.table.StopTimer(s) // never
@@ -455,6 +468,10 @@ func (t *FlowTracker[K, S]) expireFlows(limit int) {
 		}
 		used := !s.TimerWas(t.deadline(s))
 		t.noteStray(s)
+		if t.reports != nil && s.Value.bits&lingering == 0 {
+			used = t.reports.flows.at(s.ID()).idle != t.deadline(s)
+			t.report(s, t.clock.Now())
+		}
 		if t.guesses(s) && now >= t.guessedUntil(s) {
 			if t.leap(t.hash(&s.Key), s, nil); s.Value.bits&(lingering|released) != 0 {
 				continue

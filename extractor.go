@@ -601,7 +601,8 @@ func (f FiveTuple) extract(v *PacketView, d *decoder, x *Extracted[FiveTupleKey]
 }
 
 // readSimple is extract for a simple frame, and reports whether the frame is one. It leaves nothing
-// in x.packet but that there was no tunnel, so it is for a tracker that verifies no checksums.
+// in x.packet but the length of the IP packet and that there was no tunnel, so it is for a tracker that
+// verifies no checksums.
 func (f FiveTuple) readSimple(v *PacketView, d *decoder, x *Extracted[FiveTupleKey]) bool {
 	if v.LinkType > LinkTypeEthernet {
 		return false
@@ -623,7 +624,7 @@ func (f FiveTuple) readSimple(v *PacketView, d *decoder, x *Extracted[FiveTupleK
 	x.Orientation = x.Key.setSimple(v.Frame, h, f.Directional)
 	x.Payload, x.Missing = v.Frame[h.From:h.To:h.To], 0
 	x.Refused, x.slow, x.status = 0, 0, decode.OK
-	x.packet.Tunnel, x.packet.TunnelID = decode.NoTunnel, 0
+	x.packet.Tunnel, x.packet.TunnelID, x.packet.IPLen = decode.NoTunnel, 0, h.IPLen(v.Frame)
 	if x.HasTCP = x.L4 == L4TCP; x.HasTCP {
 		g := (*decode.SimpleTCP)(v.Frame[h.Transport:])
 		x.TCP.Seq, x.TCP.Ack = g.Seq(), g.Ack()
@@ -656,7 +657,7 @@ func (f FiveTuple) readSimpleTCP4(v *PacketView, x *Extracted[FiveTupleKey]) boo
 	x.L4, x.HasTCP = L4TCP, true
 	x.Payload, x.Missing = v.Frame[from:to:to], 0
 	x.Refused, x.slow, x.status = 0, 0, decode.OK
-	x.packet.Tunnel, x.packet.TunnelID = decode.NoTunnel, 0
+	x.packet.Tunnel, x.packet.TunnelID, x.packet.IPLen = decode.NoTunnel, 0, h.IPLen()
 	g := h.TCP()
 	x.TCP.Seq, x.TCP.Ack = g.Seq(), g.Ack()
 	x.TCP.Window, x.TCP.Urgent = g.Window(), g.Urgent()
@@ -702,7 +703,8 @@ func (f FiveTuple) checkSimple(v *PacketView, d *decoder, x *Extracted[FiveTuple
 		y.TCP = x.TCP // not looked at
 	}
 	if !ok || y.slow != 0 || y.Key != x.Key || y.Orientation != x.Orientation || y.L4 != x.L4 || y.HasTCP != x.HasTCP ||
-		y.TCP != x.TCP || y.Missing != 0 || len(y.Payload) != len(x.Payload) || y.packet.Tunnel != decode.NoTunnel {
+		y.TCP != x.TCP || y.Missing != 0 || len(y.Payload) != len(x.Payload) || y.packet.Tunnel != decode.NoTunnel ||
+		y.packet.IPLen != x.packet.IPLen {
 		panic("flowscope: the fast path reads a simple frame otherwise than the slow path")
 	}
 }

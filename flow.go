@@ -99,6 +99,9 @@ func (t *FlowTracker[K, S]) statsOf(s *slot[K, S], to *FlowStats) {
 	if t.hook != nil {
 		t.hook.streamStats(s, &to.Streams)
 	}
+	if t.details != nil {
+		t.details.fill(s.ID(), to)
+	}
 }
 
 // replaceFlow ends s, if it has not ended, and creates the flow of the connection that takes its
@@ -109,15 +112,20 @@ func (t *FlowTracker[K, S]) replaceFlow(hash uint64, s *slot[K, S], g *tcp.Segme
 	next := f.conn
 
 	opener := FlowSide(next.ReplaceWith(tcp.Side(side), g, &t.doubts))
+	var before FlowStats
+	f.stats(&before)
 	t.endAndRelease(hash, s, reason)
 	t.doubts.Release(&f.conn)
-	return t.createFlow(hash, &successor{conn: next, sender: side ^ opener})
+	return t.createFlow(hash, &successor{conn: next, sender: side ^ opener, start: before.Start(), again: before.again})
 }
 
 // successor is what a flow takes over from the one it replaces.
 type successor struct {
 	conn   tcp.Conn
 	sender FlowSide // the new side of the packet's sender
+	// Of the flow that is replaced.
+	start Timestamp
+	again uint8
 }
 
 // createFlow creates the flow of the current packet, in a full table in place of another one.
@@ -143,6 +151,9 @@ func (t *FlowTracker[K, S]) createFlow(hash uint64, from *successor) *slot[K, S]
 	f.l4 = x.L4
 	if x.slow&slowNotDecoded == 0 {
 		f.setTunnel(x.packet.Tunnel, x.packet.TunnelID)
+		if x.L4 == L4ICMP || x.L4 == L4ICMPv6 {
+			f.setICMP(x.packet.ICMPType, x.packet.ICMPCode)
+		}
 	}
 	class, sender := classOf(x.L4), Initiator
 	if x.HasTCP {
@@ -169,6 +180,15 @@ func (t *FlowTracker[K, S]) createFlow(hash uint64, from *successor) *slot[K, S]
 		f.last[sender^1] = t.clock.Now() // whether the timestamp is right will show
 	}
 	f.classAndDirection = uint8(class) | uint8(sender^FlowSide(x.Orientation))*responderForward
+	if from != nil {
+		f.follows(from.start, from.again, t.at)
+	}
+	if t.details != nil {
+		t.details.begin(s.ID(), sender, x.slow&slowNotDecoded == 0 && x.packet.Tunnel != decode.NoTunnel)
+	}
+	if t.reports != nil {
+		t.reports.begin(s.ID(), t.at, t.at)
+	}
 	t.table.Join(s, queueUnanswered)
 	t.setTimer(s)
 	if t.cfg.Events.Has(EventStarted) {
@@ -200,12 +220,13 @@ type flow[S any] struct {
 //	                      the window was zero (for the history)
 //	conn.EndedAt          (the edges; internal/tcp)                      when the flow ended
 //	handshake[i]          when the SYN or SYN+ACK was sent, or how long  how long the answer took
-//	                      its answer took; see flowBits
+//	                      its answer took; see flowBits. Of ICMP type
+//	                      and code of the first packet, in handshakeLo[0]
 //	bytes, payload        the sum in 48 bits; above it the tunnel        the same
 type record struct {
 	last              [2]int64 // timestamps of each side; of a side that sent nothing, when the flow began
 	bits              flowBits
-	classAndDirection uint8 // the timeoutClass, and at the top lagging and the side whose packets are Forward
+	classAndDirection uint8 // the timeoutClass, 3 bits; again, 3; lagging; at the top the side whose packets are Forward
 	l4                L4Proto
 	reason            EndReason
 	seen              [2]history.Set // letters that stand once, of each side
@@ -281,6 +302,16 @@ const (
 	lagging          = 1 << 6 // see lags
 	responderForward = 1 << 7
 )
+
+// again is how many flows before this one have its key and its start, up to 7; see UID.
+func (f *record) again() uint8 { return f.classAndDirection >> 3 & 7 }
+
+// follows says that the flow takes the place of one of the same key.
+func (f *record) follows(start Timestamp, again uint8, began int64) {
+	if int64(start) == began {
+		f.classAndDirection |= min(again+1, 7) << 3
+	}
+}
 
 // state is that of its connection.
 func (f *record) state() FlowState { return FlowState(f.conn.State()) }
@@ -399,6 +430,9 @@ func (f *record) tunnel() (Tunnel, uint32) {
 	return Tunnel(f.bytes[0] >> sumBits), uint32(f.payload[0]>>sumBits)<<16 | uint32(f.payload[1]>>sumBits)
 }
 
+// setICMP keeps type and code of the first packet where a flow of TCP has its handshake.
+func (f *record) setICMP(kind, code uint8) { f.handshakeLo[0] = uint32(kind)<<8 | uint32(code) }
+
 // addBytes adds to a sum of bytes, which stops at its largest value: a frame may claim any length.
 func addBytes(word uint64, n int) uint64 {
 	if sum := word&maxSum + uint64(n); sum <= maxSum {
@@ -473,7 +507,9 @@ func (f *record) stats(s *FlowStats) {
 		}
 	}
 	s.Tunnel, s.TunnelID = f.tunnel()
+	s.again = f.again()
 	if f.bits&isTCP == 0 {
+		s.ICMPType, s.ICMPCode = uint8(f.handshakeLo[0]>>8), uint8(f.handshakeLo[0])
 		return
 	}
 	s.Flags = [2]TCPFlags{TCPFlags(f.conn.Flags(tcp.Initiator)), TCPFlags(f.conn.Flags(tcp.Responder))}

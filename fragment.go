@@ -91,6 +91,7 @@ type firstFragment struct {
 	packet  decode.Packet
 	counted uint64 // frames that were counted in the flow already
 	wire    int    // and their length
+	ip      uint32 // and that of their IP packets
 }
 
 func newFragments(cfg *Config, seed uint64) *fragments {
@@ -220,7 +221,7 @@ func (t *FlowTracker[K, S]) storeFragment(wire int, counted bool) (defrag.Datagr
 			ID:    p.FragmentID, VLAN: p.VLAN, Proto: p.FragmentProto, Family: p.Family,
 		},
 		Offset: int(p.FragmentOffset), Bytes: p.Fragment, More: p.MoreFragments, Cut: p.FragmentCut,
-		Time: t.clock.Elapsed(), Wire: wire, Frames: int(t.frames),
+		Time: t.clock.Elapsed(), Wire: wire, IP: int(p.IPLen), Frames: int(t.frames),
 	}
 	if f.Offset != 0 {
 		return t.fragments.table.Add(&f, nil)
@@ -228,7 +229,7 @@ func (t *FlowTracker[K, S]) storeFragment(wire int, counted bool) (defrag.Datagr
 	kept := firstFragment{packet: *p}
 	kept.packet.Payload, kept.packet.Fragment = nil, nil
 	if counted {
-		kept.counted, kept.wire = t.frames, wire
+		kept.counted, kept.wire, kept.ip = t.frames, wire, p.IPLen
 	}
 	return t.fragments.table.Add(&f, &kept)
 }
@@ -240,10 +241,11 @@ func (t *FlowTracker[K, S]) storeFragment(wire int, counted bool) (defrag.Datagr
 func (t *FlowTracker[K, S]) completed(v *PacketView, d defrag.Datagram[firstFragment], lastIsFirst bool) (ok bool, wire int) {
 	r, x := t.fragments, t.x
 	readsFrames := x.slow&slowOwnReader != 0
-	frames, wire := uint64(d.Frames), int(min(d.Wire, math.MaxInt))
+	frames, wire, ip := uint64(d.Frames), int(min(d.Wire, math.MaxInt)), d.IP
 	if !lastIsFirst {
-		frames, wire = frames-d.First.counted, wire-d.First.wire
+		frames, wire, ip = frames-d.First.counted, wire-d.First.wire, ip-int64(d.First.ip)
 	}
+	d.First.packet.IPLen = uint32(min(max(ip, 0), math.MaxUint32))
 	r.unused -= frames - t.frames
 	t.frames = frames
 	r.decoder = decoder{first: &d.First.packet, data: d.Data}

@@ -13,6 +13,7 @@ type TrackerStats struct {
 	PacketsUnmatched  uint64              // packets that belong to no flow
 	Refused           [numRefusals]uint64 // PacketsUnmatched by Refusal
 	PacketsLate       uint64              // packets of connections that had ended
+	Bytes             [2]uint64           // bytes on the wire in flows, by FlowSide; those of late packets are not in it
 	ICMPErrorsMatched uint64              // ICMP errors about a known flow
 	Fragments         FragmentStats
 
@@ -291,6 +292,8 @@ func (s TrackerStats) Metrics(yield func(Metric) bool) {
 	if !one("flowscope_packets_total", "Packets given to Track.", s.Packets) ||
 		!one(MetricUnmatched, "Packets that belong to no flow.", s.PacketsUnmatched) ||
 		!one("flowscope_packets_late_total", "Packets of connections that had ended.", s.PacketsLate) ||
+		!yield(Metric{Name: "flowscope_bytes_total", Help: "Bytes on the wire in flows.", Label: "side", LabelValue: "initiator", Value: float64(s.Bytes[Initiator])}) ||
+		!yield(Metric{Name: "flowscope_bytes_total", Help: "Bytes on the wire in flows.", Label: "side", LabelValue: "responder", Value: float64(s.Bytes[Responder])}) ||
 		!one(MetricFlowsCreated, "Flows begun.", s.FlowsCreated) ||
 		!yield(Metric{Name: MetricFlowsActive, Help: "Live flows.", Value: float64(s.FlowsActive), Gauge: true}) ||
 		!yield(Metric{Name: "flowscope_flows_lingering", Help: "Ended flows kept for their late packets.", Value: float64(s.FlowsLingering), Gauge: true}) ||
@@ -382,12 +385,13 @@ func (s DriverStats) Metrics(yield func(Metric) bool) {
 
 // LogEvent writes one event to a logger, at a level that fits its kind: flows
 // that start and end at Info, anomalies by severity at Info, Warn or Error,
-// gaps at Warn, the rest at Debug. Keys appear in their own text form; payload
-// never appears.
+// gaps at Warn, the rest at Debug. The time of the log's record is that of the
+// event, in packet time: a replay of a capture writes the same log each time. Keys
+// appear in their own text form; payload never appears.
 func LogEvent[K comparable](logger *slog.Logger, ev *FlowEvent[K]) {
 	level := slog.LevelDebug
 	switch ev.Kind {
-	case EventStarted, EventEnded:
+	case EventStarted, EventEnded, EventReport:
 		level = slog.LevelInfo
 	case EventGap:
 		level = slog.LevelWarn
@@ -425,12 +429,16 @@ func LogEvent[K comparable](logger *slog.Logger, ev *FlowEvent[K]) {
 		if ev.Anomaly.hasPolicy() {
 			attrs = append(attrs, slog.String("policy", ev.Policy.String()))
 		}
-	case EventEnded, EventReleased:
-		attrs = append(attrs, slog.String("reason", ev.Reason.String()), slog.String("history", ev.History.String()))
+	case EventEnded, EventReleased, EventReport:
+		if ev.Kind != EventReport {
+			attrs = append(attrs, slog.String("reason", ev.Reason.String()))
+		}
+		attrs = append(attrs, slog.String("history", ev.History.String()))
 		if s := ev.Stats; s != nil { // nil in an event that the caller made
 			attrs = append(attrs, slog.Uint64("packets", s.Packets[0]+s.Packets[1]), slog.Uint64("bytes", s.Bytes[0]+s.Bytes[1]))
 		}
 	}
-	attrs = append(attrs, slog.Time("packet_time", ev.Timestamp.Time()))
-	logger.LogAttrs(ctx, level, ev.Kind.String(), attrs...)
+	r := slog.NewRecord(ev.Timestamp.Time(), level, ev.Kind.String(), 0)
+	r.AddAttrs(attrs...)
+	_ = logger.Handler().Handle(ctx, r) // as Logger.LogAttrs does
 }

@@ -71,6 +71,9 @@ func (t *FlowTracker[K, S]) takeBack(s *slot[K, S]) {
 	if t.clock.Behind(to) {
 		to = t.clock.Now()
 	}
+	if t.reports != nil {
+		t.reports.takeBack(s.ID(), to)
+	}
 	for i := range FlowSide(2) {
 		if !t.clock.Ahead(f.last[i]) {
 			continue

@@ -49,6 +49,7 @@ type FlowTracker[K comparable, S any] struct {
 	init       func(K) S
 	cfg        Config
 	maxFlows   int // Config.MaxFlows, or the lower number given to SetMaxFlows
+	capacity   int // of the table
 
 	hook          hook[K, S] // of a FlowDriver, or nil
 	hookDatagrams bool       // it wants the payload of UDP
@@ -68,6 +69,8 @@ type FlowTracker[K comparable, S any] struct {
 	packetID uint64
 
 	fragments *fragments // nil if datagrams are not reassembled
+	details   *details   // nil if Config.Details asks for nothing
+	reports   *reports   // nil without Config.ReportEvery
 	checksums checksums
 
 	// Lent to the caller until the next call, which reclaims it.
@@ -82,6 +85,7 @@ type FlowTracker[K comparable, S any] struct {
 	behind         bool           // the last call stopped at its bound; see More
 	bound          int            // how many events this call may tell, beside its own packet's
 	ending         []flowtable.ID // flows whose end is being told; see endInSteps
+	refile         bool           // and refileTimers
 	expired        []expiredFlow  // out of the timer wheel, not ended yet
 	dueSlot        flowtable.ID   // out of the timer wheel, not looked at yet
 	nextVictim     victim
@@ -133,53 +137,42 @@ type hook[K comparable, S any] interface {
 const posDatagram = math.MinInt64
 
 func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init func(K) S) *FlowTracker[K, S] {
-	t := &FlowTracker[K, S]{ex: ex, init: init, cfg: cfg, maxFlows: cfg.MaxFlows}
+	t := &FlowTracker[K, S]{ex: ex, init: init, cfg: cfg, maxFlows: cfg.MaxFlows, capacity: cfg.MaxFlows}
 	t.single = new(Extracted[K])
 	t.x = t.single
 	t.table = flowtable.New[K, flow[S]](cfg.MaxFlows)
 	t.clock = clock.New(int64(cfg.ClockJump), cfg.longestWait())
 	t.bound = trackEvents
-	t.timeouts = [8]int64{
-		classOpening:     int64(cfg.OpeningTimeout),
-		classEstablished: int64(cfg.EstablishedTimeout),
-		classClosing:     int64(cfg.ClosingTimeout),
-		classUDP:         int64(cfg.UDPTimeout),
-		classICMP:        int64(cfg.ICMPTimeout),
-		classOther:       int64(cfg.OtherTimeout),
-		classLinger:      int64(cfg.LingerTimeout),
-		classReset:       int64(cfg.ResetTimeout),
-	}
 	t.doubts = tcp.Doubts{
 		HealAfter: int64(cfg.HoleAckedTimeout),
 		HoldFor:   int64(cfg.HoleTimeout),
-		MaxBytes:  max(cfg.TotalBytes/8, 1),
 		SideBytes: cfg.SideBytes,
-		MaxHeld:   max(cfg.TotalBytes/8/tcp.HeldBytes, 1024),
 		MaxDoubts: max(cfg.MaxFlows/4, min(cfg.MaxFlows, 1024)),
 	}
+	t.doubts.MaxBytes, t.doubts.MaxHeld = doubtLimits(&cfg)
 	t.hasher, t.seed = hasherOf(ex), rand.Uint64()
 	t.keyTimeout = timerOf(ex)
 	t.frames = 1
 	t.checksums.mode = cfg.Checksums
+	t.details, t.reports = newDetails(cfg.Details), newReports(&cfg)
 	if cfg.Fragments == FragmentsReassemble {
 		t.fragments = newFragments(&cfg, t.seed)
 	}
 	if !fastpath.Off {
 		t.setFastPaths()
 	}
+	t.setTimeouts()
 	return t
+}
+
+// doubtLimits are how much payload, and how many segments, may wait for an acknowledgement.
+func doubtLimits(cfg *Config) (bytes, segments int64) {
+	return max(cfg.TotalBytes/8, 1), max(cfg.TotalBytes/8/tcp.HeldBytes, 1024)
 }
 
 // setFastPaths turns the fast paths on. Without it all packets take the slow ones.
 func (t *FlowTracker[K, S]) setFastPaths() {
 	t.fastPaths, t.follow = true, &t.doubts
-	if t.keyTimeout == nil {
-		for class, timeout := range t.timeouts {
-			t.fastTimeouts[class] = uint64(timeout)
-		}
-		t.fastTimeouts[classLinger] = 0  // of a flow that is ending
-		t.fastTimeouts[classOpening] = 0 // see idleFrom
-	}
 	ex := any(t.ex)
 	if p, ok := ex.(peeling[FiveTupleKey]); ok && p.want == 0 {
 		ex, t.fast.decoder = p.inner, p.decoder
@@ -235,6 +228,9 @@ func (t *FlowTracker[K, S]) beginPacket(v *PacketView) {
 	t.frames = 1 // a panic of the caller's code may have left a datagram's
 	t.stats.Packets++
 	t.at = int64(v.Timestamp)
+	if t.details != nil {
+		t.details.setPacket(v)
+	}
 	if !t.clock.Follow(t.at) {
 		t.moveClock(t.at)
 	}
@@ -280,7 +276,7 @@ func (t *FlowTracker[K, S]) ask(v *PacketView) (ok bool) {
 //	extract --> fragment? --> refused? --> checksum --> ICMP error? --> flow
 func (t *FlowTracker[K, S]) trackSlow(v PacketView, ok bool, wire int) []FlowEvent[K] {
 	x := t.x
-	if x.slow&slowNotDecoded != 0 && (t.fragments != nil || t.checksums.mode != ChecksumIgnore) {
+	if x.slow&slowNotDecoded != 0 && (t.fragments != nil || t.details != nil || t.checksums.mode != ChecksumIgnore) {
 		x.decodeHeaders(&v)
 	}
 	next := verdictOf(ok)
@@ -428,6 +424,10 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 	if t.at < t.clock.Now() || f.lags() {
 		t.noteLag(&f.record)
 	}
+	t.stats.Bytes[side&1] += uint64(wire)
+	if t.details != nil {
+		t.details.count(s.ID(), side, x.ipLen())
+	}
 	if next&refile != 0 {
 		t.file(s)
 	}
@@ -460,6 +460,9 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 // has timed out, which it ends, or the new flow of the connection that replaces s.
 func (t *FlowTracker[K, S]) resolveFlow(hash uint64, s *slot[K, S]) *slot[K, S] {
 	f := &s.Value
+	if t.reports != nil && !f.over() && !t.timedOut(s) {
+		t.report(s, t.until()) // before the packet is counted
+	}
 	switch {
 	case f.ending():
 		if f.reason.lingers() && t.x.TCP.Flags&FlagSYN == 0 {
@@ -579,6 +582,9 @@ func (t *FlowTracker[K, S]) applyOutcome(s *slot[K, S], side FlowSide, g *tcp.Se
 	if o.Notes != 0 {
 		f.countNotes(o.Notes, side)
 	}
+	if t.details != nil {
+		t.details.countSegment(s.ID(), side, g, o, t.now())
+	}
 	if f.bits&handshakeTimed == 0 {
 		f.timeHandshake(g, o, side, t.now())
 	}
@@ -658,6 +664,9 @@ func (t *FlowTracker[K, S]) countOnly(wire int, create bool) bool {
 		t.endAndRelease(hash, s, EndIdleTimeout)
 		s = nil
 	}
+	if t.reports != nil && s != nil {
+		t.report(s, t.clock.Now())
+	}
 	switch {
 	case s == nil && !create:
 		return false
@@ -677,6 +686,10 @@ func (t *FlowTracker[K, S]) countOnly(wire int, create bool) bool {
 	if _, next := f.countPacket(side, t.at, t.frames, wire, 0, nil, nil); next&refile != 0 {
 		t.file(s)
 	}
+	t.stats.Bytes[side&1] += uint64(wire)
+	if t.details != nil {
+		t.details.count(s.ID(), side, t.x.ipLen())
+	}
 	if f.conn.InDoubt() {
 		t.countBeside(f, side, 0)
 	}
@@ -692,6 +705,9 @@ func (t *FlowTracker[K, S]) countLate(s *slot[K, S], wire int) {
 	side := t.sender(f)
 	t.stats.PacketsLate += t.frames
 	f.addLate(side, t.frames)
+	if t.details != nil {
+		t.details.countLate(s.ID(), side, wire, t.x.ipLen())
+	}
 	if t.cfg.Events.Has(EventLate) {
 		t.emitPacket(EventLate, s, side, wire)
 	}
@@ -777,8 +793,8 @@ func (t *FlowTracker[K, S]) emitPacket(kind EventKind, s *slot[K, S], side FlowS
 	ev.Len = int64(wire)
 }
 
-// emitFinal appends the Ended or Released of a flow.
-func (t *FlowTracker[K, S]) emitFinal(kind EventKind, s *slot[K, S]) {
+// emitFinal appends the Ended, Released or Report of a flow.
+func (t *FlowTracker[K, S]) emitFinal(kind EventKind, s *slot[K, S]) *FlowEvent[K] {
 	n := len(t.finalStats)
 	if n == cap(t.finalStats) {
 		t.finalStats = append(t.finalStats, FlowStats{})
@@ -791,6 +807,7 @@ func (t *FlowTracker[K, S]) emitFinal(kind EventKind, s *slot[K, S]) {
 	ev.Reason = s.Value.reason
 	ev.Stats = stats
 	ev.History = s.Value.history()
+	return ev
 }
 
 // Len is the number of live flows. Those that have ended and linger do not count.

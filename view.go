@@ -198,6 +198,10 @@ type PacketView struct {
 	WireLen int
 	// LinkType is the type of the first header of Frame; 0 is Ethernet.
 	LinkType LinkType
+	// Interface is the number of the capturing interface, as the source counts them: from 0 in a
+	// pcapng file, of the operating system in a live capture. 0 too if there is only one, or none is
+	// known. It changes nothing but FlowStats.Interface.
+	Interface uint32
 	// ID is the caller's own number for the packet. Events give it back.
 	ID uint64
 
@@ -292,6 +296,7 @@ func readCapture(r io.Reader, name string) iter.Seq2[PacketView, error] {
 				Timestamp: Timestamp(p.Time),
 				WireLen:   p.WireLen,
 				LinkType:  LinkTypeOf(p.Link),
+				Interface: uint32(p.Interface),
 				ID:        id,
 			}
 			more := yield(v, nil)
@@ -392,7 +397,7 @@ func FromPackets(packets <-chan gopacket.Packet, link LinkType) iter.Seq2[Packet
 			id++
 			about := p.Metadata()
 			if !yield(PacketView{
-				Frame: p.Data(), Timestamp: TimestampOf(about.Timestamp), WireLen: about.Length, LinkType: link, ID: id,
+				Frame: p.Data(), Timestamp: TimestampOf(about.Timestamp), WireLen: about.Length, LinkType: link, Interface: uint32(about.InterfaceIndex), ID: id,
 			}, nil) {
 				return
 			}
@@ -421,7 +426,7 @@ func views[C CaptureInfo](ctx context.Context, read func() ([]byte, C, error), l
 			v := PacketView{}
 			if err == nil {
 				about := info(ci)
-				v = PacketView{Frame: data, Timestamp: TimestampOf(about.Timestamp), WireLen: about.Length, LinkType: link, ID: id}
+				v = PacketView{Frame: data, Timestamp: TimestampOf(about.Timestamp), WireLen: about.Length, LinkType: link, Interface: uint32(about.InterfaceIndex), ID: id}
 				id++
 			}
 			if !yield(v, err) {

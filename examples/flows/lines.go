@@ -4,20 +4,58 @@ import (
 	"encoding/json"
 	"io"
 
-	"github.com/flowscope-go/flowscope/examples/internal/flowline"
+	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/export"
 )
 
-type line = flowline.Line
-
-// lines prints flows as JSON, one object a line.
-type lines struct{ enc *json.Encoder }
-
-func newLines(w io.Writer) lines { return lines{json.NewEncoder(w)} }
-
-func (l lines) flow(ev *event) {
-	// Encoding cannot fail: all timestamps are within the years that JSON allows. A failed write
-	// is reported by Flush of the bufio.Writer.
-	_ = l.enc.Encode(flowline.Of(ev))
+// lines prints records one a line, in a format of package export.
+type lines struct {
+	w      io.Writer
+	append func([]byte, *flowscope.Record) []byte
+	header []byte // written before the first line
+	named  bool   // lines of JSON begin with the file's name
+	prefix []byte
+	line   []byte
 }
 
-func (lines) flush() {}
+func newLines(w io.Writer, format string, several bool) *lines {
+	l := &lines{w: w}
+	switch format {
+	case "json":
+		l.append, l.named = export.AppendNDJSON, several
+	case "zeek":
+		l.append, l.header = export.AppendZeekConn, export.AppendZeekConnHeader(nil)
+	case "zeek-json":
+		l.append, l.named = export.AppendZeekConnJSON, several
+	case "eve":
+		l.append, l.named = export.AppendEVEFlow, several
+	}
+	return l
+}
+
+func (l *lines) begin(name string) {
+	if l.named {
+		quoted, _ := json.Marshal(name)
+		l.prefix = append(append([]byte(`{"file":`), quoted...), ',')
+	}
+}
+
+func (l *lines) record(r *flowscope.Record) { l.write(l.append(l.line[:0], r)) }
+
+// write ignores an error: Flush of the bufio.Writer reports it.
+func (l *lines) write(line []byte) {
+	_, _ = l.w.Write(l.header)
+	l.header = nil
+	if l.line = line; l.named {
+		_, _ = l.w.Write(l.prefix)
+		line = line[1:]
+	}
+	_, _ = l.w.Write(line)
+}
+
+func (l *lines) end(totals) {}
+
+// anomaly prints an anomaly as an EVE record.
+func (l *lines) anomaly(uid flowscope.UID, ev *flowscope.Event) {
+	l.write(export.AppendEVEAnomaly(l.line[:0], uid, ev))
+}

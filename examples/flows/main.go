@@ -1,11 +1,21 @@
 // Command flows prints the flows of capture files.
 //
-//	flows [-json] [-idle D] [-no-encap] [-no-defrag] [-checksums MODE] [FILE...]
+//	flows [-format F] [-sort ORDER] [-top N] [-report D] [-idle D] [-no-encap] [-no-defrag] [-checksums MODE] [FILE...]
 //
 // Each FILE is a pcap or pcapng file, plain or gzip; "-" is standard input.
 // Without a file it reads a small built-in capture. Every flow is one line, printed when the
 // flow is released. The number of packets that belong to no flow, and the reasons, are printed
 // on standard error, and so is the number of timestamps far ahead that were wrong.
+//
+// -format is "table" with the sums of all flows in the last row, "json" (as -json) with a
+// flowscope.Record a line, "zeek" or "zeek-json" for Zeek's conn.log, or "eve" for Suricata's records of
+// flows and anomalies. In the table a flow has ended as closed (both sides sent a FIN), reset, idle, or
+// is open at the end of the capture; the other words are those of flowscope.EndReason. With several
+// files a table has a column of their names, and JSON a field.
+//
+// -sort prints the flows of a file at its end, by bytes, packets, start or duration, and -top the first
+// N of them. With -report 5m a flow that lives for longer is printed every five minutes too, with what
+// was counted so far.
 //
 // By default it decapsulates tunnels and reassembles IP fragments; the line of a flow in a
 // tunnel names the tunnel, as in "vxlan:77".
@@ -22,6 +32,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/flowscope-go/flowscope"
@@ -36,10 +47,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("flows", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: flows [-json]", options.Usage, "[FILE...]")
+		fmt.Fprintln(stderr, "usage: flows [-format F] [-sort ORDER] [-top N] [-report D]", options.Usage, "[FILE...]")
 		flags.PrintDefaults()
 	}
-	asJSON := flags.Bool("json", false, "print one JSON object a line")
+	format := flags.String("format", "table", "table, json, zeek, zeek-json or eve")
+	asJSON := flags.Bool("json", false, "the same as -format json")
+	var order order
+	flags.StringVar(&order.by, "sort", "", "print the flows at the end of a file, by bytes, packets, start or duration")
+	flags.IntVar(&order.top, "top", 0, "print the first N flows only, 0 for all; with -sort the first in that order")
+	report := flags.Duration("report", 0, "print flows that live on that often, with what was counted so far")
 	opts := options.Add(flags)
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -49,13 +65,34 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case opts.Idle < 0:
 		fmt.Fprintln(stderr, "flows: -idle must not be negative")
 		return 2
+	case !slices.Contains([]string{"table", "json", "zeek", "zeek-json", "eve"}, *format):
+		fmt.Fprintf(stderr, "flows: unknown -format %q; it is table, json, zeek, zeek-json or eve\n", *format)
+		return 2
+	case order.by != "" && !slices.Contains(orders, order.by):
+		fmt.Fprintf(stderr, "flows: unknown -sort %q; it is bytes, packets, start or duration\n", order.by)
+		return 2
+	case *report < 0:
+		fmt.Fprintln(stderr, "flows: -report must not be negative")
+		return 2
+	case order.top < 0:
+		fmt.Fprintln(stderr, "flows: -top must not be negative")
+		return 2
+	}
+	if *asJSON {
+		*format = "json"
 	}
 	out := bufio.NewWriter(stdout)
 	// Released is the only event whose counters are final: they include late packets.
-	cfg := opts.Config(flowscope.EventReleased)
-	p := program{out: out, stderr: stderr, ex: opts.Extractor(), cfg: cfg, print: newRows(out)}
-	if *asJSON {
-		p.print = newLines(out)
+	cfg := opts.Config(flowscope.EventReleased, flowscope.EventReport)
+	cfg.Details, cfg.ReportEvery = flowscope.AllDetails, *report
+	p := program{out: out, stderr: stderr, ex: opts.Extractor(), cfg: cfg, order: order}
+	if several := flags.NArg() > 1; *format == "table" {
+		p.print = newRows(out, several)
+	} else {
+		p.print = newLines(out, *format, several)
+	}
+	if *format == "eve" {
+		p.cfg.Events |= flowscope.Events(flowscope.EventAnomaly)
 	}
 	if flags.NArg() == 0 {
 		p.capture(sample.Name, sample.Packets())
@@ -66,12 +103,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return p.status
 }
 
-type event = flowscope.FlowEvent[flowscope.FiveTupleKey]
-
-// printer prints flows. It may hold some back until flush.
+// printer prints records. It may hold some back until end.
 type printer interface {
-	flow(*event)
-	flush()
+	begin(name string)
+	record(*flowscope.Record)
+	anomaly(flowscope.UID, *flowscope.Event)
+	end(totals)
 }
 
 type program struct {
@@ -79,6 +116,7 @@ type program struct {
 	stderr io.Writer
 	ex     flowscope.FlowExtractor[flowscope.FiveTupleKey]
 	cfg    flowscope.Config
+	order  order
 	print  printer
 	status int
 }
@@ -88,10 +126,10 @@ func (p *program) capture(name string, views iter.Seq2[flowscope.PacketView, err
 	if p.out.Flush() != nil {
 		return // the output cannot be written, which was reported
 	}
+	p.print.begin(name)
 	bar := progress.New(p.stderr, name)
-	stats, err := p.flows(views, bar)
+	stats, err := p.flows(bar.Of(views))
 	bar.Clear()
-	p.print.flush()
 	if err := p.out.Flush(); err != nil {
 		p.fail(err)
 	}
@@ -115,31 +153,34 @@ func (p *program) fail(err error) {
 }
 
 // flows tracks one capture. Of a damaged file it prints the flows of the packets before the
-// damage, and returns the error.
-func (p *program) flows(views iter.Seq2[flowscope.PacketView, error], bar *progress.Bar) (flowscope.TrackerStats, error) {
-	tracker, err := flowscope.NewFlowTracker(p.ex, p.cfg)
+// damage, and returns the error. The driver's streams find what is missing of them.
+func (p *program) flows(views iter.Seq2[flowscope.PacketView, error]) (stats flowscope.TrackerStats, err error) {
+	driver, err := flowscope.NewFlowDriver(p.ex, nil, p.cfg)
 	if err != nil {
-		return flowscope.TrackerStats{}, err
+		return stats, err
 	}
-	var broken error
-	for view, err := range views {
-		if err != nil {
-			broken = err
-			break
+	var sum totals
+	for ev, broken := range driver.Events(views) {
+		switch {
+		case broken != nil:
+			err = broken
+		case ev.Kind == flowscope.EventAnomaly:
+			p.print.anomaly(driver.UID(ev), ev)
+		default:
+			r := flowscope.RecordOf(ev)
+			if r.Final {
+				sum.add(&r)
+			}
+			if p.order.keeps() {
+				p.order.add(&r)
+			} else {
+				p.print.record(&r)
+			}
 		}
-		bar.Packet(len(view.Frame))
-		p.all(tracker.Track(view))
 	}
-	for events := range tracker.FinishParts() {
-		p.all(events)
-	}
-	return tracker.Stats(), broken
-}
-
-func (p *program) all(events []event) {
-	for i := range events {
-		p.print.flow(&events[i])
-	}
+	p.order.flush(p.print.record)
+	p.print.end(sum)
+	return driver.Stats().TrackerStats, err
 }
 
 // rest describes the packets in no flow, as in "of 124 packets, 3 are in no flow: 2 not_ip, 1

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/flowscope-go/flowscope"
 )
 
 // The output of tshark on sample.pcapng; the flows of ICMP are by address and
@@ -87,13 +90,19 @@ func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	return status, out.String(), err.String()
 }
 
-func parse(t *testing.T, stdout string) []line {
+// parsed is a line of JSON.
+type parsed struct {
+	File string `json:"file"`
+	flowscope.Record
+}
+
+func parse(t *testing.T, stdout string) []parsed {
 	t.Helper()
-	var flows []line
+	var flows []parsed
 	for text := range strings.Lines(stdout) {
 		dec := json.NewDecoder(strings.NewReader(text))
 		dec.DisallowUnknownFields()
-		var l line
+		var l parsed
 		require.NoError(t, dec.Decode(&l), text)
 		require.False(t, dec.More(), text)
 		flows = append(flows, l)
@@ -109,12 +118,12 @@ func TestJSONOfTheSampleAgreesWithTshark(t *testing.T) {
 	require.Len(t, flows, len(sampleFlows))
 	var packets uint64
 	for _, f := range flows {
-		name := flowOf{f.Proto, f.Initiator, f.Responder}
+		name := flowOf{f.Proto.String(), f.Initiator.String(), f.Responder.String()}
 		want, ok := sampleFlows[name]
 		require.True(t, ok, "%v", name)
-		require.Equal(t, want, countsOf{f.Packets, f.WireBytes, f.PayloadBytes, f.Reason, f.History}, "%v", name)
-		require.Equal(t, strings.HasPrefix(f.History, "D"), f.Midstream, "%v", name)
-		require.False(t, f.End.Before(f.Start), "%v", name)
+		require.Equal(t, want, countsOf{f.Packets, f.WireBytes, f.PayloadBytes, f.Reason.String(), f.History.String()}, "%v", name)
+		require.Equal(t, strings.HasPrefix(f.History.String(), "D"), f.Midstream, "%v", name)
+		require.False(t, f.End < f.Start, "%v", name)
 		require.Equal(t, sampleEchoes[name], f.ICMPID, "%v", name)
 		packets += f.Packets[0] + f.Packets[1] + f.Late[0] + f.Late[1]
 	}
@@ -125,17 +134,17 @@ func TestFlowsComeInTheOrderOfTheirBeginning(t *testing.T) {
 	_, stdout, _ := call(t, "-json")
 	flows := parse(t, stdout)
 	// capinfos -a -e -S sample.pcapng; the first packets are ARP.
-	first := time.Unix(1795377991, 788119849)
-	last := time.Unix(1795377999, 328803814)
+	first := flowscope.NewTimestamp(1795377991, 788119849)
+	last := flowscope.NewTimestamp(1795377999, 328803814)
 	before, end := first, first
 	for _, f := range flows {
-		require.False(t, f.Start.Before(before))
+		require.GreaterOrEqual(t, f.Start, before)
 		before = f.Start
-		if f.End.After(end) {
+		if f.End > end {
 			end = f.End
 		}
 	}
-	require.True(t, end.Equal(last), "%v", end)
+	require.Equal(t, last, end)
 }
 
 func TestTheTableHasARowForEachFlowInAlignedColumns(t *testing.T) {
@@ -143,15 +152,18 @@ func TestTheTableHasARowForEachFlowInAlignedColumns(t *testing.T) {
 	require.Zero(t, status)
 	require.Equal(t, sampleRest, stderr)
 	rows := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
-	require.Len(t, rows, 1+len(sampleFlows))
+	require.Len(t, rows, 1+len(sampleFlows)+1)
+	ending := map[string]string{"fin": "closed", "rst": "reset", "finished": "open"}
 	seen := map[flowOf]bool{}
-	for _, row := range rows[1:] {
+	for _, row := range rows[1 : len(rows)-1] {
 		f := strings.Fields(row)
-		name := flowOf{f[0], f[1], f[2]}
+		_, err := time.Parse(time.RFC3339, f[0])
+		require.NoError(t, err)
+		name := flowOf{f[1], f[2], f[3]}
 		require.Contains(t, sampleFlows, name)
-		require.Equal(t, sampleFlows[name].reason, f[8])
+		require.Equal(t, ending[sampleFlows[name].reason], f[9])
 		seen[name] = true
-		for _, title := range []string{"INITIATOR", "RESPONDER", "END"} {
+		for _, title := range []string{"PROTO", "INITIATOR", "RESPONDER", "END"} {
 			at := strings.Index(rows[0], title)
 			require.Equal(t, byte(' '), row[at-1], "%s: %q", title, row)
 			require.NotEqual(t, byte(' '), row[at], "%s: %q", title, row)
@@ -164,6 +176,15 @@ func TestTheTableHasARowForEachFlowInAlignedColumns(t *testing.T) {
 		require.Equal(t, strings.TrimRight(row, " "), row)
 	}
 	require.Len(t, seen, len(sampleFlows))
+	var sums [4]uint64
+	for _, f := range sampleFlows {
+		for i := range f.packets {
+			sums[i] += f.packets[i]
+			sums[2+i] += f.wire[i]
+		}
+	}
+	require.Equal(t, []string{"total", "16", "flows", fmt.Sprint(sums[0]), fmt.Sprint(sums[1]), fmt.Sprint(sums[2]), fmt.Sprint(sums[3])},
+		strings.Fields(rows[len(rows)-1]))
 }
 
 // The same from tshark: with -idle 1s, a TCP stream becomes several flows where a packet comes a
@@ -179,9 +200,9 @@ func TestIdleEndsFlowsThatAreSilentForThatLong(t *testing.T) {
 	flows := map[flowOf]int{}
 	idle := map[flowOf]int{}
 	for _, f := range parse(t, stdout) {
-		name := flowOf{f.Proto, f.Initiator, f.Responder}
+		name := flowOf{f.Proto.String(), f.Initiator.String(), f.Responder.String()}
 		flows[name]++
-		if f.Reason == "idle" {
+		if f.Reason == flowscope.EndIdleTimeout {
 			idle[name]++
 		}
 	}
@@ -203,17 +224,21 @@ func TestSeveralFilesArePrintedOneAfterTheOther(t *testing.T) {
 	require.Zero(t, status)
 	_, first, _ := call(t, "-json", captures("http.pcap"))
 	_, second, _ := call(t, "-json", captures("lossy.pcap"))
-	require.Equal(t, first+second, both)
+	nameless := strings.NewReplacer(`{"file":"`+captures("http.pcap")+`",`, "{", `{"file":"`+captures("lossy.pcap")+`",`, "{").Replace(both)
+	require.Equal(t, first+second, nameless)
+	require.NotEqual(t, nameless, both)
 	flows := parse(t, both)
 	require.Len(t, flows, 3)
 	// tshark -r lossy.pcap -q -z conv,tcp
 	require.Equal(t, [2]uint64{43, 41}, flows[2].Packets)
 	require.Equal(t, [2]uint64{22646, 2863}, flows[2].WireBytes)
-	require.Contains(t, flows[2].History, "T")
+	require.Contains(t, flows[2].History.String(), "T")
 
 	_, table, stderr := call(t, captures("http.pcap"), captures("lossy.pcap"))
 	require.Equal(t, 1, strings.Count(table, "PROTO"), "one table")
-	require.Equal(t, 1+3, strings.Count(table, "\n"))
+	require.Equal(t, 1+3+2, strings.Count(table, "\n"), "titles, flows, and the sums of each file")
+	require.Equal(t, 3, strings.Count(table, captures("http.pcap")))
+	require.Equal(t, 2, strings.Count(table, captures("lossy.pcap")))
 	require.Equal(t, "flows: "+captures("lossy.pcap")+": of 88 packets, 4 are in no flow: 4 not_ip\n", stderr)
 }
 
@@ -232,19 +257,19 @@ func TestFlowsInTunnelsAreSeenInside(t *testing.T) {
 	}
 	seen := 0
 	for _, f := range parse(t, stdout) {
-		if f.Proto != "tcp" {
+		if f.Proto != flowscope.L4TCP {
 			continue
 		}
 		seen++
-		require.Equal(t, want[f.Tunnel], countsOf{packets: f.Packets, wire: f.WireBytes}, "in %q", f.Tunnel)
-		require.Equal(t, "fin", f.Reason)
+		require.Equal(t, want[f.Tunnel.String()], countsOf{packets: f.Packets, wire: f.WireBytes}, "in %q", f.Tunnel)
+		require.Equal(t, "fin", f.Reason.String())
 	}
 	require.Equal(t, len(want), seen)
 
 	_, stdout, _ = call(t, "-json", "-no-encap", captures("tunnels.pcap"))
 	for _, f := range parse(t, stdout) {
 		require.Empty(t, f.Tunnel)
-		require.NotContains(t, f.Initiator, "198.51.100.")
+		require.NotContains(t, f.Initiator.String(), "198.51.100.")
 	}
 	_, _, stderr = call(t, "-json", "-no-defrag", captures("tunnels.pcap"))
 	require.Contains(t, stderr, "fragment_later")
@@ -286,7 +311,7 @@ func TestACutFileGivesTheFlowsSoFarAndAnError(t *testing.T) {
 		packets += f.Packets[0] + f.Packets[1] + f.Late[0] + f.Late[1]
 	}
 	require.EqualValues(t, kept-sampleARP, packets)
-	require.Equal(t, "192.0.2.10:33678", flows[len(flows)-1].Initiator, "the next file is read all the same")
+	require.Equal(t, "192.0.2.10:33678", flows[len(flows)-1].Initiator.String(), "the next file is read all the same")
 }
 
 func TestWhatCannotBeReadIsSaidOnce(t *testing.T) {
@@ -303,7 +328,7 @@ func TestWhatCannotBeReadIsSaidOnce(t *testing.T) {
 }
 
 func TestAWrongCommandLineIsStatusTwo(t *testing.T) {
-	for _, args := range [][]string{{"-nosuch"}, {"-idle", "soon"}, {"-idle", "-1s"}} {
+	for _, args := range [][]string{{"-nosuch"}, {"-idle", "soon"}, {"-idle", "-1s"}, {"-format", "xml"}, {"-sort", "name"}, {"-report", "-1s"}, {"-top", "-1"}} {
 		status, stdout, stderr := call(t, args...)
 		require.Equal(t, 2, status, "%v", args)
 		require.Empty(t, stdout)
@@ -315,12 +340,83 @@ func TestAWrongCommandLineIsStatusTwo(t *testing.T) {
 	require.Contains(t, stderr, "usage: flows")
 }
 
+func TestFlowsInAnotherOrder(t *testing.T) {
+	_, stdout, _ := call(t, "-json")
+	all := parse(t, stdout)
+	size := func(f parsed) uint64 { return f.WireBytes[0] + f.WireBytes[1] }
+	for _, c := range []struct {
+		by     string
+		before func(a, b parsed) bool
+	}{
+		{"bytes", func(a, b parsed) bool { return size(a) > size(b) }},
+		{"packets", func(a, b parsed) bool { return a.Packets[0]+a.Packets[1] > b.Packets[0]+b.Packets[1] }},
+		{"start", func(a, b parsed) bool { return a.Start < b.Start }},
+		{"duration", func(a, b parsed) bool { return a.End-a.Start > b.End-b.Start }},
+	} {
+		_, stdout, _ := call(t, "-json", "-sort", c.by)
+		sorted := parse(t, stdout)
+		require.ElementsMatch(t, all, sorted)
+		for i := range sorted[1:] {
+			require.False(t, c.before(sorted[i+1], sorted[i]), "%s: %d", c.by, i)
+		}
+		_, stdout, _ = call(t, "-json", "-sort", c.by, "-top", "3")
+		require.Equal(t, sorted[:3], parse(t, stdout))
+		_, stdout, _ = call(t, "-sort", c.by, "-top", "3")
+		require.Contains(t, stdout, "16 flows", "the sums are those of all")
+	}
+	_, stdout, _ = call(t, "-json", "-top", "2")
+	require.Equal(t, all[:2], parse(t, stdout))
+}
+
+// -report prints what was counted so far; the last record of a flow has all.
+func TestLongFlowsAreReported(t *testing.T) {
+	_, stdout, _ := call(t, "-json", "-report", "1s")
+	last, reports := map[flowscope.UID]parsed{}, 0
+	for _, f := range parse(t, stdout) {
+		before, ok := last[f.UID]
+		require.False(t, before.Final, "nothing follows the last record")
+		require.True(t, !ok || f.Packets[0] >= before.Packets[0] && f.Start == before.Start)
+		if last[f.UID] = f; !f.Final {
+			reports++
+			require.Zero(t, f.Reason)
+		}
+	}
+	require.Len(t, last, len(sampleFlows))
+	require.Greater(t, reports, 5)
+	for _, f := range last {
+		require.True(t, f.Final)
+	}
+	_, table, _ := call(t, "-report", "1s")
+	require.Equal(t, reports, strings.Count(table, "goes on"))
+	require.Contains(t, table, " 16 flows ")
+}
+
+// The lines of other formats are those of package export; here is that they come.
+func TestFormatsOfOtherPrograms(t *testing.T) {
+	_, zeek, _ := call(t, "-format", "zeek")
+	rows := strings.Split(strings.TrimSpace(zeek), "\n")
+	require.Equal(t, 7, strings.Count(zeek, "\n#")+1, "a header")
+	require.Len(t, rows, 7+len(sampleFlows))
+	for _, row := range rows[7:] {
+		require.Equal(t, strings.Count(rows[6], "\t"), strings.Count(row, "\t")+1, "%s", row)
+	}
+	for format, field := range map[string]string{"zeek-json": `{"ts":`, "eve": `"event_type":"flow"`} {
+		_, stdout, _ := call(t, "-format", format)
+		require.Equal(t, len(sampleFlows), strings.Count(stdout, field))
+		for line := range strings.Lines(stdout) {
+			require.True(t, json.Valid([]byte(line)), line)
+		}
+	}
+	_, eve, _ := call(t, "-format", "eve", captures("lossy.pcap"))
+	require.Contains(t, eve, `"event_type":"anomaly"`)
+}
+
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
 
 func TestAFullDiskIsAnErrorSaidOnce(t *testing.T) {
-	for _, format := range []string{"-json=true", "-json=false"} {
+	for _, format := range []string{"-json=true", "-json=false", "-format=zeek"} {
 		var stderr bytes.Buffer
 		require.Equal(t, 1, run([]string{format, captures("http.pcap"), captures("http.pcap")}, full{}, &stderr))
 		require.Equal(t, "flows: no space left\n", stderr.String())

@@ -20,9 +20,9 @@ func TestREADMEShowsWhatIsPrinted(t *testing.T) {
 	for line := range strings.Lines(out.String()) {
 		printed[strings.TrimSpace(line)] = true
 	}
-	_, table, ok := strings.Cut(string(readme), "\n    PROTO ")
+	_, table, ok := strings.Cut(string(readme), "\n    START ")
 	require.True(t, ok)
-	table, _, _ = strings.Cut("PROTO "+table, "\n\n")
+	table, _, _ = strings.Cut("START "+table, "\n\n")
 	lines := strings.Split(table, "\n")
 	require.Greater(t, len(lines), 3)
 	for _, line := range lines {

@@ -1,12 +1,15 @@
 // Command sessions prints the messages in capture files: HTTP/1 exchanges, TLS handshakes, DNS
 // transactions, and messages of mDNS and LLMNR.
 //
-//	sessions [-json] [-idle D] [-no-encap] [-no-defrag] [-checksums MODE] [FILE...]
+//	sessions [-format F] [-idle D] [-no-encap] [-no-defrag] [-checksums MODE] [FILE...]
 //
 // Each FILE is a pcap or pcapng file, plain or gzip; "-" is standard input.
 // Without a file it reads a small built-in capture. Every message is one line, printed when it is
 // complete, or when it is clear that the rest does not come. TIME is that of its first byte, in UTC.
 // What could not be read, because of loss or damage, is counted on standard error.
+//
+// -format is "table", "json" (as -json), "zeek" for the fields of Zeek's http.log, ssl.log and dns.log as
+// JSON, in which _path names the log, or "eve" for Suricata's records of HTTP, TLS and DNS.
 //
 // By default it decapsulates tunnels and reassembles IP fragments. TLS is also found after STARTTLS,
 // CONNECT and SOCKS.
@@ -23,11 +26,13 @@ import (
 	"io"
 	"iter"
 	"os"
+	"slices"
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/examples/internal/options"
 	"github.com/flowscope-go/flowscope/examples/internal/progress"
 	"github.com/flowscope-go/flowscope/examples/internal/sample"
+	export "github.com/flowscope-go/flowscope/export/sessions"
 	"github.com/flowscope-go/flowscope/protocol/dns"
 	"github.com/flowscope-go/flowscope/protocol/http1"
 	"github.com/flowscope-go/flowscope/protocol/tls"
@@ -39,10 +44,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("sessions", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: sessions [-json]", options.Usage, "[FILE...]")
+		fmt.Fprintln(stderr, "usage: sessions [-format F]", options.Usage, "[FILE...]")
 		flags.PrintDefaults()
 	}
-	asJSON := flags.Bool("json", false, "print one JSON object a line")
+	format := flags.String("format", "table", "table, json, zeek or eve")
+	asJSON := flags.Bool("json", false, "the same as -format json")
 	opts := options.Add(flags)
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -52,12 +58,23 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case opts.Idle < 0:
 		fmt.Fprintln(stderr, "sessions: -idle must not be negative")
 		return 2
+	case !slices.Contains([]string{"table", "json", "zeek", "eve"}, *format):
+		fmt.Fprintf(stderr, "sessions: unknown -format %q; it is table, json, zeek or eve\n", *format)
+		return 2
+	}
+	if *asJSON {
+		*format = "json"
 	}
 	out := bufio.NewWriter(stdout)
 	cfg := opts.Config(flowscope.EventMessage)
 	p := program{out: out, stderr: stderr, ex: opts.Extractor(), cfg: cfg, print: newRows(out)}
-	if *asJSON {
+	switch *format {
+	case "json":
 		p.print = newLines(out)
+	case "zeek":
+		p.append = export.AppendZeekJSON
+	case "eve":
+		p.append = export.AppendEVE
 	}
 	if flags.NArg() == 0 {
 		p.capture(sample.Name, sample.Sessions())
@@ -82,6 +99,8 @@ type program struct {
 	ex     flowscope.FlowExtractor[flowscope.FiveTupleKey]
 	cfg    flowscope.Config
 	print  printer
+	append func([]byte, flowscope.UID, *event) []byte // of another format; nil: print
+	line   []byte
 	status int
 }
 
@@ -121,14 +140,25 @@ func (p *program) messages(views iter.Seq2[flowscope.PacketView, error]) (n int,
 		n++
 		p.print.record(r)
 	}
+	web := http1.Factory{}
+	if p.append != nil {
+		web.Want = http1.WantFields
+	}
 	drv, err := flowscope.NewFlowSessionDriver(p.ex, p.cfg,
-		http1.Factory{}, tls.Factory{}, tls.StartTLS{}, dns.Factory{})
+		web, tls.Factory{}, tls.StartTLS{}, dns.Factory{})
 	if err != nil {
 		return n, lost, err
 	}
 	for ev, err := range drv.Events(views) {
 		if err != nil {
 			return n, lost, err
+		}
+		if p.append != nil {
+			if p.line = p.append(p.line[:0], drv.UID(ev), ev); len(p.line) > 0 {
+				n++
+				_, _ = p.out.Write(p.line) // Flush reports an error
+				continue
+			}
 		}
 		switch m := ev.Message.(type) {
 		case *http1.Exchange:

@@ -32,7 +32,6 @@ import (
 	"strings"
 
 	"github.com/flowscope-go/flowscope"
-	"github.com/flowscope-go/flowscope/examples/internal/flowline"
 	"github.com/flowscope-go/flowscope/examples/internal/sample"
 )
 
@@ -109,12 +108,12 @@ func capture(ctx context.Context, n int, packets iter.Seq2[flowscope.PacketView,
 // costs more than tracking.
 type flow struct {
 	start flowscope.Timestamp
-	line  flowline.Line
+	line  flowscope.Record
 	text  string // the same as JSON, which orders flows that start at the same time
 }
 
 func see(ev *event, to []flow) []flow {
-	line := flowline.Of(ev)
+	line := flowscope.RecordOf(ev)
 	text, _ := json.Marshal(line) // cannot fail: see flows/lines.go
 	return append(to, flow{ev.Stats.Start(), line, string(text)})
 }

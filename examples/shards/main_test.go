@@ -17,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/flowscope-go/flowscope"
-	"github.com/flowscope-go/flowscope/examples/internal/flowline"
 	"github.com/flowscope-go/flowscope/examples/internal/sample"
 )
 
@@ -39,7 +38,7 @@ func one(t *testing.T, packets iter.Seq2[flowscope.PacketView, error]) (lines []
 	require.NoError(t, err)
 	hear := func(events []event) {
 		for i := range events {
-			text, err := json.Marshal(flowline.Of(&events[i]))
+			text, err := json.Marshal(flowscope.RecordOf(&events[i]))
 			require.NoError(t, err)
 			lines = append(lines, string(text))
 		}

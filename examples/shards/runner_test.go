@@ -66,7 +66,7 @@ func TestCancellingEndsEveryFlowAtOnce(t *testing.T) {
 	defer cancel()
 	r := runnerOf(t, 4, flowscope.EventReleased)
 	flows := map[string]bool{}
-	r.hand = func(f flow) { flows[f.line.Initiator] = true }
+	r.hand = func(f flow) { flows[f.line.Initiator.String()] = true }
 	var read atomic.Int64
 	returned := make(chan error)
 	go func() { returned <- r.run(ctx, endless(100, forever, &read)) }()
@@ -134,7 +134,7 @@ func TestFlowsEndWhereNoPacketsCome(t *testing.T) {
 	}
 	r := runnerOf(t, n, flowscope.EventReleased)
 	var reasons []string
-	r.hand = func(f flow) { reasons = append(reasons, f.line.Reason) }
+	r.hand = func(f flow) { reasons = append(reasons, f.line.Reason.String()) }
 	require.NoError(t, r.run(context.Background(), func(yield func(flowscope.PacketView, error) bool) {
 		for k := range 121 {
 			now := flowscope.Timestamp(k) * 1e9
@@ -180,7 +180,7 @@ func TestFramesAreCopiedBeforeTheReaderGoesOn(t *testing.T) {
 	r := runnerOf(t, 3, flowscope.EventReleased)
 	seen := map[string]bool{}
 	r.hand = func(f flow) {
-		seen[f.line.Initiator+" "+f.line.Responder] = strings.HasSuffix(f.line.Initiator, ".1:1000")
+		seen[f.line.Initiator.String()+" "+f.line.Responder.String()] = strings.HasSuffix(f.line.Initiator.String(), ".1:1000")
 	}
 	require.NoError(t, r.run(context.Background(), source))
 	require.Len(t, seen, pairs)

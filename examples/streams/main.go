@@ -1,6 +1,7 @@
 // Command streams writes the bytes of each side of each TCP connection.
 //
 //	streams [-json] [-idle D] [-no-encap] [-no-defrag] [-checksums MODE] [-o DIR] [FILE...]
+//	streams -n N [-side initiator|responder] [-hex] [FILE...]
 //
 // Each FILE is a pcap or pcapng file, plain or gzip; "-" is standard input.
 // Without a file it reads a small built-in capture.
@@ -12,9 +13,13 @@
 // are listed in a second file whose name ends in .gaps, one line each: offset and length. Gaps
 // are never filled. A file stays open until its flow has ended.
 //
+// With -n the bytes of the n-th TCP connection are printed instead, counted from 1 over all files by
+// their beginning: those of one side with -side, and with -hex as hex digits, each row with its side and
+// offset, and the gaps.
+//
 // By default it decapsulates tunnels and reassembles IP fragments.
 //
-// The exit status is 0; 1 if a file is damaged or missing, after the streams of the packets
+// The exit status is 0; 1 if a file is damaged or missing, or there are fewer connections than N, after the streams of the packets
 // before the damage; 2 if the command line is wrong.
 package main
 
@@ -49,6 +54,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	asJSON := flags.Bool("json", false, "print one JSON object a line")
 	opts := options.Add(flags)
+	chosen := connection{}
+	flags.IntVar(&chosen.nth, "n", 0, "print the bytes of the n-th TCP connection only")
+	flags.StringVar(&chosen.side, "side", "", "with -n: those of the initiator or of the responder only")
+	flags.BoolVar(&chosen.hex, "hex", false, "with -n: as hex digits, with offsets and gaps")
 	dir := flags.String("o", "", "write the bytes of each side to a file in this directory")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -58,6 +67,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case opts.Idle < 0:
 		fmt.Fprintln(stderr, "streams: -idle must not be negative")
 		return 2
+	case chosen.nth < 0 || chosen.nth == 0 && (chosen.hex || chosen.side != ""):
+		fmt.Fprintln(stderr, "streams: -side and -hex need the number of a connection, -n 1 or more")
+		return 2
+	case chosen.side != "" && chosen.side != "initiator" && chosen.side != "responder":
+		fmt.Fprintf(stderr, "streams: unknown -side %q; it is initiator or responder\n", chosen.side)
+		return 2
 	}
 	if *dir != "" {
 		if err := os.MkdirAll(*dir, 0o777); err != nil {
@@ -66,8 +81,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	out := bufio.NewWriter(stdout)
-	cfg := opts.Config(flowscope.EventData, flowscope.EventGap, flowscope.EventEnded)
-	r := &report{out: out, json: *asJSON, dir: *dir}
+	cfg := opts.Config(flowscope.EventStarted, flowscope.EventData, flowscope.EventGap, flowscope.EventEnded)
+	chosen.w = out
+	r := &report{out: out, json: *asJSON, dir: *dir, chosen: &chosen}
 	named := map[string]int{}
 	status := 0
 	one := func(name string, packets iter.Seq2[flowscope.PacketView, error]) {
@@ -85,6 +101,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	for _, name := range flags.Args() {
 		one(name, flowscope.OpenCapture(name))
+	}
+	if chosen.nth > 0 && !chosen.found && status == 0 {
+		fmt.Fprintf(stderr, "streams: there are %d TCP connections\n", chosen.count)
+		status = 1
 	}
 	if err := out.Flush(); err != nil {
 		fmt.Fprintln(stderr, "streams:", err)
@@ -113,6 +133,8 @@ type report struct {
 	dir  string
 	name string // of the capture
 	err  error  // of writing it
+
+	chosen *connection
 }
 
 // capture reports the streams of one capture. Of a damaged file it reports those of the packets
@@ -122,6 +144,7 @@ func (r *report) capture(packets iter.Seq2[flowscope.PacketView, error], ex flow
 	if err != nil {
 		return err
 	}
+	r.chosen.begin()
 	var broken error
 	for view, err := range packets {
 		if err != nil {
@@ -140,6 +163,11 @@ func (r *report) capture(packets iter.Seq2[flowscope.PacketView, error], ex flow
 func (r *report) events(drv *driver, events []event) {
 	for i := range events {
 		ev := &events[i]
+		if r.chosen.nth > 0 {
+			r.chosen.event(ev)
+			r.failed(r.chosen.err)
+			continue
+		}
 		both := drv.State(ev)
 		switch ev.Kind {
 		case flowscope.EventData:

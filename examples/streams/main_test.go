@@ -302,3 +302,43 @@ func TestAFailedWriteIsAnError(t *testing.T) {
 		t.Errorf("status %d: %s", status, said.String())
 	}
 }
+
+// The bytes of the n-th connection are those that -o writes to a file.
+func TestTheBytesOfOneConnection(t *testing.T) {
+	dir, lossy := t.TempDir(), captures+"lossy.pcap"
+	play(t, 0, "-o", dir, lossy)
+	files, err := filepath.Glob(filepath.Join(dir, "lossy-*"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, side := range []string{"initiator", "responder"} {
+		raw, _ := play(t, 0, "-n", "1", "-side", side, lossy)
+		found := false
+		for _, name := range files {
+			whole, err := os.ReadFile(name)
+			found = found || err == nil && string(whole) == raw
+		}
+		if !found || raw == "" {
+			t.Errorf("the %d bytes of the %s are in no file", len(raw), side)
+		}
+		text, _ := play(t, 0, "-n", "1", "-side", side, "-hex", lossy)
+		digits := ""
+		for line := range strings.Lines(text) {
+			if !strings.HasPrefix(line, side+" ") {
+				t.Errorf("%q", line)
+			}
+			if !strings.Contains(line, "missing") {
+				digits += strings.ReplaceAll(line[20:69], " ", "")
+			}
+		}
+		if digits != hex.EncodeToString([]byte(raw)) {
+			t.Errorf("the digits are not those of the bytes: %s", digits)
+		}
+	}
+	if out, said := play(t, 1, "-n", "99", lossy); out != "" || !strings.Contains(said, "TCP connections") {
+		t.Errorf("%q %q", out, said)
+	}
+	for _, args := range [][]string{{"-hex"}, {"-side", "initiator"}, {"-n", "-1"}, {"-n", "1", "-side", "client"}} {
+		play(t, 2, args...)
+	}
+}

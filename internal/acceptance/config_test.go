@@ -186,7 +186,7 @@ func TestA38ConfigIsBoundedOrRefused(t *testing.T) {
 	for i := range filled.NumField() {
 		name, v := filled.Type().Field(i).Name, filled.Field(i)
 		switch name {
-		case "Overlap", "Overflow", "KeepDelivered", "Fragments", "Checksums": // whose zero means what it says
+		case "Overlap", "Overflow", "KeepDelivered", "Fragments", "Checksums", "ReportEvery", "Details": // whose zero means what it says
 			continue
 		}
 		switch {

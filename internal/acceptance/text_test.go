@@ -101,7 +101,7 @@ func by[T ~uint8](names ...string) map[T]string {
 
 func TestNamedValuesHaveOneTextThatLeadsBack(t *testing.T) {
 	named(t, 256, by[flowscope.EventKind]("none", "started", "packet", "established", "state_change", "data", "gap",
-		"side_closed", "urgent", "anomaly", "ended", "late", "released", "icmp_error", "message"))
+		"side_closed", "urgent", "anomaly", "ended", "late", "released", "icmp_error", "message", "report"))
 	named(t, 256, by[flowscope.Verdict]("no", "maybe", "yes"))
 	named(t, 256, by[flowscope.FlowSide]("initiator", "responder"))
 	named(t, 256, by[flowscope.Orientation]("forward", "reverse"))
@@ -504,6 +504,7 @@ func TestEventsAsStrings(t *testing.T) {
 		flowscope.EventEnded:       "ended" + head + ended + tail,
 		flowscope.EventLate:        "late" + head + side + " len=40 bytes=40" + tail,
 		flowscope.EventReleased:    "released" + head + ended + tail,
+		flowscope.EventReport:      "report" + head + " orientation=reverse history=ShR packets=3/2 bytes=300/200" + tail,
 		flowscope.EventICMPError:   "icmp_error" + head + side + " icmp_type=3 icmp_code=1" + tail,
 	} {
 		e.Kind = kind
@@ -579,6 +580,11 @@ func FuzzTextsOfKeys(f *testing.F) {
 		exact[flowscope.L4Proto](t, text)
 		exact[flowscope.TCPFlags](t, text)
 		exact[flowscope.TCPOptions](t, text)
+		readable[flowscope.Details](t, text)
+		exact[flowscope.UID](t, text)
+		exact[flowscope.MAC](t, text)
+		exact[flowscope.TunnelLabel](t, text)
+		readable[flowscope.Endpoint](t, text)
 		exact[flowscope.History](t, text)
 		exact[flowscope.FlowState](t, text)
 		readable[flowscope.LinkType](t, text)
@@ -683,7 +689,7 @@ func number(typ, text string) (uint64, error) {
 		new(flowscope.FlowSide), new(flowscope.FlowState), new(flowscope.FragmentPolicy), new(flowscope.GapCause), new(flowscope.L4Proto),
 		new(flowscope.LinkType), new(flowscope.Orientation), new(flowscope.OverflowPolicy), new(flowscope.OverlapPolicy),
 		new(flowscope.Refusal), new(flowscope.Severity), new(flowscope.TCPFlags), new(flowscope.TCPOptions), new(flowscope.Tunnel),
-		new(flowscope.Verdict),
+		new(flowscope.Verdict), new(flowscope.Details),
 	} {
 		values[reflect.TypeOf(v).Elem().Name()] = v
 	}

@@ -65,7 +65,7 @@ func dirtyPacket() Packet {
 		SrcHi: 1, SrcLo: 1, DstHi: 1, DstLo: 1, Payload: []byte{1}, Fragment: []byte{1}, Missing: 1,
 		Seq: 1, Ack: 1, FragmentID: 1, FlowLabel: 1, SrcPort: 1, DstPort: 1, Window: 1, Urgent: 1, VLAN: 1,
 		FragmentOffset: 1, Family: 1, Proto: 1, FragmentProto: 1, Flags: 1, WindowScale: 1, Options: 1, Timestamp: 1, TimestampEcho: 1, ICMPType: 1, ICMPCode: 1,
-		VLANs: 1, Peeled: 1, TunnelID: 1, InnerEthernet: 1, Network: 1, NetworkID: 1, Tunnel: 1, Tunnels: 1, fromTransport: 1, before: 1, InTunnel: true, Long: true, noLength: true, underLength: true, HasWindowScale: true, MoreFragments: true, FragmentCut: true, Fragmented: true,
+		VLANs: 1, Peeled: 1, TunnelID: 1, IPLen: 1, InnerEthernet: 1, Network: 1, NetworkID: 1, Tunnel: 1, Tunnels: 1, fromTransport: 1, before: 1, InTunnel: true, Long: true, noLength: true, underLength: true, HasWindowScale: true, MoreFragments: true, FragmentCut: true, Fragmented: true,
 	}
 }
 

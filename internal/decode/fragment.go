@@ -43,7 +43,7 @@ func (p *Packet) reassembled(data []byte, cut int, w *Peeler) Status {
 	}
 	*p = Packet{
 		SrcHi: p.SrcHi, SrcLo: p.SrcLo, DstHi: p.DstHi, DstLo: p.DstLo, FlowLabel: p.FlowLabel,
-		Family: p.Family, Proto: next, VLAN: p.VLAN, VLANs: p.VLANs,
+		Family: p.Family, Proto: next, VLAN: p.VLAN, VLANs: p.VLANs, IPLen: p.IPLen,
 		Peeled: p.Peeled, Tunnel: p.Tunnel, TunnelID: p.TunnelID, Network: p.Network, NetworkID: p.NetworkID, Tunnels: p.Tunnels,
 		InTunnel: p.InTunnel,
 		before:   before,

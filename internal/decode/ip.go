@@ -30,6 +30,7 @@ func ipv4(p *Packet, b []byte, cut int) (uint8, []byte, int, Status) {
 	switch {
 	case total == 0:
 		p.noLength = true
+		total = len(b) + cut
 	case total < size:
 		return 0, nil, 0, BadIPv4Length
 	case total <= len(b):
@@ -42,7 +43,7 @@ func ipv4(p *Packet, b []byte, cut int) (uint8, []byte, int, Status) {
 	if size > len(b) {
 		return 0, nil, 0, TruncatedIPv4
 	}
-	p.Family = 4
+	p.Family, p.IPLen = 4, uint32(total)
 	p.SrcLo = Mapped | uint64(binary.BigEndian.Uint32(h[12:]))
 	p.DstLo = Mapped | uint64(binary.BigEndian.Uint32(h[16:]))
 	proto := h[9]
@@ -81,8 +82,10 @@ func ipv6(p *Packet, b []byte, cut int) (uint8, []byte, int, Status) {
 	p.Proto = proto
 	b = b[ipv6Header:]
 	// Length 0 is a jumbogram (RFC 2675) or segmentation offload: the rest of the frame.
+	p.IPLen = ipv6Header + uint32(binary.BigEndian.Uint16(h[4:]))
 	switch size := int(binary.BigEndian.Uint16(h[4:])); {
 	case size == 0:
+		p.IPLen = uint32(ipv6Header + len(b) + cut)
 	case size <= len(b):
 		b, cut = b[:size], 0
 	default:

@@ -37,6 +37,10 @@ type Packet struct {
 	// whose identifiers are the same in both directions.
 	NetworkID uint32
 
+	// IPLen is the length of the IP packet that Family is of, header included, as its header says it;
+	// where that says 0 (offloaded segments, jumbograms), that of all that was on the wire.
+	IPLen uint32
+
 	// InnerEthernet says where the innermost Ethernet header begins that a tunnel carried: in bytes
 	// before the end of the frame. 0 if no tunnel carried one.
 	InnerEthernet uint32

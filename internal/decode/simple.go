@@ -90,6 +90,9 @@ func (h *SimpleTCP4) Payload(frame []byte) (from, to int, ok bool) {
 	return from, to, ok
 }
 
+// IPLen is the length of the IP packet.
+func (h *SimpleTCP4) IPLen() uint32 { return uint32(binary.BigEndian.Uint16(h[16:])) }
+
 // IP is the part that all simple frames of IPv4 have, TCP the header of TCP.
 func (h *SimpleTCP4) IP() *SimpleIPv4 { return (*SimpleIPv4)(h[:]) }
 func (h *SimpleTCP4) TCP() *SimpleTCP { return (*SimpleTCP)(h[transport4:]) }
@@ -106,6 +109,14 @@ func OnlyTimestamps(o []byte) (timestamp uint32, ok bool) {
 
 // IPv6 reports whether the frame may be read as a SimpleIPv6; if not, it may as a SimpleIPv4.
 func (f SimpleFrame) IPv6() bool { return f.Transport == transport6 }
+
+// IPLen is the length of the IP packet.
+func (f SimpleFrame) IPLen(frame []byte) uint32 {
+	if f.IPv6() {
+		return ipv6Header + uint32(binary.BigEndian.Uint16(frame[18:]))
+	}
+	return uint32(binary.BigEndian.Uint16(frame[16:]))
+}
 
 // Ports are the source port and the destination port of the frame.
 func (f SimpleFrame) Ports(frame []byte) (src, dst uint16) {

@@ -25,7 +25,7 @@ func checkSimple(t testing.TB, frame []byte, w *Peeler, p *Packet, status Status
 		return
 	}
 	got := Packet{
-		Family: 4, Proto: f.Proto, Payload: frame[f.From:f.To:f.To], fromTransport: uint32(len(frame) - f.Transport),
+		Family: 4, Proto: f.Proto, IPLen: f.IPLen(frame), Payload: frame[f.From:f.To:f.To], fromTransport: uint32(len(frame) - f.Transport),
 	}
 	got.SrcPort, got.DstPort = f.Ports(frame)
 	if f.IPv6() {

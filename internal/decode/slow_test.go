@@ -265,7 +265,7 @@ func slowIPv4(p *Packet, o *Options, r part) Status {
 	if sum := slowHeaderSum(r.data[:header]); p.Long && sum != 0 && r.u16(10) != 0 {
 		p.Long = false // damaged
 	}
-	p.Family, p.Proto = 4, r.data[9]
+	p.Family, p.Proto, p.IPLen = 4, r.data[9], uint32(slowIPLen(r.u16(2), r))
 	if int(p.Tunnels) > o.Depth {
 		return TooManyTunnels
 	}
@@ -292,7 +292,7 @@ func slowIPv6(p *Packet, o *Options, r part) Status {
 	if !r.isFilledBy(40 + r.u16(4)) {
 		return NotIP
 	}
-	p.Family, p.Proto = 6, r.data[6]
+	p.Family, p.Proto, p.IPLen = 6, r.data[6], 40+uint32(slowIPLen(r.u16(4), r.from(40)))
 	if int(p.Tunnels) > o.Depth {
 		return TooManyTunnels
 	}
@@ -305,6 +305,14 @@ func slowIPv6(p *Packet, o *Options, r part) Status {
 		body = body.upTo(length)
 	}
 	return slowNext(p, o, body, nil)
+}
+
+// slowIPLen is a length in an IP header, of which 0 stands for all that follows.
+func slowIPLen(length int, r part) int {
+	if length == 0 {
+		return r.size
+	}
+	return length
 }
 
 // slowLength notes that an IP header promises more than there was on the wire.

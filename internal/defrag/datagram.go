@@ -11,7 +11,7 @@ type datagram[V any] struct {
 	hash      uint64
 	startedAt int64  // when the first fragment came, unless rewound; of a remembered one, when it was complete
 	number    uint64 // Stats.Opened once it was opened
-	wire      int64
+	wire, ip  int64
 	links     [2]link[V]
 	pages     *page // ascending
 	lastFound *page // where find stopped last, or nil

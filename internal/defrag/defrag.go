@@ -117,9 +117,9 @@ type Datagram[V any] struct {
 	Data []byte
 	// First is the value that came with the fragment at offset 0.
 	First *V
-	// Frames and Wire are the sums of those of its fragments, duplicates included.
-	Frames int
-	Wire   int64
+	// Frames, Wire and IP are the sums of those of its fragments, duplicates included.
+	Frames   int
+	Wire, IP int64
 }
 
 // expiriesPerAdd bounds how many expired datagrams one Add removes.
@@ -137,13 +137,13 @@ func (t *Table[V]) Add(f *Fragment, v *V) (Datagram[V], Outcome) {
 	t.stats.Outcomes[out]++
 	switch out {
 	case Complete:
-		return Datagram[V]{Data: t.lent, First: &t.done.value, Frames: t.done.frames, Wire: t.done.wire}, out
+		return Datagram[V]{Data: t.lent, First: &t.done.value, Frames: t.done.frames, Wire: t.done.wire, IP: t.done.ip}, out
 	case Whole:
 		var first *V
 		if v != nil { // a copy, so that v may stay on the caller's stack
 			t.whole, first = *v, &t.whole
 		}
-		return Datagram[V]{Data: f.Bytes, First: first, Frames: max(1, f.Frames), Wire: int64(f.Wire)}, out
+		return Datagram[V]{Data: f.Bytes, First: first, Frames: max(1, f.Frames), Wire: int64(f.Wire), IP: int64(f.IP)}, out
 	}
 	return Datagram[V]{}, out
 }
@@ -173,6 +173,7 @@ func (t *Table[V]) add(f *Fragment, v *V) Outcome {
 		}
 	}
 	d.frames += max(1, f.Frames)
+	d.ip += int64(f.IP)
 	if d.wire += int64(f.Wire); d.wire < 0 {
 		d.wire = math.MaxInt64 // a frame may claim any length
 	}

@@ -9,9 +9,10 @@ type Fragment struct {
 	Bytes []byte
 	// Time in nanoseconds, from any origin. The first fragment's starts the timeout.
 	Time int64
-	// Wire is the length of the frame that it came in, to be summed in Datagram.Wire. Frames is how
-	// many frames it came in, if it was inside a datagram that was reassembled itself; 0 is 1.
-	Wire, Frames int
+	// Wire is the length of the frame that it came in, IP that of the IP packet in the frame: they are
+	// summed in Datagram. Frames is how many frames it came in, if it was inside a datagram that was
+	// reassembled itself; 0 is 1.
+	Wire, IP, Frames int
 	// More is the header's flag: this is not the last fragment.
 	More bool
 	// Cut: the capture holds less than the header says. The datagram cannot be reassembled, so it is

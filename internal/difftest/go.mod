@@ -5,6 +5,7 @@ go 1.24
 require (
 	github.com/flowscope-go/flowscope v0.0.0
 	github.com/miekg/dns v1.1.62
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 	github.com/stretchr/testify v1.12.1
 	golang.org/x/net v0.30.0
 )
@@ -14,8 +15,9 @@ require (
 	github.com/google/gopacket v1.1.19 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/mod v0.18.0 // indirect
-	golang.org/x/sync v0.7.0 // indirect
+	golang.org/x/sync v0.8.0 // indirect
 	golang.org/x/sys v0.26.0 // indirect
+	golang.org/x/text v0.19.0 // indirect
 	golang.org/x/tools v0.22.0 // indirect
 )
 

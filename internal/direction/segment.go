@@ -55,6 +55,9 @@ type Packet struct {
 	OneSided bool
 }
 
+// SetTimeouts changes how long holes stay open; the timers of those that are open run as they were set.
+func (st *Streams) SetTimeouts(t Timeouts) { st.timeouts = t }
+
 // Segment handles any segment: first its ACK, then what it carries. Timeouts that have passed come
 // before it (Expire), and Expire and Close after it.
 func (f *Streams) Segment(p *Pair, k *Packet) []Item {

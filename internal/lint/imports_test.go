@@ -18,6 +18,7 @@ import (
 
 // TestTheTreeKeepsItsRules reads every file of the library, and holds:
 //
+//   - the packages of export import the root, and export/sessions the protocols
 //   - the direction of imports: the root imports the packages of internal/, which import neither the root nor each other,
 //     but for those of the second floor; the protocols import the root, and neither internal packages nor each other, and only tests from outside import
 //     them; the tests of the root, of internal/acceptance and of internal/bench import the root, through testkit and
@@ -37,6 +38,7 @@ const (
 	module       = "github.com/flowscope-go/flowscope"
 	internalPath = module + "/internal/"
 	kit          = internalPath + "testkit" // the test aid that imports the root
+	exportPath   = module + "/export"
 	// protocols are the parsers of application protocols.
 	protocols = module + "/protocol/"
 	// userKit is for the tests of users, and like testkit for those of the project.
@@ -51,6 +53,12 @@ var (
 	// secondFloor are the packages that join others of internal/, which must not be of the second floor.
 	secondFloor = map[string][]string{
 		internalPath + "direction": {internalPath + "clock", internalPath + "stream", internalPath + "tcp"},
+	}
+	// exports are the packages that write records, with what they know besides the root; export/sessions
+	// knows the protocols too.
+	exports = map[string][]string{
+		exportPath: {exportPath + "/internal/text"}, exportPath + "/internal/text": nil,
+		exportPath + "/sessions": {exportPath, exportPath + "/internal/text"},
 	}
 	// testAids are for tests alone, and import no more than an internal package does.
 	testAids = []string{frames, kit + "/attack", kit + "/traffic", kit + "/contest", kit + "/allocs", race}
@@ -166,6 +174,9 @@ func mayImport(name, what string) string {
 	}
 	test := strings.HasSuffix(name, "_test.go")
 	own := module + "/" + dir
+	if known, ok := exports[own]; ok && (what == module || slices.Contains(known, what) || own == exportPath+"/sessions" && isProtocol(what)) {
+		return ""
+	}
 	switch {
 	case test && (what == own || slices.Contains(testModules, what) || slices.Contains(testAids, what)):
 		return ""
@@ -355,6 +366,9 @@ func TestEveryBrokenRuleIsFound(t *testing.T) {
 		{"the second floor that imports the root", "internal/direction/x.go", `import _ "github.com/flowscope-go/flowscope"`, "no internal package imports the root"},
 		{"the root imports a protocol", "x.go", `import _ "github.com/flowscope-go/flowscope/protocol/tls"`, "nothing imports a protocol"},
 		{"an internal package imports a protocol", "internal/tcp/x.go", `import _ "github.com/flowscope-go/flowscope/protocol/tls"`, "nothing imports a protocol"},
+		{"export imports a protocol", "export/x.go", `import _ "github.com/flowscope-go/flowscope/protocol/tls"`, "nothing imports a protocol"},
+		{"the root imports export", "x.go", `import _ "github.com/flowscope-go/flowscope/export"`, "no such dependency"},
+		{"export imports internal", "export/sessions/x.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`, "no internal package imports another"},
 		{"a protocol imports another", "protocol/dns/x.go", `import _ "github.com/flowscope-go/flowscope/protocol/tls"`, "nothing imports a protocol"},
 		{"a protocol imports an internal package", "protocol/dns/x.go", `import _ "github.com/flowscope-go/flowscope/internal/tcp"`, "no internal package imports another"},
 		{"a protocol that starts goroutines", "protocol/dns/x.go", "func f() { go f() }", "goroutine"},

@@ -42,6 +42,14 @@ func NewArena(l Limits) *Arena {
 	return a
 }
 
+// SetLimits changes SideBytes, SidePieces and TotalBytes. Streams that hold more keep it until they are
+// asked to give up, see Crowded, or get the next early segment.
+func (a *Arena) SetLimits(l Limits) {
+	l.Policy, l.Keep, l.SlowPath = a.limits.Policy, a.limits.Keep, a.limits.SlowPath
+	a.limits = l.normal()
+	a.crowdedAt = a.limits.crowdedAt()
+}
+
 // Limits bounds an Arena. For the first three fields 0 means the default; a negative number means
 // that no early byte is held: every hole is given up at once. There is no value for "unlimited".
 type Limits struct {

@@ -16,7 +16,7 @@ func (c *Conn) packFirst(d *doubt, ds *Doubts) {
 		return // more is known, or fast paths are off
 	case len(d.held) != 1 || h.conditional || len(h.Payload) != 0 || h.Options&OptBadLength != 0:
 		return
-	case uint(h.Wire) >= 1<<24, h.Frames >= 1<<8, d.rival.owner != RivalOwner{own & 0xff, uint64(h.Stamp)}:
+	case uint(h.Wire) >= 1<<24, h.Frames >= 1<<8 || h.IP > 0xffff, d.rival.owner != RivalOwner{own & 0xff, uint64(h.Stamp)}:
 		return
 	}
 	first, i := *h, h.Side
@@ -25,7 +25,7 @@ func (c *Conn) packFirst(d *doubt, ds *Doubts) {
 	s.base, s.ack, s.lag, s.end = first.Seq, first.Ack, first.Len, first.Stamp
 	p.base, p.lag, p.ack, p.end = uint32(first.Time), uint32(first.Time>>32), uint32(first.Wire)|uint32(first.Frames)<<24, int64(first.ID)
 	s.recent, p.recent = first.Timestamp, first.TimestampEcho
-	c.edge[i], c.edge[1-i] = uint32(first.Window), uint32(first.Flags)|uint32(first.Options)<<8|uint32(own)<<16
+	c.edge[i], c.edge[1-i] = uint32(first.Window)|first.IP<<16, uint32(first.Flags)|uint32(first.Options)<<8|uint32(own)<<16
 	s.bits |= packed
 	c.bits |= doubtful
 }
@@ -49,7 +49,7 @@ func (c *Conn) unpackFirst(ds *Doubts) {
 			Seq: s.base, Ack: s.ack, Len: s.lag, Window: uint16(c.edge[i]),
 			Flags: uint8(c.edge[1-i]), Options: uint8(c.edge[1-i] >> 8), Timestamp: s.recent, TimestampEcho: p.recent, Time: int64(p.lag)<<32 | int64(p.base),
 		},
-		Wire: int(p.ack & (1<<24 - 1)), Frames: uint64(p.ack >> 24), ID: uint64(p.end), Stamp: s.end,
+		Wire: int(p.ack & (1<<24 - 1)), Frames: uint64(p.ack >> 24), ID: uint64(p.end), Stamp: s.end, IP: c.edge[i] >> 16,
 	}
 	own := uint64(c.edge[1-i] >> 16)
 	s.bits &^= packed

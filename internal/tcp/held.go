@@ -49,6 +49,7 @@ type Held struct {
 	answered    bool   // its receiver went on to expect it after it came
 	conditional bool   // its payload may count at this connection's own numbers
 	given       uint32 // bytes of it that TakeConfirmed has given, or newer copies of them
+	IP          uint32 // the owner's: the length of the IP packets that brought it
 	Payload     []byte // a copy; nil if nobody wants the bytes, or there is no room
 	Missing     int    // bytes behind it that the capture cut off, or for which there is no room
 

@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/flowscope-go/flowscope"
@@ -25,13 +26,16 @@ type Ledger[K comparable] struct {
 	Packets   uint64 // given to Track
 	charged   uint64 // sum over all accounts, late ones included
 	lates     uint64
-	frames    uint64 // that brought the packet of the last call
+	ended     [2]uint64 // bytes of the flows that have ended, by side
+	frames    uint64    // that brought the packet of the last call
 	limit     int
-	taken     flowscope.FlowID // flows up to this one were begun at a timestamp that was taken back
-	Running   bool             // the tracker has a time
-	Oversized bool             // frames may claim more payload than was on the wire
-	moved     moved[K]         // between two flows of the current call
-	Log       []Fact[K]        // what was said, if keep is set
+	stamp     flowscope.Timestamp // of the current packet
+	before    flowscope.Timestamp // the clock before it
+	taken     flowscope.FlowID    // flows up to this one were begun at a timestamp that was taken back
+	Running   bool                // the tracker has a time
+	Oversized bool                // frames may claim more payload than was on the wire
+	moved     moved[K]            // between two flows of the current call
+	Log       []Fact[K]           // what was said, if keep is set
 	Keep      bool
 }
 
@@ -53,6 +57,9 @@ type moved[K comparable] struct {
 type account[K comparable] struct {
 	inherited       *moved[K] // late packets of the flow before, whose bytes are not known yet
 	lateBytes       [2]uint64
+	lateLeft        bool // some of the late packets left for another flow
+	reported        flowscope.Timestamp
+	reportedAhead   bool // once, at a timestamp that the clock had not come to and that may be taken back
 	key             K
 	l4              flowscope.L4Proto
 	forward         flowscope.Orientation
@@ -154,12 +161,14 @@ func (l *Ledger[K]) ForceClose(key K) {
 
 // take enters the events of one call, of a packet of that timestamp, then audits the tracker as a whole.
 func (l *Ledger[K]) take(events []flowscope.FlowEvent[K], packet uint64, wire int, stamp flowscope.Timestamp) {
+	l.stamp = stamp
+	defer func() { l.before = l.Tracker.Now() }()
 	for i := range events {
 		ev := &events[i]
 		if l.Keep {
 			l.Log = append(l.Log, FactOf(int(l.Packets), ev))
 		}
-		outside := ev.Reason != 0 // may have been asked for before the call, which comes before its time
+		outside := ev.Reason != 0 || ev.Kind == flowscope.EventReport // may have been asked for before the call, which comes before its time
 		if ev.Timestamp != stamp && ev.Packet != 0 && !outside {
 			l.fail(ev, "is of %v, the packet of %v", ev.Timestamp, stamp)
 		}
@@ -188,7 +197,7 @@ func (l *Ledger[K]) enter(ev *flowscope.FlowEvent[K], wire int) {
 		if a != nil || ev.Flow != flowscope.FlowID(len(l.Accounts)+1) {
 			l.fail(ev, "is not the next new flow, which is %d", len(l.Accounts)+1)
 		}
-		a = &account[K]{key: ev.Key, l4: ev.L4, state: ev.State, forward: ev.Orientation ^ flowscope.Orientation(ev.Side)}
+		a = &account[K]{reported: math.MinInt64, key: ev.Key, l4: ev.L4, state: ev.State, forward: ev.Orientation ^ flowscope.Orientation(ev.Side)}
 		l.Accounts[ev.Flow] = a
 		l.live++
 		l.inherit(a)
@@ -241,8 +250,22 @@ func (l *Ledger[K]) charge(a *account[K], ev *flowscope.FlowEvent[K], wire int) 
 	case flowscope.EventEnded:
 		l.balance(a, ev)
 		a.Ended, a.reason, a.history = true, ev.Reason, ev.History
+		for side, n := range ev.Stats.Bytes {
+			l.ended[side] += n
+		}
 		l.live--
 		l.linger++
+	case flowscope.EventReport:
+		a.weigh(ev.Stats.Bytes)
+		switch s, every := ev.Stats, l.Tracker.Config().ReportEvery; {
+		case every == 0 || ev.Timestamp <= a.reported && !a.reportedAhead && a.reported <= l.Tracker.Now() || ev.Timestamp > max(l.Tracker.Now(), l.stamp) || ev.Reason != 0:
+			l.fail(ev, "at %v, after one at %v, now is %v", ev.Timestamp, a.reported, l.Tracker.Now())
+		case s.Packets != a.packets || s.Bytes != a.bytes:
+			l.fail(ev, "counts packets %v bytes %v; the events say %v %v", s.Packets, s.Bytes, a.packets, a.bytes)
+		case ev.Flow > l.taken && s.End() > ev.Timestamp:
+			l.fail(ev, "at %v has a packet of %v", ev.Timestamp, s.End())
+		}
+		a.reported, a.reportedAhead = ev.Timestamp, a.reportedAhead || ev.Timestamp > l.before
 	case flowscope.EventReleased:
 		l.balance(a, ev)
 		if ev.Reason != a.reason || ev.History != a.history {
@@ -256,7 +279,7 @@ func (l *Ledger[K]) charge(a *account[K], ev *flowscope.FlowEvent[K], wire int) 
 	if (ev.Kind == flowscope.EventPacket || ev.Kind == flowscope.EventLate) && ev.Len != int64(wire) && l.frames == 1 {
 		l.fail(ev, "is %d bytes long, was %d on the wire", ev.Len, wire)
 	}
-	if (ev.Stats != nil) != (ev.Kind == flowscope.EventEnded || ev.Kind == flowscope.EventReleased) {
+	if (ev.Stats != nil) != (ev.Kind == flowscope.EventEnded || ev.Kind == flowscope.EventReleased || ev.Kind == flowscope.EventReport) {
 		l.fail(ev, "Stats %v", ev.Stats)
 	}
 }
@@ -283,6 +306,7 @@ func (l *Ledger[K]) leave(a *account[K], ev *flowscope.FlowEvent[K]) {
 		}
 		l.moved.packets[way] = from[side] - to[side]
 		if late {
+			a.lateLeft = true
 			l.lates -= from[side] - to[side]
 			l.moved.bytes[way] = a.lateBytes[side]
 		} else {
@@ -337,8 +361,19 @@ func (l *Ledger[K]) balance(a *account[K], ev *flowscope.FlowEvent[K]) {
 	if s.Packets != a.packets || s.Bytes != a.bytes || s.Late != a.late {
 		l.fail(ev, "counts packets %v bytes %v late %v; the events say %v %v %v", s.Packets, s.Bytes, s.Late, a.packets, a.bytes, a.late)
 	}
+	details := l.Tracker.Config().Details
+	if details.Has(flowscope.DetailLateBytes) && !a.lateLeft && s.LateBytes != a.lateBytes {
+		l.fail(ev, "counts %v bytes of late packets, the events say %v", s.LateBytes, a.lateBytes)
+	}
+	if details == 0 && (s.IPBytes != [2]uint64{} || s.LateBytes != [2]uint64{} || s.Retransmitted != [2]uint64{} || s.FIN != [2]flowscope.Timestamp{}) {
+		l.fail(ev, "has details that nobody asked for")
+	}
 	for side := range s.Packets {
 		switch {
+		case s.Packets[side] == 0 && s.IPBytes[side] != 0 || s.RetransmittedBytes[side] > s.Payload[side] && !l.Oversized:
+			l.fail(ev, "side %d: IP bytes %v, retransmitted %v of %v", side, s.IPBytes, s.RetransmittedBytes, s.Payload)
+		case s.FIN[side] != 0 && !s.Flags[side].Has(flowscope.FlagFIN):
+			l.fail(ev, "side %d has a FIN at %v, and never sent one", side, s.FIN[side])
 		case s.Payload[side] > s.Bytes[side] && !l.Oversized:
 			l.fail(ev, "has more payload than bytes")
 		case ev.Flow <= l.taken:
@@ -387,9 +422,11 @@ func (l *Ledger[K]) walk() {
 	if l.live > 100 {
 		return // too slow to do after each call
 	}
-	n := 0
+	n, bytes := 0, l.ended
 	for f := range l.Tracker.Flows() {
 		n++
+		bytes[0] += f.Stats.Bytes[0]
+		bytes[1] += f.Stats.Bytes[1]
 		a := l.Accounts[f.ID]
 		if a != nil {
 			a.weigh(f.Stats.Bytes)
@@ -406,12 +443,15 @@ func (l *Ledger[K]) walk() {
 	if n != l.live {
 		l.tb.Fatalf("Flows gives %d, %d live", n, l.live)
 	}
+	if s := l.Tracker.Stats(); s.Bytes != bytes {
+		l.tb.Fatalf("%v bytes by side, those of all flows are %v", s.Bytes, bytes)
+	}
 }
 
 // onlyEnds: where no packet came, flows can only end, or be believed to be where their first packets say.
 func (l *Ledger[K]) onlyEnds(events []flowscope.FlowEvent[K]) {
 	for i := range events {
-		if k := events[i].Kind; k != flowscope.EventEnded && k != flowscope.EventReleased && events[i].Flow != 0 && !believed(&events[i]) {
+		if k := events[i].Kind; k != flowscope.EventReport && k != flowscope.EventEnded && k != flowscope.EventReleased && events[i].Flow != 0 && !believed(&events[i]) {
 			l.fail(&events[i], "without a packet")
 		}
 	}
@@ -451,7 +491,7 @@ func (l *Ledger[K]) order(events []flowscope.FlowEvent[K]) {
 		ends := ev.Kind == flowscope.EventEnded || ev.Kind == flowscope.EventReleased
 		switch {
 		case ev.Kind == flowscope.EventAnomaly && ev.Flow == 0:
-		case own == 0 && believed(ev):
+		case own == 0 && (believed(ev) || ev.Kind == flowscope.EventReport):
 		case own == 0 && ends:
 			if ev.Kind == flowscope.EventReleased && ev.Stats.Late == [2]uint64{} && i > 0 && events[i-1].Flow == ev.Flow {
 				continue

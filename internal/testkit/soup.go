@@ -206,9 +206,9 @@ func Calls(in []byte) (all []Call) {
 var SoupConfigs = []flowscope.Config{
 	{MaxFlows: 2},
 	{MaxFlows: 3, ClockJump: flowscope.Never},
-	{MaxFlows: 64},
-	{MaxFlows: 8, LingerTimeout: time.Second, EstablishedTimeout: 20 * time.Second, OpeningTimeout: flowscope.Never},
-	{MaxFlows: 8, LingerTimeout: 1, UDPTimeout: flowscope.Never},
+	{MaxFlows: 64, Details: flowscope.AllDetails, ReportEvery: 3 * time.Second},
+	{MaxFlows: 8, Details: flowscope.DetailIPBytes | flowscope.DetailTCP, LingerTimeout: time.Second, EstablishedTimeout: 20 * time.Second, OpeningTimeout: flowscope.Never},
+	{MaxFlows: 8, Details: flowscope.DetailLateBytes | flowscope.DetailOrigin, ReportEvery: 100 * time.Millisecond, LingerTimeout: 1, UDPTimeout: flowscope.Never},
 }
 
 // WithoutFastPaths makes a tracker or a driver that takes the slow paths everywhere.
