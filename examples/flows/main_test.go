@@ -192,7 +192,8 @@ func TestTheTableHasARowForEachFlowInAlignedColumns(t *testing.T) {
 //
 //	tshark -r sample.pcapng -Y 'tcp && tcp.time_delta >= 1' -T fields -e tcp.stream
 //
-// which is 3 times in the unanswered one and once in the longest.
+// which is 3 times in the unanswered one, and once in the longest: there the packet fits the connection, and no other
+// packet has moved the clock by then, so it stays one flow.
 func TestIdleEndsFlowsThatAreSilentForThatLong(t *testing.T) {
 	status, stdout, stderr := call(t, "-json", "-idle", "1s")
 	require.Zero(t, status)
@@ -208,11 +209,8 @@ func TestIdleEndsFlowsThatAreSilentForThatLong(t *testing.T) {
 	}
 	for name := range sampleFlows {
 		want := 1
-		switch name.responder {
-		case "198.51.100.99:80":
+		if name.responder == "198.51.100.99:80" {
 			want += 3
-		case "198.51.100.20:2222":
-			want++
 		}
 		require.Equal(t, want, flows[name], "%v", name)
 		require.GreaterOrEqual(t, idle[name], want-1, "%v", name)
@@ -445,8 +443,8 @@ func TestACaptureWithoutPacketsIsSaidToBeEmpty(t *testing.T) {
 }
 
 func TestTimestampsFarAheadAreReported(t *testing.T) {
-	_, _, stderr := call(t, capture(t, 1e6, 1e6+1, 2e6, 2e6+1, 3e6))
+	_, _, stderr := call(t, capture(t, 1e6, 1e6+1, 2e6, 1e6+2, 3e6, 1e6+3))
 	require.Contains(t, stderr, "made.pcap: 2 timestamps lie far ahead")
-	_, _, stderr = call(t, capture(t, 1e6, 1e6+1))
+	_, _, stderr = call(t, capture(t, 1e6, 1e6+1, 2e6, 2e6+1))
 	require.NotContains(t, stderr, "far ahead")
 }
