@@ -1,6 +1,6 @@
 // Command flows prints the flows of capture files.
 //
-//	flows [-format F] [-sort ORDER] [-top N] [-report D] [-idle D] [-no-encap] [-no-defrag] [-checksums MODE] [FILE...]
+//	flows [-format F] [-gaps] [-sort ORDER] [-top N] [-report D] [-idle D] [-no-encap] [-no-defrag] [-checksums MODE] [FILE...]
 //
 // Each FILE is a pcap or pcapng file, plain or gzip; "-" is standard input.
 // Without a file it reads a small built-in capture. Every flow is one line, printed when the
@@ -12,6 +12,9 @@
 // flows and anomalies. In the table a flow has ended as closed (both sides sent a FIN), reset, idle, or
 // is open at the end of the capture; the other words are those of flowscope.EndReason. With several
 // files a table has a column of their names, and JSON a field.
+//
+// The formats of other tools need the streams, to tell what is missing of them. With -gaps JSON has that too:
+// delivered bytes, gaps, and a letter G in the history where a gap was given up.
 //
 // -sort prints the flows of a file at its end, by bytes, packets, start or duration, and -top the first
 // N of them. With -report 5m a flow that lives for longer is printed every five minutes too, with what
@@ -47,11 +50,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("flows", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: flows [-format F] [-sort ORDER] [-top N] [-report D]", options.Usage, "[FILE...]")
+		fmt.Fprintln(stderr, "usage: flows [-format F] [-gaps] [-sort ORDER] [-top N] [-report D]", options.Usage, "[FILE...]")
 		flags.PrintDefaults()
 	}
 	format := flags.String("format", "table", "table, json, zeek, zeek-json or eve")
 	asJSON := flags.Bool("json", false, "the same as -format json")
+	gaps := flags.Bool("gaps", false, "put the streams together too, and tell what is missing of them")
 	var order order
 	flags.StringVar(&order.by, "sort", "", "print the flows at the end of a file, by bytes, packets, start or duration")
 	flags.IntVar(&order.top, "top", 0, "print the first N flows only, 0 for all; with -sort the first in that order")
@@ -86,6 +90,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	cfg := opts.Config(flowscope.EventReleased, flowscope.EventReport)
 	cfg.Details, cfg.ReportEvery = flowscope.AllDetails, *report
 	p := program{out: out, stderr: stderr, ex: opts.Extractor(), cfg: cfg, order: order}
+	p.streams = *gaps || *format != "table" && *format != "json"
 	if several := flags.NArg() > 1; *format == "table" {
 		p.print = newRows(out, several)
 	} else {
@@ -119,6 +124,8 @@ type program struct {
 	order  order
 	print  printer
 	status int
+
+	streams bool // a driver is needed, a tracker is not enough
 }
 
 // capture prints the flows of one capture, then the packets in no flow, then an error.
@@ -152,20 +159,36 @@ func (p *program) fail(err error) {
 	p.status = 1
 }
 
+// tracking is a tracker or a driver.
+type tracking interface {
+	Events(iter.Seq2[flowscope.PacketView, error]) iter.Seq2[*flowscope.Event, error]
+	UID(*flowscope.Event) flowscope.UID
+}
+
+// start makes what tracks a capture, and a function that gives its counters.
+func (p *program) start() (t tracking, stats func() flowscope.TrackerStats, err error) {
+	if p.streams {
+		d, err := flowscope.NewFlowDriver(p.ex, nil, p.cfg)
+		return d, func() flowscope.TrackerStats { return d.Stats().TrackerStats }, err
+	}
+	f, err := flowscope.NewFlowTracker(p.ex, p.cfg)
+	return f, func() flowscope.TrackerStats { return f.Stats() }, err
+}
+
 // flows tracks one capture. Of a damaged file it prints the flows of the packets before the
-// damage, and returns the error. The driver's streams find what is missing of them.
-func (p *program) flows(views iter.Seq2[flowscope.PacketView, error]) (stats flowscope.TrackerStats, err error) {
-	driver, err := flowscope.NewFlowDriver(p.ex, nil, p.cfg)
+// damage, and returns the error.
+func (p *program) flows(views iter.Seq2[flowscope.PacketView, error]) (flowscope.TrackerStats, error) {
+	t, stats, err := p.start()
 	if err != nil {
-		return stats, err
+		return flowscope.TrackerStats{}, err
 	}
 	var sum totals
-	for ev, broken := range driver.Events(views) {
+	for ev, broken := range t.Events(views) {
 		switch {
 		case broken != nil:
 			err = broken
 		case ev.Kind == flowscope.EventAnomaly:
-			p.print.anomaly(driver.UID(ev), ev)
+			p.print.anomaly(t.UID(ev), ev)
 		default:
 			r := flowscope.RecordOf(ev)
 			if r.Final {
@@ -180,7 +203,7 @@ func (p *program) flows(views iter.Seq2[flowscope.PacketView, error]) (stats flo
 	}
 	p.order.flush(p.print.record)
 	p.print.end(sum)
-	return driver.Stats().TrackerStats, err
+	return stats(), err
 }
 
 // rest describes the packets in no flow, as in "of 124 packets, 3 are in no flow: 2 not_ip, 1

@@ -448,3 +448,17 @@ func TestTimestampsFarAheadAreReported(t *testing.T) {
 	_, _, stderr = call(t, capture(t, 1e6, 1e6+1, 2e6, 2e6+1))
 	require.NotContains(t, stderr, "far ahead")
 }
+
+// What is missing of the streams is told on request.
+func TestGapsAreToldOnRequest(t *testing.T) {
+	_, without, _ := call(t, "-json", captures("sessions.pcap"))
+	_, with, _ := call(t, "-json", "-gaps", captures("sessions.pcap"))
+	gaps := [2]uint64{}
+	for _, f := range parse(t, with) {
+		gaps[0] += f.Gaps[0] + f.Gaps[1]
+		gaps[1] += f.GapBytes[0] + f.GapBytes[1]
+	}
+	require.Equal(t, [2]uint64{2, 1448 + 281}, gaps)
+	require.NotContains(t, without, "gap")
+	require.NotContains(t, without, "delivered")
+}
