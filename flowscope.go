@@ -2,6 +2,20 @@
 // when and why each began and ended, the bytes that each side of a connection sent, and the messages
 // of application protocols in them.
 //
+// Five words are enough to begin with:
+//
+//	view     one captured packet: a frame, its time and its link type (PacketView)
+//	key      which flow a packet belongs to, made by an extractor: FiveTuple is addresses and ports
+//	flow     the packets of one key that belong together, from Started to Ended
+//	side     who speaks: the Initiator or the Responder
+//	event    what a packet brought about: a flow began, bytes arrived, a message is complete
+//
+//	view -> extractor -> key -> tracker ............> events of flows
+//	                               |
+//	                            driver: streams ....> Data, Gap
+//	                               |
+//	                            parsers ............> Message: HTTP, TLS, DNS, yours
+//
 // A FlowTracker takes packets in the order of capture and returns events. A FlowDriver does the
 // same and also reassembles the streams of TCP connections. Neither waits, starts a goroutine,
 // reads a clock or writes a log, and all the memory they hold is bounded. Bad packets are not
@@ -11,19 +25,18 @@
 //	if err != nil {
 //		return err
 //	}
-//	for view, err := range flowscope.OpenCapture("traffic.pcap") {
+//	for ev, err := range tracker.Events(flowscope.OpenCapture("traffic.pcap")) {
 //		if err != nil {
 //			return err
 //		}
-//		for _, ev := range tracker.Track(view) {
-//			if ev.Kind == flowscope.EventEnded {
-//				fmt.Println(ev.Key, ev.Reason, ev.History)
-//			}
+//		if ev.Kind == flowscope.EventEnded {
+//			fmt.Println(ev.Key, ev.Reason, ev.History)
 //		}
 //	}
-//	for events := range tracker.FinishParts() {
-//		...
-//	}
+//
+// For a capture that is read once, Conversations gives each TCP connection with the bytes of both sides, and
+// package flowtest does so in tests. On live traffic call Track for each packet, Sweep where none come, and
+// Finish at the end.
 //
 // A FlowExtractor finds the flow that a packet belongs to: FiveTuple, IPPair, MACPair, or one of the
 // caller's own with a key of its own.
