@@ -467,11 +467,11 @@ func (t *FlowTracker[K, S]) expireFlows(limit int) {
 			continue
 		}
 		used := !s.TimerWas(t.deadline(s))
-		t.noteStray(s)
-		if t.reports != nil && s.Value.bits&lingering == 0 {
+		if t.reports != nil && !s.Value.over() {
 			used = t.reports.flows.at(s.ID()).idle != t.deadline(s)
 			t.report(s, t.clock.Now())
 		}
+		t.noteStray(s)
 		if t.guesses(s) && now >= t.guessedUntil(s) {
 			if t.leap(t.hash(&s.Key), s, nil); s.Value.bits&(lingering|released) != 0 {
 				continue

@@ -35,7 +35,7 @@ func (r *reports) begin(id flowtable.ID, start, now int64) {
 }
 
 // skip leaves out the reports before a packet that has been counted already: the flow's first packets
-// were of a rival, or the clock was wrong.
+// were of a rival.
 func (r *reports) skip(id flowtable.ID, now int64) {
 	if v := r.flows.at(id); v.next < now {
 		v.next = clock.Add(v.next, (clock.Sub(now, v.next)-1)/r.every*r.every)
@@ -71,7 +71,7 @@ func (r *reports) due(id flowtable.ID, now int64) (at int64, ok bool) {
 
 // report emits the report of a live flow, if one is due.
 func (t *FlowTracker[K, S]) report(s *slot[K, S], now int64) {
-	if s.Value.bits&(lingering|released) != 0 {
+	if s.Value.bits&released != 0 || s.Value.over() {
 		return
 	}
 	at, ok := t.reports.due(s.ID(), now)

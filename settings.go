@@ -32,6 +32,8 @@ func (t *FlowTracker[K, S]) SetConfig(cfg Config) error {
 	t.setTimeouts()
 	t.doubts.HealAfter, t.doubts.HoldFor = int64(cfg.HoleAckedTimeout), int64(cfg.HoleTimeout)
 	t.doubts.MaxBytes, t.doubts.MaxHeld = doubtLimits(&cfg)
+	t.doubts.SideBytes = cfg.SideBytes
+	t.clock.Reach(cfg.longestWait())
 	t.refile, t.reclaimDue = true, true
 	return nil
 }
@@ -96,6 +98,8 @@ func (t *FlowTracker[K, S]) setTimeouts() {
 func (t *FlowTracker[K, S]) refileTimers() {
 	t.refile = false
 	for s := range t.table.All {
-		t.setTimer(s)
+		if !s.Value.ending() {
+			t.setTimer(s)
+		}
 	}
 }

@@ -649,3 +649,39 @@ func TestOverlapVectors(t *testing.T) {
 		t.Errorf("%d vectors, %d dropped", played, dropped)
 	}
 }
+
+// The time of the fastest of several runs, since others use the machine too.
+func TestTimestampsThatFallCostNoMoreWhereManyDatagramsWait(t *testing.T) {
+	const more = 2000
+	run := func(waiting int) (best time.Duration) {
+		best = time.Hour
+		for range 5 {
+			tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{
+				FragmentDatagrams: waiting + more, FragmentBytes: 1 << 28, FragmentTimeout: flowscope.Never,
+			})
+			require.NoError(t, err)
+			took := time.Duration(0)
+			show := func(id uint32, at flowscope.Timestamp) {
+				ip := frames.Fragments(frames.UDP{Src: testkit.Client, Dst: testkit.Server, Payload: make([]byte, 40)}.IP(), 24, id)[0]
+				frame := frames.Ethernet(ip)
+				start := time.Now()
+				tracker.Track(flowscope.PacketView{Frame: frame, Timestamp: at})
+				if id >= uint32(waiting) {
+					took += time.Since(start)
+				}
+			}
+			at := flowscope.Timestamp(1e18)
+			for id := range uint32(waiting + more) {
+				if at++; id >= uint32(waiting) {
+					at = at.Add(-time.Hour)
+				}
+				show(id, at)
+			}
+			require.Equal(t, waiting+more, tracker.Stats().Fragments.Waiting)
+			best = min(best, took)
+		}
+		return best
+	}
+	few, many := run(10), run(20_000)
+	require.Less(t, many, 20*few, "%v with 10 datagrams", few)
+}

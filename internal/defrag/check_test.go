@@ -21,7 +21,7 @@ func check[V any](tb testing.TB, t *Table[V]) {
 	for d := t.all.first; d != nil; prev, d = d, d.links[inAll].next {
 		records++
 		must(tb, t.index.find(d.hash, &d.key) == d, "every datagram is found")
-		must(tb, !d.remembered && (prev == nil || prev.number < d.number && t.began(prev) <= t.began(d)), "the list is in order of age")
+		must(tb, !d.remembered && (prev == nil || prev.number < d.number && prev.startedAt <= d.startedAt), "the list is in order of age")
 		if d.tombstone {
 			must(tb, d.pages == nil && d.lastFound == nil, "a tombstone has no pages")
 			continue

@@ -9,7 +9,7 @@ type datagram[V any] struct {
 	value     V // of the fragment at offset 0. First, since the end of a struct pads a V without size
 	key       Key
 	hash      uint64
-	startedAt int64  // when the first fragment came, unless rewound; of a remembered one, when it was complete
+	startedAt int64  // when the first fragment came; of a remembered one, when it was complete
 	number    uint64 // Stats.Opened once it was opened
 	wire, ip  int64
 	links     [2]link[V]

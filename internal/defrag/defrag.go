@@ -92,7 +92,6 @@ type Table[V any] struct {
 	memory       memory[V]
 	now          int64
 	peaksNotedAt int64 // see memory.notePeaks
-	rewound      rewound
 	stats        Stats
 
 	lent []byte       // of done, or memory.output

@@ -2,7 +2,7 @@ package defrag
 
 import "math"
 
-// Expire sets the time, and removes datagrams and tombstones that have timed out, the oldest first, at
+// Expire sets the time, which never goes back, and removes datagrams and tombstones that have timed out, the oldest first, at
 // most limit of them. The cost is that of those it removes.
 func (t *Table[V]) Expire(now int64, limit int) { t.advance(now, limit) }
 
@@ -11,61 +11,17 @@ func (t *Table[V]) Next() (at int64, ok bool) {
 	if t.all.len == 0 {
 		return 0, false
 	}
-	since := t.began(t.all.first)
+	since := t.all.first.startedAt
 	if since > math.MaxInt64-t.limits.Timeout {
 		return math.MaxInt64, true
 	}
 	return since + t.limits.Timeout, true
 }
 
-// rewound says that datagrams up to a number began no later than at some time. So Rewind need not visit
-// them: a capture whose times fall and fall would have it visit all of them for each packet.
-type rewound struct {
-	number uint64 // 0: nothing was rewound
-	at     int64
-}
-
-// began is when d began.
-func (t *Table[V]) began(d *datagram[V]) int64 {
-	if d.number <= t.rewound.number {
-		return min(d.startedAt, t.rewound.at)
-	}
-	return d.startedAt
-}
-
-// Rewind sets the time back: a later one that was given before was wrong. Datagrams that began after
-// now begin now, and those that were completed are forgotten. It costs what is forgotten, unless the last
-// Rewind went further back.
-func (t *Table[V]) Rewind(now int64) {
-	if now >= t.now {
-		return
-	}
-	if t.rewound.at < now {
-		t.settle()
-	}
-	t.now, t.peaksNotedAt = now, min(t.peaksNotedAt, now)
-	t.rewound = rewound{number: t.stats.Opened, at: now}
-	for t.remembered.len > 0 {
-		t.forget(t.remembered.first)
-	}
-}
-
-// settle writes into each datagram when it began.
-func (t *Table[V]) settle() {
-	if t.rewound.number == 0 {
-		return
-	}
-	for d := t.all.first; d != nil && d.number <= t.rewound.number; d = d.links[inAll].next {
-		d.startedAt = t.began(d)
-	}
-	t.rewound = rewound{}
-}
-
 // Postdate moves the beginning of the datagram that began last to now, which is later: its time was not
 // believed at first.
 func (t *Table[V]) Postdate(now int64) {
-	if d := t.all.last; d != nil && t.began(d) < now {
-		t.settle()
+	if d := t.all.last; d != nil && d.startedAt < now {
 		d.startedAt, t.now = now, max(t.now, now)
 	}
 }
@@ -85,7 +41,7 @@ func (t *Table[V]) Clear() {
 	}
 	t.memory.shrink(math.MaxInt)
 	t.shrinkIndex(0)
-	t.now, t.peaksNotedAt, t.rewound = math.MinInt64, math.MinInt64, rewound{}
+	t.now, t.peaksNotedAt = math.MinInt64, math.MinInt64
 }
 
 // advance begins a call: it reclaims what the last one lent, sets the time, removes at most n datagrams
@@ -115,7 +71,7 @@ func (t *Table[V]) shrinkIndex(n int) {
 	}
 }
 
-func (t *Table[V]) expired(d *datagram[V]) bool { return t.timedOut(t.began(d)) }
+func (t *Table[V]) expired(d *datagram[V]) bool { return t.timedOut(d.startedAt) }
 
 func (t *Table[V]) timedOut(then int64) bool { return t.timedOutAfter(then, t.limits.Timeout) }
 

@@ -4,7 +4,6 @@ import (
 	"math"
 	"math/rand"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -136,27 +135,21 @@ func TestClearForgetsEverythingAndGivesAllMemoryBack(t *testing.T) {
 	require.Equal(t, Held, outcome(table, last), "and the table serves on")
 }
 
-// Rewind and Postdate as they are defined, for each datagram by itself.
-func TestRewindAndPostdateChangeWhenEachDatagramBegan(t *testing.T) {
+// Postdate as it is defined, for each datagram by itself.
+func TestPostdateChangesWhenTheLastDatagramBegan(t *testing.T) {
 	rng := rand.New(rand.NewSource(3))
 	for range 300 {
 		table, now := New[int](Limits{Timeout: math.MaxInt64}, 1), int64(0)
 		began := []int64{}
 		for range 60 {
-			switch step := rng.Int63n(100); rng.Intn(6) {
+			switch step := rng.Int63n(100); rng.Intn(5) {
 			case 0:
-				now -= step
-				table.Rewind(now)
-				for i := range began {
-					began[i] = min(began[i], now)
-				}
-			case 1:
 				if n := len(began); n > 0 && began[n-1] < now+step {
 					now += step
 					began[n-1] = now
 				}
 				table.Postdate(now)
-			case 2:
+			case 1:
 				if len(began) > 0 { // the oldest leaves
 					table.remove(table.all.first, &table.stats.Cleared)
 					began = began[1:]
@@ -169,41 +162,9 @@ func TestRewindAndPostdateChangeWhenEachDatagramBegan(t *testing.T) {
 			check(t, table)
 			got := []int64{}
 			for d := table.all.first; d != nil; d = d.links[inAll].next {
-				got = append(got, table.began(d))
+				got = append(got, d.startedAt)
 			}
 			require.Equal(t, began, got)
 		}
 	}
-}
-
-func TestRewindForgetsWhatWasComplete(t *testing.T) {
-	table := New[int](Limits{}, 1)
-	complete(t, table, 1, math.MaxInt64)
-	complete(t, table, 2, math.MaxInt64)
-	table.Rewind(math.MinInt64)
-	check(t, table)
-	require.Equal(t, Held, outcome(table, piece(1, 8, false, math.MinInt64)))
-	require.Equal(t, Duplicate, outcome(table, piece(2, 8, false, math.MinInt64)), "it was lent until now")
-}
-
-// The time of the fastest of several runs, since others use the machine too.
-func TestTimesThatFallCostNoMoreWhereMuchIsHeld(t *testing.T) {
-	run := func(held int) (best time.Duration) {
-		best = time.Hour
-		for range 5 {
-			table, now := New[int](Limits{Datagrams: held, TotalBytes: 1 << 30}, 1), int64(math.MaxInt64)
-			for id := range held {
-				outcome(table, piece(uint32(id), 0, true, now))
-			}
-			start := time.Now()
-			for range 2000 {
-				now -= 3600 * second
-				table.Rewind(now)
-			}
-			best = min(best, time.Since(start))
-		}
-		return best
-	}
-	few, many := run(10), run(20_000)
-	require.Less(t, many, 100*few+time.Millisecond, "%v with 10 datagrams", few)
 }
