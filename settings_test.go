@@ -121,3 +121,19 @@ func TestAChangedConfigIsTheConfig(t *testing.T) {
 		}
 	}
 }
+
+// A timeout longer than any that the tracker was made for is waited for, also across jumps of the clock.
+func TestALongerTimeoutIsWaitedFor(t *testing.T) {
+	const day = 24 * time.Hour
+	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{})
+	require.NoError(t, err)
+	cfg := tracker.Config()
+	cfg.UDPTimeout = 100 * day
+	require.NoError(t, tracker.SetConfig(cfg))
+	at := flowscope.Timestamp(1e18)
+	tracker.Track(flowscope.PacketView{Frame: testkit.UDP(testkit.Client, testkit.Server), Timestamp: at})
+	tracker.Sweep(at.Add(99 * day))
+	require.Equal(t, 1, tracker.Len())
+	tracker.Sweep(at.Add(100 * day))
+	require.Equal(t, 0, tracker.Len())
+}
