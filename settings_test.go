@@ -132,8 +132,17 @@ func TestALongerTimeoutIsWaitedFor(t *testing.T) {
 	require.NoError(t, tracker.SetConfig(cfg))
 	at := flowscope.Timestamp(1e18)
 	tracker.Track(flowscope.PacketView{Frame: testkit.UDP(testkit.Client, testkit.Server), Timestamp: at})
-	tracker.Sweep(at.Add(99 * day))
-	require.Equal(t, 1, tracker.Len())
-	tracker.Sweep(at.Add(100 * day))
-	require.Equal(t, 0, tracker.Len())
+	ended := 0
+	for _, days := range []time.Duration{99, 99, 100, 100} {
+		view := flowscope.PacketView{Frame: testkit.UDP("10.9.9.9:9", "10.9.9.8:8"), Timestamp: at.Add(days * day)}
+		for _, ev := range tracker.Track(view) {
+			if ev.Kind == flowscope.EventEnded {
+				ended++
+			}
+		}
+		if days == 99 {
+			require.Zero(t, ended)
+		}
+	}
+	require.Equal(t, 1, ended)
 }
