@@ -31,10 +31,12 @@ type ConversationSide struct {
 	// NotKept is how many captured bytes at the end of the stream are not in Bytes for want of room; see
 	// ConversationOptions. Gaps among them are not in Gaps.
 	NotKept int64
+
+	cut bool // a gap was not kept
 }
 
 // Whole reports whether Bytes are all that the side said.
-func (s *ConversationSide) Whole() bool { return len(s.Gaps) == 0 && s.NotKept == 0 }
+func (s *ConversationSide) Whole() bool { return len(s.Gaps) == 0 && s.NotKept == 0 && !s.cut }
 
 // StreamGap is a part of a stream that is missing.
 type StreamGap struct {
@@ -155,6 +157,8 @@ func (c *conversations) take(ev *Event) (ended *Conversation) {
 	case EventGap:
 		if s := &(*state).Sides[ev.Side]; c.room(s, gapMemory) {
 			s.Gaps = append(s.Gaps, StreamGap{Offset: ev.Offset, Len: ev.Len, Cause: ev.Cause})
+		} else {
+			s.cut = true
 		}
 	case EventEnded:
 		ended = *state
@@ -171,7 +175,7 @@ func (s *ConversationSide) memory() int64 { return int64(len(s.Bytes)) + gapMemo
 
 // room reports whether n more bytes of a side may be kept. Once bytes of a side are not kept, none behind them are.
 func (c *conversations) room(s *ConversationSide, n int64) bool {
-	if s.NotKept != 0 || n > c.sideMax-s.memory() || n > c.totalMax-c.held {
+	if s.NotKept != 0 || s.cut || n > c.sideMax-s.memory() || n > c.totalMax-c.held {
 		return false
 	}
 	c.held += n

@@ -137,3 +137,24 @@ func TestConversationsStop(t *testing.T) {
 	}
 	assert.Equal(t, 1, n)
 }
+
+// A gap for which there is no room is not forgotten: the side is not whole, and nothing behind the gap is kept.
+func TestAConversationIsNotWholeWithoutRoomForAGap(t *testing.T) {
+	d := flowtest.NewDialogue("10.0.0.1:1", "10.0.0.2:80")
+	d.MSS = 10
+	d.Client("0123456789")
+	d.Client("lost......").Lose(1)
+	d.Client("01234")
+	d.Close()
+	n := 0
+	for c, err := range flowscope.ConversationsWith(flowtest.Sequence(d.Views()), flowscope.ConversationOptions{SideBytes: 30}) {
+		require.NoError(t, err)
+		n++
+		s := &c.Sides[flowscope.Initiator]
+		assert.Equal(t, "0123456789", string(s.Bytes))
+		assert.Empty(t, s.Gaps)
+		assert.False(t, s.Whole())
+		assert.EqualValues(t, 5, s.NotKept)
+	}
+	assert.Equal(t, 1, n)
+}

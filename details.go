@@ -103,7 +103,7 @@ type originDetails struct {
 	vlan  uint16
 }
 
-// perSlot is a value of each slot that was ever in use.
+// perSlot is a value of each slot. A chunk is nil if none of its slots is in use.
 type perSlot[T any] struct{ chunks []*[1 << perSlotBits]T }
 
 const perSlotBits = 10
@@ -115,8 +115,12 @@ func (p *perSlot[T]) at(id flowtable.ID) *T {
 
 // reset makes the value of a slot, which begins a flow, zero.
 func (p *perSlot[T]) reset(id flowtable.ID) *T {
-	for len(p.chunks) <= int((id-1)>>perSlotBits) {
-		p.chunks = append(p.chunks, new([1 << perSlotBits]T))
+	n := int((id - 1) >> perSlotBits)
+	for len(p.chunks) <= n {
+		p.chunks = append(p.chunks, nil)
+	}
+	if p.chunks[n] == nil {
+		p.chunks[n] = new([1 << perSlotBits]T)
 	}
 	v := p.at(id)
 	var zero T
@@ -243,20 +247,25 @@ func (d *details) fill(id flowtable.ID, to *FlowStats) {
 	}
 }
 
-// shrink gives the memory of a peak back, once the table has: exists says whether a slot does.
+// shrink gives back the memory beside slots that the table has given back: exists says whether there is a slot.
 func (d *details) shrink(exists func(flowtable.ID) bool) {
-	trim(&d.ip, exists)
-	trim(&d.late, exists)
-	trim(&d.tcp, exists)
-	trim(&d.origin, exists)
+	d.ip.shrink(exists)
+	d.late.shrink(exists)
+	d.tcp.shrink(exists)
+	d.origin.shrink(exists)
 }
 
-func trim[T any](p *perSlot[T], exists func(flowtable.ID) bool) {
-	for n := len(p.chunks); n > 0 && !exists(flowtable.ID((n-1)<<perSlotBits+1)); n-- {
-		p.chunks[n-1] = nil
-		p.chunks = p.chunks[:n-1]
+// shrink gives back the chunks whose slots do not exist any more. The table's chunks are as long.
+func (p *perSlot[T]) shrink(exists func(flowtable.ID) bool) {
+	used := 0
+	for n := range p.chunks {
+		if exists(flowtable.ID(n<<perSlotBits + 1)) {
+			used = n + 1
+		} else {
+			p.chunks[n] = nil
+		}
 	}
-	if len(p.chunks) == 0 {
+	if p.chunks = p.chunks[:used]; used == 0 {
 		p.chunks = nil
 	}
 }

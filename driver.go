@@ -243,7 +243,7 @@ func (d *FlowDriver[K, S]) Len() int { return d.t.Len() }
 // Config is the configuration with all defaults filled in.
 func (d *FlowDriver[K, S]) Config() Config { return d.t.Config() }
 
-// Now is the driver's time: that of the latest packet or Sweep.
+// Now is the driver's time; see FlowTracker.Now.
 func (d *FlowDriver[K, S]) Now() Timestamp { return d.t.Now() }
 
 // Stats are the driver's counters since it was made.
@@ -498,6 +498,10 @@ func (d *FlowDriver[K, S]) onCrowded() {
 			return
 		}
 		s := d.t.table.At(id)
+		if s.Value.ending() {
+			d.t.endInSteps(d.t.hash(&s.Key), s, s.Value.reason) // it gives back what it holds
+			continue
+		}
 		st := &s.Value.user
 		if items := d.streams.GiveUp(&st.directions, &s.Value.conn, tcp.Side(owner&1)); len(items) != 0 {
 			d.emit(s, items, 0)
@@ -781,13 +785,14 @@ func (d *FlowDriver[K, S]) resetDelivery(r *callerReassembler) {
 	if cap(d.delivery.items) > keepEvents {
 		d.delivery.items = nil
 	}
-	d.delivery.call, d.delivery.config = d.calls, &d.t.cfg
+	d.delivery.call, d.delivery.config, d.delivery.age = d.calls, &d.t.cfg, d.t.clock.Elapsed()
 	d.delivery.reset(r.offset, Timestamp(d.t.at), d.t.packetID)
 }
 
 func (d *FlowDriver[K, S]) callOnTimer(s *slot[K, driverState[S]], side FlowSide, now int64) {
 	r := &d.reassemblers[s.Value.user.directions[side].Reassembler]
 	d.resetDelivery(r)
+	d.delivery.age = now
 	var next int64
 	d.outside(func() { next = int64(r.timer.OnTimer(Timestamp(d.t.clock.TimeAt(now)), &d.delivery)) })
 	if r.nextTimer = math.MaxInt64; next != 0 {
@@ -801,7 +806,7 @@ func (d *FlowDriver[K, S]) emitDelivery(s *slot[K, driverState[S]], side FlowSid
 	out := &d.delivery
 	at := s.Value.user.directions[side].Reassembler
 	if r := &d.reassemblers[at]; r.pieces != nil {
-		out.handOver(r.pieces, r.offset, r.ended)
+		d.outside(func() { out.handOver(r.pieces, r.offset, r.ended) })
 	}
 	r := &d.reassemblers[at]
 	r.offset = out.offset

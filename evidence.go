@@ -371,7 +371,8 @@ func (t *FlowTracker[K, S]) replaceByRival(hash uint64, s *slot[K, S], current t
 	n.last = [2]int64{held[0].Stamp, held[0].Stamp}
 	n.follows(stats.Start(), stats.again, held[0].Stamp)
 	if t.reports != nil {
-		t.reports.begin(next.ID(), held[0].Stamp, t.clock.Now())
+		t.reports.begin(next.ID(), held[0].Stamp, max(t.until(), held[len(held)-1].Stamp))
+		t.setTimer(next)
 	}
 	if t.details != nil && t.details.want&DetailOrigin != 0 {
 		// The frame of its first packet is gone: that of the current one counts, which another side may

@@ -119,7 +119,7 @@ func (t *FlowTracker[K, S]) all(list []expiredFlow) []expiredFlow {
 //		...
 //	}
 //
-// All portions together are what Finish returns. A loop that ends early leaves the other flows alive, for
+// All portions together are what Finish returns, but that Config.MaxAnomalies bounds each portion by itself. A loop that ends early leaves the other flows alive, for
 // the next FinishParts or Finish. The loop may call what may be called while events are being read, such as
 // ForceClose, and must not call Track, TrackBatch, Sweep or Finish.
 func (t *FlowTracker[K, S]) FinishParts() iter.Seq[[]FlowEvent[K]] {
@@ -294,11 +294,14 @@ func (t *FlowTracker[K, S]) reclaimEnded() {
 	for t.table.Len() > t.maxFlows {
 		t.evict()
 	}
-	if t.details != nil && t.table.Len() == 0 {
-		t.details.shrink(t.table.Has)
-	}
-	if t.reports != nil && t.table.Len() == 0 {
-		trim(&t.reports.flows, t.table.Has)
+	if given := t.table.GivenBack(); given != t.shrunk {
+		t.shrunk = given
+		if t.details != nil {
+			t.details.shrink(t.table.Has)
+		}
+		if t.reports != nil {
+			t.reports.flows.shrink(t.table.Has)
+		}
 	}
 }
 
@@ -335,6 +338,10 @@ func (t *FlowTracker[K, S]) setTimeoutClass(s *slot[K, S], class timeoutClass) {
 // setTimer sets the flow's timer to when it will have timed out, or to the driver's timer if that is
 // earlier. Timers count in elapsed time, which never goes back.
 func (t *FlowTracker[K, S]) setTimer(s *slot[K, S]) {
+	if s.Value.ending() {
+		t.table.StopTimer(s)
+		return
+	}
 	at := t.deadline(s)
 	if t.reports != nil && s.Value.bits&lingering == 0 {
 		at = t.reports.timer(s.ID(), at, &t.clock)

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"iter"
 	"math"
+	"time"
 
+	"github.com/flowscope-go/flowscope/internal/clock"
 	"github.com/flowscope-go/flowscope/internal/direction"
 	"github.com/flowscope-go/flowscope/internal/stream"
 )
@@ -106,6 +108,7 @@ type Delivery struct {
 	packet uint64
 	call   uint64  // number of the driver's call; 0 without a driver
 	config *Config // the driver's; nil without one
+	age    int64   // elapsed time of the call, as the driver's clock has it
 	pieces []stream.Item
 }
 
@@ -489,25 +492,35 @@ func (r *StreamReassembler) setLimits(cfg Config) {
 func (r *StreamReassembler) Segment(s Segment, out *Delivery) {
 	r.reclaim(out)
 	r.stream.Insert(r.arena, stream.Segment{
-		Pos: s.Pos, Bytes: s.Payload, Missing: s.Missing, Time: int64(s.Time), Now: int64(s.Time), ID: s.Packet,
+		Pos: s.Pos, Bytes: s.Payload, Missing: s.Missing, Time: int64(s.Time), Now: out.elapsed(s.Time), ID: s.Packet,
 	}, &r.items)
 	r.deliver(out)
 }
 
 // Acked implements Acker.
-func (r *StreamReassembler) Acked(pos int64, now Timestamp, _ *Delivery) {
-	r.stream.Acknowledge(pos, int64(now))
+func (r *StreamReassembler) Acked(pos int64, now Timestamp, out *Delivery) {
+	r.stream.Acknowledge(pos, out.elapsed(now))
 }
 
 // OnTimer implements Timer.
 func (r *StreamReassembler) OnTimer(now Timestamp, out *Delivery) (next Timestamp) {
 	r.reclaim(out)
-	at := r.stream.Expire(r.arena, int64(now), &r.timeouts, false, math.MaxInt64, math.MaxInt, &r.items)
+	age := out.elapsed(now)
+	at := r.stream.Expire(r.arena, age, &r.timeouts, false, math.MaxInt64, math.MaxInt, &r.items)
 	r.deliver(out)
 	if at == math.MaxInt64 {
 		return 0
 	}
-	return Timestamp(at)
+	return now.Add(time.Duration(clock.Sub(at, age)))
+}
+
+// elapsed is the time that holes are aged by: that of the driver's clock, which no timestamp of a packet moves far, or
+// without a driver the time given.
+func (d *Delivery) elapsed(now Timestamp) int64 {
+	if d.call == 0 {
+		return int64(now)
+	}
+	return d.age
 }
 
 // Fin implements Reassembler: held bytes are delivered, with the gaps between them.

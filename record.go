@@ -271,7 +271,7 @@ func (m *MAC) UnmarshalText(text []byte) error {
 // text is "C" and 17 letters and digits, as Zeek's are. The zero UID names no flow.
 //
 // Two flows of one key that begin in the same nanosecond, the second in place of the first, are told
-// apart by their order, up to 16 of them.
+// apart by their order, up to 8 of them. A first timestamp that is out of order, or taken back, changes it.
 type UID struct {
 	hi uint32
 	lo uint64

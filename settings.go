@@ -19,7 +19,8 @@ import (
 // Sweep or Finish, with the events that it has then: flows that have been idle for longer than a new
 // timeout end with EndIdleTimeout, those beyond MaxFlows with EndEvicted, and streams that hold more than
 // TotalBytes give up holes, with GapBudget. A stream that holds more than SideBytes keeps that until its
-// next early segment. The next call takes a time proportional to the number of flows.
+// next early segment. Holes that are open keep the timer that they have. MaxFlows replaces what SetMaxFlows
+// has set. The next call takes a time proportional to the number of flows.
 func (t *FlowTracker[K, S]) SetConfig(cfg Config) error {
 	cfg, err := t.cfg.changed(cfg)
 	if err != nil {
@@ -32,7 +33,7 @@ func (t *FlowTracker[K, S]) SetConfig(cfg Config) error {
 	t.setTimeouts()
 	t.doubts.HealAfter, t.doubts.HoldFor = int64(cfg.HoleAckedTimeout), int64(cfg.HoleTimeout)
 	t.doubts.MaxBytes, t.doubts.MaxHeld = doubtLimits(&cfg)
-	t.doubts.SideBytes = cfg.SideBytes
+	t.doubts.SideBytes, t.doubts.MaxDoubts = cfg.SideBytes, maxDoubts(&cfg)
 	t.clock.Reach(cfg.longestWait())
 	t.refile, t.reclaimDue = true, true
 	return nil
@@ -98,8 +99,6 @@ func (t *FlowTracker[K, S]) setTimeouts() {
 func (t *FlowTracker[K, S]) refileTimers() {
 	t.refile = false
 	for s := range t.table.All {
-		if !s.Value.ending() {
-			t.setTimer(s)
-		}
+		t.setTimer(s)
 	}
 }

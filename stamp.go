@@ -73,6 +73,7 @@ func (t *FlowTracker[K, S]) takeBack(s *slot[K, S]) {
 	}
 	if t.reports != nil {
 		t.reports.takeBack(s.ID(), to)
+		defer t.setTimer(s) // once the times are right
 	}
 	for i := range FlowSide(2) {
 		if !t.clock.Ahead(f.last[i]) {
@@ -119,6 +120,9 @@ func (t *FlowTracker[K, S]) strayFor(s *slot[K, S]) int64 {
 // noteStray notes a flow to which the timer wheel has come, if it is a stray and not noted yet.
 func (t *FlowTracker[K, S]) noteStray(s *slot[K, S]) {
 	if !t.isStray(s) {
+		if len(t.strays) != 0 {
+			delete(t.strays, s.ID())
+		}
 		return
 	}
 	if e, ok := t.strays[s.ID()]; ok && e.flow == s.Value.id && e.lastSeen == s.Value.lastSeen() {

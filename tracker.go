@@ -71,6 +71,7 @@ type FlowTracker[K comparable, S any] struct {
 	fragments *fragments // nil if datagrams are not reassembled
 	details   *details   // nil if Config.Details asks for nothing
 	reports   *reports   // nil without Config.ReportEvery
+	shrunk    uint64     // GivenBack of the table when the memory beside it was given back last
 	checksums checksums
 
 	// Lent to the caller until the next call, which reclaims it.
@@ -147,7 +148,7 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 		HealAfter: int64(cfg.HoleAckedTimeout),
 		HoldFor:   int64(cfg.HoleTimeout),
 		SideBytes: cfg.SideBytes,
-		MaxDoubts: max(cfg.MaxFlows/4, min(cfg.MaxFlows, 1024)),
+		MaxDoubts: maxDoubts(&cfg),
 	}
 	t.doubts.MaxBytes, t.doubts.MaxHeld = doubtLimits(&cfg)
 	t.hasher, t.seed = hasherOf(ex), rand.Uint64()
@@ -164,6 +165,9 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 	t.setTimeouts()
 	return t
 }
+
+// maxDoubts is how many connections may have something in doubt.
+func maxDoubts(cfg *Config) int { return max(cfg.MaxFlows/4, min(cfg.MaxFlows, 1024)) }
 
 // doubtLimits are how much payload, and how many segments, may wait for an acknowledgement.
 func doubtLimits(cfg *Config) (bytes, segments int64) {
@@ -665,7 +669,7 @@ func (t *FlowTracker[K, S]) countOnly(wire int, create bool) bool {
 		s = nil
 	}
 	if t.reports != nil && s != nil {
-		t.report(s, t.clock.Now())
+		t.report(s, t.until())
 	}
 	switch {
 	case s == nil && !create:

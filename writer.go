@@ -52,6 +52,8 @@ func canonicalLink(t LinkType) LinkType {
 // Flows are those of AutoDetectEncap(FiveTuple{}) with the default Config, and keep is asked about the
 // EventEnded of each. Late packets, ICMP errors about the flow, and the fragments of its datagrams are
 // saved with it: all fragments between its hosts that have the identification of one of its datagrams.
+// The first packets of a connection that begins on the ports of one that goes on count as that one's until
+// they are believed, and are saved with that; see EventPacket.
 //
 //	saved, err := flowscope.SaveFlows(file, flowscope.OpenCapture("traffic.pcap"), func(ev *flowscope.Event) bool {
 //		return ev.Reason == flowscope.EndRST

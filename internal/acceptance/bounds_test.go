@@ -111,7 +111,7 @@ func TestA12TheEndOfAFullConnectionIsToldInSteps(t *testing.T) {
 		for _, c := range []struct {
 			name, reason string
 			end          func(f *feeder) []testkit.Event
-			go_on        func(f *feeder) []testkit.Event
+			goOn         func(f *feeder) []testkit.Event
 		}{
 			{"a reset", "rst", func(f *feeder) []testkit.Event { return f.track(testkit.TCP(client, testkit.Server, "R", 101, 0, "")) }, idle},
 			{"a reset, and more of its packets", "rst", func(f *feeder) []testkit.Event { return f.track(testkit.TCP(client, testkit.Server, "R", 101, 0, "")) },
@@ -142,7 +142,7 @@ func TestA12TheEndOfAFullConnectionIsToldInSteps(t *testing.T) {
 					if calls > 2*pieces/200+10 {
 						t.Fatal("it does not end")
 					}
-					s.hear(c.go_on(f))
+					s.hear(c.goOn(f))
 				}
 				require.Equal(t, []string{c.reason}, s.ends)
 				if f.most > most {

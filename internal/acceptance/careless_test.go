@@ -152,6 +152,10 @@ func (m *meddler) Segment(s flowscope.Segment, out *flowscope.Delivery) {
 	m.meddle("Segment")
 	out.Data(s.Payload)
 }
+func (m *meddler) HandlePiece(p flowscope.Piece, out *flowscope.Delivery) {
+	m.meddle("HandlePiece")
+	out.Data(p.Bytes)
+}
 func (m *meddler) Fin(*flowscope.Delivery)                               { m.meddle("Fin") }
 func (m *meddler) Rst(*flowscope.Delivery)                               { m.meddle("Rst") }
 func (m *meddler) Acked(int64, flowscope.Timestamp, *flowscope.Delivery) { m.meddle("Acked") }
@@ -161,7 +165,7 @@ func (m *meddler) OnTimer(now flowscope.Timestamp, _ *flowscope.Delivery) flowsc
 }
 
 func TestAReassemblerThatCallsItsDriver(t *testing.T) {
-	for _, part := range []string{"", "NewReassembler", "Segment", "Fin", "Rst", "Acked", "OnTimer"} {
+	for _, part := range []string{"", "NewReassembler", "Segment", "HandlePiece", "Fin", "Rst", "Acked", "OnTimer"} {
 		for _, end := range []string{"<F@4 >F@5", ">R@5"} {
 			m := &meddler{part: part, view: flowscope.PacketView{Frame: testkit.TCP("10.9.9.9:1", "10.9.9.8:2", "S", 1, 0, ""), Timestamp: 1e18}}
 			p := testkit.NewPlay(t, m, flowscope.Config{})

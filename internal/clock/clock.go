@@ -195,9 +195,11 @@ func (c *Clock) start(at int64) { c.now, c.offset = at, 1-at }
 // step moves the clock ahead.
 func (c *Clock) step(to int64) {
 	elapsed := c.Elapsed()
-	if by := min(Sub(to, c.now), c.reach); elapsed <= maxElapsed-by {
-		elapsed += by
+	by := min(Sub(to, c.now), c.reach)
+	if elapsed > maxElapsed-by { // used up by leaps: from here on in steps that are too small to use it up again
+		by, c.steps = min(by, c.slack), min(c.steps, uint64(c.slack))
 	}
+	elapsed += by
 	c.now, c.offset = to, elapsed-to
 }
 

@@ -56,7 +56,7 @@ type Packet struct {
 }
 
 // SetTimeouts changes how long holes stay open; the timers of those that are open run as they were set.
-func (st *Streams) SetTimeouts(t Timeouts) { st.timeouts = t }
+func (f *Streams) SetTimeouts(t Timeouts) { f.timeouts = t }
 
 // Segment handles any segment: first its ACK, then what it carries. Timeouts that have passed come
 // before it (Expire), and Expire and Close after it.

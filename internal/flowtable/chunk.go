@@ -38,6 +38,7 @@ type chunks[K comparable, V any] struct {
 	fresh  uint32 // the one made last: no other has slots that do not exist yet
 	shut   uint32 // the first closed one
 	gone   uint32 // the first one that was given back
+	given  uint64 // see GivenBack
 	open   int    // chunks that are neither closed nor given back
 	cursor int    // the place considered last for closing
 }
@@ -192,6 +193,7 @@ func (c *chunks[K, V]) unlink(n uint32) {
 // giveBack lets chunk n go, which is in no list and empty.
 func (c *chunks[K, V]) giveBack(n uint32) {
 	*c.at(n) = chunk[K, V]{next: c.gone}
+	c.given++
 	if c.gone = n; c.fresh == n {
 		c.fresh = 0
 	}

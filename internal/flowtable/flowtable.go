@@ -80,6 +80,9 @@ func (t *Table[K, V]) Len() int { return t.keys }
 // Has reports whether a slot of that number exists, in use or not.
 func (t *Table[K, V]) Has(id ID) bool { return t.chunks.has(id) }
 
+// GivenBack is how often a chunk of slots was given back: the slots that Has denies may be others since then.
+func (t *Table[K, V]) GivenBack() uint64 { return t.chunks.given }
+
 // At gives the slot of that number, which must exist.
 func (t *Table[K, V]) At(id ID) *Slot[K, V] {
 	i := uint32(id) - 1
@@ -219,7 +222,7 @@ func (t *Table[K, V]) Free(s *Slot[K, V]) {
 	t.dealloc(s)
 	if t.used == 0 && len(t.chunks.list) > keepChunks {
 		// Memory of a peak is given back.
-		t.chunks, t.free = chunks[K, V]{}, 0
+		t.chunks, t.free = chunks[K, V]{given: t.chunks.given + 1}, 0
 	}
 }
 
