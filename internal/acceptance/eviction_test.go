@@ -95,7 +95,7 @@ func TestA4FlowsLeaveByWhatTheirEndsHaveDone(t *testing.T) {
 // A4. A flood that a server answers evicts itself, and neither connections that only keep themselves alive nor those
 // that the flood itself has opened before with data on both sides.
 func TestA4AFloodOfAnsweredSYNsEvictsItself(t *testing.T) {
-	busy, flood, table := sized(100, 1_000, 1_000), sized(20_000, 300_000, 1_000_000), sized(1_000, 100_000, 100_000)
+	busy, flood, table := sized(100, 1_000, 1_000), sized(20_000, 300_000, 1_000_000), sized(1_000, 50_000, 50_000)
 	cfg := flowscope.Config{MaxFlows: table, Events: flowscope.Events(flowscope.EventEnded)}
 	f := newFeeder(t, cfg, time.Microsecond)
 	for i := range busy {

@@ -124,8 +124,8 @@ func (f *Streams) BehindHole(p *Pair, c *tcp.Conn, side tcp.Side, early *stream.
 		if !d.InUse() && !other.InUse() || !d.waits() || !other.waits() || !c.Visible(side^1) {
 			return false
 		}
-	} else if early.Now >= timer {
-		return false
+	} else if early.Now >= timer || d.stream.HasBuffer() && d.waits() && !c.Visible(side^1) {
+		return false // the timer may be another one's, and the hole needs one from now on
 	}
 	if !other.streamIgnoresACKs() {
 		if pos, _ := c.AckedTo(side ^ 1); pos+1 != other.acked {
