@@ -48,7 +48,7 @@ func finished(t *testing.T, ex flowscope.FlowExtractor[flowscope.FiveTupleKey], 
 
 func each(frames ...[]byte) (views []flowscope.PacketView) {
 	for i, f := range frames {
-		views = append(views, flowscope.PacketView{Frame: f, Timestamp: flowscope.Timestamp((i + 1) * 1e9), ID: uint64(i + 1)})
+		views = append(views, flowscope.PacketView{Frame: f, Timestamp: flowscope.Timestamp(i+1) * 1e9, ID: uint64(i + 1)})
 	}
 	return views
 }
