@@ -53,7 +53,7 @@ func TestAnExtractorThatSaysWhatCannotBe(t *testing.T) {
 			x.TCP.WindowScale, x.TCP.HasWindowScale = 255, true
 			x.TCP.Flags |= flowscope.FlagSYN
 		},
-		"much missing":        func(x *flowscope.Extracted[testkit.Key]) { x.Missing = 1 << 40 },
+		"much missing":        func(x *flowscope.Extracted[testkit.Key]) { x.Missing = 1 << 30 },
 		"a bad length":        func(x *flowscope.Extracted[testkit.Key]) { x.TCP.Options = 255 },
 		"an unknown refusal":  func(x *flowscope.Extracted[testkit.Key]) { x.Refused = 255 },
 		"no protocol for TCP": func(x *flowscope.Extracted[testkit.Key]) { x.L4 = 0 },
