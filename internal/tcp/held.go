@@ -6,10 +6,12 @@ import "math"
 // acknowledgement, and those of its rival.
 
 // heldBounds are what no held segment lies below, so that most packets need not look through them. Of a half
-// with another base, or a list with another version, they are not known.
+// with another base, or a list with another version, they are not known. Nor are they where a half ends before from:
+// positions are those nearest to its end, and what lay half the numbers ahead of the old end lies as far behind.
 type heldBounds struct {
 	version uint32
 	base    [2]uint32
+	from    [2]int64 // the end of each half
 	first   [2]int64 // the lowest position of side; never if it has no segment
 	end     [2]int64 // the lowest position at which one ends, its FIN included
 	time    int64    // the oldest
@@ -19,8 +21,11 @@ type heldBounds struct {
 // boundsOf are the bounds of what is held.
 func (c *Conn) boundsOf(d *doubt) *heldBounds {
 	b := &d.bounds
-	if base := [2]uint32{c.half[0].base, c.half[1].base}; b.version != d.version || b.base != base {
-		*b = heldBounds{version: d.version, base: base, first: [2]int64{never, never}, end: [2]int64{never, never}, time: never}
+	left, right := &c.half[0], &c.half[1]
+	if base := [2]uint32{left.base, right.base}; b.version != d.version || b.base != base ||
+		left.end < b.from[0] || right.end < b.from[1] {
+		*b = heldBounds{version: d.version, base: base, from: [2]int64{left.end, right.end},
+			first: [2]int64{never, never}, end: [2]int64{never, never}, time: never}
 		for k := range d.held {
 			h := &d.held[k]
 			from := c.half[h.Side].pos(h.Seq)
