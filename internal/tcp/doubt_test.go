@@ -239,7 +239,7 @@ func TestIslandsJoin(t *testing.T) {
 // In the end it is empty.
 func TestDoubtsAreSharedAndReturned(t *testing.T) {
 	r := rand.New(rand.NewPCG(20, 21))
-	rounds := 2000
+	rounds := 500
 	if testing.Short() {
 		rounds = 300
 	}

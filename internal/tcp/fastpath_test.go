@@ -130,7 +130,7 @@ func (w *watcher) tryOften(r *rand.Rand, n int) {
 func TestFastPathsAgreeWithTheSlowPath(t *testing.T) {
 	r := rand.New(rand.NewPCG(10, 11))
 	w := paths{}
-	for n := range 2_000 {
+	for n := range 1_200 {
 		c := newWatcher()
 		lossy := n%2 == 1
 		c.tryOften(r, r.IntN(3)*r.IntN(2))
@@ -167,9 +167,9 @@ func TestFastPathsAgreeWithTheSlowPath(t *testing.T) {
 // no conversation goes. stepBoth compares.
 func TestFastPathsAgreeOnARandomWalk(t *testing.T) {
 	r := rand.New(rand.NewPCG(16, 17))
-	rounds := 60_000
+	rounds := 24_000
 	if testing.Short() {
-		rounds = 20_000
+		rounds = 12_000
 	}
 	offsets := []uint32{0, 1, 2, 3, 5, 10, 100, 1 << 30, 1<<30 + 1, 1<<31 - 1, 1 << 31, 3 << 30}
 	for _, n := range []uint32{1, 2, 4, 100} {
