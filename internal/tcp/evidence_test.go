@@ -154,7 +154,26 @@ func TestEvidenceOfAReset(t *testing.T) {
 			> A 1 1 ; rival
 			> A 1 1 ; rival
 			> A 1 1 +5 ; leaps nowhere est Established @0
-			> R 100 ; Reset end`},
+			> R 100 ; ResetPending
+			> A 6 1 +94 ; @5
+			> A 100 1 +1 ; ResetRevoked @99
+			> R 101 ; Reset end`},
+		{"two segments that join, a reset ahead of them, and then its receiver is seen", `
+			> A 1 1 +5 ; rival nowhere
+			> A 6 1 +5 ; leaps nowhere @0 @5
+			> R 12 ; ResetPending
+			< A 1 11
+			> A 11 1 +5 ; ResetRevoked @10
+			< A 1 16 +5 ; @0`},
+		{"under way nobody knows whether SACK was agreed on, so the receiver may stand at the end of early bytes", `
+			> A 1 1 +5 ; rival nowhere
+			< A 1 6 +5 ; leaps nowhere @0 @0
+			> A 6 6 +5 ; @5
+			< A 6 11
+			> A 15 6 +5 ; Hole @14
+			> R 20 ; ResetPending
+			< A 6 11 ; ResetRevoked
+			> R 19 ; ImplausibleRST`},
 		{"... below it", oneSided + `
 			> R 5 ; ImplausibleRST`},
 	})

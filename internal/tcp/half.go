@@ -72,6 +72,9 @@ func (h *half) setSYN(g *Segment) {
 	}
 }
 
+// maySACK reports whether the SYN carried SACK permitted, or may have: it was not seen.
+func (h *half) maySACK() bool { return h.has(hasSACK) || !h.has(synSeen) }
+
 // contains reports whether seq lies between the first number and the highest seen.
 func (h *half) contains(seq uint32) bool {
 	pos := h.pos(seq)

@@ -46,15 +46,20 @@ func (c *Conn) onRST(i Side, g *Segment, o *Outcome, ds *Doubts) {
 			c.doubtReset(i, pos, true, ds)
 			c.bits &^= strongReset
 		}
-	case !c.visible(1-i) && (pos == next || pos > next && pos-next <= unknownWindow):
+	case !c.visible(1-i) && pos == next:
 		c.state = Reset // nobody sees what the receiver makes of it
+		return
+	case !c.visible(1-i) && pos > next && pos-next <= unknownWindow:
+		// Bytes before it were not captured, or it is a lie: then its sender goes on, or its receiver is seen after all.
+		c.doubtReset(i, pos, true, ds)
+		o.Notes |= ResetPending
 		return
 	case pos == next && (acked == next || acked < 0) && firstWord == 0 && (claim <= s.end || s.end >= c.edgeOf(i) || c.half[1-i].has(zeroWindow)) && (whole == pos || whole <= c.sureEdgeOf(i)) && c.timely(i, g.Seq, g.Options, g.Timestamp):
 		c.state = Reset
 		c.clearReset(ds)
 		return
 	case !c.visible(1 - i):
-	case pos == next, pos == acked, firstWord != 0 && pos == firstWord, atEnd && s.has(hasSACK) && c.half[1-i].has(hasSACK):
+	case pos == next, pos == acked, firstWord != 0 && pos == firstWord, atEnd && s.maySACK() && c.half[1-i].maySACK():
 		c.doubtReset(i, pos, true, ds)
 		o.Notes |= ResetPending
 		return

@@ -84,13 +84,13 @@ func TestAResetInTheWindowIsInDoubtWhereTheViewIsIncomplete(t *testing.T) {
 			> S 0 ; SynSent
 			> A 1 1 ; rival
 			> A 1 1 +3 ; leaps nowhere est Established @0
-			> R 100 ; Reset end`},
+			> R 100 ; ResetPending`},
 		{"one side seen, and the reset is as far as a window may reach", `
 			> S 0 ; SynSent
 			> A 1 1 ; rival
 			> A 1 1 +3 ; leaps nowhere est Established @0
 			> R 0x40000005 ; ImplausibleRST
-			> R 0x40000004 ; Reset end`},
+			> R 0x40000004 ; ResetPending`},
 		{"but not outside the window", `
 			> A 1 1 +5 ; rival nowhere
 			< A 1 6 ; leaps @0
