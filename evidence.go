@@ -198,7 +198,7 @@ func (t *FlowTracker[K, S]) leap(hash uint64, s *slot[K, S], current *tcp.Held) 
 	f, first, from := &s.Value, len(t.events), s.Value.conn.State()
 	t.beginReplay()
 	defer t.endReplay()
-	held, fresh := t.doubts.Leap(&f.conn)
+	held, fresh := t.doubts.Leap(&f.conn, current == nil && !t.believing)
 	if fresh && t.hook != nil {
 		t.hook.onRestart(s)
 	}

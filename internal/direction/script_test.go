@@ -80,7 +80,7 @@ func (c *connection) segment(side tcp.Side, g *tcp.Segment, payload []byte, urge
 
 // leap moves the connection to the numbers of its rival.
 func (c *connection) leap() {
-	held, fresh := c.doubts.Leap(&c.Conn)
+	held, fresh := c.doubts.Leap(&c.Conn, false)
 	if fresh {
 		c.Restart(&c.Pair)
 		c.said = append(c.said, "anew")

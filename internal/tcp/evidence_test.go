@@ -262,6 +262,31 @@ func TestEvidenceOfAnACK(t *testing.T) {
 }
 
 // The edge of the receiver's window, to both sides.
+// A second ACK, of more than the first, confirms what both say; of the rest it is the first word.
+func TestTheSecondWordIsAboutWhatBothSay(t *testing.T) {
+	playAll(t, []scene{
+		{"two holes, and an ACK into each", shook + `
+			> A 101 1 +100 ; Hole @100
+			> A 301 1 +100 ; Hole @300
+			< A 1 101
+			< A 1 301 +5 ; held UnseenACK nowhere
+			> A 201 1 +100 ; OutOfOrder @200
+			< A 1 301 +5 ; Retransmission @0`},
+		{"bytes behind the first word that were seen", shook + `
+			> A 101 1 +100 ; Hole @100
+			< A 1 101
+			< A 1 201 +5 ; UnseenACK @0`},
+		{"an early FIN that only the second word has", shook + `
+			> FA 2 1 +4 ; Hole @1
+			> A 1 0 +3 ; ImplausibleACK held rival nowhere
+			< A 1 7
+			> FA 8 1 ; Hole @7
+			< A 1 8 ; FinWait
+			< A 1 7 +7 ; @0
+			> A 7 8`},
+	})
+}
+
 func TestEvidenceOfDataAtTheEdge(t *testing.T) {
 	const underWay = `
 		> A 1 1 +1 ; rival nowhere
@@ -488,6 +513,90 @@ func TestEvidenceWhileOpening(t *testing.T) {
 	})
 }
 
+// A SYN of a side is a stray if both ends talk at other numbers, and it opens nothing until they say so.
+func TestEvidenceOfASYNAmongOthers(t *testing.T) {
+	playAll(t, []scene{
+		{"both ends talk, and each has a SYN", `
+			> S -1 ; SynSent
+			< A 7 10 ; rival
+			< A 7 10 +2 ; DataBeforeHandshake held rival nowhere
+			> A 10 9 ; rival
+			< S 1000000000 ; SynReceived
+			> A 10 9 +10 ; ImplausibleACK leaps nowhere @0 @0
+			< A 9 20 +5 ; @2`},
+		{"the handshake goes on", `
+			> S 0 ; SynSent
+			< A 7 10 ; rival
+			< A 7 10 +2 ; DataBeforeHandshake held rival nowhere
+			> A 10 9 ; rival
+			< SA 0 1 ; SynReceived
+			> A 1 1 ; est Established
+			> A 1 1 +5 ; @0`},
+		{"a SYN+ACK among others, and a reset where its sender stands", `
+			< SA 1000000000 1000 ; SynReceived
+			> A 10 7 ; ImplausibleACK rival
+			> R 10 ; ImplausibleRST`},
+		{"a SYN, and a reset where the other side expects it", `
+			> S 0 ; SynSent
+			< A 7 5000 ; rival
+			> R 5000 ; ImplausibleRST`},
+	})
+	for script, kept := range map[string]bool{
+		"> S -1 ; SynSent\n< A 7 10 ; rival\n> A 10 7 ; rival\n< S 1000000000 ; SynReceived":       true,
+		"> S -1 ; SynSent\n< A 7 10 ; rival\n> A 10 5000000 ; rival\n< S 1000000000 ; SynReceived": false,
+		"> S -1 ; SynSent\n< A 7 5000000 ; rival\n> A 10 7 ; rival\n< S 1000000000 ; SynReceived":  false,
+		"> S -1 ; SynSent\n> A 11 11 ; rival\n< S 1000000000 ; SynReceived":                        false,
+	} {
+		if w := play(t, script); w.doubts.HasRival(&w.conn) != kept {
+			t.Errorf("%s: the others are kept: %v", script, !kept)
+		}
+	}
+	for _, c := range []struct {
+		script string
+		reset  bool
+	}{
+		{"< SA 1000000000 1000 ; SynReceived\n> A 10 7 ; ImplausibleACK rival\n> R 10 ; ImplausibleRST", true},
+		{"< SA 1000000000 1000 ; SynReceived\n> A 10 7 ; ImplausibleACK rival\n> R 11 ; ImplausibleRST", false},
+		{"> S 0 ; SynSent\n< A 7 5000 ; rival\n> R 5000 ; ImplausibleRST", true},
+		{"> S 0 ; SynSent\n< A 7 5000 ; rival\n> R 5001 ; ImplausibleRST", false},
+		{"> S 0 ; SynSent\n< SA 0 1 ; SynReceived\n> A 1 1000 ; ImplausibleACK rival\n< R 1000 ; ImplausibleRST", false},
+	} {
+		w := play(t, c.script)
+		if w.conn.StrongReset() {
+			t.Errorf("%s: silence ends it", c.script)
+		}
+		if reset := w.conn.ResetAtEnd(false, w.doubts); reset != c.reset {
+			t.Errorf("%s: at the end it is reset: %v", c.script, reset)
+		}
+	}
+}
+
+// Where a byte was refused that is the first one captured, and nothing follows for long, its receiver's last word tells
+// where that stands. Where the capture ends meanwhile, the byte may have been on its way.
+func TestSilenceUnderWayLeavesTheLastWordToTheReceiver(t *testing.T) {
+	for _, c := range []struct {
+		script string
+		waited bool
+		first  uint32 // number of position 0 of '>'
+	}{
+		{"> A 1010 7 +1 ; rival nowhere\n< A 7 10 ; rival", true, 10},
+		{"> A 1010 7 +1 ; rival nowhere\n< A 7 10 ; rival", false, 1010},
+		{"< A 7 10 ; turned rival\n> A 1010 7 +1 ; turned rival nowhere", true, 1010},
+		{"> A 1048586 7 +1 ; rival nowhere\n< A 7 10 ; rival", true, 10},
+		{"> A 1048587 7 +1 ; rival nowhere\n< A 7 10 ; rival", true, 1048587},
+		{"> A 10 7 +1 ; rival nowhere", true, 10},
+	} {
+		w := play(t, c.script)
+		var s sight
+		held, _ := w.doubts.Leap(&w.conn, c.waited)
+		w.replay(held, &s)
+		right := w.side(true)
+		if first := w.conn.SequenceNumber(right, 0) - isns[len(isns)-1]; first != c.first {
+			t.Errorf("%s (%v): position 0 is %d", c.script, c.waited, first)
+		}
+	}
+}
+
 func TestEvidenceOfNumbersUnderWay(t *testing.T) {
 	const seven = oneSided + `
 		> A 0x60000001 1 +5 ; OutOfWindow rival nowhere
@@ -543,6 +652,63 @@ func TestEvidenceOfNumbersUnderWay(t *testing.T) {
 			< A 900000009 2000000010 +1 ; rival nowhere
 			> A 10 7 +10 ; rival nowhere
 			< A 7 20 ; leaps ImplausibleACK held rival nowhere ImplausibleACK held rival nowhere ImplausibleACK held rival nowhere @0`},
+		{"two ACKs of one sender that lie, and bytes of its peer that join: those are where they say", `
+			> A 10 -993 ; rival
+			< A 7 10 ; rival
+			< A 7 10 +7 ; rival nowhere
+			> A 10 0x40000000 ; rival
+			< A 14 10 ; rival
+			< A 14 10 +7 ; leaps nowhere @0 ImplausibleACK rival @7
+			> A 10 21 +5 ; @0`},
+		{"bytes behind a FIN do not join: no receiver takes them, nor their ACK", `
+			> FA 11 7 ; rival nowhere
+			< A 7 10 ; rival
+			> FA 10 7 ; rival nowhere
+			> A 11 -1 +3 ; rival nowhere
+			< A 7 11 ; leaps Hole @1 FinWait @0 ImplausibleACK held nowhere
+			> R 11 ; Reset end`},
+		{"... whatever came before the FIN", `
+			> A 10 7 ; rival
+			< A 7 3000000 ; rival
+			> FA 10 7 ; rival nowhere
+			> A 11 -1 +3 ; rival nowhere
+			< A 7 11 ; leaps ImplausibleACK rival FinWait @0 ImplausibleACK held nowhere`},
+		{"but an ACK does", `
+			> FA 10 7 +5 ; rival nowhere
+			> A 16 7 ; leaps FinWait @0`},
+		{"a FIN ends where its receiver stands, and one far ahead is a lie", `
+			> FA 10 7 +1 ; rival nowhere
+			> FA 131082 7 ; rival nowhere
+			< A 7 12 ; rival
+			< A 7 12 ; rival
+			< A 7 12 ; rival
+			< A 7 12 +7 ; leaps nowhere FinWait @0 FINConflict @131072 @0
+			> A 12 14`},
+		{"bytes that join outrank one segment far from what they acknowledge", `
+			> A 7 10 +5 ; rival nowhere
+			> A 12 10 +8 ; leaps nowhere @0 @5
+			< A 2147483458 7 +5 ; OutOfWindow rival nowhere
+			> A 20 10
+			< A 10 20 +10 ; @0
+			> A 20 20 +7 ; @13`},
+		{"... but not both ends that go on there", `
+			> A 7 900000010 +5 ; rival nowhere
+			> A 12 900000010 +8 ; leaps nowhere @0 @5
+			< A 10 20 +10 ; OutOfWindow rival nowhere
+			> A 20 20 +7 ; ImplausibleACK held rival nowhere
+			< A 20 27 +10 ; OutOfWindow rival nowhere
+			> A 27 30 +7 ; ImplausibleACK held leaps nowhere @0 @13 @10 @20`},
+		{"one segment of a SYN+ACK does not outrank", `
+			< SA 500 900000010 ; SynReceived
+			> A 10 501
+			> A 10 501 +5 ; @0`},
+		{"... nor if it has payload", `
+			< SA 500 2147483458 +3 ; SynReceived @0
+			> A 10 504 +5 ; @0`},
+		{"nor do ACKs without bytes", `
+			> A 7 2147483458 ; rival
+			> A 7 2147483458 ; leaps
+			< A 10 7 +5 ; @0`},
 		{"the first segment is a lie", `
 			> A 777 999 +5 ; rival nowhere
 			> A 1 1 +5 ; rival nowhere

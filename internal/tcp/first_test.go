@@ -57,8 +57,8 @@ func TestAFirstSegmentIsPackedWithoutLoss(t *testing.T) {
 		if conns[0] != conns[1] || !doubts[0].equal(&doubts[1]) {
 			t.Fatalf("%+v\n%+v", conns[0], conns[1])
 		}
-		a, _ := doubts[0].Leap(&conns[0])
-		b, _ := doubts[1].Leap(&conns[1])
+		a, _ := doubts[0].Leap(&conns[0], false)
+		b, _ := doubts[1].Leap(&conns[1], false)
 		if len(a) != 1 || !reflect.DeepEqual(a, b) || a[0].ID != h.ID || a[0].Wire != h.Wire || a[0].Frames != h.Frames || a[0].Stamp != h.Stamp || a[0].Segment != g {
 			t.Fatalf("%+v\n%+v", a, b)
 		}
@@ -99,7 +99,7 @@ func TestAFirstSegmentForWhichThereIsNoRoom(t *testing.T) {
 	c.Step(Initiator, &g, &o, &ds)
 	ds.Hold(&c, Initiator, &g, &o, Held{}, nil)
 	ds.need(&other)
-	if held, _ := ds.Leap(&c); held != nil {
+	if held, _ := ds.Leap(&c, false); held != nil {
 		t.Errorf("%v", held)
 	}
 	if c.Step(Initiator, &g, &o, &ds); o.Rival != NoRival || !o.Placed || c.Guessing() {

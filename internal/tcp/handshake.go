@@ -122,6 +122,9 @@ func (c *Conn) meetEarlyACK(o *Outcome, ds *Doubts) {
 		o.Rival = RivalReplays
 		return
 	}
+	if a, b := &d.rival.h[0], &d.rival.h[1]; !d.rival.syn && a.hasACK && b.hasACK && agree(a, b) && agree(b, a) {
+		return // both ends have spoken at those numbers: what follows tells which are theirs
+	}
 	c.forgetRival(d, ds)
 }
 

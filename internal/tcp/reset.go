@@ -40,12 +40,11 @@ func (c *Conn) onRST(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	case c.state == SynSent && pos == next:
 		c.state = Reset
 		return
+	case c.Opening() && c.rivalStandsAt(i, g.Seq, ds):
+		// The SYN was a stray, or both are: what follows tells, and if nothing does, then the end.
+		c.doubtReset(i, pos, true, ds)
+		c.bits &^= strongReset
 	case c.state == SynSent:
-		if d := ds.of(c); i == Initiator && d != nil && d.rival.on && !d.rival.syn && d.rival.h[Responder].known && d.rival.h[Responder].ack == g.Seq {
-			// The SYN was a stray, or both are: what follows tells, and if nothing does, then the end.
-			c.doubtReset(i, pos, true, ds)
-			c.bits &^= strongReset
-		}
 	case !c.visible(1-i) && pos == next:
 		c.state = Reset // nobody sees what the receiver makes of it
 		return
@@ -74,6 +73,18 @@ func (c *Conn) onRST(i Side, g *Segment, o *Outcome, ds *Doubts) {
 		c.doubtReset(i, pos, false, ds)
 	}
 	o.Notes |= ImplausibleRST
+}
+
+// rivalStandsAt reports whether segments that are not those of the SYN show that side i goes on at a number, or that the
+// responder expects it. Of the initiator that shows nothing: whoever refuses an ACK while a connection opens answers with
+// a reset of that number (RFC 9293 section 3.10.7.4).
+func (c *Conn) rivalStandsAt(i Side, seq uint32, ds *Doubts) bool {
+	d := ds.of(c)
+	if d == nil || !d.rival.on || d.rival.syn {
+		return false
+	}
+	h, res := &d.rival.h[i], &d.rival.h[Responder]
+	return h.known && h.next == seq || c.state == SynSent && i == Initiator && res.known && res.ack == seq
 }
 
 // onGuessedRST handles a RST of a side of which no number is known: none contradicts it, so what follows tells. Its number

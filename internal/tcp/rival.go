@@ -33,6 +33,7 @@ type rivalHalf struct {
 	hasACK      bool
 	grown       bool  // it sent payload or a FIN
 	joined      bool  // and a segment began where that ended
+	fin         bool  // its next number is behind a FIN
 	segments    uint8 // since it is known
 }
 
@@ -125,7 +126,7 @@ func (c *Conn) offer(i Side, g *Segment, o *Outcome, ds *Doubts) {
 			return // bytes that this connection has: they show no other numbers of their sender
 		}
 	}
-	seg := rivalHalf{known: true, first: first, next: next, ack: g.Ack, hasACK: g.Flags&ACK != 0, segments: 1}
+	seg := rivalHalf{known: true, first: first, next: next, ack: g.Ack, hasACK: g.Flags&ACK != 0, fin: g.Flags&FIN != 0, segments: 1}
 	switch g.Flags & (SYN | ACK) {
 	case SYN:
 		if r.on && r.syn && r.opener == i && h.first == first {
@@ -181,12 +182,12 @@ func (c *Conn) followRival(i Side, seg *rivalHalf, d *doubt, ds *Doubts) bool {
 		c.startRival(d, ds)
 		*h = *seg
 	case h.known && (within(seg.first, h.first, h.next+rivalHole) || r.syn && within(seg.first, h.first, h.next+maxRivalHole)):
-		if seg.first == h.next { // repeated bytes prove nothing
+		if seg.first == h.next && !(h.fin && seg.next != seg.first) { // repeated bytes prove nothing, nor do those behind a FIN
 			h.segments = min(h.segments, 100) + 1
 			h.joined = h.joined || h.grown
 		}
 		if int32(seg.next-h.next) > 0 {
-			h.next = seg.next
+			h.next, h.fin = seg.next, seg.fin
 		}
 		h.ack, h.hasACK = seg.ack, seg.hasACK
 	case r.syn && r.misses < maxMisses && !c.Opening():
@@ -338,7 +339,7 @@ func (c *Conn) leaps(r *rival) bool {
 func (c *Conn) liesAhead(r *rival) bool {
 	for i := range r.h {
 		h, s := &r.h[i], &c.half[i]
-		if !h.known || !s.has(anchored) {
+		if !h.known || !s.has(anchored) || c.guessStands(Side(i)) {
 			continue
 		}
 		begins := s.number(s.next())
@@ -363,8 +364,9 @@ func (c *Conn) empty() bool {
 }
 
 // Leap moves the connection to the numbers of its rival. It returns the rival's segments, in the order
-// of capture, which are now to be given to Step again. fresh is set if its streams begin anew.
-func (ds *Doubts) Leap(c *Conn) (held []Held, fresh bool) {
+// of capture, which are now to be given to Step again. fresh is set if its streams begin anew. waited says that nothing
+// but time has decided it.
+func (ds *Doubts) Leap(c *Conn, waited bool) (held []Held, fresh bool) {
 	c.unpackFirst(ds)
 	d := ds.of(c)
 	if d == nil {
@@ -389,8 +391,11 @@ func (ds *Doubts) Leap(c *Conn) (held []Held, fresh bool) {
 		}
 		switch {
 		case peer.hasACK && h.segments < 2 && peer.joins() && int32(peer.ack-h.first) < 0,
-			peer.denies(h) && peer.segments >= 2 && (peer.segments > h.segments || !h.denies(peer)):
+			peer.denies(h) && peer.segments >= 2 && !h.outweighs(peer) && (peer.segments > h.segments || !h.denies(peer)):
 			h.first = peer.ack // two segments outrank one, and those that their receiver does not know
+			h.grown = false    // so a FIN may end there
+		case waited && peer.hasACK && within(peer.ack, h.first-maxRivalHole, h.first) && d.heldLast() == Side(1-i):
+			h.first = peer.ack // its receiver's last word was that it expects less
 		case h.next != peer.ack && c.guessedReset(&r) == resetPending0<<i:
 			h.first = peer.ack // where the receiver of a reset stands
 		}
@@ -418,11 +423,12 @@ func (ds *Doubts) Leap(c *Conn) (held []Held, fresh bool) {
 			}
 			continue
 		}
-		if s.has(anchored) {
+		if s.has(anchored) && !c.guessStands(Side(i)) {
 			s.end = max(s.next(), s.pos(h.first)) // a hole may have been filled meanwhile
 			s.lag = 0
 		} else {
 			s.anchor(h.first)
+			s.bits &^= guessed
 		}
 		c.forgetACK(Side(i))
 		d.side[i].reset()
@@ -459,6 +465,14 @@ func firstACK(held []Held, i Side, otherwise uint32) uint32 {
 		}
 	}
 	return otherwise
+}
+
+// heldLast is who sent the segment that was held last.
+func (d *doubt) heldLast() Side {
+	if n := len(d.held); n > 0 {
+		return d.held[n-1].Side
+	}
+	return Initiator
 }
 
 // joinedBefore is the first number of the held segments of a side that end where those of its rival half begin. It

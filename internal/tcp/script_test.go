@@ -186,7 +186,7 @@ func (w *watcher) settle(i Side, g *Segment, s *sight) {
 	}
 	switch s.Rival {
 	case RivalLeaps:
-		held, _ := ds.Leap(c)
+		held, _ := ds.Leap(c, false)
 		w.replay(held, s)
 	case RivalReplays:
 		w.replay(ds.TakeRival(c), s)

@@ -152,11 +152,22 @@ func (c *Conn) settleBases(i Side, g *Segment, ds *Doubts) {
 	if !s.has(guessed) {
 		return
 	}
+	ahead := distance(s.base, g.Seq)
+	if c.guessStands(i) && (ahead < -mostLag || ahead > unknownWindow) {
+		return // foreign
+	}
 	s.bits &^= guessed
-	if ahead := distance(s.base, g.Seq); s.end == 0 && (ahead < 0 || ahead > unknownWindow) {
+	if s.end == 0 && (ahead < 0 || ahead > unknownWindow) {
 		c.reanchor(i, g.Seq, ds)
 		c.forgetACK(1 - i) // it was about the guess
 	}
+}
+
+// guessStands reports whether the first number of side i is what its peer has acknowledged, in segments of which two join.
+// Then it takes a word of the peer, too, to move it far.
+func (c *Conn) guessStands(i Side) bool {
+	s := &c.half[i]
+	return s.has(guessed) && s.end == 0 && c.bits&midstream != 0 && c.half[1-i].next() > 0
 }
 
 // wordAt is the first word about the bytes of side i, which sends a segment at pos. bare says that this is a pure ACK where
