@@ -38,20 +38,10 @@ func (c *Conn) acceptACK(i Side, g *Segment, ack int64, credible bool, o *Outcom
 		if d = ds.need(c); d != nil {
 			q := &d.side[1-i]
 			carrier, seen := c.carrier(d, 1-i, next, ack), q.seenFrom(max(next, acked))
-			if first := q.firstWord; acked < ack && carrier == nil && ack > seen && (first == 0 || first < ack) {
-				if first != 0 { // so much both have said
-					c.confirm(1-i, first, d, g.Time)
-					if c.setWindow(i, g.Window, p.number(first), g.Flags); p.next() < first {
-						o.Notes |= UnseenACK
-					}
-					next, acked = p.next(), c.acked(1-i)
-					seen = q.seenFrom(max(next, acked))
-				}
-				if ack > seen {
-					q.firstWord = ack
-					c.bits |= doubtful
-					return false
-				}
+			if q.firstWord == 0 && acked < ack && carrier == nil && ack > seen {
+				q.firstWord = ack
+				c.bits |= doubtful
+				return false
 			}
 			word := int64(0)
 			if carrier != nil {

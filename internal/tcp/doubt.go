@@ -88,7 +88,7 @@ type earlyFIN struct{ from, at int64 }
 type resetDoubt struct {
 	pos    int64
 	strong bool // at a number at which the receiver may stand
-	held   bool // only if it has taken what is held
+	held   bool // only if it has taken what is held, or if SACK was agreed on
 }
 
 // Doubts are the doubts of many connections, beside the table in which the connections lie: few

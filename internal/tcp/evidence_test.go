@@ -174,6 +174,13 @@ func TestEvidenceOfAReset(t *testing.T) {
 			> R 20 ; ResetPending
 			< A 6 11 ; ResetRevoked
 			> R 19 ; ImplausibleRST`},
+		{"... and stands elsewhere if both go on", `
+			> A 1 1 +5 ; rival nowhere
+			< A 1 6 +5 ; leaps nowhere @0 @0
+			> A 131090 6 +5 ; Hole @131089
+			> R 131095 ; ResetPending
+			> A 6 6 +5 ; OutOfOrder @5
+			< A 6 11 +5 ; ResetRevoked @5`},
 		{"... below it", oneSided + `
 			> R 5 ; ImplausibleRST`},
 	})
@@ -262,31 +269,6 @@ func TestEvidenceOfAnACK(t *testing.T) {
 }
 
 // The edge of the receiver's window, to both sides.
-// A second ACK, of more than the first, confirms what both say; of the rest it is the first word.
-func TestTheSecondWordIsAboutWhatBothSay(t *testing.T) {
-	playAll(t, []scene{
-		{"two holes, and an ACK into each", shook + `
-			> A 101 1 +100 ; Hole @100
-			> A 301 1 +100 ; Hole @300
-			< A 1 101
-			< A 1 301 +5 ; held UnseenACK nowhere
-			> A 201 1 +100 ; OutOfOrder @200
-			< A 1 301 +5 ; Retransmission @0`},
-		{"bytes behind the first word that were seen", shook + `
-			> A 101 1 +100 ; Hole @100
-			< A 1 101
-			< A 1 201 +5 ; UnseenACK @0`},
-		{"an early FIN that only the second word has", shook + `
-			> FA 2 1 +4 ; Hole @1
-			> A 1 0 +3 ; ImplausibleACK held rival nowhere
-			< A 1 7
-			> FA 8 1 ; Hole @7
-			< A 1 8 ; FinWait
-			< A 1 7 +7 ; @0
-			> A 7 8`},
-	})
-}
-
 func TestEvidenceOfDataAtTheEdge(t *testing.T) {
 	const underWay = `
 		> A 1 1 +1 ; rival nowhere

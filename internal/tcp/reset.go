@@ -60,6 +60,9 @@ func (c *Conn) onRST(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	case !c.visible(1 - i):
 	case pos == next, pos == acked, firstWord != 0 && pos == firstWord, atEnd && s.maySACK() && c.half[1-i].maySACK():
 		c.doubtReset(i, pos, true, ds)
+		if d := ds.of(c); d != nil && pos != next && pos != acked && (s.bits&c.half[1-i].bits)&hasSACK == 0 {
+			d.reset.held = true // only if SACK was agreed on: any other ACK of its receiver says that it was not
+		}
 		o.Notes |= ResetPending
 		return
 	case claim > s.end && pos == claim:
