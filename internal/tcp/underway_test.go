@@ -275,3 +275,70 @@ func TestEvidenceOfNumbersUnderWay(t *testing.T) {
 			< A 9000001 6048583 ; ImplausibleACK rival`},
 	})
 }
+
+// Rules that decide between numbers, each by a case in which without it other numbers would win.
+func TestRulesBetweenNumbers(t *testing.T) {
+	playAll(t, []scene{
+		{"numbers below the SYN are no leap: the streams begin anew there", shook + `
+			> A -4 0x50000000 +5 ; OutOfWindow rival nowhere
+			< A 0x50000000 1 +5 ; OutOfWindow rival nowhere
+			> A 1 0x50000005 +5 ; ImplausibleACK held rival nowhere
+			< A 0x50000005 6 +5 ; OutOfWindow leaps nowhere @0 @0 @5 @5`},
+		{"while a connection opens, a SYN that nobody follows makes room at once for those who talk", `
+			> S 0 ; SynSent
+			< SA 0 1 ; SynReceived
+			< S 700 ; StraySYN rival
+			> A 5000 9000 +5 ; ImplausibleACK rival nowhere
+			> A 5005 9000 +5 ; ImplausibleACK rival nowhere
+			< A 9000 5010 ; ImplausibleACK rival
+			< A 9000 5010 +5 ; ImplausibleACK held leaps nowhere @0 @5 @0`},
+		{"misfits count from the last segment that follows the SYN", shook + `
+			> S 5000000 ; StraySYN rival
+			< SA 9000000 5000001 ; StraySYN rival
+			> A 0x50000000 0x50000000 ; OutOfWindow
+			> A 0x50000000 0x50000000 ; OutOfWindow
+			> A 5000001 9000001 ; ImplausibleACK rival
+			> A 0x50000000 0x50000000 ; OutOfWindow
+			> A 0x50000000 0x50000000 ; OutOfWindow
+			> A 5000001 9000001 +5 ; ImplausibleACK rival nowhere
+			< A 9000001 5000006 ; ImplausibleACK replaces SynSent SynReceived est Established @0`},
+		{"an ACK that its sender takes back by what it expects: of what came with a first word, one ACK more is one, too", shook + `
+			< A 201 1 +10 ; Hole @200
+			> A 1 101 +10 ; held nowhere
+			< A 1 1
+			< A 1 11
+			> R 11 ; ResetPending`},
+		{"... and without that it counts at once", shook + `
+			< A 201 1 +10 ; Hole @200
+			> A 1 101 +10 ; held nowhere
+			< A 1 11
+			> R 11 ; Reset end`},
+		{"the timestamp of a segment below the SYN, which ends where the receiver stands (RFC 7323 section 4.3)", `
+			> S 0 ts=100 ; SynSent
+			< SA 0 1 ts=900 ; SynReceived
+			> A 1 1 ts=101 ; est Established
+			> A -9 1 +10 ts=200 ; OutOfWindow rival nowhere
+			> A 1 1 +5 ts=150 ; Untimely held nowhere`},
+		{"... and of one that ends below it", `
+			> S 0 ts=100 ; SynSent
+			< SA 0 1 ts=900 ; SynReceived
+			> A 1 1 ts=101 ; est Established
+			> A -10 1 +10 ts=200 ; OutOfWindow rival nowhere
+			> A 1 1 +5 ts=150 ; @0`},
+		{"a reset that is the first segment: an ACK elsewhere revokes it", `
+			> R 100 ; ResetPending
+			< A 7 90 ; ResetRevoked rival`},
+		{"... but not bytes that were on their way", `
+			> R 100 ; ResetPending
+			< A 7 90 +5 ; rival nowhere`},
+		{"... nor an ACK of its number", `
+			> R 100 ; ResetPending
+			< A 7 100 ; rival`},
+		{"its sender goes on behind it", `
+			> R 100 ; ResetPending
+			> A 95 7 +6 ; ResetRevoked rival nowhere`},
+		{"... and not up to it: those were on their way, too", `
+			> R 100 ; ResetPending
+			> A 95 7 +5 ; rival nowhere`},
+	})
+}
