@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/flowtest"
 	"github.com/flowscope-go/flowscope/flowtest/frames"
 	"github.com/flowscope-go/flowscope/internal/invariants"
 	"github.com/flowscope-go/flowscope/internal/testkit"
@@ -29,21 +30,12 @@ func ownCaptures(t *testing.T) []string {
 }
 
 // finished plays frames, one a second, and gives the flows.
-func finished(t *testing.T, ex flowscope.FlowExtractor[flowscope.FiveTupleKey], cfg flowscope.Config, views []flowscope.PacketView) (all []flowscope.Event) {
+func finished(t *testing.T, ex flowscope.FlowExtractor[flowscope.FiveTupleKey], cfg flowscope.Config, views []flowscope.PacketView) []flowscope.Event {
 	t.Helper()
 	cfg.Events = flowscope.Events(flowscope.EventReleased)
 	tracker, err := flowscope.NewFlowTracker(ex, cfg)
 	require.NoError(t, err)
-	keep := func(events []flowscope.Event) {
-		for i := range events {
-			all = append(all, events[i].Clone())
-		}
-	}
-	for _, v := range views {
-		keep(tracker.Track(v))
-	}
-	keep(tracker.Finish())
-	return all
+	return flowtest.Replay(tracker, views)
 }
 
 func each(frames ...[]byte) (views []flowscope.PacketView) {

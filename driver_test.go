@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/flowtest"
 	"github.com/flowscope-go/flowscope/internal/testkit"
 )
 
@@ -80,7 +82,8 @@ func TestAReassemblerAroundAnotherKeepsBytesAndGapsInTheirPlaces(t *testing.T) {
 		return new(wholeLines)
 	})
 	gaps := 0
-	for every := 3; every < 40; every++ {
+	for every := uint64(3); every < 40; every++ {
+		views := slices.DeleteFunc(flowtest.Load(t, "testdata/captures/lossy.pcap"), func(v flowscope.PacketView) bool { return v.ID%every == 0 })
 		var texts [2]string
 		for i, f := range []flowscope.ReassemblerFactory[testkit.Key]{nil, factory} {
 			d, err := flowscope.NewFlowDriver(flowscope.FiveTuple{}, f, flowscope.Config{})
@@ -88,31 +91,19 @@ func TestAReassemblerAroundAnotherKeepsBytesAndGapsInTheirPlaces(t *testing.T) {
 				t.Fatal(err)
 			}
 			var streams [2][]byte // a gap is as many zeroes: there are none in the text
-			hear := func(events []flowscope.FlowEvent[flowscope.FiveTupleKey]) {
-				for _, ev := range events {
-					switch ev.Kind {
-					case flowscope.EventGap:
-						gaps++
-						ev.Bytes = make([]byte, ev.Len)
-						fallthrough
-					case flowscope.EventData:
-						if ev.Offset != int64(len(streams[ev.Side])) {
-							t.Errorf("offset %d after %d bytes", ev.Offset, len(streams[ev.Side]))
-						}
-						streams[ev.Side] = append(streams[ev.Side], ev.Bytes...)
+			for _, ev := range flowtest.Replay(d, views) {
+				switch ev.Kind {
+				case flowscope.EventGap:
+					gaps++
+					ev.Bytes = make([]byte, ev.Len)
+					fallthrough
+				case flowscope.EventData:
+					if ev.Offset != int64(len(streams[ev.Side])) {
+						t.Errorf("offset %d after %d bytes", ev.Offset, len(streams[ev.Side]))
 					}
+					streams[ev.Side] = append(streams[ev.Side], ev.Bytes...)
 				}
 			}
-			n := 0
-			for v, err := range flowscope.OpenCapture("testdata/captures/lossy.pcap") {
-				if err != nil {
-					t.Fatal(err)
-				}
-				if n++; n%every != 0 {
-					hear(d.Track(v))
-				}
-			}
-			hear(d.Finish())
 			for side, text := range streams { // that something is missing at the very end shows in the FIN, which a Reassembler is not told
 				streams[side] = bytes.TrimRight(text, "\x00")
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/flowtest"
 	"github.com/flowscope-go/flowscope/internal/testkit"
 )
 
@@ -18,15 +19,9 @@ func recordsOf[K comparable](t *testing.T, ex flowscope.FlowExtractor[K], cfg fl
 	cfg.Events = flowscope.Events(flowscope.EventEnded)
 	driver, err := flowscope.NewFlowDriver(ex, nil, cfg)
 	require.NoError(t, err)
-	keep := func(events []flowscope.FlowEvent[K]) {
-		for i := range events {
-			all = append(all, flowscope.RecordOf(&events[i]))
-		}
+	for _, ev := range flowtest.Replay(driver, views) {
+		all = append(all, flowscope.RecordOf(&ev))
 	}
-	for _, v := range views {
-		keep(driver.Track(v))
-	}
-	keep(driver.Finish())
 	return all
 }
 

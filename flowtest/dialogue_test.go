@@ -174,10 +174,10 @@ func TestGolden(t *testing.T) {
 
 const stopped = "the test is over"
 
-// recorder is a test that keeps its failures.
+// recorder is a test that keeps its failures, and what it logs.
 type recorder struct {
 	testing.TB
-	failed []string
+	failed, logged []string
 }
 
 func (r *recorder) Helper() {}
@@ -185,6 +185,12 @@ func (r *recorder) Helper() {}
 func (r *recorder) Errorf(format string, args ...any) {
 	r.failed = append(r.failed, fmt.Sprintf(format, args...))
 }
+
+func (r *recorder) Logf(format string, args ...any) {
+	r.logged = append(r.logged, fmt.Sprintf(format, args...))
+}
+
+func (r *recorder) Fatal(args ...any) { r.Fatalf("%s", fmt.Sprint(args...)) }
 
 func (r *recorder) Fatalf(format string, args ...any) {
 	r.Errorf(format, args...)

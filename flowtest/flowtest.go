@@ -7,6 +7,8 @@
 //	Conversations    the TCP connections of a capture file, with the bytes of both sides
 //	Replay, Text     all events of a tracker or driver, kept; and as lines
 //	Golden           compares a text with a file, and renews the file with -flowtest.update
+//	Scripts, Script  files in which each packet is followed by the events that it must cause, played to a
+//	                 tracker or driver of yours; Script explains their language
 //
 // Everything is deterministic: times count from Epoch, one millisecond for each packet. A call that cannot
 // do its work fails the test; none returns an error.

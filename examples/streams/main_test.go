@@ -12,10 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/gopacket"
-	"github.com/google/gopacket/layers"
-	"github.com/google/gopacket/pcapgo"
-
+	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/flowtest"
 	"github.com/flowscope-go/flowscope/flowtest/frames"
 )
 
@@ -198,25 +196,20 @@ func gappy(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	w := pcapgo.NewWriter(f)
-	if err := w.WriteFileHeader(65535, layers.LinkTypeEthernet); err != nil {
+	w, err := flowscope.NewCaptureWriter(f, flowscope.LinkTypeEthernet)
+	if err != nil {
 		t.Fatal(err)
 	}
 	const a, b = "10.0.0.1:1000", "10.0.0.2:80"
-	seg := func(seq uint32, payload string) frames.TCP {
-		return frames.TCP{Src: a, Dst: b, Seq: seq, Ack: 101, Flags: "PA", Window: 1000, Payload: []byte(payload)}
+	seg := func(seq uint32, payload string) []byte {
+		return frames.TCP{Src: a, Dst: b, Seq: seq, Ack: 101, Flags: "PA", Window: 1000, Payload: []byte(payload)}.Ethernet()
 	}
-	for i, g := range []frames.TCP{
-		{Src: a, Dst: b, Seq: 0, Flags: "S", Window: 1000},
-		{Src: b, Dst: a, Seq: 100, Ack: 1, Flags: "SA", Window: 1000},
+	for _, v := range flowtest.Snap(flowtest.Views(
+		frames.TCP{Src: a, Dst: b, Seq: 0, Flags: "S", Window: 1000}.Ethernet(),
+		frames.TCP{Src: b, Dst: a, Seq: 100, Ack: 1, Flags: "SA", Window: 1000}.Ethernet(),
 		seg(1, "abXX"), seg(7, "gh"), seg(7, "GH"),
-	} {
-		frame := g.Ethernet()
-		info := gopacket.CaptureInfo{Length: len(frame), CaptureLength: len(frame)}
-		if i == 2 {
-			info.CaptureLength -= 2
-		}
-		if err := w.WritePacket(info, frame[:info.CaptureLength]); err != nil {
+	), 54+2) {
+		if err := w.Write(v); err != nil {
 			t.Fatal(err)
 		}
 	}

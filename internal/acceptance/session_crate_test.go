@@ -104,24 +104,16 @@ func TestCrateSessions(t *testing.T) {
 		}
 		return all
 	}
-	count := func(all []testkit.Event, kind flowscope.EventKind) (n int) {
-		for i := range all {
-			if all[i].Kind == kind {
-				n++
-			}
-		}
-		return n
-	}
 	t.Run("started_event_emitted_on_first_packet", func(t *testing.T) {
 		w := newSessionWire()
 		handshake(w)
-		assert.Equal(t, 1, count(kinds(w, greetings{}), flowscope.EventStarted))
+		assert.Equal(t, 1, testkit.Count(kinds(w, greetings{}), flowscope.EventStarted))
 	})
 	t.Run("application_events_for_parsed_messages", func(t *testing.T) {
 		w := newSessionWire()
 		handshake(w).say(0, "HELLO a\nHELLO b\n")
 		all := kinds(w, greetings{})
-		require.Equal(t, 2, count(all, flowscope.EventMessage))
+		require.Equal(t, 2, testkit.Count(all, flowscope.EventMessage))
 		for i := range all {
 			if all[i].Kind == flowscope.EventMessage {
 				assert.Equal(t, flowscope.Initiator, all[i].Side)
@@ -133,7 +125,7 @@ func TestCrateSessions(t *testing.T) {
 		f := handshake(w)
 		f.segment(0, "R", f.at[0], nil)
 		all := kinds(w, greetings{})
-		require.Equal(t, 1, count(all, flowscope.EventEnded))
+		require.Equal(t, 1, testkit.Count(all, flowscope.EventEnded))
 		for i := range all {
 			if ev := &all[i]; ev.Kind == flowscope.EventEnded {
 				assert.Equal(t, flowscope.EndRST, ev.Reason)

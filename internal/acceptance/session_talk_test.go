@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/flowtest"
 	"github.com/flowscope-go/flowscope/internal/testkit"
 	"github.com/flowscope-go/flowscope/protocol/http1"
 	"github.com/flowscope-go/flowscope/protocol/tls"
@@ -41,36 +42,29 @@ func everyMessage() []flowscope.ParserFactory {
 func talksOf(t testing.TB, name string, views []flowscope.PacketView) (all []*sessionTalk) {
 	d := testkit.NewDriver(t, nil, flowscope.Config{})
 	flows := map[flowscope.FlowID]*sessionTalk{}
-	take := func(events []testkit.Event) {
-		for i := range events {
-			ev := &events[i]
-			if ev.Kind == flowscope.EventStarted && (ev.L4 == flowscope.L4TCP || ev.L4 == flowscope.L4UDP) {
-				from, to := ev.Key.Ends(ev.Orientation)
-				if ev.Side == flowscope.Responder {
-					from, to = to, from
-				}
-				talk := &sessionTalk{fmt.Sprintf("%s, flow %d", name, ev.Flow), ev.L4, [2]uint16{from.Port(), to.Port()}, nil}
-				flows[ev.Flow] = talk
-				all = append(all, talk)
+	for _, ev := range flowtest.Replay(d, views) {
+		if ev.Kind == flowscope.EventStarted && (ev.L4 == flowscope.L4TCP || ev.L4 == flowscope.L4UDP) {
+			from, to := ev.Key.Ends(ev.Orientation)
+			if ev.Side == flowscope.Responder {
+				from, to = to, from
 			}
-			talk := flows[ev.Flow]
-			if talk == nil {
-				continue
-			}
-			switch {
-			case ev.Kind == flowscope.EventData, ev.Kind == flowscope.EventPacket && ev.L4 == flowscope.L4UDP && len(ev.Bytes) > 0:
-				talk.say(ev.Side, string(ev.Bytes))
-			case ev.Kind == flowscope.EventGap:
-				talk.turns = append(talk.turns, turn{side: ev.Side, gap: ev.Len})
-			case ev.Kind == flowscope.EventSideClosed && ev.Reason == 0:
-				talk.turns = append(talk.turns, turn{side: ev.Side, fin: true})
-			}
+			talk := &sessionTalk{fmt.Sprintf("%s, flow %d", name, ev.Flow), ev.L4, [2]uint16{from.Port(), to.Port()}, nil}
+			flows[ev.Flow] = talk
+			all = append(all, talk)
+		}
+		talk := flows[ev.Flow]
+		if talk == nil {
+			continue
+		}
+		switch {
+		case ev.Kind == flowscope.EventData, ev.Kind == flowscope.EventPacket && ev.L4 == flowscope.L4UDP && len(ev.Bytes) > 0:
+			talk.say(ev.Side, string(ev.Bytes))
+		case ev.Kind == flowscope.EventGap:
+			talk.turns = append(talk.turns, turn{side: ev.Side, gap: ev.Len})
+		case ev.Kind == flowscope.EventSideClosed && ev.Reason == 0:
+			talk.turns = append(talk.turns, turn{side: ev.Side, fin: true})
 		}
 	}
-	for _, v := range views {
-		take(d.Track(v))
-	}
-	take(d.Finish())
 	return all
 }
 
@@ -415,10 +409,7 @@ func messagesOf(to map[flowscope.FlowID][]string, events []testkit.Event) {
 func driverMessages(t testing.TB, cfg flowscope.Config, views []flowscope.PacketView, factories ...flowscope.ParserFactory) map[flowscope.FlowID][]string {
 	t.Helper()
 	d, all := newSessionDriver(t, cfg, factories...), map[flowscope.FlowID][]string{}
-	for _, v := range views {
-		messagesOf(all, d.Track(v))
-	}
-	messagesOf(all, d.Finish())
+	messagesOf(all, flowtest.Replay(d, views))
 	testkit.HoldsNothing(t, d.Stats().Sessions)
 	return all
 }
