@@ -1,7 +1,9 @@
 package sessions
 
 import (
+	"bytes"
 	"cmp"
+	"strconv"
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/export"
@@ -12,8 +14,11 @@ import (
 )
 
 // AppendEVE appends an event's message as an EVE record of the type "http", "tls" or "dns", a line of JSON
-// as Suricata writes it. The source is the client. A DNS transaction is one record: of the type "answer",
-// or "query" if there was none. uid names its flow.
+// as Suricata writes it. The source is the client. uid names its flow.
+//
+// Suricata differs on purpose: its DNS query and answer are a record each, here a transaction is one, of
+// the type "answer", or "query" if there was none; both have the fields of Suricata 7. It writes addresses
+// of IPv6 in full.
 func AppendEVE(b []byte, uid flowscope.UID, ev *flowscope.Event) []byte {
 	switch m := ev.Message.(type) {
 	case *http1.Exchange:
@@ -84,7 +89,7 @@ func (o *object) isTrue(name string, v bool) {
 
 func eveHTTP(b []byte, m *http1.Exchange) []byte {
 	o := object{b, true}
-	o.bytes("hostname", m.Host)
+	o.host(m.Host)
 	o.bytes("url", m.Target)
 	o.bytes("http_user_agent", field(m.Request.Fields, "User-Agent"))
 	o.bytes("http_content_type", field(m.Response.Fields, "Content-Type"))
@@ -103,6 +108,28 @@ func eveHTTP(b []byte, m *http1.Exchange) []byte {
 	}
 	o.number("length", uint64(max(m.Response.Body-m.Response.Missing, 0)))
 	return o.b
+}
+
+// host appends the host of a request, in lower case and without its port, which is a field of its own. A port
+// that is no number stays where it is.
+func (o *object) host(v []byte) {
+	name, port := v, uint64(0)
+	from := max(bytes.LastIndexByte(v, ']'), 0) // behind an address of IPv6 (RFC 9110 section 7.2)
+	if i := bytes.IndexByte(v[from:], ':'); i >= 0 {
+		if n, err := strconv.ParseUint(string(v[from+i+1:]), 10, 16); err == nil && n != 0 {
+			name, port = v[:from+i], n
+		}
+	}
+	n := len(o.b)
+	o.bytes("hostname", name)
+	for i := n; i < len(o.b); i++ {
+		if c := o.b[i]; 'A' <= c && c <= 'Z' {
+			o.b[i] = c + 'a' - 'A'
+		}
+	}
+	if port != 0 {
+		o.number("http_port", port)
+	}
 }
 
 func eveTLS(b []byte, m *tls.Handshake) []byte {
@@ -128,37 +155,10 @@ func eveTLS(b []byte, m *tls.Handshake) []byte {
 	return o.b
 }
 
-// certificate appends what is said of the server's certificate.
-func (o *object) certificate(c tls.Certificate) {
-	if x, err := c.Parse(); err == nil {
-		o.text("subject", x.Subject.String())
-		o.text("issuerdn", x.Issuer.String())
-		var serial []byte
-		for i, v := range x.SerialNumber.Bytes() {
-			if i > 0 {
-				serial = append(serial, ':')
-			}
-			serial = appendHex(serial, v, "0123456789ABCDEF")
-		}
-		o.bytes("serial", serial)
-		defer func() {
-			o.text("notbefore", x.NotBefore.UTC().Format("2006-01-02T15:04:05"))
-			o.text("notafter", x.NotAfter.UTC().Format("2006-01-02T15:04:05"))
-		}()
-	}
-	sum := c.SHA1()
-	o.name("fingerprint")
-	o.b = append(o.b, '"')
-	for i, v := range sum {
-		if i > 0 {
-			o.b = append(o.b, ':')
-		}
-		o.b = appendHex(o.b, v, "0123456789abcdef")
-	}
-	o.b = append(o.b, '"')
-}
-
 func appendHex(b []byte, v byte, digits string) []byte { return append(b, digits[v>>4], digits[v&15]) }
+
+// draft is the first byte of the versions of drafts of TLS 1.3; the second is the draft.
+const draft = 0x7f
 
 func eveTLSVersion(v tls.Version) string {
 	switch v {
@@ -174,6 +174,9 @@ func eveTLSVersion(v tls.Version) string {
 		return "TLS 1.3"
 	case 0:
 		return "UNDETERMINED"
+	}
+	if v>>8 == draft {
+		return "TLS 1.3 draft-" + strconv.Itoa(int(v&0xff))
 	}
 	return v.String()
 }
@@ -224,27 +227,6 @@ func eveDNS(b []byte, m *dns.Transaction) []byte {
 		o.answers(m.Response)
 	}
 	return o.b
-}
-
-func (o *object) answers(m dns.Message) {
-	o.name("answers")
-	o.b = append(o.b, '[')
-	first := true
-	for a := range m.Answers() {
-		if !first {
-			o.b = append(o.b, ',')
-		}
-		first = false
-		one := object{append(o.b, '{'), true}
-		one.domain("rrname", a.Name)
-		one.text("rrtype", a.Type.String())
-		one.number("ttl", uint64(a.TTL))
-		one.name("rdata")
-		r := row{b: one.b, as: asJSON}
-		r.answer(a)
-		o.b = append(r.b, '}')
-	}
-	o.b = append(o.b, ']')
 }
 
 // domain appends a name without the dot at its end.

@@ -2,7 +2,7 @@ package sessions
 
 import (
 	"cmp"
-	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/flowscope-go/flowscope"
@@ -56,14 +56,14 @@ func (r *row) head(t flowscope.Timestamp, uid flowscope.UID, ev *flowscope.Event
 }
 
 func (r *row) http(m *http1.Exchange) {
-	asked, answered := m.Flags&http1.NoRequest == 0, m.Status != 0
+	answered := m.Status != 0
 	fields := m.Request.Fields
 	r.unset("trans_depth", "count")
 	r.string("method", m.Method)
 	r.string("host", m.Host)
 	r.string("uri", m.Target)
 	r.string("referrer", field(fields, "Referer"))
-	r.word("version", "string", zeekVersion(m.Request.Version, asked))
+	r.word("version", "string", zeekVersion(m.Response.Version, answered))
 	r.string("user_agent", field(fields, "User-Agent"))
 	r.string("origin", field(fields, "Origin"))
 	r.count("request_body_len", uint64(max(m.Request.Body-m.Request.Missing, 0)), true)
@@ -136,6 +136,9 @@ func sslVersion(v tls.Version) string {
 		return "TLSv12"
 	case tls.VersionTLS13:
 		return "TLSv13"
+	}
+	if v>>8 == draft {
+		return "TLSv13-draft" + strconv.Itoa(int(v&0xff))
 	}
 	return v.String()
 }
@@ -250,20 +253,4 @@ func (r *row) name(n dns.Name) {
 		v = v[:len(v)-1]
 	}
 	r.value(v)
-}
-
-// answer writes the data of a record as Zeek does: an address, a name, or a text.
-func (r *row) answer(a dns.Record) {
-	var space [512]byte
-	var addr netip.Addr
-	addr, ok := a.Addr()
-	if ok {
-		r.value(addr.AppendTo(space[:0]))
-		return
-	}
-	if target, ok := a.Target(); ok {
-		r.name(target)
-		return
-	}
-	r.value(a.AppendText(space[:0]))
 }
