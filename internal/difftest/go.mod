@@ -7,13 +7,13 @@ require (
 	github.com/miekg/dns v1.1.62
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 	github.com/stretchr/testify v1.12.1
+	go.yaml.in/yaml/v3 v3.0.5
 	golang.org/x/net v0.30.0
 )
 
 require (
 	github.com/dgryski/go-wyhash v0.0.0-20191203203029-c4841ae36371 // indirect
 	github.com/google/gopacket v1.1.19 // indirect
-	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/mod v0.18.0 // indirect
 	golang.org/x/sync v0.8.0 // indirect
 	golang.org/x/sys v0.26.0 // indirect
