@@ -1,10 +1,14 @@
 package export_test
 
 import (
+	"encoding/json"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/export"
@@ -58,4 +62,53 @@ func TestCommunityIDsOfTheSpecification(t *testing.T) {
 		assert.NotEqual(t, c.want, string(export.AppendCommunityID(nil, 1, &r)), "another seed")
 	}
 	assert.Empty(t, export.AppendCommunityID(nil, 0, &flowscope.Record{}), "no addresses")
+}
+
+// The specification's own captures and the file of its vectors: flows of packets have these IDs, those of ICMP by the
+// type and code in the packet, and the vectors above are those of the file.
+func TestCommunityIDsOfTheSpecificationsCaptures(t *testing.T) {
+	const shared = "../../shared/captures/"
+	raw, err := os.ReadFile(shared + "expected/cid_baseline_deflt.json")
+	if err != nil {
+		t.Skip("../shared/captures is not here: real captures are not part of the repository")
+	}
+	type vector struct {
+		Proto        flowscope.L4Proto
+		Saddr, Daddr string
+		Sport, Dport uint16
+		CommunityID  string
+	}
+	type byNumber struct {
+		vector
+		Proto uint8
+	}
+	var numbered []byNumber
+	require.NoError(t, json.Unmarshal(raw, &numbered))
+	file := map[vector]bool{}
+	for _, n := range numbered {
+		n.vector.Proto = flowscope.L4Proto(n.Proto)
+		file[n.vector] = true
+	}
+	ours := map[vector]bool{}
+	for _, c := range communityIDs {
+		ours[vector{c.proto, c.src, c.dst, c.srcPort, c.dstPort, c.want}] = true
+	}
+	assert.Equal(t, file, ours)
+
+	captures, err := filepath.Glob(shared + "open/cid_*.pcap")
+	require.NoError(t, err)
+	require.NotEmpty(t, captures)
+	protos := map[flowscope.L4Proto]bool{}
+	for _, r := range records(t, captures...) {
+		v := vector{
+			r.Proto, r.Initiator.Addr.String(), r.Responder.Addr.String(), r.Initiator.Port, r.Responder.Port,
+			string(export.AppendCommunityID(nil, 0, &r)),
+		}
+		if r.Proto == flowscope.L4ICMP || r.Proto == flowscope.L4ICMPv6 {
+			v.Sport, v.Dport = uint16(r.ICMPType), uint16(r.ICMPCode)
+		}
+		assert.Contains(t, file, v)
+		protos[r.Proto] = true
+	}
+	assert.Equal(t, map[flowscope.L4Proto]bool{flowscope.L4ICMP: true, flowscope.L4TCP: true, flowscope.L4UDP: true}, protos)
 }
