@@ -12,8 +12,9 @@ import (
 
 // reports are when the flows are reported, by the number of their slots.
 type reports struct {
-	every int64
-	flows perSlot[flowReport]
+	every        int64
+	flows        perSlot[flowReport]
+	fastTimeouts [8]uint64 // in place of FlowTracker.fastTimeouts, which are 0
 }
 
 // flowReport is when a flow's next report is due: as soon as that time has passed. idle is the flow's
@@ -56,6 +57,12 @@ func (r *reports) timer(id flowtable.ID, idle int64, c *clock.Clock) int64 {
 	v := r.flows.at(id)
 	v.idle = idle
 	return min(idle, c.ElapsedAt(clock.Add(v.next, 1)))
+}
+
+// continues is record.continues for a flow of which no report is due. It is apart so that trackers without reports
+// pay for none of it.
+func (r *reports) continues(id flowtable.ID, f *record, now int64, flags TCPFlags) bool {
+	return now <= r.flows.at(id).next && f.continues(now, &r.fastTimeouts, flags)
 }
 
 // due reports whether a boundary has passed, and gives the last one that has.

@@ -86,12 +86,16 @@ func (t *FlowTracker[K, S]) setTimeouts() {
 		classLinger:      int64(cfg.LingerTimeout),
 		classReset:       int64(cfg.ResetTimeout),
 	}
-	if t.fastPaths && t.keyTimeout == nil && t.reports == nil {
-		for class, timeout := range t.timeouts {
-			t.fastTimeouts[class] = uint64(timeout)
+	if t.fastPaths && t.keyTimeout == nil {
+		fast := &t.fastTimeouts
+		if t.reports != nil {
+			fast = &t.reports.fastTimeouts
 		}
-		t.fastTimeouts[classLinger] = 0  // of a flow that is ending
-		t.fastTimeouts[classOpening] = 0 // see idleFrom
+		for class, timeout := range t.timeouts {
+			fast[class] = uint64(timeout)
+		}
+		fast[classLinger] = 0  // of a flow that is ending
+		fast[classOpening] = 0 // see idleFrom
 	}
 }
 

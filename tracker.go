@@ -26,7 +26,7 @@ type FlowTracker[K comparable, S any] struct {
 	// What every packet needs stands first.
 	clock        clock.Clock
 	timeouts     [8]int64  // by timeoutClass
-	fastTimeouts [8]uint64 // the same for record.continues; 0 if the keys have timeouts of their own
+	fastTimeouts [8]uint64 // the same for record.continues; 0 if the keys have timeouts of their own, or with reports
 	at           int64     // the time of what is told: the current packet's timestamp, or the clock's
 	unconfirmed  unconfirmedPacket
 	frames       uint64      // that brought the current packet: 1, unless it is a reassembled datagram
@@ -403,7 +403,8 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 		t.payloadCopy = append(t.payloadCopy[:0:0], t.x.Payload...)
 		t.x.Payload = t.payloadCopy
 	}
-	if s != nil && !s.Value.continues(t.until(), &t.fastTimeouts, t.x.TCP.Flags) {
+	if s != nil && !s.Value.continues(t.until(), &t.fastTimeouts, t.x.TCP.Flags) &&
+		(t.reports == nil || !t.reports.continues(s.ID(), &s.Value.record, t.until(), t.x.TCP.Flags)) {
 		if s = t.resolveFlow(hash, s); s != nil && s.Value.over() {
 			if !t.x.HasTCP || s.Value.bits&isTCP == 0 || s.Value.ending() || !t.stepEnded(hash, s, wire) {
 				t.countLate(s, wire)
