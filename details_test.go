@@ -1,11 +1,9 @@
 package flowscope_test
 
 import (
-	"encoding/binary"
 	"fmt"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
@@ -242,44 +240,4 @@ func TestDetailsAsText(t *testing.T) {
 	assert.Error(t, d.UnmarshalText([]byte("ttl")))
 	_, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{Details: 1 << 7})
 	assert.ErrorIs(t, err, flowscope.ErrConfig)
-}
-
-// What details and reports cost: short connections of twelve packets, each a flow of its own.
-func BenchmarkDetails(b *testing.B) {
-	views := testkit.Load(b, testkit.Path("testdata/captures/http.pcap"))
-	var connection []flowscope.PacketView
-	var at []int // of the client's address
-	for _, v := range views {
-		if len(v.Frame) > 23 && v.Frame[23] == 6 {
-			place := 26
-			if binary.BigEndian.Uint16(v.Frame[34:]) == 80 {
-				place = 30 // from the server
-			}
-			connection, at = append(connection, v), append(at, place)
-		}
-	}
-	for _, c := range []struct {
-		name string
-		cfg  flowscope.Config
-	}{
-		{"none", flowscope.Config{}}, {"ip_bytes", flowscope.Config{Details: flowscope.DetailIPBytes}},
-		{"tcp", flowscope.Config{Details: flowscope.DetailTCP}}, {"late_bytes", flowscope.Config{Details: flowscope.DetailLateBytes}},
-		{"origin", flowscope.Config{Details: flowscope.DetailOrigin}}, {"all", flowscope.Config{Details: flowscope.AllDetails}},
-		{"reports", flowscope.Config{ReportEvery: time.Hour}},
-	} {
-		b.Run("details="+c.name, func(b *testing.B) {
-			c.cfg.Events = flowscope.Events(flowscope.EventEnded)
-			tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, c.cfg)
-			require.NoError(b, err)
-			for i := range b.N {
-				v := connection[i%len(connection)]
-				if i%len(connection) == 0 {
-					for k, u := range connection {
-						binary.BigEndian.PutUint32(u.Frame[at[k]:], 0x0a000000+uint32(i/len(connection))&0xffff)
-					}
-				}
-				tracker.Track(v)
-			}
-		})
-	}
 }

@@ -227,10 +227,12 @@ type Config struct {
 	// behind that moment, once if several such moments have passed. The report has the counters of all
 	// packets up to the moment, which is its Timestamp. Flows and streams are not touched by it; only,
 	// since it is looked at more often which flows were used, eviction is more exact. It costs 16 bytes
-	// a flow, and a longer way for each packet. Default 0: there are no reports.
+	// a flow, and some nanoseconds a packet. Default 0: there are no reports.
 	ReportEvery time.Duration
 
-	// Details is the set of facts that are kept of flows beside the usual ones. Default 0: none.
+	// Details is the set of facts that are kept of flows beside the usual ones, as in
+	// DetailIPBytes | DetailTCP. Each takes memory, 16 to 64 bytes a flow, and a few nanoseconds a packet.
+	// Default 0: none.
 	Details Details
 
 	// Events is the set of kinds of events to emit; no time is spent on others. NoEvents is the empty

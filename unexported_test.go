@@ -44,6 +44,28 @@ func TestASlotIsFourLines(t *testing.T) {
 	}
 }
 
+// What the documents say of Config.Details and ReportEvery: bytes of a flow.
+func TestWhatDetailsTake(t *testing.T) {
+	if unsafe.Sizeof(uintptr(0)) < 8 {
+		t.Skip("the figures are those of 64 bits")
+	}
+	var d details
+	for _, c := range []struct {
+		what      string
+		got, want uintptr
+	}{
+		{"DetailIPBytes", unsafe.Sizeof(d.ip.chunks[0][0]), 16},
+		{"DetailTCP", unsafe.Sizeof(d.tcp.chunks[0][0]), 40},
+		{"DetailLateBytes", unsafe.Sizeof(d.late.chunks[0][0]), 32},
+		{"DetailOrigin", unsafe.Sizeof(d.origin.chunks[0][0]), 64},
+		{"ReportEvery", unsafe.Sizeof(reports{}.flows.chunks[0][0]), 16},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s takes %d bytes, not %d", c.what, c.got, c.want)
+		}
+	}
+}
+
 func TestASessionCostsWhatIsCounted(t *testing.T) {
 	if n := unsafe.Sizeof(openSession{}); n > sessionCost {
 		t.Errorf("a session takes %d bytes, counted are %d", n, sessionCost)

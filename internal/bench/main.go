@@ -109,7 +109,7 @@ func jobs(rounds string, captures bool) (all []job) {
 	bench("fork", fork, peers, rounds)
 	bench("fork-reassembly", fork, peers, rounds, "-tags", "reassembly")
 	bench("track", ".", "^BenchmarkTrack$", rounds)
-	bench("options", ".", "^Benchmark(AutoDetect|Checksums|Batch)$", rounds)
+	bench("options", ".", "^Benchmark(AutoDetect|Checksums|Details|Batch)$", rounds)
 	bench("sessions", ".", "^Benchmark(Sessions|HTTP|DNS)$", rounds)
 	bench("shards", "examples/shards", "^BenchmarkWorkers$", "10")
 	bench("table", ".", "^Benchmark(New|SweepAll|Worst)$", "5")

@@ -116,6 +116,27 @@ func (r *report) Options() string {
 	return t.String()
 }
 
+// Details is the table of what details of flows and reports cost.
+func (r *report) Details() string {
+	t := table{}
+	t.row("", "bytes a flow", "UDP", "TCP", "web pages")
+	for _, d := range []struct{ title, bytes, name string }{
+		{"`DetailIPBytes`", "16", "ip_bytes"}, {"`DetailTCP`", "40", "tcp"}, {"`DetailLateBytes`", "32", "late_bytes"},
+		{"`DetailOrigin`", "64", "origin"}, {"`AllDetails`", "152", "all"}, {"`ReportEvery`", "16", "reports"},
+	} {
+		cells := []string{d.title, d.bytes}
+		for _, traffic := range []string{"udp", "tcp", "web"} {
+			cell := ""
+			if m := r.find("options", "Details/traffic="+traffic); m != nil {
+				cell = beyond(m, d.name, "none")
+			}
+			cells = append(cells, cell)
+		}
+		t.row(cells...)
+	}
+	return t.String()
+}
+
 // Batch is the table of packets one by one and in batches.
 func (r *report) Batch() string {
 	t := table{}

@@ -12,6 +12,7 @@ BenchmarkMix/mix=web/flows=100000/frame=1514-2  100  0 asm-B/pkt  0.083 asm-allo
 BenchmarkNew/what=tracker/flows=1000000-2  5  4854428 ns/op  16788422 B/op  5 allocs/op
 BenchmarkSweepAll/flows=1000-16  5  374.8 min-ns/flow
 BenchmarkAutoDetect/l4=tcp-2  5  1.5 auto-over-plain-ns/pkt  1.02 auto/plain
+BenchmarkDetails/traffic=web-2  5  9.9 origin-over-none-ns/pkt  1.06 origin/none
 BenchmarkBatch/flows=1000-2  5  40.2 floor-ns/pkt  1.9 track/floor  2.05 track-batch/floor
 BenchmarkWorkers/payload=1000-2  5  1800 loop-ns/packet  1400 one-ns/packet  400 reader-ns/packet  1000 two-ns/packet  1.8 two/loop
 BenchmarkSessions/traffic=web-2  60  100 driver-ns/pkt  0.0004 sessions-allocs/pkt  250 sessions-ns/pkt  150 sessions-over-driver-ns/pkt  2.5 sessions/driver
@@ -47,6 +48,7 @@ func TestTheTablesShowTheResults(t *testing.T) {
 	for _, c := range []struct{ name, got, want string }{
 		{"mix", r.Mix(), "| web | 100,000 | 1,514 | 51 |  | +98, x2.04 (0.08) |  | 1.5 (0.08) | 1.5 (0.08) |  |  |"},
 		{"options", r.Options(), "| `AutoDetectEncap` on traffic without tunnels |  | +2, x1.02 |"},
+		{"details", r.Details(), "| `DetailOrigin` | 64 |  |  | +10, x1.06 |"},
 		{"batch", r.Batch(), "| 1,000 | 40 | x1.90 | x2.05 |  |  |"},
 		{"shards", r.Shards(), "| 1,000 | 1800 | 1400 | 1000 | x1.80 | 400 |"},
 		{"sessions", r.Sessions(), "| web | 100 | +150, x2.50 |"},
