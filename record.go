@@ -10,15 +10,19 @@ import (
 )
 
 // Record is a flow as it goes into a log or a table: a copy of the Stats of an Ended, Released or
-// Report, which refers to no memory of the tracker. RecordOf makes it. Pairs are of the initiator and
-// the responder. In JSON, what is left out is zero, or was not asked for; see Config.Details.
+// Report, which refers to no memory of the tracker. RecordOf makes it.
+//
+// Pairs are of the initiator and the responder. What the counters count, FlowStats and StreamStats say;
+// those whose names begin with Late are of packets after the end, which are in none of the others. In
+// JSON, what is left out is zero, or was not asked for; see Config.Details.
 type Record struct {
 	UID UID `json:"uid"`
 	// Final is set if the flow has ended. Otherwise it lives on, and another record of the same UID
 	// will follow.
 	Final bool `json:"final"`
 
-	Proto     L4Proto  `json:"proto"`
+	Proto L4Proto `json:"proto"`
+	// Initiator and Responder are the ends; zero if the key has no IP addresses.
 	Initiator Endpoint `json:"initiator"`
 	Responder Endpoint `json:"responder"`
 	// Key is the text of a key that has no IP addresses, as that of MACPair.
@@ -28,8 +32,9 @@ type Record struct {
 	ICMPCode uint8       `json:"icmp_code,omitempty"`
 	Tunnel   TunnelLabel `json:"tunnel,omitzero"` // as in "vxlan:77"
 
-	Packets      [2]uint64 `json:"packets"`
-	Late         [2]uint64 `json:"late"`
+	Packets [2]uint64 `json:"packets"`
+	Late    [2]uint64 `json:"late"`
+	// WireBytes is FlowStats.Bytes, with link headers; PayloadBytes is FlowStats.Payload.
 	WireBytes    [2]uint64 `json:"wire_bytes"`
 	IPBytes      [2]uint64 `json:"ip_bytes,omitzero"`
 	PayloadBytes [2]uint64 `json:"payload_bytes"`
@@ -39,7 +44,7 @@ type Record struct {
 	Retransmitted      [2]uint64 `json:"retransmitted,omitzero"`
 	RetransmittedBytes [2]uint64 `json:"retransmitted_bytes,omitzero"`
 
-	// Of a driver's streams.
+	// Of a driver's streams, as StreamStats has them; zero with a FlowTracker.
 	Delivered       [2]uint64 `json:"delivered,omitzero"`
 	Gaps            [2]uint64 `json:"gaps,omitzero"`
 	GapBytes        [2]uint64 `json:"gap_bytes,omitzero"`
@@ -48,8 +53,9 @@ type Record struct {
 	Conflicts       [2]uint64 `json:"conflicts,omitzero"`
 
 	// Start and End are the times of the first and the last packet, of either side.
-	Start        Timestamp `json:"start"`
-	End          Timestamp `json:"end"`
+	Start Timestamp `json:"start"`
+	End   Timestamp `json:"end"`
+	// The times of each side's first FIN, 0 if there was none; with DetailTCP.
 	InitiatorFIN Timestamp `json:"initiator_fin,omitzero"`
 	ResponderFIN Timestamp `json:"responder_fin,omitzero"`
 	// The halves of the handshake's round trip, in nanoseconds.
@@ -62,6 +68,7 @@ type Record struct {
 	Flags     [2]TCPFlags `json:"flags,omitzero"`
 	Midstream bool        `json:"midstream"`
 
+	// Of the first packet, with DetailOrigin; VLAN also of a key that has one.
 	VLAN      uint16       `json:"vlan,omitempty"`
 	Interface uint32       `json:"interface,omitempty"`
 	MAC       [2]MAC       `json:"mac,omitzero"`
@@ -266,12 +273,19 @@ func (m *MAC) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// UID names a flow in logs: 96 bits that depend on the flow's key and the time of its first packet, and
-// on nothing else, so that every tracker, worker and run that sees the packets gives it the same. Its
-// text is "C" and 17 letters and digits, as Zeek's are. The zero UID names no flow.
+// UID names a flow in logs: 96 bits that depend on the flow's key, the time of its first packet and a
+// count, and on nothing else, so that every tracker, worker and run that sees the packets gives it the
+// same. Its text is "C" and 17 letters and digits, as Zeek's are. The zero UID names no flow.
 //
-// Two flows of one key that begin in the same nanosecond, the second in place of the first, are told
-// apart by their order, up to 8 of them. A first timestamp that is out of order, or taken back, changes it.
+// The count is for connections of one key that begin in the same nanosecond, as where a capture has no
+// times or coarse ones. It is 0, and one more than that of the flow before it if a connection takes the
+// place of that flow, live or lingering, and has the same start; at most 7. So up to 8 of them in a row
+// have UIDs of their own, and those behind them that of the eighth. A flow has the UID of an earlier one
+// of the same key and start if a flow with another start came between them, or if the earlier one was
+// evicted.
+//
+// The time is FlowStats.Start as it stands. Where that changes, the UID does: if the first packet of the
+// other side has an earlier timestamp, or if a first timestamp ahead of the clock is taken back.
 type UID struct {
 	hi uint32
 	lo uint64

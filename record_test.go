@@ -3,7 +3,9 @@ package flowscope_test
 import (
 	"encoding"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -72,24 +74,92 @@ func TestUIDsNameFlows(t *testing.T) {
 	}
 }
 
-// Connections of the same ends that begin at the same time, as where a capture has no times, differ.
+// at gives all packets one time.
+func at(stamp flowscope.Timestamp, views []flowscope.PacketView) []flowscope.PacketView {
+	for i := range views {
+		views[i].Timestamp = stamp
+	}
+	return views
+}
+
+// refused is a connection of the usual ends that is refused.
+func refused(seq uint32) []flowscope.PacketView {
+	return each(testkit.TCP(testkit.Client, testkit.Server, "S", seq, 0, ""), testkit.TCP(testkit.Server, testkit.Client, "RA", 0, seq+1, ""))
+}
+
+// Connections of the same ends that begin at the same time, as where a capture has no times, differ: up to 8 in a row,
+// and further ones have the UID of the eighth.
 func TestUIDsOfFlowsThatBeginAtTheSameTime(t *testing.T) {
 	var views []flowscope.PacketView
-	for i := range uint32(8) {
-		seq := 1000 + i*100_000
-		views = append(views, each(testkit.TCP(testkit.Client, testkit.Server, "S", seq, 0, ""), testkit.TCP(testkit.Server, testkit.Client, "RA", 0, seq+1, ""))...)
-	}
-	for i := range views {
-		views[i].Timestamp = 7e9
+	for i := range uint32(10) {
+		views = append(views, at(7e9, refused(1000+i*100_000))...)
 	}
 	all := recordsOf(t, flowscope.FiveTuple{}, flowscope.Config{}, views)
-	require.Len(t, all, 8)
-	seen := map[flowscope.UID]bool{}
-	for _, r := range all {
-		seen[r.UID] = true
+	require.Len(t, all, 10)
+	seen := map[flowscope.UID]int{}
+	for i, r := range all {
 		assert.Equal(t, flowscope.Timestamp(7e9), r.Start)
+		if i < 8 {
+			assert.NotContains(t, seen, r.UID)
+		}
+		seen[r.UID]++
 	}
 	assert.Len(t, seen, 8)
+	assert.Equal(t, 3, seen[all[7].UID])
+	again := recordsOf(t, flowscope.FiveTuple{}, flowscope.Config{}, views)
+	assert.Equal(t, all, again, "in another tracker")
+}
+
+// The same where the first connection lives on until its successor is believed.
+func TestUIDOfAConnectionBehindALiveOne(t *testing.T) {
+	var views []flowscope.PacketView
+	for _, seq := range []uint32{1000, 900_000} {
+		views = append(views, each(
+			testkit.TCP(testkit.Client, testkit.Server, "S", seq, 0, ""), testkit.TCP(testkit.Server, testkit.Client, "SA", seq*2, seq+1, ""),
+			testkit.TCP(testkit.Client, testkit.Server, "A", seq+1, seq*2+1, ""), testkit.TCP(testkit.Client, testkit.Server, "PA", seq+1, seq*2+1, "hello"),
+			testkit.TCP(testkit.Server, testkit.Client, "A", seq*2+1, seq+6, ""),
+		)...)
+	}
+	all := recordsOf(t, flowscope.FiveTuple{}, flowscope.Config{}, at(7e9, views))
+	require.Len(t, all, 2)
+	assert.Equal(t, flowscope.EndReused, all[0].Reason)
+	assert.Equal(t, all[0].Start, all[1].Start)
+	assert.NotEqual(t, all[0].UID, all[1].UID)
+}
+
+// What a UID does not tell apart: a flow that takes the place of one with another start, or of none, counts anew.
+func TestUIDsThatAreTheSame(t *testing.T) {
+	views := slices.Concat(at(7e9, refused(1000)), at(7e9+1, refused(200_000)), at(7e9, refused(300_000)))
+	all := recordsOf(t, flowscope.FiveTuple{}, flowscope.Config{}, views)
+	require.Len(t, all, 3)
+	assert.NotEqual(t, all[0].UID, all[1].UID, "a nanosecond between them")
+	assert.Equal(t, all[0].UID, all[2].UID, "the timestamp of the first, behind another one")
+
+	views = at(7e9, each(testkit.UDP("10.0.0.1:1", "10.0.0.2:2"), testkit.UDP("10.0.0.1:3", "10.0.0.2:2"), testkit.UDP("10.0.0.1:1", "10.0.0.2:2")))
+	all = recordsOf(t, flowscope.FiveTuple{}, flowscope.Config{MaxFlows: 1}, views)
+	require.Len(t, all, 3)
+	assert.Equal(t, flowscope.EndEvicted, all[0].Reason)
+	assert.NotEqual(t, all[0].UID, all[1].UID, "another port")
+	assert.Equal(t, all[0].UID, all[2].UID, "evicted, and begun again at the same time")
+}
+
+// A UID is that of the start as it is known: an earlier timestamp of the other side changes it.
+func TestAUIDFollowsTheStart(t *testing.T) {
+	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{})
+	require.NoError(t, err)
+	uids := map[flowscope.UID]flowscope.Timestamp{}
+	for i, stamp := range []flowscope.Timestamp{7e9, 7e9 - 1000, 7e9 - 2000} {
+		frame := testkit.UDP("10.0.0.1:1", "10.0.0.2:2")
+		if i == 1 {
+			frame = testkit.UDP("10.0.0.2:2", "10.0.0.1:1")
+		}
+		events := tracker.Track(at(stamp, each(frame))[0])
+		require.NotEmpty(t, events)
+		f, ok := tracker.Get(events[0].Key)
+		require.True(t, ok)
+		uids[f.UID()] = f.Stats.Start()
+	}
+	assert.ElementsMatch(t, []flowscope.Timestamp{7e9, 7e9 - 1000}, slices.Collect(maps.Values(uids)), "a later packet of a side changes nothing")
 }
 
 // The ends of keys that are or contain addresses are in the record, others are a text.
