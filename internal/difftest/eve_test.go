@@ -76,8 +76,8 @@ func glob(t *testing.T, patterns ...string) (all []string) {
 }
 
 // TestEVERecordsFitSuricatasSchema: EVE records of flows, anomalies and sessions are valid by the JSON schema that
-// Suricata ships as etc/schema.json, which is not part of the repository: FLOWSCOPE_EVE_SCHEMA names it. That of
-// Suricata 8 knows tls.ja4 and dns.tc, older ones do not.
+// Suricata ships as etc/schema.json. Its licence keeps it out of the repository, so this test is for those who have
+// it: FLOWSCOPE_EVE_SCHEMA names the file. That of Suricata 8 knows tls.ja4 and dns.tc, older ones do not.
 func TestEVERecordsFitSuricatasSchema(t *testing.T) {
 	name := os.Getenv("FLOWSCOPE_EVE_SCHEMA")
 	if name == "" {

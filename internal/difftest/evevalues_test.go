@@ -309,25 +309,30 @@ func (f fields) dns(l eveLine, m *dns.Transaction) bool {
 		f["dns.rrname"], f["dns.rrtype"] = withoutDot(question[0].Name), typeName(question[0].Qtype)
 	}
 	if kind == "answer" {
-		i := 0
-		next := func(rr miekg.RR) string {
-			of := fmt.Sprintf("dns.answers[%d].", i)
-			f[of+"rrname"], f[of+"rrtype"] = withoutDot(rr.Header().Name), typeName(rr.Header().Rrtype)
-			f[of+"ttl"] = fmt.Sprint(rr.Header().Ttl)
-			i++
-			return of
-		}
-		for _, rr := range msg.Answer {
-			if txt, ok := rr.(*miekg.TXT); ok {
-				for _, s := range txt.Txt {
-					f[next(rr)+"rdata"] = s
-				}
-				continue
-			}
-			f.data(next(rr), rr)
-		}
+		f.answers(msg.Answer)
 	}
 	return true
+}
+
+// answers are those of a message, each string of a TXT by itself.
+func (f fields) answers(all []miekg.RR) {
+	i := 0
+	next := func(rr miekg.RR) string {
+		of := fmt.Sprintf("dns.answers[%d].", i)
+		f[of+"rrname"], f[of+"rrtype"] = withoutDot(rr.Header().Name), typeName(rr.Header().Rrtype)
+		f[of+"ttl"] = fmt.Sprint(rr.Header().Ttl)
+		i++
+		return of
+	}
+	for _, rr := range all {
+		if txt, ok := rr.(*miekg.TXT); ok {
+			for _, s := range txt.Txt {
+				f[next(rr)+"rdata"] = s
+			}
+			continue
+		}
+		f.data(next(rr), rr)
+	}
 }
 
 // withoutDot is miekg's text of a name with the escapes of package dns.
