@@ -13,11 +13,18 @@ type beginnings struct {
 }
 
 type beginning struct {
-	bytes   [2]byte
-	seen    bool
-	learned bool
-	wanted  uint64 // factories, by bit; valid if learned
+	wanted uint64 // factories, by bit; valid if learned
+	bytes  uint16
+	state  beginningState
 }
+
+type beginningState uint8
+
+const (
+	beginningUnseen beginningState = iota
+	beginningSeen
+	beginningLearned
+)
 
 // portHint is a port at which a factory has to be asked, whatever the first bytes are.
 type portHint struct {
@@ -46,33 +53,40 @@ func (t *beginnings) hinted(ports [2]uint16) (set uint64) {
 	return set
 }
 
-// wantedBy is the set of factories that have to be asked about a stream that begins with b.
-func (ps *parsers) wantedBy(b []byte, ports [2]uint16) uint64 {
+// wantedBy is the set of factories that have to be asked about a stream that begins with b, whatever its ports are.
+func (ps *parsers) wantedBy(b []byte) uint64 {
 	if len(b) < 2 {
 		return ps.streams
 	}
+	first := uint16(b[0])<<8 | uint16(b[1])
 	row := &ps.beginnings.rows[b[0]^b[1]<<3^b[1]>>5]
-	if first := [2]byte{b[0], b[1]}; !row.seen || row.bytes != first {
-		*row = beginning{bytes: first, seen: true}
+	if row.bytes == first && row.state == beginningLearned {
+		return row.wanted
+	}
+	return ps.firstSeen(row, first)
+}
+
+// firstSeen is wantedBy for bytes that are not learned yet.
+func (ps *parsers) firstSeen(row *beginning, first uint16) uint64 {
+	if row.bytes != first || row.state == beginningUnseen {
+		*row = beginning{bytes: first, state: beginningSeen}
 		return ps.streams
 	}
-	if !row.learned {
-		ps.learn(row)
-	}
-	return row.wanted | ps.beginnings.hinted(ports)
+	ps.learn(row)
+	return row.wanted
 }
 
 // learn asks the factories about the two bytes of a row.
 func (ps *parsers) learn(row *beginning) {
 	shown := ps.beginnings.shown[:]
-	copy(shown, row.bytes[:])
+	shown[0], shown[1] = byte(row.bytes>>8), byte(row.bytes)
 	set := ps.streams
 	for i := range ps.factories {
 		if f := &ps.factories[i]; f.stream != nil && f.saysPorts && !mayBegin(f, shown) {
 			set &^= 1 << i
 		}
 	}
-	row.wanted, row.learned = set, true
+	row.wanted, row.state = set, beginningLearned
 }
 
 // mayBegin reports whether a stream of a factory's protocol may begin with b, on a side and at a place

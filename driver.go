@@ -46,8 +46,9 @@ type FlowDriver[K comparable, S any] struct {
 	unread          uint8        // the sides of the current flow of which the parsers want no more, and nobody else
 	sessionRef      session.Ref  // of the flow that the parsers are called about,
 	sessionStopped  uint8        // its sides that are unheard,
-	sessionFlow     flowtable.ID // into whose slot it goes back; 0: none
+	sessionFlow     flowtable.ID // into whose slot it goes back; 0 outside of a call, unless a parser panicked in it
 	emittedMessages int          // of the parsers, in this call
+	keyPorts        func(*K) (a, b uint16)
 
 	fastPaths bool        // built-in streams that keep no delivered bytes, and fast paths are on
 	overflow  bool        // a stream of the current flow ran full: the flow must end
@@ -155,6 +156,9 @@ func (d *FlowDriver[K, S]) reclaim() {
 	d.calls++
 	d.arena.Reclaim()
 	d.t.crowded = d.arena.Crowded()
+	if d.sessionFlow != 0 {
+		d.afterPanic()
+	}
 	if d.t.reclaimDue {
 		d.forgetEnded()
 	}
@@ -321,6 +325,9 @@ func (d *FlowDriver[K, S]) onSegment(s *slot[K, driverState[S]], side FlowSide, 
 			d.settleBare(s, side, complete)
 			return false
 		}
+	}
+	if d.stopUnread && g.Len != 0 {
+		d.stopUnwanted(s)
 	}
 	var p direction.Packet // filled in place: to copy a struct that was just written stalls
 	p.Conn, p.Side, p.Segment, p.Outcome = &s.Value.conn, tcp.Side(side), g, o

@@ -30,6 +30,7 @@ func (d *FlowDriver[K, S]) UseParsers(factories ...ParserFactory) error {
 	}
 	ps.flow.ref, ps.flow.stopped = &d.sessionRef, &d.sessionStopped
 	d.parsers = ps
+	d.keyPorts = portsOfKey[K]()
 	events := d.t.cfg.Events
 	d.parsing = len(factories) > 0 && events.Has(EventMessage)
 	d.stopUnread = d.parsing && d.factory == nil && !events.Has(EventData) && !events.Has(EventGap)
@@ -41,19 +42,22 @@ func (d *FlowDriver[K, S]) UseParsers(factories ...ParserFactory) error {
 
 // feedData gives the parsers the next bytes of a side.
 func (d *FlowDriver[K, S]) feedData(s *slot[K, driverState[S]], side FlowSide, b []byte, offset int64, at Timestamp, packet uint64) {
-	ref := d.savedRef(s)
-	if ref.Ignores(uint8(side)) || s.Value.user.directions[side&1].Unheard {
+	dirs := &s.Value.user.directions
+	ref := sessionRefOf(dirs)
+	if ref.Ignores(uint8(side)) || dirs[side&1].Unheard {
 		return
 	}
 	var a answer
 	if ref.Undecided() {
-		if a = d.parsers.askFirst(ref, side, b, portsOf(&s.Key, s.Value.forward())); a.verdict == VerdictNo {
-			ref = d.parsers.unwanted(ref, side)
-			setSessionRef(&s.Value.user.directions, ref)
-			if other := &s.Value.user.directions[side&1^1]; d.stopUnread && (ref == session.Unread || other.Unheard) {
+		ports := [2]uint16{}
+		forward := s.Value.forward() & 1
+		ports[forward], ports[forward^1] = d.keyPorts(&s.Key)
+		if a = d.parsers.askFirst(&ref, side, b, ports); a.verdict == VerdictNo {
+			setSessionRef(dirs, ref)
+			if d.stopUnread && dirs[side&1^1].Unheard {
 				d.unread = 0b11
 			}
-			return
+			return // a connection that is Unread is stopped once it needs more than the fast path, see stopUnwanted
 		}
 	}
 	d.beginParsing(s, d.t.clock.Elapsed())
@@ -63,7 +67,7 @@ func (d *FlowDriver[K, S]) feedData(s *slot[K, driverState[S]], side FlowSide, b
 
 // feedGap gives the parsers a gap of a side.
 func (d *FlowDriver[K, S]) feedGap(s *slot[K, driverState[S]], side FlowSide, offset, n int64) {
-	if ref := d.savedRef(s); ref == session.Unread || ref.Undecided() || s.Value.user.directions[side&1].Unheard {
+	if ref := sessionRefOf(&s.Value.user.directions); ref == session.Unread || ref.Undecided() || s.Value.user.directions[side&1].Unheard {
 		return
 	}
 	d.beginParsing(s, d.t.clock.Elapsed())
@@ -73,7 +77,7 @@ func (d *FlowDriver[K, S]) feedGap(s *slot[K, driverState[S]], side FlowSide, of
 
 // feedClosed gives the parsers the end of a side's stream.
 func (d *FlowDriver[K, S]) feedClosed(s *slot[K, driverState[S]], side FlowSide, reason EndReason) {
-	if d.savedRef(s).Place() == 0 || s.Value.user.directions[side&1].Unheard {
+	if sessionRefOf(&s.Value.user.directions).Place() == 0 || s.Value.user.directions[side&1].Unheard {
 		return // a parked flow gets no calls, and of any other no bytes are held
 	}
 	d.beginParsing(s, d.t.clock.Elapsed())
@@ -97,7 +101,7 @@ func (d *FlowDriver[K, S]) onDatagram(s *slot[K, driverState[S]], side FlowSide)
 
 // feedEnded gives the parsers the end of a flow.
 func (d *FlowDriver[K, S]) feedEnded(s *slot[K, driverState[S]], reason EndReason) {
-	if d.savedRef(s).Place() == 0 {
+	if sessionRefOf(&s.Value.user.directions).Place() == 0 {
 		return
 	}
 	d.beginParsing(s, d.t.clock.Elapsed())
@@ -123,7 +127,6 @@ func (d *FlowDriver[K, S]) runParserTimer(s *slot[K, driverState[S]], now int64)
 // beginParsing makes the flow the current one of the parsers, and calls the OnTimer that is due.
 func (d *FlowDriver[K, S]) beginParsing(s *slot[K, driverState[S]], now int64) {
 	ps := d.parsers
-	d.afterPanic()
 	if ps.call != d.calls {
 		ps.begin(d.calls)
 		d.emittedMessages = 0
@@ -140,23 +143,17 @@ func (d *FlowDriver[K, S]) beginParsing(s *slot[K, driverState[S]], now int64) {
 		ps.onTimer() // the parser may leave the flow, or have been evicted
 	}
 	if d.sessionRef.Place() == 0 {
-		f.ports = portsOf(&s.Key, s.Value.forward())
+		forward := s.Value.forward() & 1
+		f.ports[forward], f.ports[forward^1] = d.keyPorts(&s.Key)
 	}
 }
 
-// savedRef is the reference to the session of a flow that is not the current one of the parsers.
-func (d *FlowDriver[K, S]) savedRef(s *slot[K, driverState[S]]) session.Ref {
-	if d.sessionFlow != 0 {
-		d.afterPanic()
-	}
-	return sessionRefOf(&s.Value.user.directions)
-}
-
-// afterPanic saves the reference of the flow whose parser panicked in an earlier call.
+// afterPanic saves the reference of the flow whose parser panicked in the last call.
 func (d *FlowDriver[K, S]) afterPanic() {
-	if d.sessionFlow != 0 && d.t.table.Has(d.sessionFlow) {
+	if d.t.table.Has(d.sessionFlow) {
 		d.saveSessionRef(d.t.table.At(d.sessionFlow))
 	}
+	d.sessionFlow = 0
 }
 
 // endParsing emits the messages of the parsers, and sets the flow's timer for them.
@@ -214,6 +211,15 @@ func (d *FlowDriver[K, S]) stopIfUnread(s *slot[K, driverState[S]]) {
 	d.unread = 0
 }
 
+// stopUnwanted stops both directions of a connection that no factory has recognised, if their bytes are not wanted
+// either. It is called before bytes are held: as long as they come in order, to stop costs more than to go on.
+func (d *FlowDriver[K, S]) stopUnwanted(s *slot[K, driverState[S]]) {
+	if sessionRefOf(&s.Value.user.directions) == session.Unread {
+		d.unread = 0b11
+		d.stopIfUnread(s)
+	}
+}
+
 // unheardSides are the sides that a parser has stopped, by bit.
 func unheardSides(d *direction.Pair) (sides uint8) {
 	for i := range d {
@@ -231,10 +237,4 @@ func sessionRefOf(d *direction.Pair) session.Ref {
 
 func setSessionRef(d *direction.Pair, ref session.Ref) {
 	d[0].SessionRef, d[1].SessionRef = uint16(ref), uint16(ref>>16)
-}
-
-// portsOf are the ports of initiator and responder, 0 if the key has none.
-func portsOf[K comparable](key *K, forward FlowSide) (ports [2]uint16) {
-	ports[forward&1], ports[forward&1^1] = innerPorts(key)
-	return ports
 }

@@ -172,7 +172,12 @@ func (k FiveTupleKey) B() netip.AddrPort {
 }
 
 // ports are those of the two ends.
-func (k *FiveTupleKey) ports() (a, b uint16) { return k.port(48), k.port(32) }
+func (k *FiveTupleKey) ports() (a, b uint16) {
+	if k.icmp() {
+		return 0, 0
+	}
+	return uint16(k.meta >> 48), uint16(k.meta >> 32)
+}
 
 // Ends are the two ends in the given orientation: where packets of that
 // orientation come from, and where they go. With the orientation of an Ended event, from is the
@@ -202,7 +207,10 @@ func (k FiveTupleKey) VLAN() (id uint16, ok bool) {
 // are no tunnel.
 func (k FiveTupleKey) InTunnel() bool { return k.meta&keyInTunnel != 0 }
 
-func (k *FiveTupleKey) icmp() bool { return k.Proto() == L4ICMP || k.Proto() == L4ICMPv6 }
+func (k *FiveTupleKey) icmp() bool {
+	l4 := L4Proto(k.meta >> 24)
+	return l4 == L4ICMP || l4 == L4ICMPv6
+}
 
 func (k *FiveTupleKey) port(shift int) uint16 {
 	if k.icmp() {

@@ -66,7 +66,7 @@ func (ps *parsers) decide(e *openSession, it *item) *openSession {
 	if !a.known {
 		set := ps.datagrams
 		if probe.L4 == L4TCP {
-			set = ps.wantedBy(probe.First, probe.Ports)
+			set = ps.wantedBy(probe.First) | ps.beginnings.hinted(probe.Ports)
 		}
 		a = ps.ask(&probe, set&^excluded, complete)
 	}
@@ -107,15 +107,18 @@ func (ps *parsers) ask(p *Probe, set uint64, complete bool) answer {
 }
 
 // askFirst asks the factories about the first bytes of a side of a connection without a session, before
-// anything else is done for them: of most connections that no parser wants nothing else is. The answer
+// anything else is done for them: of most connections that no parser wants nothing else is. Otherwise the answer
 // is for the call of data with these bytes.
-func (ps *parsers) askFirst(ref session.Ref, side FlowSide, b []byte, ports [2]uint16) answer {
-	set := ps.wantedBy(b, ports)
-	if set == 0 {
-		return answer{known: true}
+func (ps *parsers) askFirst(ref *session.Ref, side FlowSide, b []byte, ports [2]uint16) answer {
+	a := answer{known: true}
+	sides, before := ref.Asked()
+	if set := ps.wantedBy(b) | ps.beginnings.hinted(ports); set != 0 {
+		a = ps.ask(&Probe{L4: L4TCP, Side: side, First: b[:min(len(b), MaxProbe)], Ports: ports, Handover: before}, set, false)
 	}
-	_, before := ref.Asked()
-	return ps.ask(&Probe{L4: L4TCP, Side: side, First: b[:min(len(b), MaxProbe)], Ports: ports, Handover: before}, set, false)
+	if a.verdict == VerdictNo {
+		*ref = ps.asked(sides|1<<(side&1), before)
+	}
+	return a
 }
 
 // start gives the flow a parser of a factory. It returns the session if the item that has decided is
@@ -208,13 +211,8 @@ func (ps *parsers) unrecognised(e *openSession, side FlowSide) {
 		ps.forgetSide(e, side)
 		return
 	}
-	*ps.flow.ref = ps.unwanted(*ps.flow.ref, side)
-}
-
-// unwanted is the reference of a flow without a session after the factories have said No to a side.
-func (ps *parsers) unwanted(ref session.Ref, side FlowSide) session.Ref {
-	sides, before := ref.Asked()
-	return ps.asked(sides|1<<side, before)
+	sides, before := ps.flow.ref.Asked()
+	*ps.flow.ref = ps.asked(sides|1<<side, before)
 }
 
 // forgetSide drops the first bytes of a side, and the session if it holds none any more.

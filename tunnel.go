@@ -565,6 +565,15 @@ func (k TunnelKey[K]) ports() (a, b uint16) { return innerPorts(&k.Inner) }
 
 func (k FlowLabelKey[K]) ports() (a, b uint16) { return innerPorts(&k.Inner) }
 
+// portsOfKey gives the function for the ports of a key, which are 0 if the key has none. It is chosen once: the search
+// for a method takes longer than the method.
+func portsOfKey[K comparable]() func(*K) (a, b uint16) {
+	if ports, ok := any((*FiveTupleKey).ports).(func(*K) (a, b uint16)); ok {
+		return ports
+	}
+	return innerPorts[K]
+}
+
 func innerPorts[K comparable](key *K) (a, b uint16) {
 	switch k := any(key).(type) {
 	case *FiveTupleKey: // the usual key, without a search for its method

@@ -103,7 +103,7 @@ func probeRequest(b []byte) flowscope.Verdict {
 	if end < 0 {
 		return maybe
 	}
-	if !bytes.Contains(b[:end], []byte("HTTP/")) {
+	if bytes.IndexByte(b[n:end], '/') < 0 || !bytes.Contains(b[n:end], []byte("HTTP/")) {
 		return no // without reading the line
 	}
 	if l, ok := parseRequestLine(b[:end]); !ok || !l.hasVersion {
