@@ -43,6 +43,19 @@ func (f *record) queue() uint8 {
 	return queueAnswered
 }
 
+// dataMatters reports whether the first payload of a side may change the flow's place: the other side has said
+// something, or nothing else shows that the connection is open.
+func (f *record) dataMatters(side FlowSide) bool {
+	return f.seen[side&1^1]&history.Data != 0 || f.conn.State() == tcp.Active
+}
+
+// queueOfState is the part of a connection's state in its place, the same for states between which a change is no
+// change of place. Of Active connections the letters count too.
+var queueOfState = [8]uint8{
+	tcp.SynSent: queueHalfOpen, tcp.SynReceived: queueHalfOpen, tcp.Active: queueAnswered, tcp.Established: queueAnswered,
+	tcp.FinWait: queueAnswered, tcp.ClosingTCP: queueClosing, tcp.Closed: queueClosing, tcp.Reset: queueClosing,
+}
+
 // file puts a live flow into the queue in which it belongs, at the end, unless it is in it.
 func (t *FlowTracker[K, S]) file(s *slot[K, S]) {
 	if q := s.Value.queue(); q != s.Queue() && s.Value.inOrder() {

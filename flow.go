@@ -324,10 +324,19 @@ func (f *record) lastSeen() int64 { return max(f.last[0], f.last[1]) }
 
 // continues reports whether a packet of these flags, found in this flow, simply belongs to it: the
 // flow is alive and has not timed out, and no new connection is in sight. It is resolveFlow's answer
-// for nearly every packet, at the price of a few comparisons; false says nothing.
+// for nearly every packet, at the price of a few comparisons; false says nothing. The timeout of classOpening
+// is 0 there: see opens.
 func (f *record) continues(now int64, timeouts *[8]uint64, flags TCPFlags) bool {
 	idle := uint64(now) - uint64(max(f.last[0], f.last[1]))
 	return f.bits&lingering == 0 && idle < timeouts[f.class()&7] && flags&FlagSYN == 0
+}
+
+// opens is continues for a connection whose handshake goes on: a SYN+ACK reuses no numbers while the SYN waits for
+// its answer. Of one in doubt the timeout may count from an earlier packet, see idleFrom.
+func (f *record) opens(now int64, timeout uint64, flags TCPFlags) bool {
+	idle := uint64(now) - uint64(max(f.last[0], f.last[1]))
+	return f.class() == classOpening && idle < timeout && !f.conn.InDoubt() &&
+		(flags&FlagSYN == 0 || flags&(FlagACK|FlagRST|FlagFIN) == FlagACK && f.conn.State() == tcp.SynSent)
 }
 
 // countResult is what is left to do for a packet after countPacket.
@@ -377,7 +386,7 @@ func (f *record) countPacket(side FlowSide, now int64, frames uint64, wire, n in
 	}
 	if set&^f.seen[side] != 0 {
 		f.addLetters(set, side)
-		if n > 0 {
+		if n > 0 && f.dataMatters(side) {
 			next |= refile
 		}
 	}
@@ -537,6 +546,9 @@ func (f *record) history() History { return History{f.letters()} }
 func (f *record) addLetters(set history.Set, side FlowSide) {
 	if set &^= f.seen[side&1]; set != 0 {
 		f.seen[side&1] |= set
+		if f.historyHi == 0 && history.AddTo(&f.historyLo, set, uint8(side&1)) {
+			return
+		}
 		l := f.letters()
 		l.AddSet(set, uint8(side&1))
 		f.setLetters(l)

@@ -94,8 +94,11 @@ func (t *FlowTracker[K, S]) setTimeouts() {
 		for class, timeout := range t.timeouts {
 			fast[class] = uint64(timeout)
 		}
+		if t.reports == nil {
+			t.openingTimeout = fast[classOpening]
+		}
 		fast[classLinger] = 0  // of a flow that is ending
-		fast[classOpening] = 0 // see idleFrom
+		fast[classOpening] = 0 // see record.opens
 	}
 }
 

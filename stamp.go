@@ -49,6 +49,12 @@ func (t *FlowTracker[K, S]) idle(s *slot[K, S]) int64 {
 
 // idleSince is the elapsed time from which the flow's idle timeout counts.
 func (t *FlowTracker[K, S]) idleSince(s *slot[K, S]) int64 {
+	if t.fastPaths { // for a flow that opens, or has its last packet's timestamp
+		f := &s.Value
+		if idle := t.clock.Now() - f.lastSeen(); idle >= 0 && f.bits&lingering == 0 && !f.lags() && !f.conn.InDoubt() {
+			return t.clock.Elapsed() - idle
+		}
+	}
 	return clock.Sub(t.clock.Elapsed(), t.idle(s))
 }
 

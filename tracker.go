@@ -24,20 +24,21 @@ import (
 // events are wanted.
 type FlowTracker[K comparable, S any] struct {
 	// What every packet needs stands first.
-	clock        clock.Clock
-	timeouts     [8]int64  // by timeoutClass
-	fastTimeouts [8]uint64 // the same for record.continues; 0 if the keys have timeouts of their own, or with reports
-	at           int64     // the time of what is told: the current packet's timestamp, or the clock's
-	unconfirmed  unconfirmedPacket
-	frames       uint64      // that brought the current packet: 1, unless it is a reassembled datagram
-	segment      tcp.Segment // the current packet as internal/tcp reads it
-	outcome      tcp.Outcome // and the answer
-	doubts       tcp.Doubts  // of the connections
-	before       int64       // the timestamp of the packet before the current one of its side
-	believing    bool        // in believeAtEnd
-	replayed     *tcp.Held   // the held segment that is taken now; nil: none is
-	collecting   bool        // what segments change is told after all of them; see tellReplay
-	established  bool        // one of these has completed a handshake
+	clock          clock.Clock
+	timeouts       [8]int64  // by timeoutClass
+	fastTimeouts   [8]uint64 // the same for record.continues; 0 if the keys have timeouts of their own, or with reports
+	openingTimeout uint64    // the same for record.opens
+	at             int64     // the time of what is told: the current packet's timestamp, or the clock's
+	unconfirmed    unconfirmedPacket
+	frames         uint64      // that brought the current packet: 1, unless it is a reassembled datagram
+	segment        tcp.Segment // the current packet as internal/tcp reads it
+	outcome        tcp.Outcome // and the answer
+	doubts         tcp.Doubts  // of the connections
+	before         int64       // the timestamp of the packet before the current one of its side
+	believing      bool        // in believeAtEnd
+	replayed       *tcp.Held   // the held segment that is taken now; nil: none is
+	collecting     bool        // what segments change is told after all of them; see tellReplay
+	established    bool        // one of these has completed a handshake
 
 	ex         FlowExtractor[K]
 	fast       fastFiveTuple
@@ -404,6 +405,7 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 		t.x.Payload = t.payloadCopy
 	}
 	if s != nil && !s.Value.continues(t.until(), &t.fastTimeouts, t.x.TCP.Flags) &&
+		!s.Value.opens(t.until(), t.openingTimeout, t.x.TCP.Flags) &&
 		(t.reports == nil || !t.reports.continues(s.ID(), &s.Value.record, t.until(), t.x.TCP.Flags)) {
 		if s = t.resolveFlow(hash, s); s != nil && s.Value.over() {
 			if !t.x.HasTCP || s.Value.bits&isTCP == 0 || s.Value.ending() || !t.stepEnded(hash, s, wire) {
@@ -565,7 +567,7 @@ func (t *FlowTracker[K, S]) stepTCP(hash uint64, s *slot[K, S], side FlowSide, w
 	}
 	letters := history.LettersOf(g.Flags, g.Len > 0)
 	said := letters&^f.seen[side&1]&history.Data != 0
-	if f.addLetters(letters, side); said {
+	if f.addLetters(letters, side); said && f.dataMatters(side) {
 		t.file(s)
 	}
 	if o.Rival == tcp.NoRival && f.conn.Disturbed() { // as with any rival
@@ -630,8 +632,8 @@ func (t *FlowTracker[K, S]) finishStep(hash uint64, s *slot[K, S], side FlowSide
 // onStateChange follows a change of TCP state: the timeout, the place in the eviction order, and the
 // events.
 func (t *FlowTracker[K, S]) onStateChange(s *slot[K, S], o *tcp.Outcome) {
-	if !(o.From == tcp.SynSent && o.To == tcp.SynReceived || o.From == tcp.Established && o.To == tcp.FinWait) {
-		t.file(s) // these two, the usual ones, do not change the place
+	if queueOfState[o.From&7] != queueOfState[o.To&7] || o.From == tcp.Active {
+		t.file(s)
 	}
 	switch {
 	case o.To >= tcp.Closed:

@@ -73,6 +73,18 @@ func (l *Letters) AddSet(set Set, side uint8) {
 	}
 }
 
+// AddTo is AddSet for one letter and the low word, as long as the letter fits it: at the begin of a connection. It reports false, and
+// does nothing, if not.
+func AddTo(lo *uint64, set Set, side uint8) bool {
+	used := bits.Len64(*lo)
+	if set&(set-1) != 0 || used > 55 {
+		return false
+	}
+	code := uint64(bits.TrailingZeros8(uint8(set))+1) | uint64(side)*responder
+	*lo |= code << (uint(used+letterBits-1) / letterBits * letterBits)
+	return true
+}
+
 // AddRepeated appends a letter if its count, which includes the present occurrence, is a power of
 // ten.
 func (l *Letters) AddRepeated(letter byte, count uint16, side uint8) {

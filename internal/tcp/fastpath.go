@@ -114,8 +114,10 @@ func (c *Conn) stepSYN(i Side, g *Segment) bool {
 		return false
 	}
 	c.recordSYN(&c.half[Initiator], g)
-	if g.HasWindowScale {
-		c.settleScales()
+	if g.HasWindowScale { // as settleScales, if only this SYN is seen
+		h := &c.half[Initiator]
+		h.scale = h.scale&0xf | h.scale<<4
+		c.half[Responder].scale |= unknownScale << 4
 	}
 	c.edge[Initiator] = uint32(g.Window) // see settleEdges
 	c.bits |= started
@@ -137,7 +139,11 @@ func (c *Conn) stepSYNACK(i Side, g *Segment) bool {
 	p.bits |= edgeKnown
 	c.edge[Responder] = g.Ack + uint32(g.Window)
 	c.edge[Initiator] += s.base
-	c.settleScales()
+	if s.bits&p.bits&hasScale != 0 { // as settleScales, if both SYNs are seen
+		s.scale, p.scale = s.scale&0xf|s.scale<<4, p.scale&0xf|p.scale<<4
+	} else {
+		s.scale, p.scale = s.scale&0xf, p.scale&0xf
+	}
 	c.settleTimestamps()
 	c.state = SynReceived
 	return true
