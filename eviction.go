@@ -25,14 +25,15 @@ const (
 // queue is the place of a live flow in the eviction order. It follows from the packets that were counted,
 // the letters of the history, and the state of the connection: where these change, file has to be called.
 func (f *record) queue() uint8 {
-	if f.packets(0) == 0 || f.packets(1) == 0 {
-		return queueUnanswered
-	}
-	if f.bits&isTCP == 0 {
-		return queueTalking
-	}
+	state := f.conn.State()
 	one, both := (f.seen[0]|f.seen[1])&history.Data != 0, f.seen[0]&f.seen[1]&history.Data != 0
-	switch state := f.conn.State(); {
+	switch {
+	case both && state == tcp.Established:
+		return queueTalking // as nearly always
+	case !f.answered():
+		return queueUnanswered
+	case f.bits&isTCP == 0:
+		return queueTalking
 	case state == tcp.SynSent || state == tcp.SynReceived || state == tcp.Active && !one:
 		return queueHalfOpen
 	case state == tcp.ClosingTCP:
@@ -55,6 +56,9 @@ var queueOfState = [8]uint8{
 	tcp.SynSent: queueHalfOpen, tcp.SynReceived: queueHalfOpen, tcp.Active: queueAnswered, tcp.Established: queueAnswered,
 	tcp.FinWait: queueAnswered, tcp.ClosingTCP: queueClosing, tcp.Closed: queueClosing, tcp.Reset: queueClosing,
 }
+
+// answered reports whether both sides have sent packets.
+func (f *record) answered() bool { return f.packets(0) != 0 && f.packets(1) != 0 }
 
 // file puts a live flow into the queue in which it belongs, at the end, unless it is in it.
 func (t *FlowTracker[K, S]) file(s *slot[K, S]) {

@@ -49,9 +49,12 @@ func (t *FlowTracker[K, S]) idle(s *slot[K, S]) int64 {
 
 // idleSince is the elapsed time from which the flow's idle timeout counts.
 func (t *FlowTracker[K, S]) idleSince(s *slot[K, S]) int64 {
-	if t.fastPaths { // for a flow that opens, or has its last packet's timestamp
+	if t.fastPaths { // as below, for nearly all flows
 		f := &s.Value
-		if idle := t.clock.Now() - f.lastSeen(); idle >= 0 && f.bits&lingering == 0 && !f.lags() && !f.conn.InDoubt() {
+		if f.bits&lingering != 0 {
+			return f.conn.EndedAt()
+		}
+		if idle := t.clock.Now() - f.lastSeen(); idle >= 0 && !f.lags() && !f.conn.InDoubt() {
 			return t.clock.Elapsed() - idle
 		}
 	}

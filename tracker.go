@@ -632,7 +632,7 @@ func (t *FlowTracker[K, S]) finishStep(hash uint64, s *slot[K, S], side FlowSide
 // onStateChange follows a change of TCP state: the timeout, the place in the eviction order, and the
 // events.
 func (t *FlowTracker[K, S]) onStateChange(s *slot[K, S], o *tcp.Outcome) {
-	if queueOfState[o.From&7] != queueOfState[o.To&7] || o.From == tcp.Active {
+	if (queueOfState[o.From&7] != queueOfState[o.To&7] || o.From == tcp.Active) && s.Value.answered() {
 		t.file(s)
 	}
 	switch {
