@@ -467,7 +467,7 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 // has timed out, which it ends, or the new flow of the connection that replaces s.
 func (t *FlowTracker[K, S]) resolveFlow(hash uint64, s *slot[K, S]) *slot[K, S] {
 	f := &s.Value
-	if t.reports != nil && !f.over() && !t.timedOut(s) {
+	if t.reports != nil && !f.over() && !t.silent(s) {
 		t.report(s, t.until()) // before the packet is counted
 	}
 	switch {
@@ -484,6 +484,9 @@ func (t *FlowTracker[K, S]) resolveFlow(hash uint64, s *slot[K, S]) *slot[K, S] 
 		if t.timedOut(s) || !t.fitsUnbelieved(s) {
 			t.endAndRelease(hash, s, EndIdleTimeout)
 			return nil
+		}
+		if t.reports != nil {
+			t.report(s, t.until()) // it goes on after all
 		}
 		return s
 	case f.bits&lingering == 0 && f.lastSeen() > t.until() && t.clock.Ahead(f.lastSeen()):
