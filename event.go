@@ -17,7 +17,8 @@ import (
 //
 //	Kind         Side Orientation  further fields
 //	Started       x       x
-//	Packet        x       x        Bytes (transport payload), Len (bytes on the wire, of all fragments)
+//	Packet        x       x        Bytes (transport payload), Len (bytes on the wire: of this packet, and of
+//	                               the fragments of its datagram that had no event of their own)
 //	Established   x       x
 //	StateChange   x       x        From
 //	Data          x       x        Bytes, Offset, Len
@@ -87,7 +88,8 @@ const (
 	EventUrgent
 	// EventAnomaly: a violation of a protocol, or a sign of loss, overload or attack. Off by default.
 	EventAnomaly
-	// EventEnded: the flow is over. Every EventStarted has exactly one.
+	// EventEnded: the flow is over. Every EventStarted has exactly one. Its Stats lack the late packets that
+	// may follow: for totals take EventReleased.
 	EventEnded
 	// EventLate: a packet of a connection that has ended. Off by default.
 	EventLate

@@ -483,8 +483,12 @@ func inVXLAN(network uint32, inner []byte) []byte {
 }
 
 // A Record is a flow as a line of a log: here in JSON. Its UID is the same whatever else is in the capture.
+// Released comes once for each flow, as Ended does, and counts late packets too.
 func ExampleRecordOf() {
-	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{Details: flowscope.DetailIPBytes})
+	tracker, err := flowscope.NewFlowTracker(flowscope.AutoDetectEncap(flowscope.FiveTuple{}), flowscope.Config{
+		Details: flowscope.DetailIPBytes | flowscope.DetailLateBytes,
+		Events:  flowscope.Events(flowscope.EventReleased),
+	})
 	if err != nil {
 		panic(err)
 	}
@@ -492,7 +496,7 @@ func ExampleRecordOf() {
 		if err != nil {
 			panic(err)
 		}
-		if ev.Kind == flowscope.EventEnded && ev.L4 == flowscope.L4TCP {
+		if ev.L4 == flowscope.L4TCP {
 			line, err := json.Marshal(flowscope.RecordOf(ev))
 			if err != nil {
 				panic(err)
@@ -501,7 +505,7 @@ func ExampleRecordOf() {
 		}
 	}
 	// Output:
-	// {"uid":"C1LIGukyFz6ia92frs","final":true,"proto":"tcp","initiator":"192.0.2.10:33678","responder":"198.51.100.20:80","packets":[7,5],"late":[0,0],"wire_bytes":[620,1550],"ip_bytes":[522,1480],"payload_bytes":[150,1212],"start":"2026-11-22T20:06:33.335029Z","end":"2026-11-22T20:06:33.340371Z","syn_to_synack_ns":35000,"synack_to_ack_ns":19000,"state":"closed","reason":"fin","history":"ShADadFf","flags":["FSPA","FSPA"],"midstream":false}
+	// {"uid":"C1LIGukyFz6ia92frs","final":true,"proto":"tcp","initiator":"192.0.2.10:33678","responder":"198.51.100.20:80","packets":[7,5],"wire_bytes":[620,1550],"ip_bytes":[522,1480],"payload_bytes":[150,1212],"start":"2026-11-22T20:06:33.335029Z","end":"2026-11-22T20:06:33.340371Z","syn_to_synack_ns":35000,"synack_to_ack_ns":19000,"state":"closed","reason":"fin","history":"ShADadFf","flags":["FSPA","FSPA"],"midstream":false}
 }
 
 // A flow that lives on is reported every minute, with what was counted since it began. Sub gives what

@@ -225,7 +225,8 @@ type Config struct {
 	// ReportEvery is how often a flow that lives on has an EventReport, with what was counted since its
 	// first packet: from then on whenever so much time has passed, with the first packet or Sweep
 	// behind that moment, once if several such moments have passed, and not if the flow turns out to have
-	// timed out. The report has the counters of all packets up to the moment, which is its Timestamp. Flows and streams are not touched by it; only,
+	// timed out. The report has the counters of all packets up to the moment, which is its Timestamp. Flows
+	// and streams are not touched by it; only,
 	// since it is looked at more often which flows were used, eviction is more exact. It costs 16 bytes
 	// a flow, and some nanoseconds a packet. Default 0: there are no reports.
 	ReportEvery time.Duration

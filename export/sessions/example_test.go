@@ -10,7 +10,7 @@ import (
 
 // Zeek's http.log of a capture, in JSON.
 func ExampleAppendZeekJSON() {
-	driver, err := flowscope.NewFlowSessionDriver(flowscope.FiveTuple{}, flowscope.Config{
+	driver, err := flowscope.NewFlowSessionDriver(flowscope.AutoDetectEncap(flowscope.FiveTuple{}), flowscope.Config{
 		Events: flowscope.Events(flowscope.EventMessage),
 	}, http1.Factory{Want: http1.WantFields})
 	if err != nil {
