@@ -166,7 +166,7 @@ func (c *conversations) take(ev *Event) (ended *Conversation) {
 			c.held -= ended.Sides[i].memory()
 		}
 		ended.Reason, ended.Stats, ended.History = ev.Reason, *ev.Stats, ev.History
-		ended.Initiator, ended.Responder = ev.Key.Ends(ev.Orientation)
+		ended.Initiator, ended.Responder = ev.Ends(Initiator)
 	}
 	return ended
 }

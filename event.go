@@ -379,9 +379,8 @@ type FlowEvent[K comparable] struct {
 	// History is the life of a TCP flow in letters.
 	History History
 	// Message is what a parser read; nil but in EventMessage. It is borrowed as Bytes are. Side sent
-	// the bytes that completed it. Where a message names a side of its own, such as a client, that
-	// side's end comes first from ev.Key.Ends(ev.Orientation) if it is ev.Side, and otherwise from
-	// ev.Key.Ends(ev.Orientation.Opposite()).
+	// the bytes that completed it. Where a message names a side of its own, such as a client, Ends gives
+	// the addresses of that side and the other.
 	Message Message
 }
 

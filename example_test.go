@@ -150,10 +150,7 @@ func (m *commandLine) CloneMessage() flowscope.Message {
 type commands struct{}
 
 func (commands) Probe(p flowscope.Probe) flowscope.Verdict {
-	if p.Ports[flowscope.Responder] == 4000 {
-		return flowscope.VerdictYes
-	}
-	return flowscope.VerdictNo
+	return p.OnPort(4000) // of either side: the capture may begin with the server
 }
 
 func (commands) NewSessionParser() flowscope.SessionParser { return new(commandParser) }

@@ -107,6 +107,19 @@ func RecordOf[K comparable](ev *FlowEvent[K]) Record {
 	return r
 }
 
+// Ends are the two ends of the event's flow, that of the side first: those of Ends(Initiator) are the
+// initiator and the responder. A message may name a side of its own, such as its client. Ports are 0 where
+// the key has none, and both ends are zero if it has no IP addresses, or if the event is about no flow.
+func (e *FlowEvent[K]) Ends(side FlowSide) (end, other netip.AddrPort) {
+	if e.Flow == 0 {
+		return end, other
+	}
+	var r Record
+	// Orientation is that of the packets of Side.
+	r.setEnds(any(&e.Key), e.Orientation^Orientation(e.Side^side)&1)
+	return netip.AddrPortFrom(r.Initiator.Addr, r.Initiator.Port), netip.AddrPortFrom(r.Responder.Addr, r.Responder.Port)
+}
+
 // setEnds reads the ends from a key, given by its address, and reports whether it has any. o is the
 // orientation of the initiator's packets.
 func (r *Record) setEnds(key any, o Orientation) bool {

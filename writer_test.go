@@ -23,7 +23,7 @@ import (
 func ExampleSaveFlows() {
 	var file bytes.Buffer // or os.Create
 	saved, err := flowscope.SaveFlows(&file, flowscope.OpenCapture("testdata/captures/sessions.pcap"), func(ev *flowscope.Event) bool {
-		_, responder := ev.Key.Ends(ev.Orientation)
+		_, responder := ev.Ends(flowscope.Initiator)
 		return ev.L4 == flowscope.L4TCP && responder.Port() == 80
 	})
 	if err != nil {

@@ -99,11 +99,7 @@ func AppendZeekJSON(b []byte, uid flowscope.UID, ev *flowscope.Event) []byte {
 
 // ends are those of the flow of a message: the initiator's first.
 func ends(ev *flowscope.Event) (initiator, responder flowscope.Endpoint) {
-	o := ev.Orientation
-	if ev.Side != flowscope.Initiator {
-		o = o.Opposite()
-	}
-	from, to := ev.Key.Ends(o)
+	from, to := ev.Ends(flowscope.Initiator)
 	return flowscope.Endpoint{Addr: from.Addr(), Port: from.Port()}, flowscope.Endpoint{Addr: to.Addr(), Port: to.Port()}
 }
 
