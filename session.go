@@ -10,7 +10,8 @@ import (
 // FlowDriver. This file is the contract between a driver and its parsers: what parsers are given, how
 // they are chosen, and a player to test them with. messages.go is what a parser gives back.
 
-// SessionParser reads both directions of one TCP connection and emits messages.
+// SessionParser reads both directions of one TCP connection and emits messages. For lines, and for
+// messages with their length in front, package protocol/units has one that is ready.
 //
 // The driver makes a parser once a factory has recognised the protocol, calls it in the order in
 // which bytes are delivered, and uses it again for another connection after a Reset. A parser
