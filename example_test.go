@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
 
 	"github.com/flowscope-go/flowscope"
@@ -508,21 +509,24 @@ func ExampleRecordOf() {
 // A flow that lives on is reported every minute, with what was counted since it began. Sub gives what
 // came since the report before.
 func ExampleConfig_reports() {
-	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{
+	// The state of a flow is what was counted by its last report, so it is gone with the flow.
+	tracker, err := flowscope.NewFlowTrackerWithState(flowscope.FiveTuple{}, flowscope.Config{
 		ReportEvery: time.Minute,
 		Events:      flowscope.Events(flowscope.EventReport, flowscope.EventEnded),
-	})
+	}, func(flowscope.FiveTupleKey) flowscope.FlowStats { return flowscope.FlowStats{} })
 	if err != nil {
 		panic(err)
 	}
-	before := map[flowscope.UID]flowscope.FlowStats{}
 	show := func(events []flowscope.Event) {
 		for i := range events {
 			ev := &events[i]
-			earlier := before[ev.UID()]
-			since := ev.Stats.Sub(&earlier)
-			fmt.Println(ev.Kind, ev.Stats.Packets[flowscope.Initiator], "packets,", since.Packets[flowscope.Initiator], "of them new")
-			before[ev.UID()] = *ev.Stats
+			before := tracker.State(ev)
+			since := ev.Stats.Sub(before)
+			*before = *ev.Stats
+			part := *ev // a record of what is new: same UID, start and end
+			part.Stats = &since
+			r := flowscope.RecordOf(&part)
+			fmt.Println(ev.Kind, ev.Stats.Packets[flowscope.Initiator], "packets,", r.Packets[flowscope.Initiator], "of them new", r.UID == ev.UID())
 		}
 	}
 	frame := firstFrame("testdata/captures/http.pcap") // of a DNS query
@@ -531,9 +535,9 @@ func ExampleConfig_reports() {
 	}
 	show(tracker.Finish())
 	// Output:
-	// report 61 packets, 61 of them new
-	// report 121 packets, 60 of them new
-	// ended 150 packets, 29 of them new
+	// report 61 packets, 61 of them new true
+	// report 121 packets, 60 of them new true
+	// ended 150 packets, 29 of them new true
 }
 
 // firstFrame is the first frame of a capture.
@@ -568,6 +572,45 @@ func ExampleFlowTracker_SetConfig() {
 	// Output:
 	// ended idle udp 192.0.2.10:40764 <-> 198.51.100.20:53
 	// flowscope: wrong config: Details cannot be changed while the tracker runs
+}
+
+// Flows beside gopacket's layers, on a handle that may be silent: the ticks of a time.Ticker let time pass.
+func ExampleViewOf() {
+	packets, ticks := make(chan gopacket.Packet), make(chan time.Time)
+	go func() { // in place of PacketSource.Packets and a time.Ticker
+		at := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+		p := gopacket.NewPacket(question(), layers.LayerTypeEthernet, gopacket.Default)
+		p.Metadata().Timestamp = at
+		packets <- p
+		ticks <- at.Add(2 * time.Minute)
+		close(packets)
+	}()
+	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{})
+	if err != nil {
+		panic(err)
+	}
+	show := func(events []flowscope.Event) {
+		for i := range events {
+			if ev := &events[i]; ev.Kind == flowscope.EventEnded {
+				fmt.Println(ev.Key, ev.Reason)
+			}
+		}
+	}
+	for open := true; open; {
+		select {
+		case p, ok := <-packets:
+			if open = ok; ok {
+				fmt.Println(p.NetworkLayer().NetworkFlow())
+				show(tracker.Track(flowscope.ViewOf(p, flowscope.LinkTypeEthernet)))
+			}
+		case now := <-ticks: // behind the packets that still wait in the capture
+			show(tracker.Sweep(flowscope.TimestampOf(now.Add(-100 * time.Millisecond))))
+		}
+	}
+	show(tracker.Finish())
+	// Output:
+	// 192.0.2.1->192.0.2.53
+	// udp 192.0.2.1:40000 <-> 192.0.2.53:53 idle
 }
 
 // The loop of programs that use gopacket, with flows beside its layers.
