@@ -13,10 +13,11 @@ import (
 var update = flag.Bool("flowtest.update", false, "write the golden files of flowtest.Golden; read the difference before you keep it")
 
 // Golden compares a text with that of a file, usually below testdata, and fails the test with the lines that
-// differ. With -flowtest.update it writes the file instead, and the folders above it.
+// differ. With -flowtest.update it writes the file instead, and the folders above it. The flag is known to
+// packages whose tests import flowtest alone: for "go test ./..." set FLOWTEST_UPDATE=1 in the environment.
 func Golden(t testing.TB, name, got string) {
 	t.Helper()
-	if *update {
+	if *update || os.Getenv("FLOWTEST_UPDATE") != "" {
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			t.Fatal(err)
 		}
