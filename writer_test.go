@@ -17,6 +17,7 @@ import (
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/flowtest"
 	"github.com/flowscope-go/flowscope/flowtest/frames"
+	"github.com/flowscope-go/flowscope/protocol/tls"
 )
 
 // The packets of the connections to one port, as a capture.
@@ -31,6 +32,33 @@ func ExampleSaveFlows() {
 	}
 	fmt.Println(saved, "packets")
 	// Output: 40 packets
+}
+
+// The packets of the connections to one name: a first reading finds their UIDs, which another reading with the same
+// extractor gives them too.
+func ExampleSaveFlows_byName() {
+	driver, err := flowscope.NewFlowSessionDriver(flowscope.AutoDetectEncap(flowscope.FiveTuple{}), flowscope.Config{}, tls.Factory{}, tls.StartTLS{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	wanted := map[flowscope.UID]bool{}
+	for ev, err := range driver.Events(flowscope.OpenCapture("testdata/captures/sessions.pcap")) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if m, ok := ev.Message.(*tls.Handshake); ok && string(m.SNI) == "mail.example.net" {
+			wanted[driver.UID(ev)] = true
+		}
+	}
+	var file bytes.Buffer // or os.Create
+	saved, err := flowscope.SaveFlows(&file, flowscope.OpenCapture("testdata/captures/sessions.pcap"), func(ev *flowscope.Event) bool {
+		return wanted[ev.UID()]
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(wanted), "connection,", saved, "packets")
+	// Output: 1 connection, 18 packets
 }
 
 // A file that is written is read back equal, by this library and by another.

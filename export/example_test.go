@@ -1,11 +1,63 @@
 package export_test
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/export"
 )
+
+// Zeek's conn.log of a capture as a table: its header once, and a line for each flow.
+func ExampleAppendZeekConnHeader() {
+	driver, err := flowscope.NewFlowDriver(flowscope.AutoDetectEncap(flowscope.FiveTuple{}), nil, flowscope.Config{
+		Details: flowscope.AllDetails,
+		Events:  flowscope.Events(flowscope.EventReleased), // counts late packets too
+	})
+	if err != nil {
+		panic(err)
+	}
+	log := export.AppendZeekConnHeader(nil)
+	for ev, err := range driver.Events(flowscope.OpenCapture("../testdata/captures/http.pcap")) {
+		if err != nil {
+			panic(err)
+		}
+		r := flowscope.RecordOf(ev)
+		log = export.AppendZeekConn(log, &r)
+	}
+	for line := range bytes.Lines(log) {
+		fmt.Printf("%.60q\n", line)
+	}
+	// Output:
+	// "#separator \\x09\n"
+	// "#set_separator\t,\n"
+	// "#empty_field\t(empty)\n"
+	// "#unset_field\t-\n"
+	// "#path\tconn\n"
+	// "#fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto"
+	// "#types\ttime\tstring\taddr\tport\taddr\tport\tenum\tstring\tinterval\t"
+	// "1795377993.277793\tC1O91eQ03uwwjy9eqt\t192.0.2.10\t40764\t198.51"
+	// "1795377993.335029\tC1LIGukyFz6ia92frs\t192.0.2.10\t33678\t198.51"
+}
+
+// The Community ID of each flow.
+func ExampleCommunityID() {
+	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{Events: flowscope.Events(flowscope.EventReleased)})
+	if err != nil {
+		panic(err)
+	}
+	for ev, err := range tracker.Events(flowscope.OpenCapture("../testdata/captures/http.pcap")) {
+		if err != nil {
+			panic(err)
+		}
+		r := flowscope.RecordOf(ev)
+		fmt.Println(r.Initiator, export.CommunityID(&r))
+	}
+	// Output:
+	// 192.0.2.10:40764 1:YfB3ZD0s8kTNQSbNuTI7PfBdAA4=
+	// 192.0.2.10:33678 1:HDrZlz3gYlvxlz+H6Mhjtma+6vk=
+}
 
 // Zeek's conn.log of a capture, in JSON. The streams of a driver know what is missing.
 func ExampleAppendZeekConnJSON() {
