@@ -353,7 +353,8 @@ func NewFlowTracker[K comparable](ex FlowExtractor[K], cfg Config) (*FlowTracker
 
 // NewFlowTrackerWithState makes a tracker that keeps a value of the caller's with each flow, which
 // FlowTracker.State gives back for an event. init makes the value, before the first event of the
-// flow, and must not call the tracker; without init it is the zero value.
+// flow, and must not call the tracker; without init it is the zero value. Then nothing tells S, so write
+// NewFlowTrackerWithState[FiveTupleKey, counters](ex, cfg, nil).
 func NewFlowTrackerWithState[K comparable, S any](ex FlowExtractor[K], cfg Config, init func(K) S) (*FlowTracker[K, S], error) {
 	cfg, err := check(ex, cfg)
 	if err != nil {

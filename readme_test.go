@@ -38,7 +38,7 @@ func Example() {
 		case *tls.Handshake:
 			fmt.Println(m.SNI, m.Version, m.JA4())
 		case *dns.Transaction:
-			fmt.Println(m.Type, m.Name, m.Outcome, m.Rcode)
+			fmt.Println(m.Type, m.Name, m.Outcome, m.Rcode) // without an answer Rcode is 0
 		}
 	}
 	// Output:

@@ -126,13 +126,16 @@ func ExampleDriverStats_Metrics() {
 		}
 		flowtest.Replay(driver, dialogue().Views())
 		for m := range driver.Stats().Metrics {
-			if m.Name == flowscope.MetricFlowsCreated {
-				fmt.Println(m.Name, m.Value)
+			if m.Value != 0 && m.Label != "" { // or all of them
+				fmt.Println(m)
 			}
 		}
 		return nil
 	})
-	// Output: flowscope_flows_created_total 1
+	// Output:
+	// flowscope_bytes_total{side="initiator"} 361
+	// flowscope_bytes_total{side="responder"} 313
+	// flowscope_flows_ended_total{reason="fin"} 1
 }
 
 // The flows that live now, and the one of a key.

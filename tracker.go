@@ -854,7 +854,8 @@ func (t *FlowTracker[K, S]) Stats() TrackerStats {
 //
 // An event is borrowed until the loop goes on. The first error of views ends the capture: it comes
 // last, with no event, after the events of the packets before it and those of FinishParts. So this is for
-// captures; a live source, whose read timeouts are errors too, takes a loop with Track and Sweep. A
+// captures; it never calls Sweep. A live source, whose read timeouts are errors too, takes a loop with Track and
+// Sweep, as in ExampleViewOf. A
 // loop that ends early leaves the flows alive, and Finish to the caller. Within the loop may be called
 // what may be called while events are being read, such as ForceClose.
 func (t *FlowTracker[K, S]) Events(views iter.Seq2[PacketView, error]) iter.Seq2[*FlowEvent[K], error] {
