@@ -2,6 +2,7 @@ package flowscope
 
 import (
 	"fmt"
+	"io"
 	"iter"
 	"net/netip"
 )
@@ -24,7 +25,7 @@ type Conversation struct {
 
 // ConversationSide is the stream of one side of a Conversation.
 type ConversationSide struct {
-	// Bytes are those that were captured, in order. Nothing stands for a gap.
+	// Bytes are those that were captured, in order. Nothing stands for a gap: see Pieces.
 	Bytes []byte
 	// Gaps are the bytes that are missing, in order.
 	Gaps []StreamGap
@@ -37,6 +38,53 @@ type ConversationSide struct {
 
 // Whole reports whether Bytes are all that the side said.
 func (s *ConversationSide) Whole() bool { return len(s.Gaps) == 0 && s.NotKept == 0 && !s.cut }
+
+// Pieces are the captured bytes between the gaps, each with its offset in the stream, which counts the gaps
+// before it too. They are parts of Bytes.
+func (s *ConversationSide) Pieces() iter.Seq2[int64, []byte] {
+	return func(yield func(int64, []byte) bool) {
+		at, rest := int64(0), s.Bytes
+		for _, g := range s.Gaps {
+			n := min(g.Offset-at, int64(len(rest)))
+			if n > 0 && !yield(at, rest[:n:n]) {
+				return
+			}
+			at, rest = g.Offset+g.Len, rest[n:]
+		}
+		if len(rest) > 0 {
+			yield(at, rest)
+		}
+	}
+}
+
+// Reader reads the stream up to its first gap, or to where its bytes were not kept. The error there is
+// io.ErrUnexpectedEOF, and io.EOF at the end of a stream that is whole; see Pieces for what is behind a gap.
+// A side that the capture, or a reset, cut off without a gap ends with io.EOF too: Conversation.Reason tells.
+func (s *ConversationSide) Reader() io.Reader {
+	r := &sideReader{rest: s.Bytes, end: io.EOF}
+	if !s.Whole() {
+		r.end = io.ErrUnexpectedEOF
+	}
+	if len(s.Gaps) > 0 {
+		r.rest = s.Bytes[:min(s.Gaps[0].Offset, int64(len(s.Bytes)))]
+	}
+	return r
+}
+
+// sideReader reads bytes, and gives an error at their end.
+type sideReader struct {
+	rest []byte
+	end  error
+}
+
+func (r *sideReader) Read(b []byte) (int, error) {
+	if len(r.rest) == 0 {
+		return 0, r.end
+	}
+	n := copy(b, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}
 
 // StreamGap is a part of a stream that is missing.
 type StreamGap struct {
@@ -166,7 +214,7 @@ func (c *conversations) take(ev *Event) (ended *Conversation) {
 			c.held -= ended.Sides[i].memory()
 		}
 		ended.Reason, ended.Stats, ended.History = ev.Reason, *ev.Stats, ev.History
-		ended.Initiator, ended.Responder = ev.Key.Ends(ev.Orientation)
+		ended.Initiator, ended.Responder = ev.Ends(Initiator)
 	}
 	return ended
 }

@@ -1,12 +1,16 @@
 package flowscope_test
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"log"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -157,4 +161,68 @@ func TestAConversationIsNotWholeWithoutRoomForAGap(t *testing.T) {
 		assert.EqualValues(t, 5, s.NotKept)
 	}
 	assert.Equal(t, 1, n)
+}
+
+// A standard parser reads what a side said, in a test: here the requests of a connection.
+func ExampleConversationSide_Reader() {
+	for c, err := range flowscope.Conversations(flowscope.OpenCapture("testdata/captures/http.pcap")) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		for b := bufio.NewReader(c.Sides[flowscope.Initiator].Reader()); ; {
+			request, err := http.ReadRequest(b)
+			if err != nil {
+				fmt.Println(err) // io.ErrUnexpectedEOF where bytes are missing
+				break
+			}
+			fmt.Println(request.Method, request.URL)
+		}
+	}
+	// Output:
+	// GET /
+	// GET /none
+	// EOF
+}
+
+// The bytes of a side lie where their offsets say, with a gap at any place.
+func TestPiecesAndReaderOfASide(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		lose   int // 0 for none
+		pieces string
+		read   string
+		err    error
+	}{
+		{"none", 0, `0 "abcdef"`, "abcdef", io.EOF},
+		{"the first", 1, `2 "cdef"`, "", io.ErrUnexpectedEOF},
+		{"in between", 2, `0 "ab" 4 "ef"`, "ab", io.ErrUnexpectedEOF},
+		{"the last", 3, `0 "abcd"`, "abcd", io.ErrUnexpectedEOF},
+	} {
+		d := flowtest.NewDialogue("10.0.0.1:1234", "10.0.0.2:80")
+		d.MSS = 2
+		if turn := d.Server("abcdef"); c.lose > 0 {
+			turn.Lose(c.lose)
+		}
+		d.Close()
+		side := &flowtest.ConversationsOf(t, d.Views())[0].Sides[flowscope.Responder]
+		var pieces []string
+		for at, b := range side.Pieces() {
+			pieces = append(pieces, fmt.Sprintf("%d %q", at, b))
+		}
+		assert.Equal(t, c.pieces, strings.Join(pieces, " "), c.name)
+		for range side.Pieces() {
+			break
+		}
+		b, err := io.ReadAll(iotest.OneByteReader(side.Reader()))
+		assert.Equal(t, c.read, string(b), c.name)
+		if c.err == io.EOF {
+			assert.NoError(t, err)
+		} else {
+			assert.ErrorIs(t, err, c.err, c.name)
+		}
+	}
+	notKept := flowscope.ConversationSide{Bytes: []byte("ab"), NotKept: 3}
+	b, err := io.ReadAll(notKept.Reader())
+	assert.Equal(t, "ab", string(b))
+	assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
 }

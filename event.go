@@ -17,7 +17,8 @@ import (
 //
 //	Kind         Side Orientation  further fields
 //	Started       x       x
-//	Packet        x       x        Bytes (transport payload), Len (bytes on the wire, of all fragments)
+//	Packet        x       x        Bytes (transport payload), Len (bytes on the wire: of this packet, and of
+//	                               the fragments of its datagram that had no event of their own)
 //	Established   x       x
 //	StateChange   x       x        From
 //	Data          x       x        Bytes, Offset, Len
@@ -87,7 +88,8 @@ const (
 	EventUrgent
 	// EventAnomaly: a violation of a protocol, or a sign of loss, overload or attack. Off by default.
 	EventAnomaly
-	// EventEnded: the flow is over. Every EventStarted has exactly one.
+	// EventEnded: the flow is over. Every EventStarted has exactly one. Its Stats lack the late packets that
+	// may follow: for totals take EventReleased.
 	EventEnded
 	// EventLate: a packet of a connection that has ended. Off by default.
 	EventLate
@@ -377,9 +379,8 @@ type FlowEvent[K comparable] struct {
 	// History is the life of a TCP flow in letters.
 	History History
 	// Message is what a parser read; nil but in EventMessage. It is borrowed as Bytes are. Side sent
-	// the bytes that completed it. Where a message names a side of its own, such as a client, that
-	// side's end comes first from ev.Key.Ends(ev.Orientation) if it is ev.Side, and otherwise from
-	// ev.Key.Ends(ev.Orientation.Opposite()).
+	// the bytes that completed it. Where a message names a side of its own, such as a client, Ends gives
+	// the addresses of that side and the other.
 	Message Message
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
 
 	"github.com/flowscope-go/flowscope"
@@ -150,10 +151,7 @@ func (m *commandLine) CloneMessage() flowscope.Message {
 type commands struct{}
 
 func (commands) Probe(p flowscope.Probe) flowscope.Verdict {
-	if p.Ports[flowscope.Responder] == 4000 {
-		return flowscope.VerdictYes
-	}
-	return flowscope.VerdictNo
+	return p.OnPort(4000) // of either side: the capture may begin with the server
 }
 
 func (commands) NewSessionParser() flowscope.SessionParser { return new(commandParser) }
@@ -483,8 +481,12 @@ func inVXLAN(network uint32, inner []byte) []byte {
 }
 
 // A Record is a flow as a line of a log: here in JSON. Its UID is the same whatever else is in the capture.
+// Released comes once for each flow, as Ended does, and counts late packets too.
 func ExampleRecordOf() {
-	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{Details: flowscope.DetailIPBytes})
+	tracker, err := flowscope.NewFlowTracker(flowscope.AutoDetectEncap(flowscope.FiveTuple{}), flowscope.Config{
+		Details: flowscope.DetailIPBytes | flowscope.DetailLateBytes,
+		Events:  flowscope.Events(flowscope.EventReleased),
+	})
 	if err != nil {
 		panic(err)
 	}
@@ -492,7 +494,7 @@ func ExampleRecordOf() {
 		if err != nil {
 			panic(err)
 		}
-		if ev.Kind == flowscope.EventEnded && ev.L4 == flowscope.L4TCP {
+		if ev.L4 == flowscope.L4TCP {
 			line, err := json.Marshal(flowscope.RecordOf(ev))
 			if err != nil {
 				panic(err)
@@ -501,27 +503,30 @@ func ExampleRecordOf() {
 		}
 	}
 	// Output:
-	// {"uid":"C1LIGukyFz6ia92frs","final":true,"proto":"tcp","initiator":"192.0.2.10:33678","responder":"198.51.100.20:80","packets":[7,5],"late":[0,0],"wire_bytes":[620,1550],"ip_bytes":[522,1480],"payload_bytes":[150,1212],"start":"2026-11-22T20:06:33.335029Z","end":"2026-11-22T20:06:33.340371Z","syn_to_synack_ns":35000,"synack_to_ack_ns":19000,"state":"closed","reason":"fin","history":"ShADadFf","flags":["FSPA","FSPA"],"midstream":false}
+	// {"uid":"C1LIGukyFz6ia92frs","final":true,"proto":"tcp","initiator":"192.0.2.10:33678","responder":"198.51.100.20:80","packets":[7,5],"wire_bytes":[620,1550],"ip_bytes":[522,1480],"payload_bytes":[150,1212],"start":"2026-11-22T20:06:33.335029Z","end":"2026-11-22T20:06:33.340371Z","syn_to_synack_ns":35000,"synack_to_ack_ns":19000,"state":"closed","reason":"fin","history":"ShADadFf","flags":["FSPA","FSPA"],"midstream":false}
 }
 
 // A flow that lives on is reported every minute, with what was counted since it began. Sub gives what
 // came since the report before.
 func ExampleConfig_reports() {
-	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{
+	// The state of a flow is what was counted by its last report, so it is gone with the flow.
+	tracker, err := flowscope.NewFlowTrackerWithState(flowscope.FiveTuple{}, flowscope.Config{
 		ReportEvery: time.Minute,
 		Events:      flowscope.Events(flowscope.EventReport, flowscope.EventEnded),
-	})
+	}, func(flowscope.FiveTupleKey) flowscope.FlowStats { return flowscope.FlowStats{} })
 	if err != nil {
 		panic(err)
 	}
-	before := map[flowscope.UID]flowscope.FlowStats{}
 	show := func(events []flowscope.Event) {
 		for i := range events {
 			ev := &events[i]
-			earlier := before[ev.UID()]
-			since := ev.Stats.Sub(&earlier)
-			fmt.Println(ev.Kind, ev.Stats.Packets[flowscope.Initiator], "packets,", since.Packets[flowscope.Initiator], "of them new")
-			before[ev.UID()] = *ev.Stats
+			before := tracker.State(ev)
+			since := ev.Stats.Sub(before)
+			*before = *ev.Stats
+			part := *ev // a record of what is new: same UID, start and end
+			part.Stats = &since
+			r := flowscope.RecordOf(&part)
+			fmt.Println(ev.Kind, ev.Stats.Packets[flowscope.Initiator], "packets,", r.Packets[flowscope.Initiator], "of them new", r.UID == ev.UID())
 		}
 	}
 	frame := firstFrame("testdata/captures/http.pcap") // of a DNS query
@@ -530,9 +535,9 @@ func ExampleConfig_reports() {
 	}
 	show(tracker.Finish())
 	// Output:
-	// report 61 packets, 61 of them new
-	// report 121 packets, 60 of them new
-	// ended 150 packets, 29 of them new
+	// report 61 packets, 61 of them new true
+	// report 121 packets, 60 of them new true
+	// ended 150 packets, 29 of them new true
 }
 
 // firstFrame is the first frame of a capture.
@@ -567,6 +572,45 @@ func ExampleFlowTracker_SetConfig() {
 	// Output:
 	// ended idle udp 192.0.2.10:40764 <-> 198.51.100.20:53
 	// flowscope: wrong config: Details cannot be changed while the tracker runs
+}
+
+// Flows beside gopacket's layers, on a handle that may be silent: the ticks of a time.Ticker let time pass.
+func ExampleViewOf() {
+	packets, ticks := make(chan gopacket.Packet), make(chan time.Time)
+	go func() { // in place of PacketSource.Packets and a time.Ticker
+		at := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+		p := gopacket.NewPacket(question(), layers.LayerTypeEthernet, gopacket.Default)
+		p.Metadata().Timestamp = at
+		packets <- p
+		ticks <- at.Add(2 * time.Minute)
+		close(packets)
+	}()
+	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{})
+	if err != nil {
+		panic(err)
+	}
+	show := func(events []flowscope.Event) {
+		for i := range events {
+			if ev := &events[i]; ev.Kind == flowscope.EventEnded {
+				fmt.Println(ev.Key, ev.Reason)
+			}
+		}
+	}
+	for open := true; open; {
+		select {
+		case p, ok := <-packets:
+			if open = ok; ok {
+				fmt.Println(p.NetworkLayer().NetworkFlow())
+				show(tracker.Track(flowscope.ViewOf(p, flowscope.LinkTypeEthernet)))
+			}
+		case now := <-ticks: // behind the packets that still wait in the capture
+			show(tracker.Sweep(flowscope.TimestampOf(now.Add(-100 * time.Millisecond))))
+		}
+	}
+	show(tracker.Finish())
+	// Output:
+	// 192.0.2.1->192.0.2.53
+	// udp 192.0.2.1:40000 <-> 192.0.2.53:53 idle
 }
 
 // The loop of programs that use gopacket, with flows beside its layers.

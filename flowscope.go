@@ -224,8 +224,9 @@ type Config struct {
 
 	// ReportEvery is how often a flow that lives on has an EventReport, with what was counted since its
 	// first packet: from then on whenever so much time has passed, with the first packet or Sweep
-	// behind that moment, once if several such moments have passed. The report has the counters of all
-	// packets up to the moment, which is its Timestamp. Flows and streams are not touched by it; only,
+	// behind that moment, once if several such moments have passed, and not if the flow turns out to have
+	// timed out. The report has the counters of all packets up to the moment, which is its Timestamp. Flows
+	// and streams are not touched by it; only,
 	// since it is looked at more often which flows were used, eviction is more exact. It costs 16 bytes
 	// a flow, and some nanoseconds a packet. Default 0: there are no reports.
 	ReportEvery time.Duration
@@ -352,7 +353,8 @@ func NewFlowTracker[K comparable](ex FlowExtractor[K], cfg Config) (*FlowTracker
 
 // NewFlowTrackerWithState makes a tracker that keeps a value of the caller's with each flow, which
 // FlowTracker.State gives back for an event. init makes the value, before the first event of the
-// flow, and must not call the tracker; without init it is the zero value.
+// flow, and must not call the tracker; without init it is the zero value. Then nothing tells S, so write
+// NewFlowTrackerWithState[FiveTupleKey, counters](ex, cfg, nil).
 func NewFlowTrackerWithState[K comparable, S any](ex FlowExtractor[K], cfg Config, init func(K) S) (*FlowTracker[K, S], error) {
 	cfg, err := check(ex, cfg)
 	if err != nil {

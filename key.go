@@ -180,8 +180,7 @@ func (k *FiveTupleKey) ports() (a, b uint16) {
 }
 
 // Ends are the two ends in the given orientation: where packets of that
-// orientation come from, and where they go. With the orientation of an Ended event, from is the
-// initiator.
+// orientation come from, and where they go. FlowEvent.Ends gives them by side.
 func (k FiveTupleKey) Ends(o Orientation) (from, to netip.AddrPort) {
 	if o == Reverse {
 		return k.B(), k.A()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
 )
 
 // TrackerStats are the counters of a tracker since it was made. FlowsCreated is always FlowsEnded +
@@ -267,6 +268,15 @@ type Metric struct {
 	Label, LabelValue string // none if Label is empty
 	Value             float64
 	Gauge             bool // may go down
+}
+
+// String is the metric as a line, such as `flowscope_flows_ended_total{reason="fin"} 3`.
+func (m Metric) String() string {
+	label := ""
+	if m.Label != "" {
+		label = fmt.Sprintf("{%s=%q}", m.Label, m.LabelValue)
+	}
+	return m.Name + label + " " + strconv.FormatFloat(m.Value, 'f', -1, 64)
 }
 
 // The names of the metrics of the Rust crate flowscope, which this library

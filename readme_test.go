@@ -23,7 +23,7 @@ import (
 
 // The program of README.md; the other examples of this file are among its recipes.
 func Example() {
-	driver, err := flowscope.NewFlowSessionDriver(flowscope.FiveTuple{}, flowscope.Config{},
+	driver, err := flowscope.NewFlowSessionDriver(flowscope.AutoDetectEncap(flowscope.FiveTuple{}), flowscope.Config{},
 		http1.Factory{}, tls.Factory{}, tls.StartTLS{}, dns.Factory{})
 	if err != nil {
 		log.Fatal(err) // a wrong Config; packets never cause an error
@@ -38,7 +38,7 @@ func Example() {
 		case *tls.Handshake:
 			fmt.Println(m.SNI, m.Version, m.JA4())
 		case *dns.Transaction:
-			fmt.Println(m.Type, m.Name, m.Outcome, m.Rcode)
+			fmt.Println(m.Type, m.Name, m.Outcome, m.Rcode) // without an answer Rcode is 0
 		}
 	}
 	// Output:

@@ -126,13 +126,16 @@ func ExampleDriverStats_Metrics() {
 		}
 		flowtest.Replay(driver, dialogue().Views())
 		for m := range driver.Stats().Metrics {
-			if m.Name == flowscope.MetricFlowsCreated {
-				fmt.Println(m.Name, m.Value)
+			if m.Value != 0 && m.Label != "" { // or all of them
+				fmt.Println(m)
 			}
 		}
 		return nil
 	})
-	// Output: flowscope_flows_created_total 1
+	// Output:
+	// flowscope_bytes_total{side="initiator"} 361
+	// flowscope_bytes_total{side="responder"} 313
+	// flowscope_flows_ended_total{reason="fin"} 1
 }
 
 // The flows that live now, and the one of a key.
@@ -237,10 +240,11 @@ func Example_httpInATest() {
 	}
 	for _, ev := range flowtest.Select(flowtest.Replay(driver, dialogue().Views()), flowscope.EventMessage) {
 		if m, ok := ev.Message.(*http1.Exchange); ok {
-			fmt.Printf("%s %s %s: %d, %d bytes\n", m.Method, m.Host, m.Target, m.Status, m.Response.Body)
+			client, server := ev.Ends(m.Client)
+			fmt.Printf("%v -> %v %s %s %s: %d, %d bytes\n", client, server, m.Method, m.Host, m.Target, m.Status, m.Response.Body)
 		}
 	}
-	// Output: GET example.net /: 200, 5 bytes
+	// Output: 10.0.0.1:1234 -> 10.0.0.2:80 GET example.net /: 200, 5 bytes
 }
 
 // How long each DNS answer took.
@@ -256,20 +260,21 @@ func Example_dnsLatency() {
 			}
 			if m, ok := ev.Message.(*dns.Transaction); ok {
 				if latency, answered := m.Latency(); answered {
-					fmt.Println(m.Name, m.Type, latency)
+					_, server := ev.Ends(m.Client)
+					fmt.Println(server.Addr(), m.Name, m.Type, latency)
 				}
 			}
 		}
 		return nil
 	})
 	// Output:
-	// www.example.net A 284µs
-	// www.example.net AAAA 68µs
-	// web.example.net A 147µs
-	// example.net MX 57µs
-	// nobody.example.net A 66µs
-	// www.example.net A 528µs
-	// example.net TXT 28µs
+	// 192.0.2.20 www.example.net A 284µs
+	// 192.0.2.20 www.example.net AAAA 68µs
+	// 2001:db8::20 web.example.net A 147µs
+	// 192.0.2.20 example.net MX 57µs
+	// 192.0.2.20 nobody.example.net A 66µs
+	// 192.0.2.20 www.example.net A 528µs
+	// 192.0.2.20 example.net TXT 28µs
 }
 
 // The names that TLS clients ask for.
@@ -284,19 +289,20 @@ func Example_tlsNames() {
 				return err
 			}
 			if m, ok := ev.Message.(*tls.Handshake); ok {
-				fmt.Println(m.Version, string(m.SNI))
+				_, server := ev.Ends(m.Client)
+				fmt.Println(server, m.Version, m.SNI)
 			}
 		}
 		return nil
 	})
 	// Output:
-	// TLSv1.2 www.example.net
-	// TLSv1.3 www.example.net
-	// TLSv1.2 www.example.net
-	// TLSv1.2 www.example.net
-	// TLSv1.3 www.example.net
-	//  www.example.net
-	// TLSv1.3 mail.example.net
+	// 192.0.2.20:443 TLSv1.2 www.example.net
+	// 192.0.2.20:443 TLSv1.3 www.example.net
+	// 192.0.2.20:443 TLSv1.2 www.example.net
+	// 192.0.2.20:443 TLSv1.2 www.example.net
+	// 192.0.2.20:443 TLSv1.3 www.example.net
+	// 192.0.2.20:443  www.example.net
+	// 192.0.2.20:25 TLSv1.3 mail.example.net
 }
 
 // dialogue is a request and its answer.

@@ -33,7 +33,7 @@ type Record struct {
 	Tunnel   TunnelLabel `json:"tunnel,omitzero"` // as in "vxlan:77"
 
 	Packets [2]uint64 `json:"packets"`
-	Late    [2]uint64 `json:"late"`
+	Late    [2]uint64 `json:"late,omitzero"`
 	// WireBytes is FlowStats.Bytes, with link headers; PayloadBytes is FlowStats.Payload.
 	WireBytes    [2]uint64 `json:"wire_bytes"`
 	IPBytes      [2]uint64 `json:"ip_bytes,omitzero"`
@@ -76,8 +76,10 @@ type Record struct {
 }
 
 // RecordOf makes the record of a flow from its Ended, Released or Report. Of any other event, which has
-// no Stats, it is zero. If both are wanted, Released is the later one and the final: it has the late
-// packets too. With FiveTuple and IPPair it allocates nothing.
+// no Stats, it is zero. For a log, where totals should be those of the capture, take Released, which
+// Config.Events has to ask for: one record of each flow, with its late packets, and their bytes if
+// Config.Details has DetailLateBytes. Ended has none of them, but comes up to Config.LingerTimeout
+// earlier. With FiveTuple and IPPair it allocates nothing.
 func RecordOf[K comparable](ev *FlowEvent[K]) Record {
 	s := ev.Stats
 	if s == nil {
@@ -103,6 +105,19 @@ func RecordOf[K comparable](ev *FlowEvent[K]) Record {
 		r.Key = string(text)
 	}
 	return r
+}
+
+// Ends are the two ends of the event's flow, that of the side first: those of Ends(Initiator) are the
+// initiator and the responder. A message may name a side of its own, such as its client. Ports are 0 where
+// the key has none, and both ends are zero if it has no IP addresses, or if the event is about no flow.
+func (e *FlowEvent[K]) Ends(side FlowSide) (end, other netip.AddrPort) {
+	if e.Flow == 0 {
+		return end, other
+	}
+	var r Record
+	// Orientation is that of the packets of Side.
+	r.setEnds(any(&e.Key), e.Orientation^Orientation(e.Side^side)&1)
+	return netip.AddrPortFrom(r.Initiator.Addr, r.Initiator.Port), netip.AddrPortFrom(r.Responder.Addr, r.Responder.Port)
 }
 
 // setEnds reads the ends from a key, given by its address, and reports whether it has any. o is the

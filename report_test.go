@@ -131,3 +131,35 @@ func TestEndedFlowsAreNotReported(t *testing.T) {
 	_, err = flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{ReportEvery: -1})
 	assert.ErrorIs(t, err, flowscope.ErrConfig)
 }
+
+// A flow that had been silent for its timeout is not reported, whether the clock has come to the packet that shows it
+// or not: its own next packet is not believed at once.
+func TestSilentFlowsAreNotReported(t *testing.T) {
+	for name, second := range map[string]string{"its own": testkit.Client, "another": "192.0.2.77:4000"} {
+		for _, every := range []time.Duration{time.Second, time.Minute} {
+			tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{
+				ReportEvery: time.Minute, UDPTimeout: 10 * time.Second,
+				Events: flowscope.Events(flowscope.EventReport, flowscope.EventEnded),
+			})
+			require.NoError(t, err)
+			var told []string
+			show := func(events []flowscope.Event) {
+				for _, ev := range events {
+					told = append(told, fmt.Sprint(ev.Kind, " ", ev.Timestamp, " ", ev.Reason))
+				}
+			}
+			show(tracker.Track(flowscope.PacketView{Frame: testkit.UDP(testkit.Client, testkit.Server), Timestamp: testkit.Seconds(0)}))
+			if every == time.Second {
+				for at := 1.0; at < 300; at++ {
+					show(tracker.Sweep(testkit.Seconds(at)))
+				}
+			}
+			for i := range 2 {
+				show(tracker.Track(flowscope.PacketView{Frame: testkit.UDP(second, testkit.Server), Timestamp: testkit.Seconds(300 + float64(i))}))
+			}
+			require.NotEmpty(t, told, name)
+			assert.Regexp(t, "^ended .*idle", told[0], "packets of %s, sweeps each %v", name, every)
+			assert.Len(t, told, 1)
+		}
+	}
+}

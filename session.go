@@ -10,7 +10,8 @@ import (
 // FlowDriver. This file is the contract between a driver and its parsers: what parsers are given, how
 // they are chosen, and a player to test them with. messages.go is what a parser gives back.
 
-// SessionParser reads both directions of one TCP connection and emits messages.
+// SessionParser reads both directions of one TCP connection and emits messages. For lines, and for
+// messages with their length in front, package protocol/units has one that is ready.
 //
 // The driver makes a parser once a factory has recognised the protocol, calls it in the order in
 // which bytes are delivered, and uses it again for another connection after a Reset. A parser
@@ -130,7 +131,8 @@ type Probe struct {
 	// There is at least one byte. They are lent for the call.
 	First []byte
 	// Ports are those of the initiator and of the responder, by FlowSide, as a hint; 0 if the key
-	// has none.
+	// has none. Where the capture begins within a connection, the server may be the initiator: look at
+	// both, as OnPort does.
 	Ports [2]uint16
 	// L4 is L4TCP or L4UDP.
 	L4 L4Proto
@@ -138,6 +140,16 @@ type Probe struct {
 	Side FlowSide
 	// Handover is set if a parser has read the flow before: it has handed over, or was evicted.
 	Handover bool
+}
+
+// OnPort is VerdictYes if the port of either side is one of these, and otherwise VerdictNo: for a protocol
+// that nothing but its port tells. It is VerdictNo too if Handover is set, since the bytes may then begin
+// within a message.
+func (p Probe) OnPort(ports ...uint16) Verdict {
+	if !p.Handover && (slices.Contains(ports, p.Ports[Initiator]) || slices.Contains(ports, p.Ports[Responder])) {
+		return VerdictYes
+	}
+	return VerdictNo
 }
 
 // MaxProbe bounds the bytes of a stream that a factory is shown. Of so many, VerdictMaybe counts as

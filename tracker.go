@@ -467,7 +467,7 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 // has timed out, which it ends, or the new flow of the connection that replaces s.
 func (t *FlowTracker[K, S]) resolveFlow(hash uint64, s *slot[K, S]) *slot[K, S] {
 	f := &s.Value
-	if t.reports != nil && !f.over() && !t.timedOut(s) {
+	if t.reports != nil && !f.over() && !t.silent(s) {
 		t.report(s, t.until()) // before the packet is counted
 	}
 	switch {
@@ -484,6 +484,9 @@ func (t *FlowTracker[K, S]) resolveFlow(hash uint64, s *slot[K, S]) *slot[K, S] 
 		if t.timedOut(s) || !t.fitsUnbelieved(s) {
 			t.endAndRelease(hash, s, EndIdleTimeout)
 			return nil
+		}
+		if t.reports != nil {
+			t.report(s, t.until()) // it goes on after all
 		}
 		return s
 	case f.bits&lingering == 0 && f.lastSeen() > t.until() && t.clock.Ahead(f.lastSeen()):
@@ -851,7 +854,8 @@ func (t *FlowTracker[K, S]) Stats() TrackerStats {
 //
 // An event is borrowed until the loop goes on. The first error of views ends the capture: it comes
 // last, with no event, after the events of the packets before it and those of FinishParts. So this is for
-// captures; a live source, whose read timeouts are errors too, takes a loop with Track and Sweep. A
+// captures; it never calls Sweep. A live source, whose read timeouts are errors too, takes a loop with Track and
+// Sweep, as in ExampleViewOf. A
 // loop that ends early leaves the flows alive, and Finish to the caller. Within the loop may be called
 // what may be called while events are being read, such as ForceClose.
 func (t *FlowTracker[K, S]) Events(views iter.Seq2[PacketView, error]) iter.Seq2[*FlowEvent[K], error] {

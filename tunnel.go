@@ -45,22 +45,22 @@ type Encap uint32
 
 // The encapsulations that can be peeled off. VLAN tags, up to four, always are.
 const (
-	EncapMPLS       Encap = Encap(decode.PeelMPLS)       // label stacks: behind Ethernet, PPP, Cisco HDLC, GRE, IP, UDP, VXLAN-GPE, Geneve
-	EncapPseudoWire Encap = Encap(decode.PeelPseudoWire) // Ethernet in an MPLS label stack (RFC 4448); needs EncapMPLS
-	EncapPPPoE      Encap = Encap(decode.PeelPPPoE)
-	EncapPBB        Encap = Encap(decode.PeelPBB)   // 802.1ah
-	EncapVNTag      Encap = Encap(decode.PeelVNTag) // the predecessor of 802.1BR
-	EncapIPIP       Encap = Encap(decode.PeelIPIP)  // IPv4 and IPv6 in IPv4 and IPv6, 6in4 included
-	EncapGRE        Encap = Encap(decode.PeelGRE)   // with NVGRE, Ethernet, ERSPAN I to III, PPP, and PPTP's version 1; over IP and UDP
-	EncapEtherIP    Encap = Encap(decode.PeelEtherIP)
-	EncapVXLAN      Encap = Encap(decode.PeelVXLAN)
-	EncapVXLANGPE   Encap = Encap(decode.PeelVXLANGPE)
-	EncapGeneve     Encap = Encap(decode.PeelGeneve)
-	EncapGTPU       Encap = Encap(decode.PeelGTPU)
-	EncapTeredo     Encap = Encap(decode.PeelTeredo)
-	EncapAYIYA      Encap = Encap(decode.PeelAYIYA)
-	EncapL2TP       Encap = Encap(decode.PeelL2TP) // version 2, data messages
-	EncapTZSP       Encap = Encap(decode.PeelTZSP) // Ethernet and 802.11 that a sniffer sends on
+	EncapMPLS       Encap = 1 << 0 // label stacks: behind Ethernet, PPP, Cisco HDLC, GRE, IP, UDP, VXLAN-GPE, Geneve
+	EncapPseudoWire Encap = 1 << 1 // Ethernet in an MPLS label stack (RFC 4448); needs EncapMPLS
+	EncapPPPoE      Encap = 1 << 2
+	EncapPBB        Encap = 1 << 3 // 802.1ah
+	EncapVNTag      Encap = 1 << 4 // the predecessor of 802.1BR
+	EncapIPIP       Encap = 1 << 5 // IPv4 and IPv6 in IPv4 and IPv6, 6in4 included
+	EncapGRE        Encap = 1 << 6 // with NVGRE, Ethernet, ERSPAN I to III, PPP, and PPTP's version 1; over IP and UDP
+	EncapEtherIP    Encap = 1 << 7
+	EncapVXLAN      Encap = 1 << 8
+	EncapVXLANGPE   Encap = 1 << 9
+	EncapGeneve     Encap = 1 << 10
+	EncapGTPU       Encap = 1 << 11
+	EncapTeredo     Encap = 1 << 12
+	EncapAYIYA      Encap = 1 << 13
+	EncapL2TP       Encap = 1 << 14 // version 2, data messages
+	EncapTZSP       Encap = 1 << 15 // Ethernet and 802.11 that a sniffer sends on
 
 	// AllEncaps is all of them, NoEncaps none. NoEncaps is not zero, since zero
 	// in EncapOptions stands for all.

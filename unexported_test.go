@@ -290,3 +290,54 @@ func TestNoCallLooksAtMuchOfTheTimerWheel(t *testing.T) {
 		t.Errorf("%d flows live", tr.Len())
 	}
 }
+
+// The numbers that go doc shows are those of internal/decode.
+func TestNumbersAreThoseOfDecode(t *testing.T) {
+	for ours, theirs := range map[LinkType]decode.Link{
+		LinkTypeEthernet:   decode.LinkEthernet,
+		LinkTypePPP:        decode.LinkPPP,
+		LinkTypePPPHDLC:    decode.LinkPPPHDLC,
+		LinkTypePPPoE:      decode.LinkPPPoE,
+		LinkTypeRaw:        decode.LinkRaw,
+		LinkTypeCiscoHDLC:  decode.LinkHDLC,
+		LinkTypeWiFi:       decode.LinkWiFi,
+		LinkTypeLoop:       decode.LinkLoop,
+		LinkTypeLinuxSLL:   decode.LinkSLL,
+		LinkTypePFLOG:      decode.LinkPFLOG,
+		LinkTypePrism:      decode.LinkPrism,
+		LinkTypeRadiotap:   decode.LinkRadiotap,
+		LinkTypeAVS:        decode.LinkAVS,
+		LinkTypeIPv4:       decode.LinkIPv4,
+		LinkTypeIPv6:       decode.LinkIPv6,
+		LinkTypeNFLOG:      decode.LinkNFLOG,
+		LinkTypeInfiniBand: decode.LinkIPoIB,
+		LinkTypeLinuxSLL2:  decode.LinkSLL2,
+		LinkTypeNull:       decode.LinkNull,
+	} {
+		if decode.Link(ours) != theirs {
+			t.Errorf("%v is %d, not %d", ours, ours, theirs)
+		}
+	}
+	for ours, theirs := range map[Encap]decode.Peel{
+		EncapMPLS:       decode.PeelMPLS,
+		EncapPseudoWire: decode.PeelPseudoWire,
+		EncapPPPoE:      decode.PeelPPPoE,
+		EncapPBB:        decode.PeelPBB,
+		EncapVNTag:      decode.PeelVNTag,
+		EncapIPIP:       decode.PeelIPIP,
+		EncapGRE:        decode.PeelGRE,
+		EncapEtherIP:    decode.PeelEtherIP,
+		EncapVXLAN:      decode.PeelVXLAN,
+		EncapVXLANGPE:   decode.PeelVXLANGPE,
+		EncapGeneve:     decode.PeelGeneve,
+		EncapGTPU:       decode.PeelGTPU,
+		EncapTeredo:     decode.PeelTeredo,
+		EncapAYIYA:      decode.PeelAYIYA,
+		EncapL2TP:       decode.PeelL2TP,
+		EncapTZSP:       decode.PeelTZSP,
+	} {
+		if decode.Peel(ours) != theirs {
+			t.Errorf("%v is %d, not %d", ours, ours, theirs)
+		}
+	}
+}

@@ -117,25 +117,25 @@ type LinkType uint16
 // The link types that the built-in extractors read. Frames of others are
 // refused as RefusedUnknownLink and counted.
 const (
-	LinkTypeEthernet   LinkType = LinkType(decode.LinkEthernet)
-	LinkTypePPP        LinkType = LinkType(decode.LinkPPP)
-	LinkTypePPPHDLC    LinkType = LinkType(decode.LinkPPPHDLC)
-	LinkTypePPPoE      LinkType = LinkType(decode.LinkPPPoE)
-	LinkTypeRaw        LinkType = LinkType(decode.LinkRaw)
-	LinkTypeCiscoHDLC  LinkType = LinkType(decode.LinkHDLC)
-	LinkTypeWiFi       LinkType = LinkType(decode.LinkWiFi) // 802.11 without a monitor's header
-	LinkTypeLoop       LinkType = LinkType(decode.LinkLoop)
-	LinkTypeLinuxSLL   LinkType = LinkType(decode.LinkSLL)
-	LinkTypePFLOG      LinkType = LinkType(decode.LinkPFLOG)
-	LinkTypePrism      LinkType = LinkType(decode.LinkPrism)    // 802.11 behind a Prism header
-	LinkTypeRadiotap   LinkType = LinkType(decode.LinkRadiotap) // 802.11 behind a radiotap header
-	LinkTypeAVS        LinkType = LinkType(decode.LinkAVS)      // 802.11 behind an AVS header
-	LinkTypeIPv4       LinkType = LinkType(decode.LinkIPv4)
-	LinkTypeIPv6       LinkType = LinkType(decode.LinkIPv6)
-	LinkTypeNFLOG      LinkType = LinkType(decode.LinkNFLOG)
-	LinkTypeInfiniBand LinkType = LinkType(decode.LinkIPoIB) // IP over InfiniBand
-	LinkTypeLinuxSLL2  LinkType = LinkType(decode.LinkSLL2)
-	LinkTypeNull       LinkType = LinkType(decode.LinkNull)
+	LinkTypeEthernet   LinkType = 1
+	LinkTypePPP        LinkType = 9
+	LinkTypePPPHDLC    LinkType = 50
+	LinkTypePPPoE      LinkType = 51
+	LinkTypeRaw        LinkType = 101
+	LinkTypeCiscoHDLC  LinkType = 104
+	LinkTypeWiFi       LinkType = 105 // 802.11 without a monitor's header
+	LinkTypeLoop       LinkType = 108
+	LinkTypeLinuxSLL   LinkType = 113
+	LinkTypePFLOG      LinkType = 117
+	LinkTypePrism      LinkType = 119 // 802.11 behind a Prism header
+	LinkTypeRadiotap   LinkType = 127 // 802.11 behind a radiotap header
+	LinkTypeAVS        LinkType = 163 // 802.11 behind an AVS header
+	LinkTypeIPv4       LinkType = 228
+	LinkTypeIPv6       LinkType = 229
+	LinkTypeNFLOG      LinkType = 239
+	LinkTypeInfiniBand LinkType = 242 // IP over InfiniBand
+	LinkTypeLinuxSLL2  LinkType = 276
+	LinkTypeNull       LinkType = 65535
 )
 
 // linkTypes are in the order of the constants. 0 is Ethernet too, and comes last, as the name leads
@@ -362,8 +362,9 @@ type ZeroCopyPacketSource[C CaptureInfo] interface {
 }
 
 // FromSource turns a gopacket source into a sequence of views of the given link
-// type; write LinkTypeOf(uint16(handle.LinkType())). If the source can also read
-// without copying, that is what is used. See FromZeroCopySource for the rules.
+// type; write LinkTypeOf(uint16(handle.LinkType())). The LinkType of github.com/google/gopacket has 8 bits:
+// of a capture of LinkTypeLinuxSLL2, whose number is 276, it is 20, so there give the constant. If the
+// source can also read without copying, that is what is used. See FromZeroCopySource for the rules.
 func FromSource[C CaptureInfo](ctx context.Context, src PacketSource[C], link LinkType) iter.Seq2[PacketView, error] {
 	if zc, ok := src.(ZeroCopyPacketSource[C]); ok {
 		return views(ctx, zc.ZeroCopyReadPacketData, link)
@@ -389,19 +390,27 @@ func FromZeroCopySource[C CaptureInfo](ctx context.Context, src ZeroCopyPacketSo
 //
 // Only a packet's data and its CaptureInfo are read; the layers that gopacket has decoded are not. Where
 // nothing else needs the layers, FromSource is the faster way. IDs count the packets from 1, and there are
-// no errors: a channel tells of none.
+// no errors: a channel tells of none. On a live handle a loop over it hears of no time while no packets
+// come: use ViewOf beside a ticker there. As to link, see FromSource.
 func FromPackets(packets <-chan gopacket.Packet, link LinkType) iter.Seq2[PacketView, error] {
 	return func(yield func(PacketView, error) bool) {
 		id := uint64(0)
 		for p := range packets {
 			id++
-			about := p.Metadata()
-			if !yield(PacketView{
-				Frame: p.Data(), Timestamp: TimestampOf(about.Timestamp), WireLen: about.Length, LinkType: link, Interface: uint32(about.InterfaceIndex), ID: id,
-			}, nil) {
+			v := ViewOf(p, link)
+			if v.ID = id; !yield(v, nil) {
 				return
 			}
 		}
+	}
+}
+
+// ViewOf is the view of a gopacket packet of the given link type, with ID 0, for a loop that has the packet's
+// layers too, or that waits for other things beside packets. The frame is the packet's own data.
+func ViewOf(p gopacket.Packet, link LinkType) PacketView {
+	about := p.Metadata()
+	return PacketView{
+		Frame: p.Data(), Timestamp: TimestampOf(about.Timestamp), WireLen: about.Length, LinkType: link, Interface: uint32(about.InterfaceIndex),
 	}
 }
 

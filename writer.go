@@ -61,10 +61,16 @@ func canonicalLink(t LinkType) LinkType {
 //
 // The packets are read twice, so views must be a sequence that can be: that of OpenCapture, not that of
 // ReadCapture. All packets that are saved must be of one link type. An error is that of the writer or of
-// views; the packets before it have been saved. If no flow is chosen nothing is written.
+// views; the packets before it have been saved. If no flow is chosen, the file is a capture without packets, of
+// the link type of the first one that was read; if there is none either, nothing is written.
 func SaveFlows(w io.Writer, views iter.Seq2[PacketView, error], keep func(ev *Event) bool) (saved int, err error) {
 	chosen, failed := chooseFlows(views, keep)
 	if len(chosen.flows) == 0 {
+		if chosen.packets {
+			if _, err := NewCaptureWriter(w, chosen.link); err != nil {
+				return 0, err
+			}
+		}
 		return 0, failed
 	}
 	ex := AutoDetectEncap(FiveTuple{})
@@ -109,10 +115,13 @@ var savedConfig = Config{Events: Events(EventPacket, EventLate, EventICMPError, 
 type savedFlows struct {
 	flows     map[FlowID]bool
 	datagrams map[datagram]bool // those of theirs that came in fragments
+
+	packets bool     // there are any
+	link    LinkType // of the first one
 }
 
 func chooseFlows(views iter.Seq2[PacketView, error], keep func(ev *Event) bool) (savedFlows, error) {
-	s := savedFlows{map[FlowID]bool{}, map[datagram]bool{}}
+	s := savedFlows{flows: map[FlowID]bool{}, datagrams: map[datagram]bool{}}
 	ex := AutoDetectEncap(FiveTuple{})
 	tracker, err := NewFlowTracker(ex, savedConfig)
 	if err != nil {
@@ -142,6 +151,9 @@ func chooseFlows(views iter.Seq2[PacketView, error], keep func(ev *Event) bool) 
 	for v, err := range views {
 		if failed = err; err != nil {
 			break
+		}
+		if !s.packets {
+			s.packets, s.link = true, v.LinkType
 		}
 		events := tracker.Track(v)
 		for i := range events {

@@ -9,6 +9,9 @@ import (
 	"github.com/flowscope-go/flowscope"
 )
 
+// CommunityID is the Community ID of a flow as AppendCommunityID appends it, with the seed 0; "" if there is none.
+func CommunityID(r *flowscope.Record) string { return string(AppendCommunityID(nil, 0, r)) }
+
 // AppendCommunityID appends the Community ID of a flow, version 1, as in
 // "1:LQU9qZlK+B5F3KDmev6m5PMibrg=": the same for both directions, and in the logs of every program that
 // writes it. Programs whose IDs are to agree have the same seed, which is 0 by default. A record without

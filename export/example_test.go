@@ -1,15 +1,67 @@
 package export_test
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/export"
 )
 
+// Zeek's conn.log of a capture as a table: its header once, and a line for each flow.
+func ExampleAppendZeekConnHeader() {
+	driver, err := flowscope.NewFlowDriver(flowscope.AutoDetectEncap(flowscope.FiveTuple{}), nil, flowscope.Config{
+		Details: flowscope.AllDetails,
+		Events:  flowscope.Events(flowscope.EventReleased), // counts late packets too
+	})
+	if err != nil {
+		panic(err)
+	}
+	log := export.AppendZeekConnHeader(nil)
+	for ev, err := range driver.Events(flowscope.OpenCapture("../testdata/captures/http.pcap")) {
+		if err != nil {
+			panic(err)
+		}
+		r := flowscope.RecordOf(ev)
+		log = export.AppendZeekConn(log, &r)
+	}
+	for line := range bytes.Lines(log) {
+		fmt.Printf("%.60q\n", line)
+	}
+	// Output:
+	// "#separator \\x09\n"
+	// "#set_separator\t,\n"
+	// "#empty_field\t(empty)\n"
+	// "#unset_field\t-\n"
+	// "#path\tconn\n"
+	// "#fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto"
+	// "#types\ttime\tstring\taddr\tport\taddr\tport\tenum\tstring\tinterval\t"
+	// "1795377993.277793\tC1O91eQ03uwwjy9eqt\t192.0.2.10\t40764\t198.51"
+	// "1795377993.335029\tC1LIGukyFz6ia92frs\t192.0.2.10\t33678\t198.51"
+}
+
+// The Community ID of each flow.
+func ExampleCommunityID() {
+	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{Events: flowscope.Events(flowscope.EventReleased)})
+	if err != nil {
+		panic(err)
+	}
+	for ev, err := range tracker.Events(flowscope.OpenCapture("../testdata/captures/http.pcap")) {
+		if err != nil {
+			panic(err)
+		}
+		r := flowscope.RecordOf(ev)
+		fmt.Println(r.Initiator, export.CommunityID(&r))
+	}
+	// Output:
+	// 192.0.2.10:40764 1:YfB3ZD0s8kTNQSbNuTI7PfBdAA4=
+	// 192.0.2.10:33678 1:HDrZlz3gYlvxlz+H6Mhjtma+6vk=
+}
+
 // Zeek's conn.log of a capture, in JSON. The streams of a driver know what is missing.
 func ExampleAppendZeekConnJSON() {
-	driver, err := flowscope.NewFlowDriver(flowscope.FiveTuple{}, nil, flowscope.Config{
+	driver, err := flowscope.NewFlowDriver(flowscope.AutoDetectEncap(flowscope.FiveTuple{}), nil, flowscope.Config{
 		Details: flowscope.AllDetails,
 		Events:  flowscope.Events(flowscope.EventReleased), // counts late packets too
 	})
@@ -32,7 +84,9 @@ func ExampleAppendZeekConnJSON() {
 
 // The same in the form of Suricata, with the Community ID by which both find each other.
 func ExampleAppendEVEFlow() {
-	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{})
+	tracker, err := flowscope.NewFlowTracker(flowscope.AutoDetectEncap(flowscope.FiveTuple{}), flowscope.Config{
+		Events: flowscope.Events(flowscope.EventReleased),
+	})
 	if err != nil {
 		panic(err)
 	}
@@ -41,13 +95,11 @@ func ExampleAppendEVEFlow() {
 		if err != nil {
 			panic(err)
 		}
-		if ev.Kind == flowscope.EventEnded {
-			r := flowscope.RecordOf(ev)
-			line = export.AppendEVEFlow(line[:0], &r)
-			os.Stdout.Write(line)
-		}
+		r := flowscope.RecordOf(ev)
+		line = export.AppendEVEFlow(line[:0], &r)
+		os.Stdout.Write(line)
 	}
 	// Output:
-	// {"timestamp":"2026-11-22T20:06:33.340371+0000","flow_id":1530687364990384,"event_type":"flow","src_ip":"192.0.2.10","src_port":33678,"dest_ip":"198.51.100.20","dest_port":80,"proto":"TCP","flow":{"pkts_toserver":7,"pkts_toclient":5,"bytes_toserver":620,"bytes_toclient":1550,"start":"2026-11-22T20:06:33.335029+0000","end":"2026-11-22T20:06:33.340371+0000","age":0,"state":"closed","reason":"timeout","alerted":false},"tcp":{"tcp_flags":"1b","tcp_flags_ts":"1b","tcp_flags_tc":"1b","syn":true,"fin":true,"psh":true,"ack":true,"state":"closed"},"community_id":"1:HDrZlz3gYlvxlz+H6Mhjtma+6vk="}
 	// {"timestamp":"2026-11-22T20:06:33.282414+0000","flow_id":520514048619975,"event_type":"flow","src_ip":"192.0.2.10","src_port":40764,"dest_ip":"198.51.100.20","dest_port":53,"proto":"UDP","flow":{"pkts_toserver":1,"pkts_toclient":1,"bytes_toserver":75,"bytes_toclient":91,"start":"2026-11-22T20:06:33.277793+0000","end":"2026-11-22T20:06:33.282414+0000","age":0,"state":"established","reason":"shutdown","alerted":false},"community_id":"1:YfB3ZD0s8kTNQSbNuTI7PfBdAA4="}
+	// {"timestamp":"2026-11-22T20:06:33.340371+0000","flow_id":1530687364990384,"event_type":"flow","src_ip":"192.0.2.10","src_port":33678,"dest_ip":"198.51.100.20","dest_port":80,"proto":"TCP","flow":{"pkts_toserver":7,"pkts_toclient":5,"bytes_toserver":620,"bytes_toclient":1550,"start":"2026-11-22T20:06:33.335029+0000","end":"2026-11-22T20:06:33.340371+0000","age":0,"state":"closed","reason":"timeout","alerted":false},"tcp":{"tcp_flags":"1b","tcp_flags_ts":"1b","tcp_flags_tc":"1b","syn":true,"fin":true,"psh":true,"ack":true,"state":"closed"},"community_id":"1:HDrZlz3gYlvxlz+H6Mhjtma+6vk="}
 }

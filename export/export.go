@@ -14,8 +14,9 @@
 //		}
 //	}
 //
-// A record has what was asked for: for all columns of conn.log take it from a FlowDriver with
-// flowscope.DetailIPBytes and flowscope.DetailTCP in Config.Details. Package export/sessions writes the
+// Take records from EventReleased, which Config.Events has to ask for: it comes once for each flow and
+// counts late packets too. A record has what was asked for: for all columns of conn.log take it from a
+// FlowDriver with AllDetails in Config.Details, or at least DetailIPBytes, DetailTCP and DetailLateBytes. Package export/sessions writes the
 // messages of parsers.
 package export
 
@@ -51,7 +52,7 @@ func AppendNDJSON(b []byte, r *flowscope.Record) []byte {
 		b = append(b, '"')
 	}
 	b = appendPair(b, `,"packets":`, r.Packets)
-	b = appendPair(b, `,"late":`, r.Late)
+	b = appendPairIfAny(b, `,"late":`, r.Late)
 	b = appendPair(b, `,"wire_bytes":`, r.WireBytes)
 	b = appendPairIfAny(b, `,"ip_bytes":`, r.IPBytes)
 	b = appendPair(b, `,"payload_bytes":`, r.PayloadBytes)

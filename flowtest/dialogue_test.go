@@ -2,6 +2,7 @@ package flowtest_test
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -166,6 +167,11 @@ func TestGolden(t *testing.T) {
 	flowtest.Golden(t, name, "one\ntwo\nthree\n")
 	require.NoError(t, update.Set("false"))
 	flowtest.Golden(t, name, "one\ntwo\nthree\n")
+	t.Setenv("FLOWTEST_UPDATE", "1")
+	flowtest.Golden(t, name, "another\n")
+	flowtest.Golden(t, name, "one\ntwo\nthree\n")
+	t.Setenv("FLOWTEST_UPDATE", "")
+	flowtest.Golden(t, name, "one\ntwo\nthree\n")
 
 	flowtest.Golden(f, name, "one\n2\n2b\nthree\n")
 	require.Len(t, f.failed, 2)
@@ -195,4 +201,43 @@ func (r *recorder) Fatal(args ...any) { r.Fatalf("%s", fmt.Sprint(args...)) }
 func (r *recorder) Fatalf(format string, args ...any) {
 	r.Errorf(format, args...)
 	panic(stopped)
+}
+
+// note is a message of a parser of a test.
+type note struct {
+	Name   []byte
+	Counts [2]uint64
+	Zero   int
+	Of     *flowscope.Timestamp
+	Kind   flowscope.FlowSide
+	Err    error
+	hidden int
+}
+
+func (n *note) CloneMessage() flowscope.Message { c := *n; return &c }
+
+type spoken struct{ note }
+
+func (spoken) String() string                     { return "two\nlines" }
+func (s *spoken) CloneMessage() flowscope.Message { return s }
+
+// Text shows what messages say, each in its line.
+func TestTextShowsMessages(t *testing.T) {
+	at := flowscope.Timestamp(5)
+	ev := flowscope.Event{Kind: flowscope.EventMessage, Flow: 1}
+	for _, c := range []struct {
+		m    flowscope.Message
+		want string
+	}{
+		{&note{Name: []byte("a\n"), Counts: [2]uint64{0, 7}, Of: &at, Kind: flowscope.Responder, Err: errors.New("e"), hidden: 1}, `{Name:"a\n" Counts:[0 7] Of:0.000000005 Kind:responder Err:e}`},
+		{&note{}, "{}"},
+		{&spoken{}, `"two\nlines"`},
+		{nil, "nil"},
+		{(*spoken)(nil), "nil"},
+	} {
+		ev.Message = c.m
+		text := flowtest.Text([]flowscope.Event{ev})
+		assert.True(t, strings.HasSuffix(text, " "+c.want+"\n"), text)
+		assert.Equal(t, 1, strings.Count(text, "\n"))
+	}
 }

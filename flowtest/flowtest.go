@@ -6,7 +6,7 @@
 //	Views, Load      frames, or the packets of a capture file, as a slice of views
 //	Conversations    the TCP connections of a capture file, with the bytes of both sides
 //	Replay, Text     all events of a tracker or driver, kept; and as lines
-//	Golden           compares a text with a file, and renews the file with -flowtest.update
+//	Golden           compares a text with a file, and renews the file with -flowtest.update or FLOWTEST_UPDATE=1
 //	Scripts, Script  files in which each packet is followed by the events that it must cause, played to a
 //	                 tracker or driver of yours; Script explains their language
 //

@@ -22,11 +22,7 @@ type head struct {
 }
 
 func newHead(kind string, ev *event, client flowscope.FlowSide, began flowscope.Timestamp) head {
-	// The orientation of an event is that of the packets of its Side.
-	from, to := ev.Key.Ends(ev.Orientation)
-	if ev.Side != client {
-		from, to = to, from
-	}
+	from, to := ev.Ends(client)
 	return head{Kind: kind, Time: began.Time(), Client: from.String(), Server: to.String()}
 }
 

@@ -14,7 +14,9 @@ import (
 )
 
 // AppendEVE appends an event's message as an EVE record of the type "http", "tls" or "dns", a line of JSON
-// as Suricata writes it. The source is the client. uid names its flow.
+// as Suricata writes it. The source is the client. uid names its flow: that of
+// FlowDriver.UID. The user agent, the referrer and the content type of HTTP are set only with
+// http1.Factory{Want: http1.WantFields}.
 //
 // Suricata differs on purpose: its DNS query and answer are a record each, here a transaction is one, of
 // the type "answer", or "query" if there was none; both have the fields of Suricata 7. It writes addresses

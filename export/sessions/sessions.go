@@ -74,7 +74,8 @@ func AppendZeekHeader(b []byte, log ZeekLog) []byte {
 }
 
 // AppendZeek appends an event's message as a row of the log that ZeekLogOf says. uid names its flow, as
-// the record of the flow does: that of FlowDriver.UID.
+// the record of the flow does: that of FlowDriver.UID. Of http.log the user agent, the referrer and the like are
+// set only with http1.Factory{Want: http1.WantFields}.
 func AppendZeek(b []byte, uid flowscope.UID, ev *flowscope.Event) []byte {
 	log := ZeekLogOf(ev)
 	if log == NoZeekLog {
@@ -99,11 +100,7 @@ func AppendZeekJSON(b []byte, uid flowscope.UID, ev *flowscope.Event) []byte {
 
 // ends are those of the flow of a message: the initiator's first.
 func ends(ev *flowscope.Event) (initiator, responder flowscope.Endpoint) {
-	o := ev.Orientation
-	if ev.Side != flowscope.Initiator {
-		o = o.Opposite()
-	}
-	from, to := ev.Key.Ends(o)
+	from, to := ev.Ends(flowscope.Initiator)
 	return flowscope.Endpoint{Addr: from.Addr(), Port: from.Port()}, flowscope.Endpoint{Addr: to.Addr(), Port: to.Port()}
 }
 

@@ -5,6 +5,12 @@
 //	frames.UDP{Src: "[fd00::1]:53", Dst: "[fd00::2]:4000", Payload: answer, VLANs: []uint16{7}}.Ethernet()
 //	frames.Cut(frame, 96) // what a snap length of 96 bytes leaves
 //
+// Tunnels are nested from the inside out; what goes over UDP or IP is the Payload of UDP or IP:
+//
+//	inner := frames.TCP{Src: "10.0.0.1:1", Dst: "10.0.0.2:80", Flags: "S"}
+//	frames.UDP{Src: "192.0.2.1:9", Dst: "192.0.2.2:4789", Payload: frames.VXLAN(77, inner.Ethernet())}.Ethernet()
+//	frames.IP{Src: "192.0.2.1", Dst: "192.0.2.2", Proto: 47, Payload: frames.GRE{}.Put(inner.IP())}.Ethernet()
+//
 // The family is that of the addresses. IP() gives the packet without a link header; other functions put a
 // link header in front of it, or a tunnel. It is not for measuring and not for sending: a literal that makes
 // no sense (an address that does not parse, two families) panics, since only the author of a test can fix it.

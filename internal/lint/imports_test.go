@@ -61,7 +61,7 @@ var (
 		exportPath + "/sessions": {exportPath, exportPath + "/internal/text"},
 	}
 	// testAids are for tests alone, and import no more than an internal package does.
-	testAids = []string{frames, kit + "/attack", kit + "/traffic", kit + "/contest", kit + "/allocs", race}
+	testAids = []string{frames, kit + "/attack", kit + "/traffic", kit + "/contest", kit + "/allocs", kit + "/linediff", race}
 	// race says whether the race detector watches. The other aids may ask it too.
 	race = kit + "/race"
 	// outsiders have tests that see the library from outside, as those of the root do.

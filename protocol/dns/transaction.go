@@ -7,6 +7,13 @@ import (
 )
 
 // Outcome is the result of a Transaction.
+//
+// The constants and their texts; go doc dns.Answered says more of them:
+//
+//	Answered answered     Crowded    crowded
+//	TimedOut timed_out    Unasked    unasked
+//	Reused   reused       Mismatched mismatched
+//	Ended    ended        Again      again
 type Outcome uint8
 
 const (

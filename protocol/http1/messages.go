@@ -22,7 +22,7 @@ type Exchange struct {
 	Interim uint16
 	// Method, Target and Host are as sent. Target is all between the method and the version. Host
 	// is the Host field without white space around it; nil if there is none.
-	Method, Target, Host []byte
+	Method, Target, Host Text
 	// Request and Response tell of the two messages. A zero Began means that it was not seen.
 	Request, Response Part
 }
@@ -128,11 +128,28 @@ func (v Version) String() string {
 	return fmt.Sprintf("HTTP/%d.%d", v>>8, v&0xff)
 }
 
+// Text is bytes of a peer that should be text but may be anything.
+type Text []byte
+
+// String shows printable ASCII as it is, and all other bytes, and the backslash, as \xHH.
+func (t Text) String() string {
+	const hex = "0123456789abcdef"
+	b := make([]byte, 0, len(t))
+	for _, c := range t {
+		if ' ' <= c && c <= '~' && c != '\\' {
+			b = append(b, c)
+		} else {
+			b = append(b, '\\', 'x', hex[c>>4], hex[c&15])
+		}
+	}
+	return string(b)
+}
+
 // Field is a header or trailer field.
 type Field struct {
 	// Name is as sent, Value without white space around it. Where the value was folded over
 	// several lines (obs-fold, RFC 9112 section 5.2), line ends in it are spaces.
-	Name, Value []byte
+	Name, Value Text
 }
 
 func cloneFields(fields []Field) []Field {
@@ -153,7 +170,7 @@ type Request struct {
 	Began   flowscope.Timestamp
 	// Offset is the place of the head in the client's stream. It is that of Exchange.Request.
 	Offset               int64
-	Method, Target, Host []byte
+	Method, Target, Host Text
 	Fields               []Field
 }
 
@@ -175,7 +192,7 @@ type Response struct {
 	// Offset is the place of the head in the server's stream. Request is that of the request's
 	// head in the client's stream; -1 with NoRequest.
 	Offset, Request int64
-	Reason          []byte
+	Reason          Text
 	Fields          []Field
 }
 
@@ -277,9 +294,9 @@ type Switched struct {
 	Why SwitchWhy
 	// Protocol is the Upgrade field of the response 101, such as "websocket"; "h2" for
 	// SwitchPreface. It is nil for a tunnel, where nothing names it.
-	Protocol []byte
+	Protocol Text
 	// Target is that of the request, such as "example.com:443" for SwitchConnect.
-	Target []byte
+	Target Text
 	Client flowscope.FlowSide
 }
 

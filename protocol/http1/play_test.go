@@ -107,7 +107,7 @@ func flagsText(f Flags) string {
 func fieldsText(fields []Field) string {
 	var b strings.Builder
 	for _, f := range fields {
-		fmt.Fprintf(&b, " %s=%q", f.Name, f.Value)
+		fmt.Fprintf(&b, " %s=%q", f.Name, []byte(f.Value))
 	}
 	return b.String()
 }
@@ -122,7 +122,7 @@ func text(m flowscope.Message) string {
 		if m.Flags&NoRequest == 0 {
 			fmt.Fprintf(&b, "%s %s", m.Method, m.Target)
 			if m.Host != nil {
-				fmt.Fprintf(&b, " host %q", m.Host)
+				fmt.Fprintf(&b, " host %q", []byte(m.Host))
 			}
 			fmt.Fprintf(&b, " %v", m.Request.Version)
 			fmt.Fprintf(&b, "%s", partText(&m.Request))
@@ -139,7 +139,7 @@ func text(m flowscope.Message) string {
 		}
 		return b.String() + flagsText(m.Flags&^(NoRequest|NoResponse))
 	case *Request:
-		return fmt.Sprintf("Request %s %s %q %v at %d%s%s", m.Method, m.Target, m.Host, m.Version, m.Offset, flagsText(m.Flags), fieldsText(m.Fields))
+		return fmt.Sprintf("Request %s %s %q %v at %d%s%s", m.Method, m.Target, []byte(m.Host), m.Version, m.Offset, flagsText(m.Flags), fieldsText(m.Fields))
 	case *Response:
 		return fmt.Sprintf("Response %d %s %v at %d of %d%s%s", m.Status, m.Reason, m.Version, m.Offset, m.Request, flagsText(m.Flags), fieldsText(m.Fields))
 	case *Body:
@@ -156,7 +156,7 @@ func text(m flowscope.Message) string {
 		}
 		return fmt.Sprintf("Lost %s %v at %d%s", who, m.Why, m.Offset, found)
 	case *Switched:
-		return fmt.Sprintf("Switched %v %q %q", m.Why, m.Protocol, m.Target)
+		return fmt.Sprintf("Switched %v %q %q", m.Why, []byte(m.Protocol), []byte(m.Target))
 	}
 	return fmt.Sprintf("%T", m)
 }

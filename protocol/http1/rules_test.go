@@ -231,3 +231,9 @@ func TestRules(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) { assert.Equal(t, c.want, everyCut(t, Factory{}, c.steps)) })
 	}
 }
+
+// Text is readable whatever a peer sends, and different bytes have different texts.
+func TestTextOfBytes(t *testing.T) {
+	assert.Equal(t, `a b~\x00\x09\x5cx09\x7f\xff`, Text("a b~\x00\t\\x09\x7f\xff").String())
+	assert.Empty(t, Text(nil).String())
+}

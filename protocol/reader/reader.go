@@ -114,7 +114,8 @@ type Conn struct {
 	Value any
 }
 
-// Stream is one side of a connection, to be read within Factory.Read only.
+// Stream is one side of a connection, to be read within Factory.Read only. It knows no addresses: emit a
+// message with what was read, whose event has the flow's key, and ends by FlowEvent.Ends.
 type Stream struct {
 	conn *Conn
 	wait func() bool // stands still until there is more; nil outside of the function

@@ -1,0 +1,5 @@
+//go:build !invariants
+
+package units_test
+
+const invariantsEnabled = false
