@@ -321,6 +321,9 @@ func (d *FlowDriver[K, S]) onEarly(s *slot[K, driverState[S]], side FlowSide, po
 func (d *FlowDriver[K, S]) onSegment(s *slot[K, driverState[S]], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool {
 	st, x, now := &s.Value.user, d.t.x, d.t.age()
 	if st.nextTimer == 0 && g.Len == 0 && !s.Value.conn.InDoubt() {
+		if g.Flags&tcp.SYN != 0 && d.streams.Opens(&st.directions, &s.Value.conn, tcp.Side(side), g, o) {
+			return false
+		}
 		if complete, ok := d.streams.Bare(&st.directions, &s.Value.conn, tcp.Side(side), g, o, now); ok {
 			d.settleBare(s, side, complete)
 			return false

@@ -80,6 +80,20 @@ func (f *Streams) Shortcut(p *Pair, k *Packet, timer int64) (early, ok bool) {
 	return false, false
 }
 
+// Opens does what Bare and Settle would do with a SYN, or its answer, without payload, while nothing else has happened to
+// its direction and nothing but the SYN to the other one. It reports whether this is such a segment.
+func (f *Streams) Opens(p *Pair, c *tcp.Conn, side tcp.Side, g *tcp.Segment, o *tcp.Outcome) bool {
+	d, other := &p[side&1], &p[side&1^1]
+	if !f.fastPaths || g.Flags&(tcp.SYN|tcp.FIN) != tcp.SYN || g.Len != 0 || !o.Placed || o.Notes != 0 || c.InDoubt() || c.AnyFIN() ||
+		d.bits != 0 || other.bits&^(synPassed|fastPathOn) != 0 || d.InUse() || other.InUse() ||
+		d.acked > d.stream.Next() || other.acked > other.stream.Next() {
+		return false
+	}
+	d.passSYN()
+	d.bits |= fastPathOn // the mark of the other one stays right
+	return true
+}
+
 // Bare does what Segment and Close would do with a segment without payload of a connection of which nothing
 // is held: the handshake, a FIN, the ACK of one. It reports whether this is such a segment, and the
 // directions that are complete, a bit for each; that of the sender is the first to be dealt with
