@@ -328,9 +328,6 @@ func (d *FlowDriver[K, S]) onSegment(s *slot[K, driverState[S]], side FlowSide, 
 			return false
 		}
 	}
-	if d.stopUnread && g.Len != 0 {
-		d.stopUnwanted(s)
-	}
 	var p direction.Packet // filled in place: to copy a struct that was just written stalls
 	p.Conn, p.Side, p.Segment, p.Outcome = &s.Value.conn, tcp.Side(side), g, o
 	p.Payload, p.Missing, p.Urgent, p.Time, p.ID = x.Payload, x.Missing, x.TCP.Urgent, d.t.now(), d.t.segmentID()

@@ -54,10 +54,10 @@ func (d *FlowDriver[K, S]) feedData(s *slot[K, driverState[S]], side FlowSide, b
 		ports[forward], ports[forward^1] = d.keyPorts(&s.Key)
 		if a = d.parsers.askFirst(&ref, side, b, ports); a.verdict == VerdictNo {
 			setSessionRef(dirs, ref)
-			if d.stopUnread && dirs[side&1^1].Unheard {
+			if d.stopUnread && (ref == session.Unread || dirs[side&1^1].Unheard) {
 				d.unread = 0b11
 			}
-			return // a connection that is Unread is stopped once it needs more than the fast path, see stopUnwanted
+			return
 		}
 	}
 	d.beginParsing(s, d.t.clock.Elapsed())
@@ -209,15 +209,6 @@ func (d *FlowDriver[K, S]) stopIfUnread(s *slot[K, driverState[S]]) {
 		}
 	}
 	d.unread = 0
-}
-
-// stopUnwanted stops both directions of a connection that no factory has recognised, if their bytes are not wanted
-// either. It is called before bytes are held: as long as they come in order, to stop costs more than to go on.
-func (d *FlowDriver[K, S]) stopUnwanted(s *slot[K, driverState[S]]) {
-	if sessionRefOf(&s.Value.user.directions) == session.Unread {
-		d.unread = 0b11
-		d.stopIfUnread(s)
-	}
 }
 
 // unheardSides are the sides that a parser has stopped, by bit.

@@ -54,8 +54,8 @@ func (t *FlowTracker[K, S]) idleSince(s *slot[K, S]) int64 {
 		if f.bits&lingering != 0 {
 			return f.conn.EndedAt()
 		}
-		if idle := t.clock.Now() - f.lastSeen(); idle >= 0 && !f.lags() && !f.conn.InDoubt() {
-			return t.clock.Elapsed() - idle
+		if last := f.lastSeen(); last <= t.clock.Now() && !f.lags() && !f.conn.InDoubt() {
+			return clock.Sub(t.clock.Elapsed(), clock.Sub(t.clock.Now(), last))
 		}
 	}
 	return clock.Sub(t.clock.Elapsed(), t.idle(s))
