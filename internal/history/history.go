@@ -73,8 +73,8 @@ func (l *Letters) AddSet(set Set, side uint8) {
 	}
 }
 
-// AddTo is AddSet for one letter and the low word, as long as the letter fits it: at the begin of a connection. It reports false, and
-// does nothing, if not.
+// AddTo is AddSet for a set that is not empty, if it has one letter and as long as all letters fit the low word: nearly always while a
+// connection opens. Otherwise it does nothing, and reports false. The word stays where it is kept.
 func AddTo(lo *uint64, set Set, side uint8) bool {
 	used := bits.Len64(*lo)
 	if set&(set-1) != 0 || used > 55 {

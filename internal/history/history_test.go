@@ -103,3 +103,33 @@ func TestLettersAreLookedUpByTheRule(t *testing.T) {
 		}
 	}
 }
+
+// AddTo says what AddSet says, or nothing. Sets are not empty.
+func TestOneLetterInTheLowWord(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	added := 0
+	for range 2_000 {
+		var l Letters
+		for range 16 {
+			set, side := Set(1+r.UintN(255)), uint8(r.UintN(2))
+			if r.UintN(4) != 0 {
+				set = 1 << r.UintN(8)
+			}
+			lo := l.Lo
+			ok := AddTo(&lo, set, side)
+			before := l
+			if l.AddSet(set, side); ok {
+				added++
+				before.Lo = lo
+				if before != l {
+					t.Fatalf("%q after one letter of %08b", before.AppendTo(nil), set)
+				}
+			} else if lo != before.Lo {
+				t.Fatal("not added, and yet changed")
+			}
+		}
+	}
+	if added < 10_000 {
+		t.Fatalf("only %d letters", added)
+	}
+}
