@@ -51,7 +51,8 @@ func (f *record) dataMatters(side FlowSide) bool {
 }
 
 // queueOfState is the part of a connection's state in its place, the same for states between which a change is no
-// change of place. Of Active connections the letters count too.
+// change of place. Of Active connections the letters count too. It says in advance what queue would say; builds that
+// check invariants compare them at each packet (checkFiled).
 var queueOfState = [8]uint8{
 	tcp.SynSent: queueHalfOpen, tcp.SynReceived: queueHalfOpen, tcp.Active: queueAnswered, tcp.Established: queueAnswered,
 	tcp.FinWait: queueAnswered, tcp.ClosingTCP: queueClosing, tcp.Closed: queueClosing, tcp.Reset: queueClosing,

@@ -49,10 +49,8 @@ func (d *FlowDriver[K, S]) feedData(s *slot[K, driverState[S]], side FlowSide, b
 	}
 	var a answer
 	if ref.Undecided() {
-		ports := [2]uint16{}
-		forward := s.Value.forward() & 1
-		ports[forward], ports[forward^1] = d.keyPorts(&s.Key)
-		if a = d.parsers.askFirst(&ref, side, b, ports); a.verdict == VerdictNo {
+		from, to := d.keyPorts(&s.Key)
+		if a = d.parsers.askFirst(&ref, side, b, portsBySide(from, to, s.Value.forward())); a.verdict == VerdictNo {
 			setSessionRef(dirs, ref)
 			if d.stopUnread && (ref == session.Unread || dirs[side&1^1].Unheard) {
 				d.unread = 0b11
@@ -143,8 +141,8 @@ func (d *FlowDriver[K, S]) beginParsing(s *slot[K, driverState[S]], now int64) {
 		ps.onTimer() // the parser may leave the flow, or have been evicted
 	}
 	if d.sessionRef.Place() == 0 {
-		forward := s.Value.forward() & 1
-		f.ports[forward], f.ports[forward^1] = d.keyPorts(&s.Key)
+		from, to := d.keyPorts(&s.Key)
+		f.ports = portsBySide(from, to, s.Value.forward())
 	}
 }
 
@@ -228,4 +226,10 @@ func sessionRefOf(d *direction.Pair) session.Ref {
 
 func setSessionRef(d *direction.Pair, ref session.Ref) {
 	d[0].SessionRef, d[1].SessionRef = uint16(ref), uint16(ref>>16)
+}
+
+// portsBySide are the ports of initiator and responder, given those of a key and the side whose packets are Forward.
+func portsBySide(from, to uint16, forward FlowSide) (ports [2]uint16) {
+	ports[forward&1], ports[forward&1^1] = from, to
+	return ports
 }

@@ -73,8 +73,8 @@ func (l *Letters) AddSet(set Set, side uint8) {
 	}
 }
 
-// AddTo is AddSet for a set that is not empty, if it has one letter and as long as all letters fit the low word: nearly always while a
-// connection opens. Otherwise it does nothing, and reports false. The word stays where it is kept.
+// AddTo is AddSet for a set of one letter, as long as all letters fit the low word: nearly always while a connection
+// opens. With more letters, or without room, it does nothing and reports false. The set must not be empty.
 func AddTo(lo *uint64, set Set, side uint8) bool {
 	used := bits.Len64(*lo)
 	if set&(set-1) != 0 || used > 55 {
