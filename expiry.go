@@ -95,6 +95,7 @@ func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
 	t.at = t.clock.Now()
 	t.x.Orientation = 0
 	t.expired = t.all(t.expired[:0])
+	t.growFinal(len(t.expired))
 	t.endExpired()
 	t.clearFragments()
 	events := t.flushAnomalies()
@@ -102,6 +103,18 @@ func (t *FlowTracker[K, S]) Finish() []FlowEvent[K] {
 	t.clock.Reset()
 	t.strays = nil
 	return events
+}
+
+// growFinal makes room for the last events of n flows at once: to copy them again and again costs more than to make them.
+func (t *FlowTracker[K, S]) growFinal(n int) {
+	room := 0
+	if t.cfg.Events.Has(EventEnded) {
+		room += t.live
+	}
+	if t.cfg.Events.Has(EventReleased) {
+		room += n - t.live // those that linger
+	}
+	t.events, t.finalStats = slices.Grow(t.events, room), slices.Grow(t.finalStats, room)
 }
 
 // all appends the flows in the table, in the order of their creation.
@@ -553,7 +566,9 @@ func (t *FlowTracker[K, S]) endFlow(hash uint64, s *slot[K, S], reason EndReason
 	if s.Value.ending() {
 		reason = s.Value.reason
 	}
-	t.believe(hash, s)
+	if s.Value.conn.InDoubt() {
+		t.believe(hash, s)
+	}
 	if t.hook != nil {
 		t.hook.onFlowEnd(s, reason, false) // first: what is the caller's may panic
 	}
@@ -633,7 +648,9 @@ func (t *FlowTracker[K, S]) conclude(hash uint64, s *slot[K, S], reason EndReaso
 	if t.cfg.Events.Has(EventEnded) {
 		t.emitFinal(EventEnded, s)
 	}
-	t.doubts.Release(&f.conn)
+	if f.conn.InDoubt() {
+		t.doubts.Release(&f.conn)
+	}
 	if !reason.lingers() {
 		t.releaseFlow(hash, s)
 		return
@@ -641,7 +658,7 @@ func (t *FlowTracker[K, S]) conclude(hash uint64, s *slot[K, S], reason EndReaso
 	t.ended = append(t.ended, s.ID())
 	f.startLingering(t.clock.Elapsed())
 	t.table.Join(s, queueLingering)
-	t.setTimer(s)
+	t.startTimer(s, classLinger)
 }
 
 // releaseFlow forgets a flow that has ended. Its slot still answers State until the next call.
@@ -650,7 +667,9 @@ func (t *FlowTracker[K, S]) releaseFlow(hash uint64, s *slot[K, S]) {
 		t.emitFinal(EventReleased, s)
 	}
 	s.Value.bits |= released
-	t.doubts.Release(&s.Value.conn)
+	if s.Value.conn.InDoubt() {
+		t.doubts.Release(&s.Value.conn)
+	}
 	t.table.Detach(hash, s)
 	if s == t.latest {
 		t.latest = nil
