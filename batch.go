@@ -84,7 +84,11 @@ func (t *FlowTracker[K, S]) trackBatch(views []PacketView, begin func()) iter.Se
 				wire := max(v.WireLen, len(v.Frame))
 				var events []FlowEvent[K]
 				if b.direct[i] {
-					events = t.updateOrCreateFlow(b.hash[i], t.lookUp(b.hash[i]), wire)
+					if s := t.lookUp(b.hash[i]); s != nil && t.goStraight(b.hash[i], s, wire) {
+						events = t.straightEnd(s)
+					} else {
+						events = t.updateOrCreateFlow(b.hash[i], s, wire)
+					}
 				} else {
 					events = t.trackSlow(*v, b.ok[i], wire)
 				}

@@ -286,7 +286,7 @@ func (d *FlowDriver[K, S]) onPayload(s *slot[K, driverState[S]], side FlowSide, 
 	if n > 0 {
 		d.total.Delivered += uint64(n)
 		if d.t.cfg.Events.Has(EventData) {
-			ev := d.t.emitSide(EventData, s, side)
+			ev := d.t.emit(EventData, s)
 			ev.Bytes, ev.Offset, ev.Len = x.Payload, pos, int64(n)
 		}
 		if d.parsing {
@@ -319,14 +319,8 @@ func (d *FlowDriver[K, S]) onEarly(s *slot[K, driverState[S]], side FlowSide, po
 // stream ran full.
 func (d *FlowDriver[K, S]) onSegment(s *slot[K, driverState[S]], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool {
 	st, x, now := &s.Value.user, d.t.x, d.t.age()
-	if st.nextTimer == 0 && g.Len == 0 && !s.Value.conn.InDoubt() {
-		if g.Flags&tcp.SYN != 0 && d.streams.Opens(&st.directions, &s.Value.conn, tcp.Side(side), g, o) {
-			return false
-		}
-		if complete, ok := d.streams.Bare(&st.directions, &s.Value.conn, tcp.Side(side), g, o, now); ok {
-			d.settleBare(s, side, complete)
-			return false
-		}
+	if st.nextTimer == 0 && direction.IsTurn(&s.Value.conn, g, o) && d.turn(s, side, g.Flags) {
+		return false
 	}
 	var p direction.Packet // filled in place: to copy a struct that was just written stalls
 	p.Conn, p.Side, p.Segment, p.Outcome = &s.Value.conn, tcp.Side(side), g, o
@@ -355,10 +349,41 @@ func (d *FlowDriver[K, S]) onSegment(s *slot[K, driverState[S]], side FlowSide, 
 	return d.overflow
 }
 
-// settleBare is the rest of onSegment after Bare, which said that the directions are complete whose bits
-// are set.
-func (d *FlowDriver[K, S]) settleBare(s *slot[K, driverState[S]], side FlowSide, complete uint8) {
-	st := &s.Value.user
+// onTurn is onSegment for a segment without payload that opens or closes its connection.
+func (d *FlowDriver[K, S]) onTurn(s *slot[K, driverState[S]], side FlowSide, from tcp.State) bool {
+	st, c := &s.Value.user, &s.Value.conn
+	if st.nextTimer == 0 && d.turn(s, side, uint8(d.t.x.TCP.Flags)) {
+		return false
+	}
+	t := d.t
+	t.fillSegment(&t.segment)
+	t.outcome = tcp.Outcome{From: from, To: c.State(), Placed: true}
+	end := c.Reached(tcp.Side(side))
+	if t.segment.Flags&(tcp.SYN|tcp.FIN) == tcp.FIN {
+		end--
+	}
+	t.outcome.Pos, t.outcome.End = end, end
+	t.outcome.Established = from == tcp.SynReceived && from != t.outcome.To
+	return d.onSegment(s, side, &t.segment, &t.outcome)
+}
+
+// turn is the fast path of onTurn and onSegment while no timer runs; see direction.Streams.Turn.
+func (d *FlowDriver[K, S]) turn(s *slot[K, driverState[S]], side FlowSide, flags uint8) bool {
+	complete, ok := d.streams.Turn(&s.Value.user.directions, &s.Value.conn, tcp.Side(side), flags, d.t.age())
+	if !ok {
+		return false
+	}
+	if complete != 0 {
+		d.closeComplete(s, side, complete)
+	}
+	if d.unread != 0 {
+		d.stopIfUnread(s)
+	}
+	return true
+}
+
+// closeComplete closes the directions whose bits are set, that of the sender first.
+func (d *FlowDriver[K, S]) closeComplete(s *slot[K, driverState[S]], side FlowSide, complete uint8) {
 	for i := side; complete != 0; i ^= 1 {
 		if bit := uint8(1) << (i & 1); complete&bit != 0 {
 			complete &^= bit
@@ -366,10 +391,6 @@ func (d *FlowDriver[K, S]) settleBare(s *slot[K, driverState[S]], side FlowSide,
 			d.emitClosed(s, i, fin, 0)
 		}
 	}
-	if d.unread != 0 {
-		d.stopIfUnread(s)
-	}
-	d.streams.Settle(&st.directions)
 }
 
 // emit makes events and counters of what the streams of a flow said. reason is why the flow ends; 0 if
@@ -586,6 +607,20 @@ func (d *FlowDriver[K, S]) onFlowEnd(s *slot[K, driverState[S]], reason EndReaso
 		}
 		f.user.nextTimer = 0
 	}
+	if f.bits&isTCP != 0 && !d.endStreams(s, reason, room) {
+		return false
+	}
+	if d.parsing {
+		d.feedEnded(s, reason)
+		d.unread = 0
+		f.user.nextTimer = 0 // a parser may have asked for a call while the last bytes were delivered
+	}
+	return true
+}
+
+// endStreams is onFlowEnd for the streams of a flow, which is TCP. room says how much more the call may tell.
+func (d *FlowDriver[K, S]) endStreams(s *slot[K, driverState[S]], reason EndReason, room func() int) (done bool) {
+	f := &s.Value
 	dirs := &f.user.directions
 	first := Initiator
 	if !dirs[0].EndsAtFIN(&f.conn, tcp.Initiator) && dirs[1].EndsAtFIN(&f.conn, tcp.Responder) {
@@ -605,21 +640,16 @@ func (d *FlowDriver[K, S]) onFlowEnd(s *slot[K, driverState[S]], reason EndReaso
 				d.endReassembler(s, side, reason)
 			}
 		}
-		items, more := d.streams.End(dirs, &f.conn, tcp.Side(side), f.bits&isTCP != 0 && f.packets(side) > 0, room())
+		items, more := d.streams.End(dirs, &f.conn, tcp.Side(side), f.packets(side) > 0, room())
 		if len(items) != 0 {
 			d.emit(s, items, reason)
 		}
 		if more {
 			return false
 		}
-		if n := f.payload[side] & maxSum; n != 0 && f.bits&isTCP != 0 && f.packets(side^1) == 0 {
+		if n := f.payload[side] & maxSum; n != 0 && f.packets(side^1) == 0 {
 			d.t.anomaly(AnomalyUnconfirmed, s, side, 0, int64(n))
 		}
-	}
-	if d.parsing {
-		d.feedEnded(s, reason)
-		d.unread = 0
-		f.user.nextTimer = 0 // a parser may have asked for a call while the last bytes were delivered
 	}
 	return true
 }

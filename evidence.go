@@ -387,7 +387,7 @@ func (t *FlowTracker[K, S]) replaceByRival(hash uint64, s *slot[K, S], current t
 		if t.details != nil {
 			t.details.count(next.ID(), side, h.IP)
 		}
-		n.countPacket(side, h.Stamp, h.Frames, h.Wire, int(h.Len), nil, nil)
+		n.countPacket(side, h.Stamp, h.Frames, h.Wire, int(h.Len))
 		n.addLetters(history.LettersOf(h.Flags, h.Len > 0), side)
 	}
 	t.beginReplay()

@@ -607,12 +607,6 @@ func (f FiveTuple) readSimple(v *PacketView, d *decoder, x *Extracted[FiveTupleK
 	if v.LinkType > LinkTypeEthernet {
 		return false
 	}
-	if f.readSimpleTCP4(v, x) {
-		if invariants.Enabled {
-			f.checkSimple(v, d, x)
-		}
-		return true
-	}
 	h, ok := decode.ParseSimple(v.Frame)
 	if !ok {
 		return false
@@ -638,6 +632,11 @@ func (f FiveTuple) readSimple(v *PacketView, d *decoder, x *Extracted[FiveTupleK
 		f.checkSimple(v, d, x)
 	}
 	return true
+}
+
+// mayBeTCP4 reports whether a frame is worth a try of readSimpleTCP4.
+func mayBeTCP4(v *PacketView) bool {
+	return len(v.Frame) >= len(decode.SimpleTCP4{}) && v.Frame[23] == uint8(L4TCP) && v.LinkType <= LinkTypeEthernet
 }
 
 // readSimpleTCP4 is readSimple for IPv4 and TCP, in one function without calls: most frames are such. It

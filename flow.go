@@ -190,7 +190,11 @@ func (t *FlowTracker[K, S]) createFlow(hash uint64, from *successor) *slot[K, S]
 		t.reports.begin(s.ID(), t.at, t.at)
 	}
 	t.table.Join(s, queueUnanswered)
-	t.setTimer(s)
+	if t.at == t.clock.Now() {
+		t.startTimer(s, class)
+	} else {
+		t.setTimer(s)
+	}
 	if t.cfg.Events.Has(EventStarted) {
 		t.emit(EventStarted, s)
 	}
@@ -274,6 +278,12 @@ const (
 	classReset // a reset was seen at a number at which its receiver may stand
 )
 
+// classOfState is the class of a live connection in a state.
+var classOfState = [8]timeoutClass{
+	tcp.SynSent: classOpening, tcp.SynReceived: classOpening, tcp.Active: classEstablished, tcp.Established: classEstablished,
+	tcp.FinWait: classEstablished, tcp.ClosingTCP: classClosing,
+}
+
 func classOf(p L4Proto) timeoutClass {
 	switch p {
 	case L4TCP:
@@ -339,25 +349,14 @@ func (f *record) opens(now int64, timeout uint64, flags TCPFlags) bool {
 		(flags&FlagSYN == 0 || flags&(FlagACK|FlagRST|FlagFIN) == FlagACK && f.conn.State() == tcp.SynSent)
 }
 
-// countResult is what is left to do for a packet after countPacket.
-type countResult uint8
-
-const (
-	refile    countResult = 1 << iota // it may change the place in the eviction order; see queue
-	inOrder                           // it is TCP, and Conn.Follow or FollowHole took it
-	needsStep                         // it is TCP, and Conn.Step has to take it
-)
-
-// countPacket counts a packet, of n payload bytes, that came in so many frames. info is nil if it is
-// not TCP. Unless ds is nil, it tries Conn.Follow and FollowHole, and pos is the position that they give.
-func (f *record) countPacket(side FlowSide, now int64, frames uint64, wire, n int, info *TCPInfo, ds *tcp.Doubts) (pos int64, next countResult) {
+// countPacket counts a packet, of n payload bytes, that came in so many frames. first reports whether it is the first of
+// its side while the other has sent some: that may change the flow's place in the eviction order.
+func (f *record) countPacket(side FlowSide, now int64, frames uint64, wire, n int) (first bool) {
 	side &= 1
 	last := f.last[side]
 	if f.packetsLo[side] == 0 && f.packetsHi[side] == 0 {
 		f.first[side], last = now, now
-		if f.packets(side^1) != 0 {
-			next = refile
-		}
+		first = f.packets(side^1) != 0
 	}
 	f.last[side] = max(last, now)
 	if f.packetsLo[side] += uint32(frames); f.packetsLo[side] < uint32(frames) {
@@ -365,32 +364,7 @@ func (f *record) countPacket(side FlowSide, now int64, frames uint64, wire, n in
 	}
 	f.bytes[side] = addBytes(f.bytes[side], wire)
 	f.payload[side] = addBytes(f.payload[side], n)
-	if info == nil || f.bits&isTCP == 0 {
-		return 0, next
-	}
-	if ds == nil {
-		return 0, next | needsStep
-	}
-	var ok bool
-	if f.conn.HasHole() {
-		pos, ok = f.conn.FollowHole(tcp.Side(side), info.Seq, info.Ack, uint32(n), info.Window, uint8(info.Flags), uint8(info.Options), info.Timestamp, ds)
-	} else {
-		pos, ok = f.conn.Follow(tcp.Side(side), info.Seq, info.Ack, uint32(n), info.Window, uint8(info.Flags), uint8(info.Options), info.Timestamp)
-	}
-	if !ok {
-		return 0, next | needsStep
-	}
-	set := history.ACK
-	if n > 0 {
-		set = history.Data
-	}
-	if set&^f.seen[side] != 0 {
-		f.addLetters(set, side)
-		if n > 0 && f.dataMatters(side) {
-			next |= refile
-		}
-	}
-	return pos, next | inOrder
+	return first
 }
 
 func (f *record) packets(side FlowSide) uint64 {

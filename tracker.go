@@ -42,8 +42,8 @@ type FlowTracker[K comparable, S any] struct {
 
 	ex         FlowExtractor[K]
 	fast       fastFiveTuple
-	fastPaths  bool        // a copy of !fastpath.Off
-	follow     *tcp.Doubts // those of the connections, for record.countPacket; nil without fast paths
+	fastPaths  bool // a copy of !fastpath.Off
+	plain      bool // fast paths are on, and no flow has reports, details or a timeout of its own
 	hasher     hasher[K]
 	seed       uint64
 	keyTimeout func(k K) time.Duration // nil if the extractor has none
@@ -117,6 +117,8 @@ type hook[K comparable, S any] interface {
 	// onSegment takes any other segment of the flow's connection, and onTimer a flow whose timer is
 	// due. They report whether the flow must end.
 	onSegment(s *slot[K, S], side FlowSide, g *tcp.Segment, o *tcp.Outcome) bool
+	// onTurn is onSegment for the current packet, which Conn.Turn took, or TurnSYN, from that state.
+	onTurn(s *slot[K, S], side FlowSide, from tcp.State) bool
 	onTimer(s *slot[K, S], now int64) bool
 	// onRestart says that the positions of both sides count anew: nothing was delivered.
 	onRestart(s *slot[K, S])
@@ -164,6 +166,7 @@ func newFlowTracker[K comparable, S any](ex FlowExtractor[K], cfg Config, init f
 		t.setFastPaths()
 	}
 	t.setTimeouts()
+	t.plain = t.fastPaths && t.details == nil && t.reports == nil && t.keyTimeout == nil
 	return t
 }
 
@@ -177,7 +180,7 @@ func doubtLimits(cfg *Config) (bytes, segments int64) {
 
 // setFastPaths turns the fast paths on. Without it all packets take the slow ones.
 func (t *FlowTracker[K, S]) setFastPaths() {
-	t.fastPaths, t.follow = true, &t.doubts
+	t.fastPaths = true
 	ex := any(t.ex)
 	if p, ok := ex.(peeling[FiveTupleKey]); ok && p.want == 0 {
 		ex, t.fast.decoder = p.inner, p.decoder
@@ -220,7 +223,14 @@ func (t *FlowTracker[K, S]) track(v *PacketView) []FlowEvent[K] {
 	if ok, direct := t.extract(v); !direct {
 		return t.trackSlow(*v, ok, wire)
 	}
-	hash, s := t.findFlow()
+	hash, s := t.latestHash, t.latest
+	if !t.isLatest() {
+		hash = t.packetHash()
+		s = t.lookUp(hash)
+	}
+	if s != nil && t.fastPaths && t.goStraight(hash, s, wire) {
+		return t.straightEnd(s)
+	}
 	return t.updateOrCreateFlow(hash, s, wire)
 }
 
@@ -254,7 +264,11 @@ func (t *FlowTracker[K, S]) beginPacket(v *PacketView) {
 func (t *FlowTracker[K, S]) extract(v *PacketView) (ok, direct bool) {
 	x := t.x
 	if t.fast.x != nil {
-		if t.fast.simpleFrames && t.fast.extractor.readSimple(v, t.fast.decoder, t.fast.x) {
+		if t.fast.simpleFrames && (mayBeTCP4(v) && t.fast.extractor.readSimpleTCP4(v, t.fast.x) ||
+			t.fast.extractor.readSimple(v, t.fast.decoder, t.fast.x)) {
+			if invariants.Enabled {
+				t.fast.extractor.checkSimple(v, t.fast.decoder, t.fast.x)
+			}
 			return true, true
 		}
 		ok = t.fast.extractor.extract(v, t.fast.decoder, t.fast.x)
@@ -401,8 +415,7 @@ func (t *FlowTracker[K, S]) lookUp(hash uint64) (s *slot[K, S]) {
 // gave. A new flow is created if that is nil, or is over, or its connection is replaced.
 func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire int) []FlowEvent[K] {
 	if invariants.Enabled {
-		t.payloadCopy = append(t.payloadCopy[:0:0], t.x.Payload...)
-		t.x.Payload = t.payloadCopy
+		t.copyPayload()
 	}
 	if s != nil && !s.Value.continues(t.until(), &t.fastTimeouts, t.x.TCP.Flags) &&
 		!s.Value.opens(t.until(), t.openingTimeout, t.x.TCP.Flags) &&
@@ -416,18 +429,20 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 	}
 	if s == nil {
 		s = t.createFlow(hash, nil)
+		if t.plain && t.beginsStraight(s) {
+			t.latest, t.latestHash = s, hash
+			if t.turn(hash, s, Initiator, wire, FlagSYN) {
+				return t.straightEnd(s)
+			}
+		}
 	}
 	if s != t.latest {
 		t.latest, t.latestHash = s, hash
 	}
 	f, x := &s.Value, t.x
 	side := t.sender(f)
-	info := &x.TCP
-	if !x.HasTCP {
-		info = nil
-	}
 	t.before = f.last[side&1]
-	pos, next := f.countPacket(side, t.at, t.frames, wire, len(x.Payload)+x.Missing, info, t.follow)
+	first := f.countPacket(side, t.at, t.frames, wire, len(x.Payload)+x.Missing)
 	if t.at < t.clock.Now() || f.lags() {
 		t.noteLag(&f.record)
 	}
@@ -435,20 +450,17 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 	if t.details != nil {
 		t.details.count(s.ID(), side, x.ipLen())
 	}
-	if next&refile != 0 {
+	if first {
 		t.file(s)
 	}
 	if t.unconfirmed.active {
 		t.unconfirmed.slot, t.unconfirmed.flow = s.ID(), f.id
 	}
-	if next&needsStep != 0 {
+	if x.HasTCP && f.bits&isTCP != 0 {
 		t.stepTCP(hash, s, side, wire)
 	} else {
 		if t.cfg.Events.Has(EventPacket) {
 			t.emitPacket(EventPacket, s, side, wire)
-		}
-		if next&inOrder != 0 && t.hook != nil && !t.hook.onPayload(s, side, pos) {
-			t.hookInOrder(hash, s, side, pos)
 		}
 		if t.hookDatagrams && x.L4 == L4UDP && f.l4 == L4UDP {
 			t.hook.onPayload(s, side, posDatagram)
@@ -461,6 +473,12 @@ func (t *FlowTracker[K, S]) updateOrCreateFlow(hash uint64, s *slot[K, S], wire 
 		return t.flushAnomalies()
 	}
 	return t.events
+}
+
+// copyPayload makes the payload of the current packet a copy, which is overwritten at the next call.
+func (t *FlowTracker[K, S]) copyPayload() {
+	t.payloadCopy = append(t.payloadCopy[:0:0], t.x.Payload...)
+	t.x.Payload = t.payloadCopy
 }
 
 // resolveFlow decides for the current packet and the slot of its key: it gives s, or nil if the flow
@@ -541,7 +559,7 @@ func (t *FlowTracker[K, S]) fillSegment(g *tcp.Segment) {
 }
 
 // stepTCP gives the current packet to the state machine of the flow's connection, and does what
-// follows from the outcome. It is for segments that countPacket did not follow.
+// follows from the outcome. It is for segments that goStraight did not take.
 func (t *FlowTracker[K, S]) stepTCP(hash uint64, s *slot[K, S], side FlowSide, wire int) {
 	f := &s.Value
 	if f.conn.Guessing() && t.guesses(s) && clock.Sub(t.at, max(t.before, f.last[side^1])) >= int64(t.cfg.HoleOneSidedTimeout) {
@@ -599,7 +617,7 @@ func (t *FlowTracker[K, S]) applyOutcome(s *slot[K, S], side FlowSide, g *tcp.Se
 		f.timeHandshake(g, o, side, t.now())
 	}
 	if o.From != o.To {
-		t.onStateChange(s, o)
+		t.changeState(s, o.From, o.To, o.Established)
 	}
 	if f.class() == classReset || f.conn.StrongReset() {
 		t.setTimeoutClass(s, classOfTCP(f))
@@ -632,34 +650,31 @@ func (t *FlowTracker[K, S]) finishStep(hash uint64, s *slot[K, S], side FlowSide
 	return true
 }
 
-// onStateChange follows a change of TCP state: the timeout, the place in the eviction order, and the
-// events.
-func (t *FlowTracker[K, S]) onStateChange(s *slot[K, S], o *tcp.Outcome) {
-	if (queueOfState[o.From&7] != queueOfState[o.To&7] || o.From == tcp.Active) && s.Value.answered() {
+// changeState follows a change of TCP state: the timeout, the place in the eviction order, and the events.
+func (t *FlowTracker[K, S]) changeState(s *slot[K, S], from, to tcp.State, established bool) {
+	if (queueOfState[from&7] != queueOfState[to&7] || from == tcp.Active) && s.Value.answered() {
 		t.file(s)
 	}
-	switch {
-	case o.To >= tcp.Closed:
-	case o.To == tcp.SynSent || o.To == tcp.SynReceived:
-		t.setTimeoutClass(s, classOpening)
-	case o.To == tcp.ClosingTCP:
-		t.setTimeoutClass(s, classClosing)
-	default:
-		t.setTimeoutClass(s, classEstablished)
+	if to < tcp.Closed {
+		t.setTimeoutClass(s, classOfState[to&7])
 	}
+	t.tellState(s, from, to, established)
+}
+
+// tellState emits the events of a change of TCP state.
+func (t *FlowTracker[K, S]) tellState(s *slot[K, S], from, to tcp.State, established bool) {
 	if t.collecting {
-		t.established = t.established || o.Established
+		t.established = t.established || established
 		return // see tellReplay
 	}
-	from := o.From
-	if o.Established {
+	if established {
 		if t.cfg.Events.Has(EventEstablished) {
 			ev := t.emit(EventEstablished, s)
 			ev.State = StateEstablished
 		}
 		from = tcp.Established
 	}
-	if from != o.To && t.cfg.Events.Has(EventStateChange) {
+	if from != to && t.cfg.Events.Has(EventStateChange) {
 		ev := t.emit(EventStateChange, s)
 		ev.From = FlowState(from)
 	}
@@ -693,7 +708,7 @@ func (t *FlowTracker[K, S]) countOnly(wire int, create bool) bool {
 	if t.unconfirmed.active {
 		t.unconfirmed.slot, t.unconfirmed.flow = s.ID(), f.id
 	}
-	if _, next := f.countPacket(side, t.at, t.frames, wire, 0, nil, nil); next&refile != 0 {
+	if f.countPacket(side, t.at, t.frames, wire, 0) {
 		t.file(s)
 	}
 	t.stats.Bytes[side&1] += uint64(wire)

@@ -79,10 +79,10 @@ func TestPacketsAreCountedBeyond32Bits(t *testing.T) {
 	var f record
 	f.packetsLo[1] = math.MaxUint32
 	f.first[1] = -1
-	if f.countPacket(Responder, 0, 1, 1, 1, nil, nil); f.packets(Responder) != 1<<32 {
+	if f.countPacket(Responder, 0, 1, 1, 1); f.packets(Responder) != 1<<32 {
 		t.Fatalf("%d", f.packets(Responder))
 	}
-	if f.countPacket(Responder, 0, 1, 1, 1, nil, nil); f.packets(Responder) != 1<<32+1 || f.first[1] != -1 {
+	if f.countPacket(Responder, 0, 1, 1, 1); f.packets(Responder) != 1<<32+1 || f.first[1] != -1 {
 		t.Fatalf("%d, the first at %d", f.packets(Responder), f.first[1])
 	}
 }

@@ -28,7 +28,7 @@
 //
 // Most segments are the next ones of a direction in which nothing is pending. For these a Direction has
 // a mark, and Advance is all there is to do. Every method of Streams that may change the mark leaves it
-// right. The second fast path, Streams.Bare, is for segments without payload where nothing is held: for the
+// right. The second fast path, Streams.Turn, is for segments without payload where nothing is held: for the
 // beginning and the end of a connection. The third, Streams.BehindHole, is for what follows behind a hole;
 // Shortcut asks it about a segment that the connection did not follow by the shortest way.
 package direction

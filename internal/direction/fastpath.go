@@ -80,51 +80,6 @@ func (f *Streams) Shortcut(p *Pair, k *Packet, timer int64) (early, ok bool) {
 	return false, false
 }
 
-// Opens does what Bare and Settle would do with a SYN, or its answer, without payload, while nothing else has happened to
-// its direction and nothing but the SYN to the other one. It reports whether this is such a segment.
-func (f *Streams) Opens(p *Pair, c *tcp.Conn, side tcp.Side, g *tcp.Segment, o *tcp.Outcome) bool {
-	d, other := &p[side&1], &p[side&1^1]
-	if !f.fastPaths || g.Flags&(tcp.SYN|tcp.FIN) != tcp.SYN || g.Len != 0 || !o.Placed || o.Notes != 0 || c.InDoubt() || c.AnyFIN() ||
-		d.bits != 0 || other.bits&^(synPassed|fastPathOn) != 0 || d.InUse() || other.InUse() ||
-		d.acked > d.stream.Next() || other.acked > other.stream.Next() {
-		return false
-	}
-	d.passSYN()
-	d.bits |= fastPathOn // the mark of the other one stays right
-	return true
-}
-
-// Bare does what Segment and Close would do with a segment without payload of a connection of which nothing
-// is held: the handshake, a FIN, the ACK of one. It reports whether this is such a segment, and the
-// directions that are complete, a bit for each; that of the sender is the first to be dealt with
-// (ConfirmClosed). No timer runs then, and Settle is to follow.
-func (f *Streams) Bare(p *Pair, c *tcp.Conn, side tcp.Side, g *tcp.Segment, o *tcp.Outcome, now int64) (complete uint8, ok bool) {
-	d, other := &p[side&1], &p[side&1^1]
-	if !f.fastPaths || g.Len != 0 || !o.Placed || o.Notes&^tcp.ZeroWindow != 0 || c.InDoubt() || d.holds() || other.holds() {
-		return 0, false
-	}
-	if g.Flags&tcp.FIN != 0 {
-		if fin, ok := c.FINPosition(side); !ok || fin > max(d.stream.Next()-1, 0) {
-			return 0, false // it does not count yet, or there is a hole before it
-		}
-	}
-	if g.Flags&(tcp.SYN|tcp.FIN) != 0 && d.bits&(closed|stopped) == 0 {
-		d.passSYN()
-	}
-	if g.Flags&tcp.ACK != 0 && !other.ignoresACK(o) {
-		if pos, ok := c.AckedTo(side ^ 1); ok {
-			other.Acknowledge(pos+1, now)
-		}
-	}
-	if c.AnyFIN() {
-		complete = d.complete(c, side) | other.complete(c, side^1)
-	}
-	return complete, true
-}
-
-// holds reports whether the direction holds bytes, or has to be asked about them.
-func (d *Direction) holds() bool { return d.bits&synDataHeld != 0 || d.InUse() }
-
 // BehindHole is the fast path while a hole is open: for the bytes that continue behind it, at a position in the
 // stream, and for the repeated ACKs of the receiver. It does what Segment and Expire would do with a segment of side
 // that has an ACK and no other flag that matters, and reports whether this is one; it was early if it has bytes. timer

@@ -110,9 +110,27 @@ func (t *Table[K, V]) Find(hash uint64, key *K) *Slot[K, V] {
 // Seek and Next give the slots that may be a key's, one after the other, to an owner that compares
 // keys faster than ==; nil if there are no more.
 func (t *Table[K, V]) Seek(hash uint64) *Slot[K, V] {
+	// Nearly always the first word says all: this much is inlined.
+	w := t.index.words[uint32(hash>>32)&t.index.mask]
+	if w == 0 || uint32(w>>32) == uint32(hash>>32) {
+		return t.slotOf(w)
+	}
+	return t.seekOn(hash)
+}
+
+// slotOf is the slot of a word of the index, nil if that is empty.
+func (t *Table[K, V]) slotOf(w uint64) *Slot[K, V] {
+	if w == 0 {
+		return nil
+	}
+	return t.At(ID(w))
+}
+
+// seekOn is Seek where the first word is another's.
+func (t *Table[K, V]) seekOn(hash uint64) *Slot[K, V] {
 	tag := uint32(hash >> 32)
 	words, mask := t.index.words, t.index.mask
-	for i := tag & mask; ; i++ {
+	for i := tag + 1; ; i++ {
 		w := words[i&mask]
 		if w == 0 {
 			return nil

@@ -11,15 +11,15 @@ package tcp
 //	< FIN, ACK       stepInOrder
 
 // Follow is the fast path of Step for most segments of a connection under way: the next n bytes, or
-// none, with an ACK of bytes that were seen, and no hole in either half. It does what Step does and
+// none, with an ACK of bytes that were seen, and no hole in either half. The connection is not Turning, and of the
+// flags that decide the segment has ACK alone. Follow does what Step does and
 // returns the position of the payload; with any other segment it does nothing and reports false.
 func (c *Conn) Follow(i Side, seq, ack, n uint32, window uint16, flags, options uint8, timestamp uint32) (pos int64, ok bool) {
 	const required = seen | anchored | hasACK | edgeKnown
 	const excluded = synData | finAccepted | zeroWindow | slowPath | signed
 	i &= 1
 	s, p := &c.half[i], &c.half[1-i]
-	if flags&(SYN|FIN|RST|ACK) != ACK || window == 0 || c.state != Established && c.state != Active ||
-		!c.undisturbed() || s.bits&(required|excluded|guessed) != required || p.bits&(anchored|excluded) != anchored ||
+	if window == 0 || !c.undisturbed() || s.bits&(required|excluded|guessed) != required || p.bits&(anchored|excluded) != anchored ||
 		s.lag|p.lag != 0 || seq != s.number(s.end) || p.bits&edgeKnown != 0 && int64(int32(c.edge[1-i]-seq)) < int64(n) || p.bits&edgeKnown == 0 && n > unknownWindow {
 		return 0, false
 	}
@@ -63,8 +63,7 @@ func (c *Conn) FollowHole(i Side, seq, ack, n uint32, window uint16, flags, opti
 	const excluded = synData | finAccepted | zeroWindow | slowPath | signed
 	i &= 1
 	s, p := &c.half[i], &c.half[1-i]
-	if flags&(SYN|FIN|RST|ACK) != ACK || window == 0 || c.state != Established && c.state != Active ||
-		!c.undisturbed() || s.bits&(required|excluded|guessed) != required || p.bits&(anchored|edgeKnown|excluded) != anchored|edgeKnown ||
+	if window == 0 || !c.undisturbed() || s.bits&(required|excluded|guessed) != required || p.bits&(anchored|edgeKnown|excluded) != anchored|edgeKnown ||
 		seq != s.number(s.end) || int64(int32(c.edge[1-i]-seq)) < int64(n) || max(s.lag, n) > unknownWindow {
 		return 0, false
 	}

@@ -106,6 +106,10 @@ func (w paths) take(x *watcher, i Side, g *Segment) {
 	if _, ok := probe.followHole(i, g, x.doubts.clone()); ok && c.HasHole() {
 		w["FollowHole"]++
 	}
+	if probe = *c; probe.turn(i, g) {
+		w["Turn"]++
+		w["Turn in "+stateNames[c.state]]++
+	}
 	s.Outcome = c.stepBoth(i, g, x.doubts)
 	x.settle(i, g, &s)
 }
@@ -155,6 +159,11 @@ func TestFastPathsAgreeWithTheSlowPath(t *testing.T) {
 	for _, path := range []string{"stepSYN", "stepSYNACK", "stepInOrder", "slow path"} {
 		if w[path] < 3_000 {
 			t.Errorf("%s handled %d segments only", path, w[path])
+		}
+	}
+	for _, state := range []State{Active, SynSent, SynReceived, Established, FinWait, ClosingTCP} {
+		if n := w["Turn in "+stateNames[state]]; n < 1_000 {
+			t.Errorf("Turn took %d segments only in state %s", n, stateNames[state])
 		}
 	}
 	if w["FollowHole"] < 300 {
@@ -232,6 +241,9 @@ func TestAnHonestConversationNeedsNoSlowPath(t *testing.T) {
 		for _, next := range honest(r) {
 			w.take(c, next.side, &next.g)
 		}
+	}
+	if w["Turn"] < 5_000 {
+		t.Errorf("Turn took %d segments only", w["Turn"])
 	}
 	if w["slow path"]+w["over"] != 0 || w["stepSYN"] != 1_000 || w["stepSYNACK"] != 1_000 {
 		t.Errorf("taken: %v", w)

@@ -358,7 +358,8 @@ const shook = `
 
 // stepBoth steps the connection with and without fast paths, and compares. With them off, none may handle a segment.
 func (c *Conn) stepBoth(i Side, g *Segment, ds *Doubts) (o Outcome) {
-	slow, follow, followHole, slowDoubts, holeDoubts := *c, *c, *c, ds.clone(), ds.clone()
+	c0 := *c
+	slow, follow, followHole, turned, slowDoubts, holeDoubts := *c, *c, *c, *c, ds.clone(), ds.clone()
 	slow.DisableFastPath()
 	for name, fast := range map[string]func(*Conn) bool{
 		"stepSYN":     func(c *Conn) bool { return c.stepSYN(i, g) },
@@ -366,6 +367,7 @@ func (c *Conn) stepBoth(i Side, g *Segment, ds *Doubts) (o Outcome) {
 		"stepInOrder": func(c *Conn) bool { return c.stepInOrder(i, g, new(Outcome), slowDoubts) },
 		"Follow":      func(c *Conn) bool { _, ok := c.follow(i, g); return ok },
 		"FollowHole":  func(c *Conn) bool { _, ok := c.followHole(i, g, slowDoubts); return ok },
+		"Turn":        func(c *Conn) bool { return c.turn(i, g) },
 	} {
 		if off := slow; fast(&off) {
 			panic(fmt.Sprintf("%s is not off for %+v of side %d: %+v", name, *g, i, slow))
@@ -392,18 +394,51 @@ func (c *Conn) stepBoth(i Side, g *Segment, ds *Doubts) (o Outcome) {
 		panic(fmt.Sprintf("FollowHole differs on %+v of side %d:\n%+v, %+v, %+v\n%+v, %+v, %+v by the slow path",
 			*g, i, f, followHole, holeDoubts.of(&followHole), want, slow, slowDoubts.of(&slow)))
 	}
+	turns := turned.turn(i, g)
+	// What the owner concludes of a turn: see turn in the root package.
+	end := turned.Reached(i)
+	if g.Flags&(SYN|FIN) == FIN {
+		end--
+	}
+	f := Outcome{
+		Pos: end, End: end, From: c0.state, To: turned.state, Placed: true,
+		Established: c0.state == SynReceived && turned.state != SynReceived,
+	}
+	if turns && (turned != slow || f != want) {
+		panic(fmt.Sprintf("Turn differs on %+v of side %d:\n%+v, %+v\n%+v, %+v by the slow path", *g, i, f, turned, want, slow))
+	}
 	return o
+}
+
+// turn is Turn or TurnSYN with a segment.
+func (c *Conn) turn(i Side, g *Segment) bool {
+	switch {
+	case g.Flags&SYN != 0:
+		return c.TurnSYN(i, g)
+	case g.Len != 0 || !c.Turning() && g.Flags&FIN == 0:
+		return false // see its doc comment
+	}
+	return c.Turn(i, g.Seq, g.Ack, g.Window, g.Flags, g.Options, g.Timestamp)
 }
 
 // followHole is FollowHole with a segment.
 func (c *Conn) followHole(i Side, g *Segment, ds *Doubts) (pos int64, ok bool) {
+	if !c.follows(g) {
+		return 0, false
+	}
 	return c.FollowHole(i, g.Seq, g.Ack, g.Len, g.Window, g.Flags, g.Options, g.Timestamp, ds)
 }
 
 // follow is Follow with a segment.
 func (c *Conn) follow(i Side, g *Segment) (pos int64, ok bool) {
+	if !c.follows(g) {
+		return 0, false
+	}
 	return c.Follow(i, g.Seq, g.Ack, g.Len, g.Window, g.Flags, g.Options, g.Timestamp)
 }
+
+// follows reports whether a segment may be given to Follow and FollowHole.
+func (c *Conn) follows(g *Segment) bool { return g.Flags&(SYN|FIN|RST|ACK) == ACK && !c.Turning() }
 
 // clone is a copy that shares nothing.
 func (ds *Doubts) clone() *Doubts {
