@@ -87,7 +87,7 @@ type program struct {
 
 // write writes the flows of all captures to the file of that name, or to none if it is "".
 func (p *program) write(name string, o records.Options, captures []string) (err error) {
-	var to io.Writer = io.Discard
+	to := io.Discard
 	if name != "" {
 		file, err := os.Create(name)
 		if err != nil {

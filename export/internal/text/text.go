@@ -145,3 +145,23 @@ func Uint[N ~uint8 | ~uint16 | ~uint32 | ~uint64](b []byte, n N) []byte {
 
 // Int appends a number.
 func Int[N ~int | ~int64](b []byte, n N) []byte { return strconv.AppendInt(b, int64(n), 10) }
+
+// CSV appends a cell of comma-separated values: in quotes where RFC 4180 wants them, or where blanks at
+// its ends might be taken off.
+func CSV[S string | []byte](b []byte, s S) []byte {
+	quote := len(s) > 0 && (s[0] == ' ' || s[len(s)-1] == ' ')
+	for i := range len(s) {
+		quote = quote || s[i] == ',' || s[i] == '"' || s[i] == '\r' || s[i] == '\n'
+	}
+	if !quote {
+		return append(b, s...)
+	}
+	b = append(b, '"')
+	for i := range len(s) {
+		if s[i] == '"' {
+			b = append(b, '"')
+		}
+		b = append(b, s[i])
+	}
+	return append(b, '"')
+}
