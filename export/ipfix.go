@@ -156,17 +156,18 @@ func (x *IPFIXWriter) WriteStats(now flowscope.Timestamp, s *flowscope.TrackerSt
 			ignored += n
 		}
 	}
-	err := x.writeOptions(ipfixExporting, now, x.stats.Octets, x.stats.Messages, x.stats.Flows, x.stats.NotSent)
-	return first(err, x.writeOptions(ipfixMetering, now, s.FlowsCreated, ignored))
+	err := x.begin(ipfixExporting, ipfixSizes(ipfixExporting).data, now)
+	x.appendOptions(x.stats.Octets, x.stats.Messages, x.stats.Flows, x.stats.NotSent)
+	err = first(err, x.begin(ipfixMetering, ipfixSizes(ipfixMetering).data, now))
+	x.appendOptions(s.FlowsCreated, ignored)
+	return err
 }
 
-func (x *IPFIXWriter) writeOptions(kind uint16, now flowscope.Timestamp, values ...uint64) error {
-	err := x.begin(kind, 4+8*len(values), now)
+func (x *IPFIXWriter) appendOptions(values ...uint64) {
 	x.message = binary.BigEndian.AppendUint32(x.message, x.options.Domain)
 	for _, v := range values {
 		x.message = append64(x.message, v)
 	}
-	return err
 }
 
 // begin begins a data record of that kind, size and time: the template is there before it.

@@ -131,12 +131,13 @@ const (
 // and ignoredPacketTotalCount.
 var ipfixOptions = [...][]uint16{{40, 41, 42, 166}, {163, 164}}
 
-// ipfixSize is the size of a template, and of a record of a flow.
+// ipfixSize is the size of a template, and of its records.
 type ipfixSize struct{ template, data int }
 
 func ipfixSizes(kind uint16) (s ipfixSize) {
 	if kind >= ipfixTemplates {
-		return ipfixSize{template: 6 + ipfixFieldLength*(1+len(ipfixOptions[kind-ipfixTemplates]))}
+		n := len(ipfixOptions[kind-ipfixTemplates])
+		return ipfixSize{template: 6 + ipfixFieldLength*(1+n), data: 4 + 8*n}
 	}
 	s.template = 4
 	for i := range ipfixFields {
