@@ -198,8 +198,11 @@ func pair[T any](initiator, responder **T, from *[2]T, known bool) {
 
 // setEnds sets what says who talks. Ports are those of protocols that have them, unless the key has none.
 func (row *Row) setEnds(r *flowscope.Record) {
-	if r.Initiator.Addr.IsValid() {
-		row.InitiatorAddr, row.ResponderAddr = r.Initiator.Addr.String(), r.Responder.Addr.String()
+	if a := r.Initiator.Addr; a.IsValid() {
+		row.InitiatorAddr = a.String()
+	}
+	if a := r.Responder.Addr; a.IsValid() {
+		row.ResponderAddr = a.String()
 	}
 	switch r.Proto {
 	case flowscope.L4TCP, flowscope.L4UDP, flowscope.L4SCTP:
