@@ -3,7 +3,11 @@ package export_test
 import (
 	"bytes"
 	"fmt"
+	"log"
+	"net"
 	"os"
+	"strings"
+	"time"
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/export"
@@ -102,4 +106,66 @@ func ExampleAppendEVEFlow() {
 	// Output:
 	// {"timestamp":"2026-11-22T20:06:33.282414+0000","flow_id":520514048619975,"event_type":"flow","src_ip":"192.0.2.10","src_port":40764,"dest_ip":"198.51.100.20","dest_port":53,"proto":"UDP","flow":{"pkts_toserver":1,"pkts_toclient":1,"bytes_toserver":75,"bytes_toclient":91,"start":"2026-11-22T20:06:33.277793+0000","end":"2026-11-22T20:06:33.282414+0000","age":0,"state":"established","reason":"shutdown","alerted":false},"community_id":"1:YfB3ZD0s8kTNQSbNuTI7PfBdAA4="}
 	// {"timestamp":"2026-11-22T20:06:33.340371+0000","flow_id":1530687364990384,"event_type":"flow","src_ip":"192.0.2.10","src_port":33678,"dest_ip":"198.51.100.20","dest_port":80,"proto":"TCP","flow":{"pkts_toserver":7,"pkts_toclient":5,"bytes_toserver":620,"bytes_toclient":1550,"start":"2026-11-22T20:06:33.335029+0000","end":"2026-11-22T20:06:33.340371+0000","age":0,"state":"closed","reason":"timeout","alerted":false},"tcp":{"tcp_flags":"1b","tcp_flags_ts":"1b","tcp_flags_tc":"1b","syn":true,"fin":true,"psh":true,"ack":true,"state":"closed"},"community_id":"1:HDrZlz3gYlvxlz+H6Mhjtma+6vk="}
+}
+
+// A table for databases and models: its header once, and a row for each flow.
+func ExampleCSV() {
+	cfg := flowscope.Config{Details: flowscope.AllDetails, Events: flowscope.Events(flowscope.EventReleased)}
+	driver, err := flowscope.NewFlowDriver(flowscope.AutoDetectEncap(flowscope.FiveTuple{}), nil, cfg)
+	if err != nil {
+		panic(err)
+	}
+	rows := export.CSV{Details: cfg.Details, Streams: true}
+	table := rows.AppendHeader(nil)
+	for ev, err := range driver.Events(flowscope.OpenCapture("../testdata/captures/http.pcap")) {
+		if err != nil {
+			panic(err)
+		}
+		r := flowscope.RecordOf(ev)
+		table = rows.AppendRecord(table, &r)
+	}
+	for line := range bytes.Lines(table) {
+		fmt.Println(strings.Join(strings.Split(string(line), ",")[:8], ","))
+	}
+	// Output:
+	// uid,final,proto,proto_number,initiator_addr,initiator_port,responder_addr,responder_port
+	// C1O91eQ03uwwjy9eqt,1,udp,17,192.0.2.10,40764,198.51.100.20,53
+	// C1LIGukyFz6ia92frs,1,tcp,6,192.0.2.10,33678,198.51.100.20,80
+}
+
+// Flows for a collector: each message is a datagram. Flows that live for long are reported every minute.
+func ExampleIPFIXWriter() {
+	collector, err := net.Dial("udp", "127.0.0.1:4739") // with an *os.File instead it is an IPFIX file
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer collector.Close()
+	messages, err := export.NewIPFIXWriter(collector, export.IPFIXOptions{Domain: 1})
+	if err != nil {
+		log.Fatal(err)
+	}
+	tracker, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{
+		Details:     flowscope.DetailIPBytes | flowscope.DetailLateBytes,
+		Events:      flowscope.Events(flowscope.EventReleased, flowscope.EventReport),
+		ReportEvery: time.Minute,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for ev, err := range tracker.Events(flowscope.OpenCapture("traffic.pcap")) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		r := flowscope.RecordOf(ev)
+		if err := messages.Write(&r); err != nil {
+			log.Print(err) // a message is lost; the collector sees it by the sequence numbers
+		}
+	}
+	stats := tracker.Stats()
+	if err := messages.WriteStats(tracker.Now(), &stats); err != nil {
+		log.Print(err)
+	}
+	if err := messages.Flush(); err != nil {
+		log.Print(err)
+	}
 }

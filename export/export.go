@@ -1,9 +1,9 @@
 // Package export writes flow records in the formats of other programs: Zeek's conn.log, as a table and
-// in JSON, Suricata's EVE records of flows and anomalies, and lines of JSON; and it computes their
-// Community ID, by which the logs of different programs find each other.
+// in JSON, Suricata's EVE records of flows and anomalies, lines of JSON, rows of CSV, and IPFIX messages;
+// and it computes their Community ID, by which the logs of different programs find each other.
 //
 // Every function appends to a slice and returns it, as strconv's do: with a slice that is used again,
-// nothing is allocated.
+// nothing is allocated. An IPFIXWriter writes to an io.Writer, since its records share messages.
 //
 //	for ev, err := range driver.Events(flowscope.OpenCapture("traffic.pcap")) {
 //		...
@@ -17,7 +17,7 @@
 // Take records from EventReleased, which Config.Events has to ask for: it comes once for each flow and
 // counts late packets too. A record has what was asked for: for all columns of conn.log take it from a
 // FlowDriver with AllDetails in Config.Details, or at least DetailIPBytes, DetailTCP and DetailLateBytes. Package export/sessions writes the
-// messages of parsers.
+// messages of parsers; examples/parquet writes records as Parquet, with the columns of CSV.
 package export
 
 import (

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/csv"
 	"encoding/json"
 	"io"
 
@@ -13,7 +15,8 @@ type lines struct {
 	w      io.Writer
 	append func([]byte, *flowscope.Record) []byte
 	header []byte // written before the first line
-	named  bool   // lines of JSON begin with the file's name
+	named  bool   // lines of JSON and CSV begin with the file's name
+	csv    bool
 	prefix []byte
 	line   []byte
 }
@@ -29,12 +32,26 @@ func newLines(w io.Writer, format string, several bool) *lines {
 		l.append, l.named = export.AppendZeekConnJSON, several
 	case "eve":
 		l.append, l.named = export.AppendEVEFlow, several
+	case "csv":
+		rows := export.CSV{Details: flowscope.AllDetails, Streams: true}
+		if l.append, l.csv, l.named = rows.AppendRecord, true, several; several {
+			l.header = []byte("file,")
+		}
+		l.header = rows.AppendHeader(l.header)
 	}
 	return l
 }
 
 func (l *lines) begin(name string) {
-	if l.named {
+	switch {
+	case !l.named:
+	case l.csv:
+		var cell bytes.Buffer
+		w := csv.NewWriter(&cell)
+		_ = w.Write([]string{name}) // to memory
+		w.Flush()
+		l.prefix = append(bytes.TrimSuffix(cell.Bytes(), []byte("\n")), ',')
+	default:
 		quoted, _ := json.Marshal(name)
 		l.prefix = append(append([]byte(`{"file":`), quoted...), ',')
 	}
@@ -48,12 +65,20 @@ func (l *lines) write(line []byte) {
 	l.header = nil
 	if l.line = line; l.named {
 		_, _ = l.w.Write(l.prefix)
-		line = line[1:]
+		if !l.csv {
+			line = line[1:] // the brace is in the prefix
+		}
 	}
 	_, _ = l.w.Write(line)
 }
 
-func (l *lines) end(totals) {}
+// end prints the names of a table without rows.
+func (l *lines) end(totals) {
+	if l.csv {
+		_, _ = l.w.Write(l.header)
+		l.header = nil
+	}
+}
 
 // anomaly prints an anomaly as an EVE record.
 func (l *lines) anomaly(uid flowscope.UID, ev *flowscope.Event) {

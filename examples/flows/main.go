@@ -1,6 +1,6 @@
 // Command flows prints the flows of capture files.
 //
-//	flows [-format F] [-gaps] [-sort ORDER] [-top N] [-report D] [-idle D] [-no-encap] [-no-defrag] [-checksums MODE] [FILE...]
+//	flows [-format F] [-udp ADDR] [-gaps] [-sort ORDER] [-top N] [-report D] [-idle D] [-no-encap] [-no-defrag] [-checksums MODE] [FILE...]
 //
 // Each FILE is a pcap or pcapng file, plain or gzip; "-" is standard input.
 // Without a file it reads a small built-in capture. Every flow is one line, printed when the
@@ -8,10 +8,11 @@
 // on standard error, and so is the number of timestamps far ahead that were wrong.
 //
 // -format is "table" with the sums of all flows in the last row, "json" (as -json) with a
-// flowscope.Record a line, "zeek" or "zeek-json" for Zeek's conn.log, or "eve" for Suricata's records of
-// flows and anomalies. In the table a flow has ended as closed (both sides sent a FIN), reset, idle, or
+// flowscope.Record a line, "zeek" or "zeek-json" for Zeek's conn.log, "eve" for Suricata's records of
+// flows and anomalies, "csv" for a table that programs read, or "ipfix" for IPFIX messages: as a file, or
+// with -udp 192.0.2.1:4739 as datagrams to a collector, as fast as they come. In the table a flow has ended as closed (both sides sent a FIN), reset, idle, or
 // is open at the end of the capture; the other words are those of flowscope.EndReason. With several
-// files a table has a column of their names, and JSON a field.
+// files a table and CSV have a column of their names, and JSON a field.
 //
 // The formats of other tools need the streams, to tell what is missing of them. With -gaps JSON has that too:
 // delivered bytes, gaps, and a letter G in the history where a gap was given up.
@@ -34,6 +35,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -50,10 +52,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("flows", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: flows [-format F] [-gaps] [-sort ORDER] [-top N] [-report D]", options.Usage, "[FILE...]")
+		fmt.Fprintln(stderr, "usage: flows [-format F] [-udp ADDR] [-gaps] [-sort ORDER] [-top N] [-report D]", options.Usage, "[FILE...]")
 		flags.PrintDefaults()
 	}
-	format := flags.String("format", "table", "table, json, zeek, zeek-json or eve")
+	format := flags.String("format", "table", "table, json, zeek, zeek-json, eve, csv or ipfix")
+	collector := flags.String("udp", "", "with -format ipfix: send the messages to this address, as 192.0.2.1:4739")
 	asJSON := flags.Bool("json", false, "the same as -format json")
 	gaps := flags.Bool("gaps", false, "put the streams together too, and tell what is missing of them")
 	var order order
@@ -69,8 +72,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case opts.Idle < 0:
 		fmt.Fprintln(stderr, "flows: -idle must not be negative")
 		return 2
-	case !slices.Contains([]string{"table", "json", "zeek", "zeek-json", "eve"}, *format):
-		fmt.Fprintf(stderr, "flows: unknown -format %q; it is table, json, zeek, zeek-json or eve\n", *format)
+	case !slices.Contains([]string{"table", "json", "zeek", "zeek-json", "eve", "csv", "ipfix"}, *format):
+		fmt.Fprintf(stderr, "flows: unknown -format %q; it is table, json, zeek, zeek-json, eve, csv or ipfix\n", *format)
+		return 2
+	case *collector != "" && (*format != "ipfix" || *asJSON):
+		fmt.Fprintln(stderr, "flows: -udp is for -format ipfix")
 		return 2
 	case order.by != "" && !slices.Contains(orders, order.by):
 		fmt.Fprintf(stderr, "flows: unknown -sort %q; it is bytes, packets, start or duration\n", order.by)
@@ -91,9 +97,20 @@ func run(args []string, stdout, stderr io.Writer) int {
 	cfg.Details, cfg.ReportEvery = flowscope.AllDetails, *report
 	p := program{out: out, stderr: stderr, ex: opts.Extractor(), cfg: cfg, order: order}
 	p.streams = *gaps || *format != "table" && *format != "json"
-	if several := flags.NArg() > 1; *format == "table" {
+	switch several := flags.NArg() > 1; {
+	case *format == "table":
 		p.print = newRows(out, several)
-	} else {
+	case *collector != "":
+		socket, err := net.Dial("udp", *collector)
+		if err != nil {
+			fmt.Fprintln(stderr, "flows:", err)
+			return 1
+		}
+		defer socket.Close()
+		p.print = newMessages(socket, p.fail)
+	case *format == "ipfix":
+		p.print = newMessages(out, nil)
+	default:
 		p.print = newLines(out, *format, several)
 	}
 	if *format == "eve" {
@@ -163,6 +180,7 @@ func (p *program) fail(err error) {
 type tracking interface {
 	Events(iter.Seq2[flowscope.PacketView, error]) iter.Seq2[*flowscope.Event, error]
 	UID(*flowscope.Event) flowscope.UID
+	Now() flowscope.Timestamp
 }
 
 // start makes what tracks a capture, and a function that gives its counters.
@@ -202,8 +220,9 @@ func (p *program) flows(views iter.Seq2[flowscope.PacketView, error]) (flowscope
 		}
 	}
 	p.order.flush(p.print.record)
+	sum.stats, sum.now = stats(), t.Now()
 	p.print.end(sum)
-	return stats(), err
+	return sum.stats, err
 }
 
 // rest describes the packets in no flow, as in "of 124 packets, 3 are in no flow: 2 not_ip, 1

@@ -414,7 +414,7 @@ type full struct{}
 func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
 
 func TestAFullDiskIsAnErrorSaidOnce(t *testing.T) {
-	for _, format := range []string{"-json=true", "-json=false", "-format=zeek"} {
+	for _, format := range []string{"-json=true", "-json=false", "-format=zeek", "-format=csv", "-format=ipfix"} {
 		var stderr bytes.Buffer
 		require.Equal(t, 1, run([]string{format, captures("http.pcap"), captures("http.pcap")}, full{}, &stderr))
 		require.Equal(t, "flows: no space left\n", stderr.String())

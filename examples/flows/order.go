@@ -62,6 +62,9 @@ func (o *order) flush(yield func(*flowscope.Record)) {
 type totals struct {
 	flows          int
 	packets, bytes [2]uint64
+
+	stats flowscope.TrackerStats // at the end
+	now   flowscope.Timestamp
 }
 
 func (t *totals) add(r *flowscope.Record) {

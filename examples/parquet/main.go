@@ -10,6 +10,7 @@
 //
 //	SELECT responder_port, count(*), sum(responder_ip_bytes) FROM 'flows.parquet' GROUP BY ALL ORDER BY 2 DESC;
 //
+// Where end is a word of SQL, that column is "end". Counters have no sign: to subtract them, cast them.
 // A row group, of -group rows, is held in memory. It is a module of its own, so that the library does not
 // depend on parquet-go.
 //

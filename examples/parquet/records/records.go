@@ -19,8 +19,8 @@ type Options struct {
 	// columns of what was not asked for are NULL: a record has zeros there.
 	Details flowscope.Details
 	Streams bool
-	// GroupRows is the number of records in a row group, 65,536 if it is 0. A Writer holds one group, in
-	// about 200 bytes a record, and writes it when it is full.
+	// GroupRows is the number of records in a row group, 65,536 if it is 0. A Writer holds one group in
+	// memory, in about 1,200 bytes a record, and writes it when it is full: in about 100.
 	GroupRows int64
 }
 

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"io"
+
+	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/export"
+)
+
+// messages prints records as IPFIX messages, and after each capture the counters of its tracker.
+type messages struct {
+	ipfix *export.IPFIXWriter
+	fail  func(error) // of a socket; what goes to a file is reported when that is flushed
+	err   error
+}
+
+// newMessages writes each message to w at once.
+func newMessages(w io.Writer, fail func(error)) *messages {
+	ipfix, _ := export.NewIPFIXWriter(w, export.IPFIXOptions{}) // the defaults are in range
+	return &messages{ipfix: ipfix, fail: fail}
+}
+
+func (m *messages) begin(string) { m.err = nil }
+
+func (m *messages) record(r *flowscope.Record) { m.note(m.ipfix.Write(r)) }
+
+func (m *messages) end(t totals) {
+	m.note(m.ipfix.WriteStats(t.now, &t.stats))
+	m.note(m.ipfix.Flush())
+	if m.err != nil && m.fail != nil {
+		m.fail(m.err)
+	}
+}
+
+// note keeps the first error of a capture.
+func (m *messages) note(err error) {
+	if m.err == nil {
+		m.err = err
+	}
+}
+
+func (*messages) anomaly(flowscope.UID, *flowscope.Event) {}
