@@ -23,7 +23,7 @@ import (
 //	sourceTransportPort, destinationTransportPort   of TCP, UDP and SCTP
 //	protocolIdentifier
 //	flowId                                          Record.UID.Uint64
-//	flowStartNanoseconds, flowEndNanoseconds        or those in milliseconds; of both directions
+//	flowStartMilliseconds, flowEndMilliseconds      or those in nanoseconds; of both directions
 //	packetDeltaCount and its reverse                late packets included; their bytes with DetailLateBytes
 //	octetDeltaCount and its reverse                 bytes of IP; with DetailIPBytes
 //	layer2OctetDeltaCount and its reverse           bytes on the wire
@@ -80,9 +80,9 @@ type IPFIXOptions struct {
 	// 32 messages, and a minute.
 	TemplateMessages int
 	TemplateEvery    time.Duration
-	// Milliseconds has times in milliseconds, for collectors that do not know nanoseconds. Those wrap around
-	// every 136 years, next in 2036.
-	Milliseconds bool
+	// Nanoseconds has times in nanoseconds, not in milliseconds. Some collectors do not know them, and they
+	// wrap around every 136 years, next in 2036.
+	Nanoseconds bool
 	// MaxReported is how many flows may have been reported and not have ended, in about 150 bytes each. 0 is
 	// 65,536.
 	MaxReported int
@@ -132,7 +132,7 @@ func NewIPFIXWriter(w io.Writer, o IPFIXOptions) (*IPFIXWriter, error) {
 // messages show it by their sequence number. The record itself is in the message behind it.
 func (x *IPFIXWriter) Write(r *flowscope.Record) error {
 	v := &x.flow
-	*v = ipfixFlow{record: r, milliseconds: x.options.Milliseconds}
+	*v = ipfixFlow{record: r, nanoseconds: x.options.Nanoseconds}
 	if !x.count(v) {
 		return nil
 	}
@@ -255,7 +255,7 @@ func (x *IPFIXWriter) sendTemplate(kind uint16) error {
 		id = ipfixOptionsSet
 	}
 	err := x.open(id, ipfixSizes(kind).template)
-	x.message = appendIPFIXTemplate(x.message, kind, x.options.Milliseconds)
+	x.message = appendIPFIXTemplate(x.message, kind, x.options.Nanoseconds)
 	return err
 }
 

@@ -72,7 +72,7 @@ func ipfixKindOf(r *flowscope.Record) (kind uint16) {
 type ipfixFlow struct {
 	record *flowscope.Record
 	ipfixCounts
-	milliseconds bool
+	nanoseconds bool
 }
 
 // ipfixField is an element of a template, for records that have all of need.
@@ -85,7 +85,7 @@ type ipfixField struct {
 }
 
 // ipfixFields are the elements in their order.
-var ipfixFields = [...]ipfixField{
+var ipfixFields = []ipfixField{
 	{8, false, 4, ipfixIPv4, func(b []byte, v *ipfixFlow) []byte { return appendAddr(b, v.record.Initiator.Addr) }},
 	{12, false, 4, ipfixIPv4, func(b []byte, v *ipfixFlow) []byte { return appendAddr(b, v.record.Responder.Addr) }},
 	{27, false, 16, ipfixIPv6, func(b []byte, v *ipfixFlow) []byte { return appendAddr16(b, v.record.Initiator) }},
@@ -115,11 +115,11 @@ var ipfixFields = [...]ipfixField{
 	{239, false, 1, 0, func(b []byte, v *ipfixFlow) []byte { return append(b, ipfixDirection(v.record)) }},
 }
 
-// flowStartNanoseconds and flowEndNanoseconds; those in milliseconds are 4 less.
+// flowStartMilliseconds and flowEndMilliseconds; those in nanoseconds are 4 more.
 const (
-	ipfixStart       = 156
-	ipfixEnd         = 157
-	ipfixToMillis    = 4
+	ipfixStart       = 152
+	ipfixEnd         = 153
+	ipfixToNanos     = 4
 	ipfixScope       = 149 // observationDomainId
 	secondsFrom1900  = 2208988800
 	ipfixFieldLength = 4
@@ -140,8 +140,7 @@ func ipfixSizes(kind uint16) (s ipfixSize) {
 		return ipfixSize{template: 6 + ipfixFieldLength*(1+n), data: 4 + 8*n}
 	}
 	s.template = 4
-	for i := range ipfixFields {
-		f := &ipfixFields[i]
+	for _, f := range ipfixFields {
 		if f.need&^kind != 0 {
 			continue
 		}
@@ -154,7 +153,7 @@ func ipfixSizes(kind uint16) (s ipfixSize) {
 }
 
 // appendIPFIXTemplate appends the template of a kind, with its number and the number of its fields.
-func appendIPFIXTemplate(b []byte, kind uint16, milliseconds bool) []byte {
+func appendIPFIXTemplate(b []byte, kind uint16, nanoseconds bool) []byte {
 	b = append16(b, ipfixFirst+kind)
 	if kind >= ipfixTemplates {
 		elements := ipfixOptions[kind-ipfixTemplates]
@@ -167,15 +166,14 @@ func appendIPFIXTemplate(b []byte, kind uint16, milliseconds bool) []byte {
 	}
 	at, n := len(b), uint16(0)
 	b = append(b, 0, 0)
-	for i := range ipfixFields {
-		f := &ipfixFields[i]
+	for _, f := range ipfixFields {
 		if f.need&^kind != 0 {
 			continue
 		}
 		n++
 		element := f.element
-		if milliseconds && (element == ipfixStart || element == ipfixEnd) {
-			element -= ipfixToMillis
+		if nanoseconds && (element == ipfixStart || element == ipfixEnd) {
+			element += ipfixToNanos
 		}
 		if f.reverse {
 			b = append16(append16(b, element|ipfixEnterpriseBit), uint16(f.size))
@@ -190,8 +188,8 @@ func appendIPFIXTemplate(b []byte, kind uint16, milliseconds bool) []byte {
 
 // appendIPFIXFlow appends the record of a flow.
 func appendIPFIXFlow(b []byte, kind uint16, v *ipfixFlow) []byte {
-	for i := range ipfixFields {
-		if f := &ipfixFields[i]; f.need&^kind == 0 {
+	for _, f := range ipfixFields {
+		if f.need&^kind == 0 {
 			b = f.append(b, v)
 		}
 	}
@@ -214,7 +212,7 @@ func (v *ipfixFlow) appendTime(b []byte, t flowscope.Timestamp) []byte {
 	if rest < 0 {
 		seconds, rest = seconds-1, rest+int64(time.Second)
 	}
-	if v.milliseconds {
+	if !v.nanoseconds {
 		return append64(b, uint64(max(seconds*1000+rest/int64(time.Millisecond), 0)))
 	}
 	fraction := (uint64(rest)<<32 + uint64(time.Second) - 1) / uint64(time.Second)

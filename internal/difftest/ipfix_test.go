@@ -196,7 +196,7 @@ func (f writerFunc) Write(b []byte) (int, error) {
 func TestGoflow2ReadsOurIPFIX(t *testing.T) {
 	records := manyRecords(t, 4000)
 	for _, o := range []export.IPFIXOptions{
-		{}, {MaxMessage: 512, TemplateMessages: 3}, {MaxMessage: 65535, Milliseconds: true, Domain: 7}, {TemplateEvery: time.Millisecond},
+		{Nanoseconds: true}, {MaxMessage: 512, TemplateMessages: 3}, {MaxMessage: 65535, Domain: 7}, {TemplateEvery: time.Millisecond, Nanoseconds: true},
 	} {
 		said, templates, next, sequence, octets := ipfixSums{}, netflow.CreateTemplateSystem(), 0, 0, 0
 		for number, message := range ipfixMessages(t, records, o) {
@@ -211,7 +211,7 @@ func TestGoflow2ReadsOurIPFIX(t *testing.T) {
 				switch set := set.(type) {
 				case netflow.DataFlowSet:
 					for _, record := range set.Records {
-						want, got := ofMilliseconds(said.wanted(&records[next]), o, &records[next]), goflow2Fields(t, record.Values)
+						want, got := withTimes(said.wanted(&records[next]), o, &records[next]), goflow2Fields(t, record.Values)
 						if !maps.Equal(want, got) { // require.Equal is slow
 							require.Equal(t, want, got, "record %d", next)
 						}
@@ -247,9 +247,9 @@ func wantOptions(t *testing.T, got ipfixFields, messages, flows, octets int) {
 	require.Equal(t, ipfixFields{"40": fmt.Sprint(octets), "41": fmt.Sprint(messages), "166": "0"}, got)
 }
 
-// ofMilliseconds are the fields with times of that option.
-func ofMilliseconds(f ipfixFields, o export.IPFIXOptions, r *flowscope.Record) ipfixFields {
-	if o.Milliseconds {
+// withTimes are the fields with times of that option.
+func withTimes(f ipfixFields, o export.IPFIXOptions, r *flowscope.Record) ipfixFields {
+	if !o.Nanoseconds {
 		delete(f, "156")
 		delete(f, "157")
 		f["152"] = fmt.Sprint(max(r.Start.Time().UnixMilli(), 0))

@@ -42,27 +42,29 @@ func TestTsharkReadsOurIPFIX(t *testing.T) {
 			}
 		}
 	}
-	messages := ipfixMessages(t, records, export.IPFIXOptions{})
-	name := filepath.Join(t.TempDir(), "ipfix.pcap")
-	writeDatagrams(t, name, messages)
-
-	said, next, options := ipfixSums{}, 0, 0
-	for i, packet := range tsharkJSON(t, tshark, name) {
-		require.NotContains(t, string(packet), "_ws.", "message %d", i)
-		for _, set := range tsharkSets(t, packet) {
-			for _, fields := range set {
-				if fields["cflow.od_id"] != nil {
-					options++
-					continue
+	for _, o := range []export.IPFIXOptions{{}, {Nanoseconds: true, MaxMessage: 9000}} {
+		messages := ipfixMessages(t, records, o)
+		name := filepath.Join(t.TempDir(), "ipfix.pcap")
+		writeDatagrams(t, name, messages)
+		said, next, options := ipfixSums{}, 0, 0
+		for i, packet := range tsharkJSON(t, tshark, name) {
+			require.NotContains(t, string(packet), "_ws.", "message %d", i)
+			for _, set := range tsharkSets(t, packet) {
+				for _, fields := range set {
+					if fields["cflow.od_id"] != nil {
+						options++
+						continue
+					}
+					r := &records[next]
+					require.Equal(t, tsharkWanted(t, withTimes(said.wanted(r), o, r)), tsharkGot(t, fields), "record %d", next)
+					next++
 				}
-				require.Equal(t, tsharkWanted(said.wanted(&records[next])), tsharkGot(t, fields), "record %d", next)
-				next++
 			}
 		}
+		require.Len(t, records, next)
+		require.Equal(t, len(records)/100*2, options)
+		t.Logf("%d records in %d messages", next, len(messages))
 	}
-	require.Len(t, records, next)
-	require.Equal(t, len(records)/100*2, options)
-	t.Logf("%d records in %d messages", next, len(messages))
 }
 
 // writeDatagrams writes a capture with the messages as UDP datagrams.
@@ -141,8 +143,16 @@ func each(t *testing.T, object json.RawMessage, f func(name string, value json.R
 }
 
 // tsharkWanted are the fields by tshark's names, those of both directions in one.
-func tsharkWanted(f ipfixFields) map[string][]string {
+func tsharkWanted(t *testing.T, f ipfixFields) map[string][]string {
+	t.Helper()
 	m := map[string][]string{}
+	for number, name := range map[string]string{"152": "abstimestart", "153": "abstimeend"} {
+		if v, ok := f[number]; ok {
+			n, err := strconv.ParseInt(v, 10, 64)
+			require.NoError(t, err)
+			m[name] = []string{seconds(n * 1e6)}
+		}
+	}
 	for number, name := range tsharkNames {
 		if v, ok := f[number]; ok {
 			if m[name] = []string{v}; f["r"+number] != "" {
