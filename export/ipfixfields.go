@@ -104,8 +104,10 @@ var ipfixFields = []ipfixField{
 	{352, true, 8, 0, func(b []byte, v *ipfixFlow) []byte { return append64(b, v.layer2[1]) }},
 	{231, false, 8, 0, func(b []byte, v *ipfixFlow) []byte { return append64(b, v.payload[0]) }},
 	{232, false, 8, 0, func(b []byte, v *ipfixFlow) []byte { return append64(b, v.payload[1]) }},
-	{6, false, 2, ipfixTCP, func(b []byte, v *ipfixFlow) []byte { return append16(b, uint16(v.record.Flags[0])) }},
-	{6, true, 2, ipfixTCP, func(b []byte, v *ipfixFlow) []byte { return append16(b, uint16(v.record.Flags[1])) }},
+	// In one octet it says nothing of the upper bits (RFC 7125), which a record does not have. The reverse one
+	// comes first, since nfdump has one place for flags, and the last of both in it.
+	{6, true, 1, ipfixTCP, func(b []byte, v *ipfixFlow) []byte { return append(b, uint8(v.record.Flags[1])) }},
+	{6, false, 1, ipfixTCP, func(b []byte, v *ipfixFlow) []byte { return append(b, uint8(v.record.Flags[0])) }},
 	{32, false, 2, ipfixICMP, func(b []byte, v *ipfixFlow) []byte { return append(b, v.record.ICMPType, v.record.ICMPCode) }},
 	{139, false, 2, ipfixICMPv6, func(b []byte, v *ipfixFlow) []byte { return append(b, v.record.ICMPType, v.record.ICMPCode) }},
 	{58, false, 2, ipfixVLAN, func(b []byte, v *ipfixFlow) []byte { return append16(b, v.record.VLAN) }},

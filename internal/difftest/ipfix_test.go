@@ -194,7 +194,7 @@ func (f writerFunc) Write(b []byte) (int, error) {
 // TestGoflow2ReadsOurIPFIX: what goflow2's decoder reads of every record are its fields, whatever is in it, in
 // messages of any size.
 func TestGoflow2ReadsOurIPFIX(t *testing.T) {
-	records := manyRecords(t, 4000)
+	records := manyRecords(t, 2000)
 	for _, o := range []export.IPFIXOptions{
 		{Nanoseconds: true}, {MaxMessage: 512, TemplateMessages: 3}, {MaxMessage: 65535, Domain: 7}, {TemplateEvery: time.Millisecond, Nanoseconds: true},
 	} {

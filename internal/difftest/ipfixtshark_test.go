@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,7 +20,7 @@ import (
 	"github.com/flowscope-go/flowscope/flowtest/frames"
 )
 
-// tsharkNames are tshark's names of the elements. Of a reverse element it has the same, behind the other one.
+// tsharkNames are tshark's names of the elements. Reverse elements have the same.
 var tsharkNames = map[string]string{
 	"8": "srcaddr", "12": "dstaddr", "27": "srcaddrv6", "28": "dstaddrv6", "7": "srcport", "11": "dstport", "4": "protocol",
 	"148": "flow_id", "2": "packets", "1": "octets", "352": "layer2_octet_delta_count", "231": "initiator_octets",
@@ -157,6 +158,9 @@ func tsharkWanted(t *testing.T, f ipfixFields) map[string][]string {
 		if v, ok := f[number]; ok {
 			if m[name] = []string{v}; f["r"+number] != "" {
 				m[name] = append(m[name], f["r"+number])
+			}
+			if number == "6" {
+				slices.Reverse(m[name]) // the reverse element stands first
 			}
 		}
 	}
