@@ -54,6 +54,10 @@ func randomRecord(r *rand.Rand, some []flowscope.Record) (f flowscope.Record) {
 			field.SetUint(r.Uint64() >> r.IntN(64) & (1<<field.Type().Bits() - 1))
 		case field.CanInt():
 			field.SetInt(int64(r.Uint64()) >> r.IntN(64))
+		case field.Kind() == reflect.Array && field.Index(0).CanUint(): // of both sides
+			for k := range field.Len() {
+				field.Index(k).SetUint(r.Uint64() >> r.IntN(64) & (1<<field.Index(k).Type().Bits() - 1))
+			}
 		}
 	}
 	f.Start, f.End = f.Start&(1<<60-1), f.End&(1<<60-1) // the years that JSON has
