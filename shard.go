@@ -28,7 +28,19 @@ import (
 //
 // A Sharder belongs to one goroutine, and gives the same answers for the same packets. It remembers
 // fragments of tunnels, in 32 KiB: the first of a datagram decides for the others. If one of them
-// comes before the first, the datagram is not reassembled.
+// comes before the first, the datagram is not reassembled. Whether a packet's worker has to do with
+// packets before it, IsFragment says.
+//
+// The answers are stable: on every machine, and in every release, so that the programs of an archive
+// can run at any time and be written in any language. Of addresses lo and hi, the first being the
+// lesser one, each as 16 bytes (IPv4 as ::ffff:a.b.c.d), let b be the 32 bytes of lo and hi with the
+// order of bytes reversed in each group of 8. Then the worker is
+//
+//	uint64(uint32(wyhash.Hash(b, 0))) * n >> 32
+//
+// with the Hash of github.com/dgryski/go-wyhash, and 0 as the seed. A release that reads a tunnel
+// which was not read before changes the addresses of the packets inside, and so their worker;
+// CHANGELOG.md says so. How fragments are remembered is not part of the promise.
 type Sharder struct {
 	n      uint64
 	peeler *decode.Peeler
@@ -49,16 +61,36 @@ func NewSharderWith(n int, o EncapOptions) *Sharder {
 
 // Shard is the number of the packet's worker, from 0 on.
 func (s *Sharder) Shard(v PacketView) int {
-	if v.LinkType <= LinkTypeEthernet {
-		if h, ok := decode.ParseSimple(v.Frame); ok && (L4Proto(h.Proto) == L4TCP || !s.peeler.PortsMayMeanTunnel(h.Ports(v.Frame))) {
-			var k FiveTupleKey
-			k.setSimple(v.Frame, h, false)
-			return s.worker(hashPair(k.aHi, k.aLo, k.bHi, k.bLo))
-		}
+	if h, ok := s.simple(&v); ok {
+		var k FiveTupleKey
+		k.setSimple(v.Frame, h, false)
+		return s.worker(hashPair(k.aHi, k.aLo, k.bHi, k.bLo))
 	}
 	var p decode.Packet
 	decode.DecodeWith(&p, v.Frame, decode.Link(v.LinkType), v.WireLen, s.peeler)
 	return s.workerOf(&p)
+}
+
+// IsFragment reports whether the packet is an IP fragment, be it inside a tunnel. The worker of any
+// other packet depends on that packet alone, and that of a fragment may depend on fragments before it. So where
+// several readers have a part of the packets each, as the files of an archive, they can use a Sharder each, and
+// leave all fragments, in order, to one more: examples/beam does.
+func (s *Sharder) IsFragment(v PacketView) bool {
+	if _, ok := s.simple(&v); ok {
+		return false
+	}
+	var p decode.Packet
+	decode.DecodeWith(&p, v.Frame, decode.Link(v.LinkType), v.WireLen, s.peeler)
+	return p.Family != 0 && p.Fragmented
+}
+
+// simple is the fast path of most packets: a simple frame, no fragment, that holds no tunnel.
+func (s *Sharder) simple(v *PacketView) (h decode.SimpleFrame, ok bool) {
+	if v.LinkType > LinkTypeEthernet {
+		return h, false
+	}
+	h, ok = decode.ParseSimple(v.Frame)
+	return h, ok && (L4Proto(h.Proto) == L4TCP || !s.peeler.PortsMayMeanTunnel(h.Ports(v.Frame)))
 }
 
 // workerOf is Shard for decoded headers.
@@ -122,8 +154,8 @@ func hashDatagram(p *decode.Packet) uint64 {
 	return wyhash.Hash(b[:], 1)
 }
 
-// hashPair hashes two addresses, in either order. The seed is no secret: to overload one worker an
-// attacker needs only one pair of addresses anyway.
+// hashPair hashes two addresses, in either order. Function and seed are promised: see Sharder. The seed is no
+// secret: to overload one worker an attacker needs only one pair of addresses anyway.
 func hashPair(aHi, aLo, bHi, bLo uint64) uint64 {
 	if after(aHi, aLo, 0, bHi, bLo, 0) != 0 {
 		aHi, aLo, bHi, bLo = bHi, bLo, aHi, aLo
