@@ -2,24 +2,15 @@ package main
 
 import (
 	"bytes"
-	"cmp"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/examples/internal/rotated"
-	"github.com/flowscope-go/flowscope/export"
-	"github.com/flowscope-go/flowscope/export/sessions"
-	"github.com/flowscope-go/flowscope/protocol/dns"
-	"github.com/flowscope-go/flowscope/protocol/http1"
-	"github.com/flowscope-go/flowscope/protocol/tls"
 )
 
 func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
@@ -29,70 +20,11 @@ func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	return status, out.String(), errs.String()
 }
 
-// one is what a single driver says of all files, one after the other: written without task.go.
-func one(t *testing.T, names []string, messages bool) string {
-	t.Helper()
-	driver, err := flowscope.NewFlowDriver(flowscope.AutoDetectEncap(flowscope.FiveTuple{}), nil, flowscope.Config{
-		Events: flowscope.Events(flowscope.EventReleased, flowscope.EventMessage),
-	})
-	require.NoError(t, err)
-	if messages {
-		require.NoError(t, driver.UseParsers(http1.Factory{}, tls.Factory{}, tls.StartTLS{}, dns.Factory{}))
-	}
-	var lines []byte
-	hear := func(events []flowscope.FlowEvent[flowscope.FiveTupleKey]) {
-		for i := range events {
-			switch ev := &events[i]; ev.Kind {
-			case flowscope.EventReleased:
-				r := flowscope.RecordOf(ev)
-				lines = export.AppendNDJSON(lines, &r)
-			case flowscope.EventMessage:
-				lines = sessions.AppendZeekJSON(lines, driver.UID(ev), ev)
-			}
-		}
-	}
-	for _, name := range names {
-		for v, err := range flowscope.OpenCapture(name) {
-			require.NoError(t, err)
-			hear(driver.Track(v))
-		}
-	}
-	for events := range driver.FinishParts() {
-		hear(events)
-	}
-	return string(lines)
-}
-
-// sorted are the lines by start and UID, and those of messages by time and UID behind them.
-func sorted(t *testing.T, text string) (lines []string) {
-	t.Helper()
-	type line struct {
-		Path  string              `json:"_path"`
-		UID   string              `json:"uid"`
-		Start flowscope.Timestamp `json:"start"`
-		TS    float64             `json:"ts"`
-		text  string
-	}
-	var all []line
-	for l := range strings.Lines(text) {
-		one := line{text: l}
-		require.NoError(t, json.Unmarshal([]byte(l), &one))
-		all = append(all, one)
-	}
-	slices.SortFunc(all, func(a, b line) int {
-		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Start, b.Start), cmp.Compare(a.TS, b.TS), cmp.Compare(a.UID, b.UID), cmp.Compare(a.text, b.text))
-	})
-	for _, l := range all {
-		lines = append(lines, l.text)
-	}
-	return lines
-}
-
 func TestAllTasksSayWhatOneTrackerSays(t *testing.T) {
 	names := rotated.Files(t, 20, 600)
 	for _, messages := range []bool{false, true} {
-		want := sorted(t, one(t, names, messages))
-		require.Greater(t, len(want), 600)
+		want := rotated.Sorted(t, rotated.OneTracker(t, names, messages))
+		require.Greater(t, strings.Count(want, "\n"), 600)
 		for _, n := range []int{1, 4, 32} {
 			var got strings.Builder
 			shares := 0
@@ -106,7 +38,7 @@ func TestAllTasksSayWhatOneTrackerSays(t *testing.T) {
 				}
 			}
 			require.Equal(t, n, shares, "a task without flows shows nothing")
-			require.Equal(t, strings.Join(want, ""), strings.Join(sorted(t, got.String()), ""), "%d tasks, sessions %v", n, messages)
+			require.Equal(t, want, rotated.Sorted(t, got.String()), "%d tasks, sessions %v", n, messages)
 		}
 	}
 }

@@ -75,7 +75,7 @@ func write(tb testing.TB, name string, views []flowscope.PacketView) {
 func Packets(tb testing.TB, conversations int) (views []flowscope.PacketView) {
 	tb.Helper()
 	r := rand.New(rand.NewPCG(22, uint64(conversations)))
-	views = sessions(tb) // as they are, some minutes before the others
+	views = builtIn(tb) // as they are, some minutes before the others
 	base := views[len(views)-1].Timestamp.Add(10 * time.Minute)
 	made := []flowscope.PacketView{}
 	for i := range conversations {
@@ -238,7 +238,7 @@ func datagrams(r *rand.Rand, from, to string) (out []burst) {
 	return out
 }
 
-func sessions(tb testing.TB) (views []flowscope.PacketView) {
+func builtIn(tb testing.TB) (views []flowscope.PacketView) {
 	for v, err := range flowscope.ReadCapture(bytes.NewReader(captures.Sessions)) {
 		if err != nil {
 			tb.Fatal(err)
