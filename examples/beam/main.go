@@ -1,7 +1,7 @@
 // Command beam tracks the flows of an archive of captures on Apache Beam: in this process, or on any runner
 // that Beam has.
 //
-//	beam [-shards N] [-sessions] [-out DIR] [-runner NAME ...] [FILE...]
+//	beam [-shards N] [-sessions] [-out DIR [-parquet]] [-runner NAME ...] [FILE...]
 //
 // The FILEs are captures (pcap or pcapng, plain or gzip) in the order of their packets; a name with * is a
 // pattern, whose files are read in the order of their names. Names are those of Beam's file systems: gs:// too. Files are read
@@ -13,7 +13,7 @@
 //	         +- some timestamps of all packets ---------------------^
 //
 // DIR gets a file flows-00000-of-0000N.ndjson for each shard, and with -sessions one for messages, as Zeek's http.log, ssl.log
-// and dns.log are in JSON; each is sorted by time. Together they are what one tracker would say of all packets, as long
+// and dns.log are in JSON; each is sorted by time. With -parquet the flows are Parquet files, of the columns of examples/parquet. Together they are what one tracker would say of all packets, as long
 // as no limit of Config binds. A shard without flows has no file. Without -out the lines are printed. Without a file it reads a small built-in capture.
 //
 // A shard has to fit into the memory of one worker, with all its frames: see docs/archives.md.
@@ -49,12 +49,14 @@ type options struct {
 	out      string
 	shards   int
 	sessions bool
+	parquet  bool
 }
 
 func main() {
 	var o options
 	flag.IntVar(&o.shards, "shards", 4, "how many shards, 1 to 4096")
 	flag.BoolVar(&o.sessions, "sessions", false, "write HTTP, TLS and DNS too")
+	flag.BoolVar(&o.parquet, "parquet", false, "write flows as Parquet; needs -out")
 	flag.StringVar(&o.out, "out", "", "the folder of the results")
 	flag.Parse()
 	quiet()
@@ -62,6 +64,10 @@ func main() {
 	o.files = flag.Args()
 	if o.shards < 1 || o.shards > 4096 {
 		fmt.Fprintln(os.Stderr, "beam: -shards must be 1 to 4096")
+		os.Exit(2)
+	}
+	if o.parquet && o.out == "" {
+		fmt.Fprintln(os.Stderr, "beam: -parquet needs -out")
 		os.Exit(2)
 	}
 	bad, err := show(context.Background(), o, os.Stdout, os.Stderr)
@@ -120,7 +126,7 @@ func run(ctx context.Context, o options, stderr io.Writer) (unreadable bool, err
 	if err != nil {
 		return false, err
 	}
-	old, err := list(ctx, []string{o.out + "/*.ndjson"})
+	old, err := list(ctx, []string{o.out + "/flows-*", o.out + "/messages-*"})
 	if err != nil {
 		return false, err
 	}
@@ -173,7 +179,11 @@ func pipeline(s beam.Scope, files []File, o options) {
 	mended := beam.ParDo(s.Scope("fragments"), &FragmentFn{Shards: o.shards}, beam.GroupByKey(s, torn))
 	shards := beam.GroupByKey(s, beam.Flatten(s, packets, mended))
 	flows, messages := beam.ParDo2(s.Scope("track"), &TrackFn{Sessions: o.sessions}, shards, beam.SideInput{Input: times})
-	write(s, WriteFn{Name: "flows", Ext: ".ndjson", Out: o.out, Shards: o.shards}, flows)
+	ext := ".ndjson"
+	if o.parquet {
+		ext = parquetExt
+	}
+	write(s, WriteFn{Name: "flows", Ext: ext, Out: o.out, Shards: o.shards}, flows)
 	write(s, WriteFn{Name: "messages", Ext: ".ndjson", Out: o.out, Shards: o.shards}, messages)
 	write(s, WriteFn{Name: "bad-files", Ext: ".txt", Out: o.out}, bad)
 }

@@ -2,17 +2,22 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/parquet-go/parquet-go"
 	"github.com/stretchr/testify/require"
 
+	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/examples/internal/rotated"
+	"github.com/flowscope-go/flowscope/examples/parquet/records"
 )
 
 func TestMain(m *testing.M) {
@@ -98,4 +103,58 @@ func TestAPatternIsItsFilesInOrder(t *testing.T) {
 	files, err := list(context.Background(), []string{"track.go", "../../testdata/captures/*s.pcap", "none"})
 	require.NoError(t, err)
 	require.Equal(t, []File{{0, "track.go"}, {1, "../../testdata/captures/sessions.pcap"}, {2, "../../testdata/captures/tunnels.pcap"}, {3, "none"}}, files)
+}
+
+// TestParquetHasTheRowsOfOneTracker also shows that a record loses nothing on its way as a line of JSON.
+func TestParquetHasTheRowsOfOneTracker(t *testing.T) {
+	names := rotated.Files(t, 5, 200)
+	var want bytes.Buffer
+	w := records.NewWriter(&want, records.Options{Streams: true})
+	driver, err := flowscope.NewFlowDriver(flowscope.AutoDetectEncap(flowscope.FiveTuple{}), nil, flowscope.Config{
+		Events: flowscope.Events(flowscope.EventReleased),
+	})
+	require.NoError(t, err)
+	hear := func(events []flowscope.Event) {
+		for i := range events {
+			r := flowscope.RecordOf(&events[i])
+			require.NoError(t, w.Write(&r))
+		}
+	}
+	for _, name := range names {
+		for v, err := range flowscope.OpenCapture(name) {
+			require.NoError(t, err)
+			hear(driver.Track(v))
+		}
+	}
+	for events := range driver.FinishParts() {
+		hear(events)
+	}
+	require.NoError(t, w.Close())
+	out := filepath.Join(t.TempDir(), "out")
+	_, err = run(context.Background(), options{files: names, shards: 3, out: out, parquet: true}, new(bytes.Buffer))
+	require.NoError(t, err)
+	files, err := filepath.Glob(out + "/flows-*-of-00003.parquet")
+	require.NoError(t, err)
+	require.Len(t, files, 3)
+	var got []records.Row
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		got = append(got, rows(t, text)...)
+	}
+	all := rows(t, want.Bytes())
+	require.Greater(t, len(all), 200)
+	byStart := func(a, b records.Row) int {
+		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.UID, b.UID))
+	}
+	slices.SortFunc(got, byStart)
+	slices.SortFunc(all, byStart)
+	require.Equal(t, all, got)
+}
+
+func rows(t *testing.T, file []byte) []records.Row {
+	t.Helper()
+	all, err := parquet.Read[records.Row](bytes.NewReader(file), int64(len(file)))
+	require.NoError(t, err)
+	return all
 }

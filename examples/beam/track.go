@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"slices"
 	"strconv"
@@ -13,6 +17,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/examples/parquet/records"
 	"github.com/flowscope-go/flowscope/export"
 	"github.com/flowscope-go/flowscope/export/sessions"
 	"github.com/flowscope-go/flowscope/protocol/dns"
@@ -138,9 +143,39 @@ func (f *WriteFn) ProcessElement(ctx context.Context, shard int, lines func(*Lin
 		return err
 	}
 	defer fs.Close()
-	var text strings.Builder
-	for _, l := range all {
-		text.WriteString(l.Text)
+	out, err := fs.OpenWrite(ctx, name)
+	if err != nil {
+		return err
 	}
-	return filesystem.Write(ctx, fs, name, []byte(text.String()))
+	if f.Ext == parquetExt {
+		err = writeParquet(out, all)
+	} else {
+		err = writeText(out, all)
+	}
+	return errors.Join(err, out.Close())
+}
+
+func writeText(w io.Writer, all []Line) error {
+	out := bufio.NewWriter(w)
+	for _, l := range all {
+		_, _ = out.WriteString(l.Text) // Flush tells an error
+	}
+	return out.Flush()
+}
+
+const parquetExt = ".parquet"
+
+// writeParquet writes the columns of examples/parquet: it is the same package.
+func writeParquet(w io.Writer, all []Line) error {
+	out := records.NewWriter(w, records.Options{Streams: true})
+	for _, l := range all {
+		var r flowscope.Record
+		if err := json.Unmarshal([]byte(l.Text), &r); err != nil {
+			return err
+		}
+		if err := out.Write(&r); err != nil {
+			return err
+		}
+	}
+	return out.Close()
 }
