@@ -59,8 +59,8 @@ func main() {
 	flag.BoolVar(&o.parquet, "parquet", false, "write flows as Parquet; needs -out")
 	flag.StringVar(&o.out, "out", "", "the folder of the results")
 	flag.Parse()
-	quiet()
 	beam.Init() // a worker of a runner stays here
+	quiet()
 	o.files = flag.Args()
 	if o.shards < 1 || o.shards > 4096 {
 		fmt.Fprintln(os.Stderr, "beam: -shards must be 1 to 4096")
