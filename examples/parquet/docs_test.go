@@ -22,7 +22,7 @@ func TestDuckDBAnswersTheQuestionsOfTheDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if status := run([]string{"-o", filepath.Join(dir, "flows-0.parquet"), capture}, new(bytes.Buffer), os.Stderr); status != 0 {
+	if status := run([]string{"-o", filepath.Join(dir, "flows-0.parquet"), capture, "../internal/sample/sample.pcapng"}, new(bytes.Buffer), os.Stderr); status != 0 {
 		t.Fatal(status)
 	}
 	driver, err := flowscope.NewFlowSessionDriver(flowscope.FiveTuple{}, flowscope.Config{
