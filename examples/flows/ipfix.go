@@ -4,6 +4,7 @@ import (
 	"io"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/examples/internal/flowlog"
 	"github.com/flowscope-go/flowscope/export"
 )
 
@@ -20,12 +21,18 @@ func newMessages(w io.Writer, fail func(error)) *messages {
 	return &messages{ipfix: ipfix, fail: fail}
 }
 
-func (m *messages) begin(string) { m.err = nil }
+// Begin implements flowlog.Printer.
+func (m *messages) Begin(string) { m.err = nil }
 
-func (m *messages) record(r *flowscope.Record) { m.note(m.ipfix.Write(r)) }
+// Record implements flowlog.Printer.
+func (m *messages) Record(r *flowscope.Record) { m.note(m.ipfix.Write(r)) }
 
-func (m *messages) end(t totals) {
-	m.note(m.ipfix.WriteStats(t.now, &t.stats))
+// Flush implements flowlog.Printer.
+func (*messages) Flush() {}
+
+// End implements flowlog.Printer.
+func (m *messages) End(t flowlog.Totals) {
+	m.note(m.ipfix.WriteStats(t.Now, &t.Stats))
 	m.note(m.ipfix.Flush())
 	if m.err != nil && m.fail != nil {
 		m.fail(m.err)
@@ -39,4 +46,5 @@ func (m *messages) note(err error) {
 	}
 }
 
-func (*messages) anomaly(flowscope.UID, *flowscope.Event) {}
+// Anomaly implements flowlog.Printer: there is no record of one.
+func (*messages) Anomaly(flowscope.UID, *flowscope.Event) {}

@@ -41,6 +41,7 @@ import (
 	"strings"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/examples/internal/flowlog"
 	"github.com/flowscope-go/flowscope/examples/internal/options"
 	"github.com/flowscope-go/flowscope/examples/internal/progress"
 	"github.com/flowscope-go/flowscope/examples/internal/sample"
@@ -72,7 +73,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case opts.Idle < 0:
 		fmt.Fprintln(stderr, "flows: -idle must not be negative")
 		return 2
-	case !slices.Contains([]string{"table", "json", "zeek", "zeek-json", "eve", "csv", "ipfix"}, *format):
+	case *format != "ipfix" && !slices.Contains(flowlog.Formats, *format):
 		fmt.Fprintf(stderr, "flows: unknown -format %q; it is table, json, zeek, zeek-json, eve, csv or ipfix\n", *format)
 		return 2
 	case *collector != "" && (*format != "ipfix" || *asJSON):
@@ -97,9 +98,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	cfg.Details, cfg.ReportEvery = flowscope.AllDetails, *report
 	p := program{out: out, stderr: stderr, ex: opts.Extractor(), cfg: cfg, order: order}
 	p.streams = *gaps || *format != "table" && *format != "json"
-	switch several := flags.NArg() > 1; {
-	case *format == "table":
-		p.print = newRows(out, several)
+	column := ""
+	if flags.NArg() > 1 {
+		column = "file"
+	}
+	switch {
 	case *collector != "":
 		socket, err := net.Dial("udp", *collector)
 		if err != nil {
@@ -111,7 +114,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case *format == "ipfix":
 		p.print = newMessages(out, nil)
 	default:
-		p.print = newLines(out, *format, several)
+		p.print = flowlog.New(out, *format, column)
 	}
 	if *format == "eve" {
 		p.cfg.Events |= flowscope.Events(flowscope.EventAnomaly)
@@ -125,21 +128,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return p.status
 }
 
-// printer prints records. It may hold some back until end.
-type printer interface {
-	begin(name string)
-	record(*flowscope.Record)
-	anomaly(flowscope.UID, *flowscope.Event)
-	end(totals)
-}
-
 type program struct {
 	out    *bufio.Writer
 	stderr io.Writer
 	ex     flowscope.FlowExtractor[flowscope.FiveTupleKey]
 	cfg    flowscope.Config
 	order  order
-	print  printer
+	print  flowlog.Printer
 	status int
 
 	streams bool // a driver is needed, a tracker is not enough
@@ -150,7 +145,7 @@ func (p *program) capture(name string, views iter.Seq2[flowscope.PacketView, err
 	if p.out.Flush() != nil {
 		return // the output cannot be written, which was reported
 	}
-	p.print.begin(name)
+	p.print.Begin(name)
 	bar := progress.New(p.stderr, name)
 	stats, err := p.flows(bar.Of(views))
 	bar.Clear()
@@ -200,29 +195,29 @@ func (p *program) flows(views iter.Seq2[flowscope.PacketView, error]) (flowscope
 	if err != nil {
 		return flowscope.TrackerStats{}, err
 	}
-	var sum totals
+	var sum flowlog.Totals
 	for ev, broken := range t.Events(views) {
 		switch {
 		case broken != nil:
 			err = broken
 		case ev.Kind == flowscope.EventAnomaly:
-			p.print.anomaly(t.UID(ev), ev)
+			p.print.Anomaly(t.UID(ev), ev)
 		default:
 			r := flowscope.RecordOf(ev)
 			if r.Final {
-				sum.add(&r)
+				sum.Add(&r)
 			}
 			if p.order.keeps() {
 				p.order.add(&r)
 			} else {
-				p.print.record(&r)
+				p.print.Record(&r)
 			}
 		}
 	}
-	p.order.flush(p.print.record)
-	sum.stats, sum.now = stats(), t.Now()
-	p.print.end(sum)
-	return sum.stats, err
+	p.order.flush(p.print.Record)
+	sum.Stats, sum.Now = stats(), t.Now()
+	p.print.End(sum)
+	return sum.Stats, err
 }
 
 // rest describes the packets in no flow, as in "of 124 packets, 3 are in no flow: 2 not_ip, 1

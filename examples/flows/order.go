@@ -57,20 +57,3 @@ func (o *order) flush(yield func(*flowscope.Record)) {
 	}
 	o.records = o.records[:0]
 }
-
-// totals are the sums over the flows of a capture.
-type totals struct {
-	flows          int
-	packets, bytes [2]uint64
-
-	stats flowscope.TrackerStats // at the end
-	now   flowscope.Timestamp
-}
-
-func (t *totals) add(r *flowscope.Record) {
-	t.flows++
-	for i := range t.packets {
-		t.packets[i] += r.Packets[i]
-		t.bytes[i] += r.WireBytes[i]
-	}
-}

@@ -32,6 +32,7 @@ import (
 	"github.com/flowscope-go/flowscope/examples/internal/options"
 	"github.com/flowscope-go/flowscope/examples/internal/progress"
 	"github.com/flowscope-go/flowscope/examples/internal/sample"
+	"github.com/flowscope-go/flowscope/examples/internal/sessionlog"
 	export "github.com/flowscope-go/flowscope/export/sessions"
 	"github.com/flowscope-go/flowscope/protocol/dns"
 	"github.com/flowscope-go/flowscope/protocol/http1"
@@ -67,10 +68,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	out := bufio.NewWriter(stdout)
 	cfg := opts.Config(flowscope.EventMessage)
-	p := program{out: out, stderr: stderr, ex: opts.Extractor(), cfg: cfg, print: newRows(out)}
+	p := program{out: out, stderr: stderr, ex: opts.Extractor(), cfg: cfg, print: sessionlog.NewRows(out)}
 	switch *format {
 	case "json":
-		p.print = newLines(out)
+		p.print = sessionlog.NewLines(out)
 	case "zeek":
 		p.append = export.AppendZeekJSON
 	case "eve":
@@ -87,10 +88,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 type event = flowscope.FlowEvent[flowscope.FiveTupleKey]
 
-// printer prints records. It may hold some back until flush.
+// printer prints records. It may hold some back until Flush.
 type printer interface {
-	record(record)
-	flush()
+	Record(sessionlog.Record)
+	Flush()
 }
 
 type program struct {
@@ -112,7 +113,7 @@ func (p *program) capture(name string, views iter.Seq2[flowscope.PacketView, err
 	bar := progress.New(p.stderr, name)
 	n, losses, err := p.messages(bar.Of(views))
 	bar.Clear()
-	p.print.flush()
+	p.print.Flush()
 	if err := p.out.Flush(); err != nil {
 		p.fail(err)
 	}
@@ -134,12 +135,8 @@ func (p *program) fail(err error) {
 
 // messages prints the messages of a capture, and returns their number and what could not be read. Of
 // a damaged file it prints those of the packets before the damage, and returns the error too.
-func (p *program) messages(views iter.Seq2[flowscope.PacketView, error]) (n int, lost losses, err error) {
-	lost = losses{}
-	show := func(r record) {
-		n++
-		p.print.record(r)
-	}
+func (p *program) messages(views iter.Seq2[flowscope.PacketView, error]) (n int, lost sessionlog.Losses, err error) {
+	lost = sessionlog.Losses{}
 	web := http1.Factory{}
 	if p.append != nil {
 		web.Want = http1.WantFields
@@ -160,23 +157,11 @@ func (p *program) messages(views iter.Seq2[flowscope.PacketView, error]) (n int,
 				continue
 			}
 		}
-		switch m := ev.Message.(type) {
-		case *http1.Exchange:
-			show(newExchange(ev, m))
-		case *tls.Handshake:
-			show(newHandshake(ev, m))
-		case *dns.Transaction:
-			show(newTransaction(ev, m))
-		case *dns.Multicast:
-			show(newMulticast(ev, m))
-		case *http1.Lost:
-			if !m.Found { // with Found it is the second message about one loss
-				lost.add("HTTP", m.Why)
-			}
-		case *tls.Lost:
-			lost.add("TLS", m.Why)
-		case *dns.Lost:
-			lost.add("DNS", m.Why)
+		if r := sessionlog.Of(ev); r != nil {
+			n++
+			p.print.Record(r)
+		} else {
+			lost.Add(ev)
 		}
 	}
 	return n, lost, nil

@@ -13,8 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/flowscope-go/flowscope"
-	"github.com/flowscope-go/flowscope/protocol/dns"
+	"github.com/flowscope-go/flowscope/examples/internal/sessionlog"
 )
 
 const sampleLosses = "sessions: built-in capture: not all could be read: 1 HTTP gap\n"
@@ -34,7 +33,7 @@ func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
 func parse[T any](t *testing.T, stdout, kind string) (all []T) {
 	t.Helper()
 	for text := range strings.Lines(stdout) {
-		var h head
+		var h sessionlog.Head
 		require.NoError(t, json.Unmarshal([]byte(text), &h), text)
 		if h.Kind != kind {
 			continue
@@ -86,7 +85,7 @@ func TestHTTPOfTheSampleAgreesWithTshark(t *testing.T) {
 	status, stdout, _ := call(t, "-json")
 	require.Zero(t, status)
 	var got []row
-	for _, x := range parse[exchange](t, stdout, "http") {
+	for _, x := range parse[sessionlog.Exchange](t, stdout, "http") {
 		require.Equal(t, "www.example.net", x.Host)
 		require.Equal(t, "HTTP/1.1", x.Version)
 		require.Zero(t, x.RequestMissing)
@@ -122,7 +121,7 @@ func TestTLSOfTheSampleAgreesWithTshark(t *testing.T) {
 	}
 	_, stdout, _ := call(t, "-json")
 	var got []row
-	for _, h := range parse[handshake](t, stdout, "tls") {
+	for _, h := range parse[sessionlog.Handshake](t, stdout, "tls") {
 		one := row{h.Client, h.Server, h.SNI, h.Version, 0, h.JA3, h.JA3S, strings.Join(h.ClientALPN, ","), h.ServerALPN, h.HRR, h.Resumed, ""}
 		if h.Cipher != nil {
 			one.cipher = *h.Cipher
@@ -134,7 +133,7 @@ func TestTLSOfTheSampleAgreesWithTshark(t *testing.T) {
 		}
 		got = append(got, one)
 		if h.Version == "" {
-			require.Equal(t, []alert{{Side: "server", Level: 2, Description: 40}}, h.Alerts)
+			require.Equal(t, []sessionlog.Alert{{Side: "server", Level: 2, Description: 40}}, h.Alerts)
 		} else {
 			require.Empty(t, h.Alerts)
 		}
@@ -168,7 +167,7 @@ func TestDNSOfTheSampleAgreesWithTshark(t *testing.T) {
 	}
 	_, stdout, _ := call(t, "-json")
 	var got []row
-	for _, x := range parse[transaction](t, stdout, "dns") {
+	for _, x := range parse[sessionlog.Transaction](t, stdout, "dns") {
 		one := row{x.Proto, x.Client, x.ID, *x.Name, uint16(x.Type), x.Answers, -1}
 		require.True(t, x.Asked)
 		require.Equal(t, x.Answered, x.Latency != nil)
@@ -202,8 +201,8 @@ func TestSeveralFilesArePrintedOneAfterTheOther(t *testing.T) {
 	_, first, _ := call(t, "-json", captures("http.pcap"))
 	_, second, _ := call(t, "-json", captures("sessions.pcap"))
 	require.Equal(t, first+second, both)
-	require.Len(t, parse[exchange](t, first, "http"), 2)
-	require.Len(t, parse[transaction](t, first, "dns"), 1)
+	require.Len(t, parse[sessionlog.Exchange](t, first, "http"), 2)
+	require.Len(t, parse[sessionlog.Transaction](t, first, "dns"), 1)
 
 	_, both, stderr := call(t, captures("http.pcap"), captures("sessions.pcap"))
 	require.Equal(t, 1, strings.Count(both, "PROTO"), "one table")
@@ -238,7 +237,7 @@ func TestACutFileGivesTheMessagesSoFarAndAnError(t *testing.T) {
 	_, next, _ := call(t, "-json", captures("http.pcap"))
 	before, found := strings.CutSuffix(stdout, next)
 	require.True(t, found, "the next file is read all the same")
-	require.Len(t, parse[transaction](t, before, "dns"), 8)
+	require.Len(t, parse[sessionlog.Transaction](t, before, "dns"), 8)
 	require.Equal(t, 8, strings.Count(before, "\n"))
 }
 
@@ -261,7 +260,7 @@ func TestTimeMayLeapBetweenPackets(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "made.pcap")
 	require.NoError(t, os.WriteFile(name, made, 0o600))
 	_, stdout, _ := call(t, "-json", name)
-	queries := parse[transaction](t, stdout, "dns")
+	queries := parse[sessionlog.Transaction](t, stdout, "dns")
 	require.Len(t, queries, 2)
 	require.Equal(t, 3*time.Hour+1007992*time.Microsecond, queries[1].Time.Sub(queries[0].Time))
 }
@@ -305,42 +304,4 @@ func TestAFullDiskIsAnErrorSaidOnce(t *testing.T) {
 		require.Equal(t, 1, run([]string{format, captures("sessions.pcap"), captures("http.pcap")}, full{}, &stderr))
 		require.Equal(t, 1, strings.Count(stderr.String(), "no space left"))
 	}
-}
-
-func TestTheNameOfTheRootIsEmptyInJSONAndADotInTheTable(t *testing.T) {
-	player, err := flowscope.NewSessionPlayer(flowscope.Config{}, dns.Factory{})
-	require.NoError(t, err)
-	flow := player.UDP(40000, 53)
-	flow.Data(flowscope.Initiator, []byte("\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x01"), 1)
-	all := flow.End(flowscope.EndFinished, 2)
-	require.Len(t, all, 1)
-	x := newTransaction(&event{}, all[0].Message.(*dns.Transaction))
-	require.Empty(t, *x.Name)
-	require.Equal(t, "NS .", x.cells()[0])
-}
-
-func TestMessagesOfMDNSAndLLMNRAreRecordsOfTheirOwn(t *testing.T) {
-	player, err := flowscope.NewSessionPlayer(flowscope.Config{}, dns.Factory{})
-	require.NoError(t, err)
-	response := []byte("\x00\x00\x84\x00\x00\x00\x00\x01\x00\x00\x00\x00\x01a\x05local\x00\x00\x01\x80\x01\x00\x00\x00\x78\x00\x04\xc0\x00\x02\x01")
-	all := player.UDP(5353, 5353).Data(flowscope.Initiator, response, 1)
-	require.Len(t, all, 1)
-	x := newMulticast(&event{}, all[0].Message.(*dns.Multicast))
-	require.Equal(t, "mdns", x.Kind)
-	require.True(t, x.Response)
-	require.Equal(t, []string{"", "A a.local 192.0.2.1", "", "35"}, x.cells())
-
-	query := []byte("\x00\x07\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x1c\x00\x01")
-	all = player.UDP(50000, 5355).Data(flowscope.Initiator, query, 1)
-	require.Len(t, all, 1)
-	x = newMulticast(&event{}, all[0].Message.(*dns.Multicast))
-	require.Equal(t, "llmnr", x.Kind)
-	require.Equal(t, []string{"AAAA a", "", "", "19"}, x.cells())
-}
-
-func TestTextFromTheNetworkCannotControlATerminal(t *testing.T) {
-	require.Equal(t, `GET a\x1b[2J\u009b\xff`, short("GET a\x1b[2J\u009b\xff"))
-	long := short(strings.Repeat("a", 1000))
-	require.Len(t, long, 72)
-	require.True(t, strings.HasSuffix(long, "aaa..."))
 }

@@ -114,7 +114,7 @@ type flow struct {
 
 func see(ev *event, to []flow) []flow {
 	line := flowscope.RecordOf(ev)
-	text, _ := json.Marshal(line) // cannot fail: see flows/lines.go
+	text, _ := json.Marshal(line) // cannot fail: a Record always has a text
 	return append(to, flow{ev.Stats.Start(), line, string(text)})
 }
 

@@ -1,17 +1,18 @@
-package main
+package sessionlog
 
 import (
 	"cmp"
 	"fmt"
 	"strings"
 
+	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/protocol/http1"
 )
 
-// exchange is an HTTP exchange. Method and what belongs to it are absent if the request was not seen,
+// Exchange is an HTTP exchange. Method and what belongs to it are absent if the request was not seen,
 // Status if there was no final response.
-type exchange struct {
-	head
+type Exchange struct {
+	Head
 	Method          string   `json:"method,omitempty"`
 	Host            string   `json:"host,omitempty"`
 	URI             string   `json:"uri,omitempty"`
@@ -25,9 +26,9 @@ type exchange struct {
 	Flags           []string `json:"flags"`
 }
 
-func newExchange(ev *event, m *http1.Exchange) *exchange {
-	return &exchange{
-		head:   newHead("http", ev, m.Client, cmp.Or(m.Request.Began, m.Response.Began)),
+func newExchange(ev *flowscope.Event, m *http1.Exchange) *Exchange {
+	return &Exchange{
+		Head:   newHead("http", ev, m.Client, cmp.Or(m.Request.Began, m.Response.Began)),
 		Method: string(m.Method), Host: string(m.Host), URI: string(m.Target), Version: m.Request.Version.String(),
 		Status:      m.Status,
 		RequestBody: m.Request.Body, RequestMissing: m.Request.Missing,
@@ -36,7 +37,8 @@ func newExchange(ev *event, m *http1.Exchange) *exchange {
 	}
 }
 
-func (x *exchange) cells() []string {
+// Cells implements Record.
+func (x *Exchange) Cells() []string {
 	request := x.Method + " " + x.URI
 	if strings.HasPrefix(x.URI, "/") {
 		request = x.Method + " " + x.Host + x.URI

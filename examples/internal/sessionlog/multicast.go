@@ -1,16 +1,17 @@
-package main
+package sessionlog
 
 import (
 	"fmt"
 	"strings"
 
+	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/protocol/dns"
 )
 
-// multicast is one message of mDNS or LLMNR, from the sender, which stands as the client, to a group
+// Multicast is one message of mDNS or LLMNR, from the sender, which stands as the client, to a group
 // of hosts or one of them.
-type multicast struct {
-	head
+type Multicast struct {
+	Head
 	Proto     string      `json:"proto"`
 	Response  bool        `json:"response"`
 	Questions [][2]string `json:"questions,omitempty"` // type and name
@@ -18,13 +19,13 @@ type multicast struct {
 	Bytes     int         `json:"bytes"`
 }
 
-func newMulticast(ev *event, m *dns.Multicast) *multicast {
+func newMulticast(ev *flowscope.Event, m *dns.Multicast) *Multicast {
 	kind := "mdns"
 	if m.LLMNR {
 		kind = "llmnr"
 	}
-	x := &multicast{
-		head:  newHead(kind, ev, m.Sender, ev.Timestamp),
+	x := &Multicast{
+		Head:  newHead(kind, ev, m.Sender, ev.Timestamp),
 		Proto: ev.L4.String(), Response: m.IsResponse(), Bytes: len(m.Message.Bytes()),
 	}
 	for q := range m.Questions() {
@@ -36,7 +37,8 @@ func newMulticast(ev *event, m *dns.Multicast) *multicast {
 	return x
 }
 
-func (x *multicast) cells() []string {
+// Cells implements Record.
+func (x *Multicast) Cells() []string {
 	var questions, answers []string
 	for _, q := range x.Questions {
 		questions = append(questions, q[0]+" "+q[1])

@@ -1,4 +1,4 @@
-package main
+package sessionlog
 
 import (
 	"fmt"
@@ -8,28 +8,28 @@ import (
 	"github.com/flowscope-go/flowscope/examples/internal/table"
 )
 
-// rows prints records as a table.
+// Rows prints records as a table.
 //
 //	TIME          PROTO  CLIENT            SERVER         REQUEST               RESULT               LATENCY  BYTES
 //	14:40:08.305  dns    192.0.2.10:46916  192.0.2.20:53  A www.example.net     NOERROR, 192.0.2.20  0.284ms    116
 //	14:40:10.620  http   192.0.2.10:58666  192.0.2.20:80  GET www.example.net/  200                  0.220ms      7
-type rows struct{ *table.Table }
+type Rows struct{ *table.Table }
 
-func newRows(w io.Writer) rows {
-	return rows{table.New(w,
+// NewRows makes Rows. An error of w is not reported, so that w should be a bufio.Writer.
+func NewRows(w io.Writer) Rows {
+	return Rows{table.New(w,
 		[]string{"TIME", "PROTO", "CLIENT", "SERVER", "REQUEST", "RESULT", "LATENCY", "BYTES"}, "LATENCY", "BYTES")}
 }
 
-func (r rows) record(rec record) {
-	h := rec.about()
-	cells := append([]string{h.Time.UTC().Format("15:04:05.000"), h.Kind, h.Client, h.Server}, rec.cells()...)
+// Record adds a row.
+func (r Rows) Record(rec Record) {
+	h := rec.About()
+	cells := append([]string{h.Time.UTC().Format("15:04:05.000"), h.Kind, h.Client, h.Server}, rec.Cells()...)
 	for i := range cells {
 		cells[i] = short(cells[i])
 	}
 	r.Add(cells...)
 }
-
-func (r rows) flush() { r.Flush() }
 
 // short escapes text from the network for a terminal, and cuts it to the width of a column.
 func short(s string) string {

@@ -1,16 +1,17 @@
-package main
+package sessionlog
 
 import (
 	"cmp"
 	"encoding/hex"
 	"strings"
 
+	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/protocol/tls"
 )
 
-// handshake is a TLS handshake. What belongs to a message that was not seen is absent.
-type handshake struct {
-	head
+// Handshake is a TLS handshake. What belongs to a message that was not seen is absent.
+type Handshake struct {
+	Head
 	SNI          string        `json:"sni,omitempty"`
 	ClientALPN   []string      `json:"client_alpn,omitempty"`
 	JA3          string        `json:"ja3,omitempty"`
@@ -22,25 +23,25 @@ type handshake struct {
 	HRR          bool          `json:"hrr"` // there was a HelloRetryRequest
 	Resumed      bool          `json:"resumed"`
 	Latency      *int64        `json:"latency_us,omitempty"`
-	Certificates []certificate `json:"certificates,omitempty"`
-	Alerts       []alert       `json:"alerts,omitempty"`
+	Certificates []Certificate `json:"certificates,omitempty"`
+	Alerts       []Alert       `json:"alerts,omitempty"`
 }
 
-type certificate struct {
+type Certificate struct {
 	Side    string `json:"side"`
 	SHA1    string `json:"sha1"`
 	Subject string `json:"subject,omitempty"` // absent if the certificate is malformed
 }
 
-type alert struct {
+type Alert struct {
 	Side        string `json:"side"`
 	Level       uint8  `json:"level"`
 	Description uint8  `json:"description"`
 }
 
-func newHandshake(ev *event, m *tls.Handshake) *handshake {
-	h := &handshake{
-		head: newHead("tls", ev, m.Client, cmp.Or(m.ClientTime, m.ServerTime, ev.Timestamp)),
+func newHandshake(ev *flowscope.Event, m *tls.Handshake) *Handshake {
+	h := &Handshake{
+		Head: newHead("tls", ev, m.Client, cmp.Or(m.ClientTime, m.ServerTime, ev.Timestamp)),
 		SNI:  m.SNI.String(), ServerALPN: m.ServerALPN.String(),
 		JA3: m.JA3().String(), JA4: m.JA4().String(), JA3S: m.JA3S().String(),
 		HRR: m.Retried, Resumed: m.Resumed,
@@ -58,14 +59,14 @@ func newHandshake(ev *event, m *tls.Handshake) *handshake {
 	}
 	for _, c := range m.Certificates {
 		sum := c.SHA1()
-		one := certificate{Side: sideName(c.Client), SHA1: hex.EncodeToString(sum[:])}
+		one := Certificate{Side: sideName(c.Client), SHA1: hex.EncodeToString(sum[:])}
 		if parsed, err := c.Parse(); err == nil {
 			one.Subject = parsed.Subject.String()
 		}
 		h.Certificates = append(h.Certificates, one)
 	}
 	for _, a := range m.Alerts {
-		h.Alerts = append(h.Alerts, alert{sideName(a.Client), a.Level, uint8(a.Description)})
+		h.Alerts = append(h.Alerts, Alert{sideName(a.Client), a.Level, uint8(a.Description)})
 	}
 	return h
 }
@@ -77,7 +78,8 @@ func sideName(client bool) string {
 	return "server"
 }
 
-func (h *handshake) cells() []string {
+// Cells implements Record.
+func (h *Handshake) Cells() []string {
 	var result []string
 	for _, text := range []string{h.Version, h.ServerALPN} {
 		if text != "" {

@@ -1,17 +1,18 @@
-package main
+package sessionlog
 
 import (
 	"cmp"
 	"fmt"
 	"strings"
 
+	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/protocol/dns"
 )
 
-// transaction is a DNS query and its response, or one of the two. Name and Type are those of the
+// Transaction is a DNS query and its response, or one of the two. Name and Type are those of the
 // question, and absent if none can be read; the root's name is "".
-type transaction struct {
-	head
+type Transaction struct {
+	Head
 	Proto    string      `json:"proto"`
 	ID       uint16      `json:"id"`
 	Name     *string     `json:"qname,omitempty"`
@@ -25,9 +26,9 @@ type transaction struct {
 	Bytes    int         `json:"bytes"`
 }
 
-func newTransaction(ev *event, m *dns.Transaction) *transaction {
-	x := &transaction{
-		head:  newHead("dns", ev, m.Client, cmp.Or(m.Queried, m.Replied)),
+func newTransaction(ev *flowscope.Event, m *dns.Transaction) *Transaction {
+	x := &Transaction{
+		Head:  newHead("dns", ev, m.Client, cmp.Or(m.Queried, m.Replied)),
 		Proto: ev.L4.String(), ID: m.ID, Type: m.Type,
 		Asked: m.IsAsked(), Answered: m.IsAnswered(), Outcome: m.Outcome.String(),
 		Latency: microseconds(m.Latency()), Bytes: len(m.Query.Bytes()) + len(m.Response.Bytes()),
@@ -49,7 +50,8 @@ func newTransaction(ev *event, m *dns.Transaction) *transaction {
 	return x
 }
 
-func (x *transaction) cells() []string {
+// Cells implements Record.
+func (x *Transaction) Cells() []string {
 	question := ""
 	if x.Name != nil {
 		question = fmt.Sprint(x.Type, " ", cmp.Or(*x.Name, "."))

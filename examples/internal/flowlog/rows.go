@@ -1,8 +1,9 @@
-package main
+package flowlog
 
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/examples/internal/table"
@@ -15,28 +16,30 @@ import (
 //	2026-11-23T03:46:31.792Z  tcp    192.0.2.10:33678  198.51.100.20:80      7      5  ...
 type rows struct {
 	*table.Table
-	several bool
-	name    string
+	named bool
+	name  string
 }
 
-func newRows(w io.Writer, several bool) *rows {
+func newRows(w io.Writer, column string) *rows {
 	titles := []string{"START", "PROTO", "INITIATOR", "RESPONDER", "PKTS>", "<PKTS", "BYTES>", "<BYTES", "SECONDS", "END", "HISTORY", "TUNNEL"}
-	if several {
-		titles = append([]string{"FILE"}, titles...)
+	if column != "" {
+		titles = append([]string{strings.ToUpper(column)}, titles...)
 	}
-	return &rows{Table: table.New(w, titles, "PKTS>", "<PKTS", "BYTES>", "<BYTES", "SECONDS"), several: several}
+	return &rows{Table: table.New(w, titles, "PKTS>", "<PKTS", "BYTES>", "<BYTES", "SECONDS"), named: column != ""}
 }
 
-func (r *rows) begin(name string) { r.name = name }
+// Begin implements Printer.
+func (r *rows) Begin(name string) { r.name = name }
 
 func (r *rows) add(cells ...string) {
-	if r.several {
+	if r.named {
 		cells = append([]string{r.name}, cells...)
 	}
 	r.Add(cells...)
 }
 
-func (r *rows) record(f *flowscope.Record) {
+// Record implements Printer.
+func (r *rows) Record(f *flowscope.Record) {
 	r.add(f.Start.Time().Format("2006-01-02T15:04:05.000Z"), f.Proto.String(), f.Initiator.String(), f.Responder.String(),
 		fmt.Sprint(f.Packets[0]), fmt.Sprint(f.Packets[1]), fmt.Sprint(f.WireBytes[0]), fmt.Sprint(f.WireBytes[1]),
 		fmt.Sprintf("%.3f", f.End.Sub(f.Start).Seconds()), ending(f), f.History.String(), f.Tunnel.String())
@@ -57,12 +60,14 @@ func ending(f *flowscope.Record) string {
 	return f.Reason.String()
 }
 
-func (r *rows) end(t totals) {
-	if t.flows != 0 {
-		r.add("total", "", fmt.Sprint(t.flows, " flows"), "", fmt.Sprint(t.packets[0]), fmt.Sprint(t.packets[1]),
-			fmt.Sprint(t.bytes[0]), fmt.Sprint(t.bytes[1]), "", "", "", "")
+// End implements Printer.
+func (r *rows) End(t Totals) {
+	if t.Flows != 0 {
+		r.add("total", "", fmt.Sprint(t.Flows, " flows"), "", fmt.Sprint(t.Packets[0]), fmt.Sprint(t.Packets[1]),
+			fmt.Sprint(t.Bytes[0]), fmt.Sprint(t.Bytes[1]), "", "", "", "")
 	}
 	r.Flush()
 }
 
-func (*rows) anomaly(flowscope.UID, *flowscope.Event) {}
+// Anomaly implements Printer.
+func (*rows) Anomaly(flowscope.UID, *flowscope.Event) {}
