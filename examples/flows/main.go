@@ -38,7 +38,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/flowscope-go/flowscope"
 	"github.com/flowscope-go/flowscope/examples/internal/flowlog"
@@ -152,7 +151,7 @@ func (p *program) capture(name string, views iter.Seq2[flowscope.PacketView, err
 	if err := p.out.Flush(); err != nil {
 		p.fail(err)
 	}
-	if rest := rest(&stats); rest != "" {
+	if rest := flowlog.Rest(&stats); rest != "" {
 		fmt.Fprintf(p.stderr, "flows: %s: %s\n", name, rest)
 	}
 	if n := stats.ClockSuspects; n > 0 {
@@ -218,26 +217,4 @@ func (p *program) flows(views iter.Seq2[flowscope.PacketView, error]) (flowscope
 	sum.Stats, sum.Now = stats(), t.Now()
 	p.print.End(sum)
 	return sum.Stats, err
-}
-
-// rest describes the packets in no flow, as in "of 124 packets, 3 are in no flow: 2 not_ip, 1
-// icmp_error"; it is "" if there are none.
-func rest(stats *flowscope.TrackerStats) string {
-	var why []string
-	sum := uint64(0)
-	add := func(n uint64, what string) {
-		if n > 0 {
-			sum += n
-			why = append(why, fmt.Sprint(n, " ", what))
-		}
-	}
-	for r, n := range stats.Refused {
-		add(n, flowscope.Refusal(r).String())
-	}
-	add(stats.ICMPErrorsMatched, "icmp_error")
-	add(stats.Fragments.Unused, "incomplete_datagram")
-	if sum == 0 {
-		return ""
-	}
-	return fmt.Sprintf("of %d packets, %d are in no flow: %s", stats.Packets, sum, strings.Join(why, ", "))
 }

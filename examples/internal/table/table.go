@@ -38,6 +38,13 @@ func (t *Table) Add(cells ...string) {
 	}
 }
 
+// Titles adds the titles once more, if there were any: where other text has come between the rows.
+func (t *Table) Titles() {
+	if t.begun {
+		t.rows = append(t.rows, t.titles)
+	}
+}
+
 // Flush prints the rows that are buffered. An error of the writer is not reported, so that the writer
 // should be a bufio.Writer, whose Flush reports it.
 func (t *Table) Flush() {
