@@ -52,7 +52,7 @@ func capture(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	if err := start(workers, rings); err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "live: listening on %s (%v), %d rings of %d MiB\n", strings.Join(s.interfaces, ","), link, len(workers), s.buffer)
+	fmt.Fprintf(stderr, "live: listening on %s (%v), workers: %d, each with a ring of %d MiB\n", strings.Join(s.interfaces, ","), link, len(workers), s.buffer)
 	err = watch(ctx, workers, rings, stop, stderr)
 	for _, w := range workers {
 		w.finish()

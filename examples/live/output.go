@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"sync"
 
@@ -26,10 +25,8 @@ type output struct {
 	out      *bufio.Writer
 	flows    flowlog.Printer
 	messages messagePrinter
-	append   func([]byte, flowscope.UID, *flowscope.Event) []byte // of another format; nil: messages
+	append   func([]byte, flowscope.UID, *flowscope.Event) []byte // of another format, in place of messages
 	line     []byte
-	titles   [2]func() // of the tables of flows and messages, if there are both
-	shown    int       // of which of them the last row was; -1 at first
 
 	names   map[uint32]string // of the interfaces, if there are several
 	sum     flowlog.Totals
@@ -38,7 +35,7 @@ type output struct {
 }
 
 func newOutput(w io.Writer, s *settings, names map[uint32]string) *output {
-	o := &output{out: bufio.NewWriterSize(w, 64<<10), names: names, lost: sessionlog.Losses{}, shown: -1}
+	o := &output{out: bufio.NewWriterSize(w, 64<<10), names: names, lost: sessionlog.Losses{}}
 	column := ""
 	switch {
 	case s.format == "zeek-json" && s.sessions:
@@ -53,10 +50,8 @@ func newOutput(w io.Writer, s *settings, names map[uint32]string) *output {
 	}
 	switch s.format {
 	case "table":
-		rows := sessionlog.NewRows(o.out)
-		o.messages = rows
-		if t, ok := o.flows.(interface{ Titles() }); ok && s.flows && s.sessions {
-			o.titles = [2]func(){t.Titles, rows.Titles}
+		if !s.flows {
+			o.messages = sessionlog.NewRows(o.out)
 		}
 	case "json":
 		o.messages = sessionlog.NewLines(o.out)
@@ -98,7 +93,6 @@ func (o *output) flow(r *flowscope.Record) {
 	if o.names != nil {
 		o.flows.Begin(o.names[r.Interface])
 	}
-	o.table(0)
 	o.flows.Record(r)
 }
 
@@ -109,25 +103,18 @@ func (o *output) message(driver *driver, ev *flowscope.Event) {
 			return
 		}
 	} else if r := sessionlog.Of(ev); r != nil {
-		o.table(1)
-		o.messages.Record(r)
+		if o.messages != nil {
+			o.messages.Record(r)
+			return
+		}
+		if o.names != nil {
+			o.flows.Begin("") // a message does not say where it was captured
+		}
+		h := r.About()
+		o.flows.Text(flowscope.TimestampOf(h.Time), h.Kind, h.Client, h.Server, sessionlog.Text(r))
 		return
 	}
 	o.lost.Add(ev)
-}
-
-// table says of which table the next row is. Where that changes, the titles are printed again.
-func (o *output) table(kind int) {
-	if o.titles[kind] == nil || o.shown == kind {
-		return
-	}
-	if o.shown >= 0 {
-		o.flows.Flush()
-		o.messages.Flush()
-		fmt.Fprintln(o.out)
-		o.titles[kind]()
-	}
-	o.shown = kind
 }
 
 // flush prints what is held back. Its error is that of the writer below.
@@ -150,9 +137,6 @@ func (o *output) finish() error {
 	}
 	if o.names != nil {
 		o.flows.Begin("")
-	}
-	if o.sum.Flows > 0 {
-		o.table(0)
 	}
 	o.flows.End(o.sum)
 	return o.out.Flush()

@@ -20,6 +20,8 @@ type Printer interface {
 	Record(*flowscope.Record)
 	// Anomaly prints an anomaly, if the format has them.
 	Anomaly(flowscope.UID, *flowscope.Event)
+	// Text prints a line about something else that happened, such as a message, if the format is a table.
+	Text(at flowscope.Timestamp, proto, from, to, text string)
 	// Flush prints what is held back.
 	Flush()
 	// End ends a capture: a table has its sums in the last row.

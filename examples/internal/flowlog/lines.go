@@ -75,6 +75,9 @@ func (l *lines) write(line []byte) {
 	_, _ = l.w.Write(line)
 }
 
+// Text implements Printer.
+func (*lines) Text(flowscope.Timestamp, string, string, string, string) {}
+
 // Flush implements Printer.
 func (l *lines) Flush() {}
 

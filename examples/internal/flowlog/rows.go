@@ -40,9 +40,16 @@ func (r *rows) add(cells ...string) {
 
 // Record implements Printer.
 func (r *rows) Record(f *flowscope.Record) {
-	r.add(f.Start.Time().Format("2006-01-02T15:04:05.000Z"), f.Proto.String(), f.Initiator.String(), f.Responder.String(),
+	r.add(f.Start.Time().Format(timeFormat), f.Proto.String(), f.Initiator.String(), f.Responder.String(),
 		fmt.Sprint(f.Packets[0]), fmt.Sprint(f.Packets[1]), fmt.Sprint(f.WireBytes[0]), fmt.Sprint(f.WireBytes[1]),
 		fmt.Sprintf("%.3f", f.End.Sub(f.Start).Seconds()), ending(f), f.History.String(), f.Tunnel.String())
+}
+
+const timeFormat = "2006-01-02T15:04:05.000Z"
+
+// Text implements Printer.
+func (r *rows) Text(at flowscope.Timestamp, proto, from, to, text string) {
+	r.add(at.Time().Format(timeFormat), proto, from, to, text)
 }
 
 // ending says in a word how a flow ended.

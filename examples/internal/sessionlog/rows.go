@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/flowscope-go/flowscope/examples/internal/table"
 )
@@ -29,6 +30,22 @@ func (r Rows) Record(rec Record) {
 		cells[i] = short(cells[i])
 	}
 	r.Add(cells...)
+}
+
+// Text is what a row says behind the addresses, in a line.
+func Text(rec Record) string {
+	cells := rec.Cells()
+	var all []string
+	for i, cell := range cells {
+		if cell == "" {
+			continue
+		}
+		if cell = short(cell); i == len(cells)-1 {
+			cell += " bytes"
+		}
+		all = append(all, cell)
+	}
+	return strings.Join(all, "  ")
 }
 
 // short escapes text from the network for a terminal, and cuts it to the width of a column.

@@ -27,7 +27,8 @@ func New(w io.Writer, titles []string, right ...string) *Table {
 	return &Table{w: w, titles: titles, right: right, widths: make([]int, len(titles))}
 }
 
-// Add adds a row with a cell for each title.
+// Add adds a row with a cell for each title. Of a row with fewer cells the last one is text that runs over the other
+// columns.
 func (t *Table) Add(cells ...string) {
 	if !t.begun {
 		t.begun = true
@@ -38,26 +39,21 @@ func (t *Table) Add(cells ...string) {
 	}
 }
 
-// Titles adds the titles once more, if there were any: where other text has come between the rows.
-func (t *Table) Titles() {
-	if t.begun {
-		t.rows = append(t.rows, t.titles)
-	}
-}
-
 // Flush prints the rows that are buffered. An error of the writer is not reported, so that the writer
 // should be a bufio.Writer, whose Flush reports it.
 func (t *Table) Flush() {
 	for _, row := range t.rows {
 		for c, cell := range row {
-			t.widths[c] = max(t.widths[c], len(cell))
+			if c < len(row)-1 || len(row) == len(t.titles) {
+				t.widths[c] = max(t.widths[c], len(cell))
+			}
 		}
 	}
 	for _, row := range t.rows {
 		var b strings.Builder
 		for c, cell := range row {
 			width := -t.widths[c] // on the left
-			if slices.Contains(t.right, t.titles[c]) {
+			if slices.Contains(t.right, t.titles[c]) && (c < len(row)-1 || len(row) == len(t.titles)) {
 				width = -width
 			}
 			fmt.Fprintf(&b, "%*s  ", width, cell)

@@ -13,11 +13,13 @@ func Example() {
 	t := New(os.Stdout, []string{"NAME", "NUMBER", "NOTE"}, "NUMBER")
 	t.Add("one", "1", "short")
 	t.Add("seventeen", "17", "")
+	t.Add("text", "that is longer than its column")
 	t.Flush()
 	// Output:
 	// NAME       NUMBER  NOTE
 	// one             1  short
 	// seventeen      17
+	// text       that is longer than its column
 }
 
 func TestALongTableNeedsTheMemoryOfAThousandRows(t *testing.T) {
