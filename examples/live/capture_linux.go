@@ -53,7 +53,10 @@ func capture(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(stderr, "live: listening on %s (%v), workers: %d, each with a ring of %d MiB\n", strings.Join(s.interfaces, ","), link, len(workers), s.buffer)
-	err = watch(ctx, workers, rings, stop, stderr)
+	if s.limit > 0 {
+		defer time.AfterFunc(s.limit, stop).Stop()
+	}
+	err = watch(workers, rings, stop, stderr)
 	for _, w := range workers {
 		w.finish()
 	}
@@ -86,7 +89,7 @@ func start(workers []*worker, rings *rings) error {
 }
 
 // watch runs the workers, and tells once a second what the kernel has dropped.
-func watch(ctx context.Context, workers []*worker, rings *rings, stop func(), stderr io.Writer) error {
+func watch(workers []*worker, rings *rings, stop func(), stderr io.Writer) error {
 	var all sync.WaitGroup
 	failures := make(chan error, len(workers))
 	for _, w := range workers {

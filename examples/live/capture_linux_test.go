@@ -172,6 +172,40 @@ func TestLimits(t *testing.T) {
 	require.Less(t, time.Since(began), 5*time.Second)
 }
 
+// A socket gets packets before it has its filter and its place in the fan-out. None of them is seen.
+func TestNothingPassesBeforeTheFilter(t *testing.T) {
+	n := newNetwork(t, 1)
+	sender := part(t, n.a, "send", "fslive0", "60000", "20000", "0")
+	sender.out.wait(t, "sending")
+	live := n.sniff(t, "-i", "fslive1", "-workers", "4", "-for", "200ms", "udp", "dst", "port", "9")
+	require.Zero(t, live.result(t).seen)
+	// Without a filter no packet is seen twice.
+	file := filepath.Join(t.TempDir(), "all.pcap")
+	live = n.sniff(t, "-i", "fslive1", "-workers", "4", "-for", "200ms", "-w", file)
+	r := live.result(t)
+	sender.done(t)
+	number := map[uint64]bool{}
+	for v, err := range flowscope.OpenCapture(file) {
+		require.NoError(t, err)
+		if i := binary.BigEndian.Uint64(v.Frame[42:]); v.Frame[23] == 17 {
+			require.False(t, number[i], "packet %d is seen twice", i)
+			number[i] = true
+		}
+	}
+	require.Greater(t, len(number), 1000, r.stderr)
+}
+
+// Flows end, and long ones are reported, while no packets come.
+func TestFlowsEndOnASilentNetwork(t *testing.T) {
+	n := newNetwork(t, 1)
+	live := n.sniff(t, "-i", "fslive1", "-format", "json", "-idle", "1200ms", "-report", "500ms", ours())
+	part(t, n.a, "send", "fslive0", "100", fmt.Sprint(perSec), "0").done(t)
+	require.Eventually(t, func() bool { return strings.Count(live.out.String(), `"final":false`) >= 2*testFlows }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Count(live.out.String(), `"reason":"idle"`) == testFlows }, 5*time.Second, 10*time.Millisecond)
+	live.end(t)
+	require.NotContains(t, live.out.String(), `"reason":"finished"`)
+}
+
 func TestPromiscuousModeLastsAsLongAsTheCapture(t *testing.T) {
 	n := newNetwork(t, 2)
 	mode := func(name string) bool {

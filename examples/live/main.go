@@ -105,11 +105,6 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case len(s.interfaces) == 0:
 		return list(stdout, stderr)
 	}
-	if s.limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, s.limit)
-		defer cancel()
-	}
 	if err := capture(ctx, s, stdout, stderr); err != nil {
 		fmt.Fprintf(stderr, "live: %v\n", err)
 		return 1

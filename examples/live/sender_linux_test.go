@@ -64,6 +64,7 @@ func transmit(names []string, all []sent, rate int) {
 	}
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, 0)
 	check(err)
+	fmt.Println("sending")
 	began := time.Now()
 	for k, s := range all {
 		if due := began.Add(time.Duration(k) * time.Second / time.Duration(rate)); k%max(rate/1000, 1) == 0 {
