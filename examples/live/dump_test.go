@@ -31,7 +31,7 @@ func written(t *testing.T, dir string) map[string][]int {
 	return out
 }
 
-// fill writes n packets of 100,000 bytes, one every step.
+// fill writes n packets of 99,984 bytes, one every step.
 func fill(t *testing.T, o dumpOptions, n int, step time.Duration) {
 	t.Helper()
 	require.NoError(t, o.check())
@@ -39,7 +39,7 @@ func fill(t *testing.T, o dumpOptions, n int, step time.Duration) {
 	d, err := newDump(o, flowscope.LinkTypeEthernet, at)
 	require.NoError(t, err)
 	for i := range n {
-		frame := make([]byte, 100_000)
+		frame := make([]byte, 99_984)
 		binary.BigEndian.PutUint32(frame, uint32(i))
 		require.NoError(t, d.write(flowscope.PacketView{Frame: frame, Timestamp: flowscope.TimestampOf(at.Add(time.Duration(i) * step))}))
 	}
@@ -54,7 +54,7 @@ func count(from, to int) (all []int) {
 }
 
 // tcpdump begins another file before a packet that finds more than -C million bytes in the old one: 24 bytes, and 16 and
-// 100,000 for each packet, are more than a million after ten of them.
+// 99,984 for each packet, are more than a million after ten of them.
 func TestAFullFileIsFollowedByAnother(t *testing.T) {
 	dir := t.TempDir()
 	fill(t, dumpOptions{name: filepath.Join(dir, "f"), size: 1}, 25, time.Second)

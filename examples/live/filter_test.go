@@ -63,7 +63,7 @@ func samples(t testing.TB) (all [][]byte) {
 	}
 	require.Greater(t, len(all), 100)
 	for _, ends := range [][2]string{{"192.0.2.10:80", "192.0.2.99:9"}, {"[2001:db8::1]:443", "[2001:db8::10]:80"}} {
-		udp := frames.UDP{Src: ends[0], Dst: ends[1], Payload: make([]byte, 64)}
+		udp := frames.UDP{Src: ends[0], Dst: ends[1], Payload: bytes.Repeat([]byte{0, 80}, 32)}
 		all = append(all, frames.Ethernet(frames.SCTP{Src: ends[0], Dst: ends[1]}.IP()), udp.Ethernet())
 		for _, ip := range frames.Fragments(udp.IP(), 32, 1) {
 			all = append(all, frames.Ethernet(ip))
