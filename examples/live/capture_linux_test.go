@@ -175,7 +175,7 @@ func TestLimits(t *testing.T) {
 // A socket gets packets before it has its filter and its place in the fan-out. None of them is seen.
 func TestNothingPassesBeforeTheFilter(t *testing.T) {
 	n := newNetwork(t, 1)
-	sender := part(t, n.a, "send", "fslive0", "60000", "20000", "0")
+	sender := part(t, n.a, "send", "fslive0", "200000", "20000", "0") // longer than the test
 	sender.out.wait(t, "sending")
 	live := n.sniff(t, "-i", "fslive1", "-workers", "4", "-for", "200ms", "udp", "dst", "port", "9")
 	require.Zero(t, live.result(t).seen)
@@ -183,7 +183,6 @@ func TestNothingPassesBeforeTheFilter(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "all.pcap")
 	live = n.sniff(t, "-i", "fslive1", "-workers", "4", "-for", "200ms", "-w", file)
 	r := live.result(t)
-	sender.done(t)
 	number := map[uint64]bool{}
 	for v, err := range flowscope.OpenCapture(file) {
 		require.NoError(t, err)
@@ -227,7 +226,6 @@ func TestAnInterfaceThatGoesDownEndsTheCapture(t *testing.T) {
 	n := newNetwork(t, 1)
 	live := n.sniff(t, "-i", "fslive1", "-format", "json", ours())
 	part(t, n.a, "send", "fslive0", "100", fmt.Sprint(perSec), "0").done(t)
-	require.Eventually(t, func() bool { return strings.Count(live.out.String(), "\n") == 0 }, time.Second, time.Millisecond)
 	time.Sleep(300 * time.Millisecond) // the packets lie in a block
 	require.NoError(t, ip("-n "+n.b+" link set fslive1 down"))
 	require.Error(t, live.Wait())
