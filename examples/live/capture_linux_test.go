@@ -22,6 +22,9 @@ const (
 	perSec  = 100_000
 )
 
+// full reports whether the tests run at full size, as .ci/nightly asks for.
+func full() bool { return os.Getenv("FLOWSCOPE_LIVE") == "full" }
+
 func ours() string { return fmt.Sprintf("udp dst port %d", testPort) }
 
 // checkFile checks a file that the sniffer wrote: each datagram is there as it was sent, once, in order; and there are
@@ -63,11 +66,15 @@ func TestEveryPacketIsSeenOrCountedAsDropped(t *testing.T) {
 						name, n.b = "fslive0", n.a
 					}
 					live := n.sniff(t, "-i", name, "-format", "json", "-w", file, ours())
-					sender := part(t, n.a, "send", "fslive0", fmt.Sprint(packets), fmt.Sprint(perSec), fmt.Sprint(vlan))
+					count := packets
+					if (!offloads || vlan == 0) && !full() {
+						count /= 10
+					}
+					sender := part(t, n.a, "send", "fslive0", fmt.Sprint(count), fmt.Sprint(perSec), fmt.Sprint(vlan))
 					sender.done(t)
 					r := live.end(t)
-					t.Logf("sent %s, seen %d, dropped %d", strings.TrimSpace(sender.out.String()), r.seen, r.dropped)
-					require.Equal(t, packets, r.seen+r.dropped)
+					t.Logf("sent %s, seen %d, dropped %d", strings.TrimSpace(strings.TrimPrefix(sender.out.String(), "sending")), r.seen, r.dropped)
+					require.Equal(t, count, r.seen+r.dropped)
 					require.Zero(t, r.left)
 					require.Len(t, r.records, testFlows)
 					sum := 0
@@ -259,10 +266,19 @@ func TestWrongUse(t *testing.T) {
 		{"-snap", "0"}, {"-snap", "100000000"}, {"-for", "-1s"}, {"-i", "lo", "no", "filter"}, {"-i", "any,lo"}, {"-format", "xml"}, {"-show", "all"},
 		{"-format", "zeek", "-show", "flows,sessions"}, {"-workers", "0"}, {"-buffer", "0"}, {"-C", "1"}, {"-w", "x", "-W", "2"}, {"-w", "x%q", "-G", "5"},
 		{"-G", "x", "-w", "x"}, {"-ddd", "no-such-file"}, {"-ddd", os.DevNull}, {"-ddd", "x", "tcp"}, {"-report", "-1s"}, {"-no-such-flag"},
+		{"-i", strings.Join(many(maxInterfaces+1), ",")},
 	} {
 		var out, stderr bytes.Buffer
 		require.Equal(t, 2, run(t.Context(), args, nil, &out, &stderr), "%v", args)
 		require.Empty(t, out.String())
 		require.NotEmpty(t, stderr.String())
 	}
+}
+
+// many are n names.
+func many(n int) (names []string) {
+	for i := range n {
+		names = append(names, fmt.Sprint("eth", i))
+	}
+	return names
 }

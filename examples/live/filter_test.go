@@ -166,7 +166,7 @@ func TestGuards(t *testing.T) {
 	for _, c := range []struct {
 		interfaces []int
 		loopback   int
-	}{{nil, 0}, {nil, lo}, {[]int{7}, 0}, {[]int{7, 9, 11}, 0}, {[]int{lo, 7}, lo}, {[]int{7, lo}, lo}} {
+	}{{nil, 0}, {nil, lo}, {[]int{7}, 0}, {[]int{7, 9, 11}, 0}, {[]int{lo, 7}, lo}, {[]int{7, lo}, lo}, {indices(maxInterfaces), lo}} {
 		program := append(guard(c.interfaces, c.loopback), passAll...)
 		_, err := assemble(program)
 		require.NoError(t, err)
@@ -203,4 +203,12 @@ func FuzzExpression(f *testing.F) {
 			require.NoError(t, err, fmt.Sprintf("%q", text))
 		}
 	})
+}
+
+// indices are n even numbers from 2 on.
+func indices(n int) (all []int) {
+	for i := range n {
+		all = append(all, 2+2*i)
+	}
+	return all
 }

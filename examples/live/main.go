@@ -1,10 +1,10 @@
 // Command live prints the flows and messages of network interfaces as they come. It is for Linux, and a module of
-// its own, with TPACKET_V3 rings of the maintained fork of gopacket: without cgo, and without a copy of a packet.
+// its own, with TPACKET_V3 rings of the maintained fork of gopacket: without cgo, and packets are read where the kernel put them.
 //
 //	live -i INTERFACE[,INTERFACE...] [FLAG...] [FILTER]
 //
 // It needs the capability CAP_NET_RAW, and says how to get it where it is missing. Without -i it lists the interfaces;
-// "any" is all of them. An interrupt (Ctrl-C), -for or -n ends it, with all flows told. The exit status is 0; 1 if an
+// "any" is all of them, as if they were all of Ethernet. An interrupt (Ctrl-C), -for or -n ends it, with all flows told. The exit status is 0; 1 if an
 // interface, a file or the output failed; 2 if the command line is wrong.
 //
 // FILTER is in tcpdump's words, those that are used most: see expression.go. What they cannot say, tcpdump itself
@@ -33,7 +33,7 @@
 //     the rings larger. Seen and dropped packets are all that passed the filter.
 //   - With offloads it puts segments together, up to 64 KiB, or 512 KiB with BIG TCP. Blocks of the rings are so large
 //     that none is cut.
-//   - It takes the outer VLAN tag off the frame and gives it beside it. It is put back.
+//   - It takes the outer VLAN tag off the frame and gives it beside it. It is put back, for which a tagged packet is copied.
 //   - It shows each packet of the loopback interface twice. The outgoing copy is left out.
 package main
 
@@ -62,13 +62,15 @@ import (
 const (
 	maxSnap    = 1<<20 - 4096
 	maxWorkers = 256 // members of a fan-out
+
+	maxInterfaces = 200 // a conditional jump of BPF reaches 255 instructions
 )
 
 const usage = "usage: live -i INTERFACE[,INTERFACE...] [-show WHAT] [-format F] [-w FILE] [FLAG...] [FILTER]"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second interrupt does not wait for the flows
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -183,6 +185,8 @@ func (s *settings) check() error {
 	switch {
 	case slices.Contains(s.interfaces, "any") && len(s.interfaces) > 1:
 		return errors.New("-i any is all interfaces; it goes with no other")
+	case len(s.interfaces) > maxInterfaces:
+		return fmt.Errorf("-i takes %d interfaces at most, or any", maxInterfaces)
 	case !slices.Contains(flowlog.Formats, s.format):
 		return fmt.Errorf("unknown -format %q; it is %s", s.format, strings.Join(flowlog.Formats, ", "))
 	case s.format == "zeek" && s.flows && s.sessions:
