@@ -48,3 +48,6 @@ func (m *messages) note(err error) {
 
 // Anomaly implements flowlog.Printer: there is no record of one.
 func (*messages) Anomaly(flowscope.UID, *flowscope.Event) {}
+
+// Text implements flowlog.Printer: there is no record of one.
+func (*messages) Text(flowscope.Timestamp, string, string, string, string) {}
