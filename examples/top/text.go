@@ -13,16 +13,21 @@ import (
 )
 
 // clean makes text from the network harmless on a terminal: what comes out is printable ASCII, so that it
-// moves no cursor, and each byte is one column wide. Longer text than limit is cut.
+// moves no cursor, and each byte is one column wide. Longer text than limit is cut. Text that is printable, such as what the
+// library has escaped, stays as it is.
 func clean(s string, limit int) string {
-	if len(s) > limit {
-		s = s[:limit] // may cut a character in two, which is then escaped as bytes
+	var b []byte
+	for len(s) > 0 && len(b) < limit {
+		c, n := utf8.DecodeRuneInString(s)
+		if c >= ' ' && c <= '~' {
+			b = append(b, s[0])
+		} else {
+			quoted := strconv.QuoteToASCII(s[:n])
+			b = append(b, quoted[1:len(quoted)-1]...)
+		}
+		s = s[n:]
 	}
-	quoted := strconv.QuoteToASCII(s)
-	if s = quoted[1 : len(quoted)-1]; len(s) > limit {
-		s = s[:limit]
-	}
-	return s
+	return string(b[:min(len(b), limit)])
 }
 
 // endpoint is an address and its port; ":0" says nothing, and is left out.
@@ -123,8 +128,10 @@ func span(d time.Duration) string {
 		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
 	case d < 100*24*time.Hour:
 		return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
+	case d < 10_000*24*time.Hour:
+		return fmt.Sprintf("%dd", int(d.Hours())/24)
 	}
-	return fmt.Sprintf("%dd", int(d.Hours())/24)
+	return fmt.Sprintf("%dy", int(d.Hours())/(24*365))
 }
 
 // milliseconds is a latency, such as "0.284ms".
