@@ -10,7 +10,8 @@ import (
 	"github.com/flowscope-go/flowscope"
 )
 
-// repaintEvery is how often the screen asks for a snapshot.
+// repaintEvery is how long after a snapshot the screen asks for the next one. Where many flows make a snapshot slow it waits
+// longer, so that at most a tenth of the time goes into them.
 const repaintEvery = 500 * time.Millisecond
 
 // tab is one of the three views.
@@ -49,6 +50,7 @@ type model struct {
 // more frequent for good.
 type reply struct {
 	snap snapshot
+	took time.Duration
 	next bool
 }
 
@@ -63,7 +65,11 @@ func (m model) question(next bool) tea.Cmd {
 		return nil
 	}
 	ask, q, traced := m.ask, m.query, m.detail
-	return func() tea.Msg { return reply{ask(q, traced), next} }
+	return func() tea.Msg {
+		began := time.Now()
+		s := ask(q, traced)
+		return reply{s, time.Since(began), next}
+	}
 }
 
 // Update implements tea.Model.
@@ -79,7 +85,7 @@ func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			m.snap = msg.snap
 		}
 		if msg.next {
-			return m, tea.Tick(repaintEvery, func(time.Time) tea.Msg { return tick{} })
+			return m, tea.Tick(max(repaintEvery, 9*msg.took), func(time.Time) tea.Msg { return tick{} })
 		}
 	case tick:
 		return m, m.question(true)

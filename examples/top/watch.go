@@ -230,19 +230,21 @@ func (w *watch) choose(s *snapshot, q query, traced flowscope.FlowID) {
 		w.traced, w.trace = traced, [2][]float64{}
 	}
 	found := w.candidates[:0]
+	var r row // one for all: it is large
 	for f := range w.driver.Flows() {
 		if due {
 			for side := range f.User.meters {
 				f.User.meters[side].read(f.Stats.Bytes[side], since)
 			}
 		}
-		r := w.live(&f, s.now)
+		r = w.live(&f, s.now)
 		s.repeats[0] += r.stats.Retransmitted[0] + r.stats.Retransmitted[1]
 		s.repeats[1] += r.stats.RetransmittedBytes[0] + r.stats.RetransmittedBytes[1]
 		if f.ID == traced {
-			s.traced = &r
+			one := r
+			s.traced = &one
 			if due {
-				w.note(&r)
+				w.note(&one)
 			}
 		}
 		s.known++

@@ -204,3 +204,23 @@ func TestSnapshotsWhileItRuns(t *testing.T) {
 	require.NoError(t, <-ran)
 	require.EqualValues(t, 50_000, last)
 }
+
+// BenchmarkSnapshot is what a repaint costs with a full table.
+func BenchmarkSnapshot(b *testing.B) {
+	for _, words := range []string{"", "10.0.0"} {
+		b.Run("filter="+words, func(b *testing.B) {
+			w, err := newWatch(newReplay("flood", nil, 0, 0), flowscope.Config{UDPTimeout: flowscope.Never})
+			require.NoError(b, err)
+			for view := range flood(100_000) {
+				w.take(w.driver.Track(view))
+				w.packets++
+				w.last = w.driver.Now()
+			}
+			for b.Loop() {
+				if s := w.snapshot(query{words: words}, 0); len(s.rows) != maxRows {
+					b.Fatal(len(s.rows))
+				}
+			}
+		})
+	}
+}
