@@ -58,7 +58,7 @@ func (m model) sides(r *row) []string {
 	s := &r.stats
 	add("", func(side int) string { return bold.Styled([]string{"from the initiator", "from the responder"}[side]) })
 	add("wire", func(i int) string {
-		return fmt.Sprintf("%s in %s packets", size(float64(s.Bytes[i])), count(s.Packets[i]))
+		return fmt.Sprintf("%s in %s", size(float64(s.Bytes[i])), several(s.Packets[i], "packet"))
 	})
 	add("rate", func(i int) string {
 		text := left(perSecond(r.rate[i]), 9)
@@ -84,7 +84,7 @@ func (m model) sides(r *row) []string {
 		if s.Retransmitted[i] == 0 {
 			return "none"
 		}
-		return yellow.Styled(fmt.Sprintf("%s in %s segments", size(float64(s.RetransmittedBytes[i])), count(s.Retransmitted[i])))
+		return yellow.Styled(fmt.Sprintf("%s in %s", size(float64(s.RetransmittedBytes[i])), several(s.Retransmitted[i], "segment")))
 	})
 	add("flags", func(i int) string { return s.Flags[i].String() })
 	add("FIN", func(i int) string {
@@ -124,13 +124,13 @@ func progress(s *flowscope.StreamStats, width int) string {
 func missing(s *flowscope.StreamStats) string {
 	var parts []string
 	if s.Gaps > 0 {
-		parts = append(parts, fmt.Sprintf("%s in %s gaps", size(float64(s.GapBytes)), count(s.Gaps)))
+		parts = append(parts, fmt.Sprintf("%s in %s", size(float64(s.GapBytes)), several(s.Gaps, "gap")))
 	}
 	if s.DroppedBytes > 0 {
 		parts = append(parts, size(float64(s.DroppedBytes))+" for want of room")
 	}
 	if s.Conflicts > 0 {
-		parts = append(parts, count(s.Conflicts)+" conflicts")
+		parts = append(parts, several(s.Conflicts, "conflict"))
 	}
 	if len(parts) == 0 {
 		return "nothing"

@@ -63,7 +63,7 @@ func (m model) streams(h *sheet) {
 	if t.DroppedBytes > 0 {
 		h.entry("dropped for want of room", size(float64(t.DroppedBytes)))
 	}
-	h.entry("memory of early bytes", size(float64(s.stats.MemoryBytes))+" of "+size(float64(s.config.TotalBytes)))
+	h.entry("memory", size(float64(s.stats.MemoryBytes))+" of "+size(float64(s.config.TotalBytes)))
 }
 
 func (m model) parsers(h *sheet) {
@@ -113,7 +113,8 @@ func (h *sheet) add(text string) {
 func (h *sheet) entry(name, value string) { h.add(entry(name, value)) }
 
 func entry(name, value string) string {
-	name, value = cut(name, healthWidth-5), cut(value, healthWidth-5)
+	value = cut(value, healthWidth-6)
+	name = cut(name, healthWidth-4-len(value))
 	return " " + apart(" "+name, value, healthWidth-2)
 }
 

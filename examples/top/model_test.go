@@ -193,6 +193,46 @@ func TestTheUsualScreen(t *testing.T) {
 	}
 }
 
+func TestTheHealthViewKeepsItsColumns(t *testing.T) {
+	var s snapshot
+	s.stats.HeldBytes, s.stats.MemoryBytes = 1<<62, 1<<62
+	s.packets, s.bytes, s.dropped, s.dropsKnown, s.forgotten, s.repeats = 1<<63, 1<<63, 1<<63, true, 1<<63, [2]uint64{1 << 63, 1 << 63}
+	s.losses, s.kinds = []named{{strings.Repeat("long", 20), 1 << 63}}, []named{{"http", 1 << 63}}
+	for i := range s.stats.Anomalies {
+		s.stats.Anomalies[i] = 1 << 63
+	}
+	for i := range s.stats.Refused {
+		s.stats.Refused[i] = 1 << 63
+	}
+	m := model{width: 80, height: 24, tab: healthTab, snap: s}
+	shown := 0
+	for i, section := range m.health().sections {
+		for k, text := range section {
+			require.Less(t, ansi.StringWidth(text), healthWidth, "%d %d %q", i, k, text)
+			shown++
+		}
+	}
+	// All of it can be scrolled to.
+	seen := map[string]bool{}
+	for range 20 {
+		for _, text := range m.body(m.bodyHeight()) {
+			text = ansi.Strip(text)
+			for len(text) > 0 {
+				n := min(len(text), healthWidth)
+				seen[strings.TrimSpace(text[:n])] = true
+				text = text[n:]
+			}
+		}
+		m = press(m, "down")
+	}
+	for _, section := range m.health().sections {
+		for _, text := range section {
+			require.True(t, seen[strings.TrimSpace(ansi.Strip(text))], text)
+		}
+	}
+	require.Greater(t, shown, 60)
+}
+
 func TestTheDetailShowsBothSides(t *testing.T) {
 	m := seen(t, flowtest.Load(t, "../../testdata/captures/sessions.pcap"))
 	m = press(m, "enter") // the one with the most bytes, of which a frame is missing
@@ -201,7 +241,7 @@ func TestTheDetailShowsBothSides(t *testing.T) {
 	text := screen(t, resized(m, 100, 40))
 	for _, want := range []string{
 		"192.0.2.10:58666 -> 192.0.2.20:80", "www.example.net", "from the initiator", "from the responder", "delivered",
-		"1.4kB in 1 gaps", "100%", "handshake", "history ShADa", "GET www.example.net/report.txt", "304",
+		"1.4kB in 1 gap", "100%", "handshake", "history ShADa", "GET www.example.net/report.txt", "304",
 	} {
 		require.Contains(t, text, want)
 	}

@@ -97,6 +97,14 @@ func count[N int | int64 | uint64](n N) string {
 	return s
 }
 
+// several is a number of things.
+func several(n uint64, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return count(n) + " " + thing
+}
+
 // short is a number in at most six columns, such as "12.3k".
 func short(n uint64) string {
 	if n < 100_000 {
