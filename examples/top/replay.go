@@ -42,7 +42,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (r *replay) packets(ctx context.Context) iter.Seq2[flowscope.PacketView, error] {
+func (r *replay) Packets(ctx context.Context) iter.Seq2[flowscope.PacketView, error] {
 	return func(yield func(flowscope.PacketView, error) bool) {
 		for view, err := range r.views {
 			if err == nil {

@@ -36,7 +36,7 @@ func slept(t *testing.T, speed float64, pause time.Duration, offsets ...time.Dur
 		require.False(t, ok)
 		return nil
 	}
-	for _, err := range r.packets(context.Background()) {
+	for _, err := range r.Packets(context.Background()) {
 		require.NoError(t, err)
 		given = append(given, clock.Sub(began))
 	}
@@ -91,7 +91,7 @@ func TestAReplayEndsWithItsContextAndWithAnError(t *testing.T) {
 	r := newReplay("test", flowtest.Sequence(views), 1, 0)
 	time.AfterFunc(20*ms, cancel)
 	var errs []error
-	for _, err := range r.packets(ctx) {
+	for _, err := range r.Packets(ctx) {
 		errs = append(errs, err)
 	}
 	require.Equal(t, []error{nil, context.Canceled}, errs)
@@ -101,7 +101,7 @@ func TestAReplayEndsWithItsContextAndWithAnError(t *testing.T) {
 		_ = yield(views[0], nil) && yield(flowscope.PacketView{}, damaged)
 	}, 1, 0)
 	errs = nil
-	for _, err := range r.packets(context.Background()) {
+	for _, err := range r.Packets(context.Background()) {
 		errs = append(errs, err)
 	}
 	require.Equal(t, []error{nil, damaged}, errs)

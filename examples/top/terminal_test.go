@@ -154,7 +154,7 @@ func TestHostileNamesInATerminal(t *testing.T) {
 // endless is more flows than are kept, at a steady pace, until it is told to stop.
 type endless struct{ *replay }
 
-func (endless) packets(ctx context.Context) iter.Seq2[flowscope.PacketView, error] {
+func (endless) Packets(ctx context.Context) iter.Seq2[flowscope.PacketView, error] {
 	return func(yield func(flowscope.PacketView, error) bool) {
 		began := time.Now()
 		for n := 1; ; n++ {

@@ -25,8 +25,8 @@ const (
 
 // source is where packets come from.
 type source interface {
-	// packets gives them until ctx is done. The loop over them may wait.
-	packets(ctx context.Context) iter.Seq2[flowscope.PacketView, error]
+	// Packets gives them until ctx is done. The loop over them may wait.
+	Packets(ctx context.Context) iter.Seq2[flowscope.PacketView, error]
 	// now is the time up to which all packets have been given, while none come.
 	now() (flowscope.Timestamp, bool)
 	// dropped is how many packets were lost before they could be read, if that is known.
@@ -89,7 +89,7 @@ func newWatch(src source, cfg flowscope.Config) (*watch, error) {
 // run tracks until the source ends. Then all flows end, so that all that was seen is told.
 func (w *watch) run(ctx context.Context) error {
 	var failed error
-	for view, err := range w.source.packets(ctx) {
+	for view, err := range w.source.Packets(ctx) {
 		if err != nil {
 			if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
 				failed = err
@@ -173,7 +173,8 @@ type candidate struct {
 func (w *watch) snapshot(q query, traced flowscope.FlowID) snapshot {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if now, ok := w.source.now(); ok && !w.over {
+	// A busy source moves time by its packets, and what it says of the last silence is behind them.
+	if now, ok := w.source.now(); ok && !w.over && now > w.driver.Now() {
 		w.take(w.driver.Sweep(now))
 		if w.packets > 0 {
 			w.last = w.driver.Now()

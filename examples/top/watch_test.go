@@ -138,6 +138,21 @@ func TestTimePassesBetweenPackets(t *testing.T) {
 	close(asleep)
 }
 
+// stale is a source that was last silent long ago.
+type stale struct{ *replay }
+
+func (stale) now() (flowscope.Timestamp, bool) { return flowtest.Epoch.Add(-time.Hour), true }
+
+func TestTimeDoesNotGoBackToTheLastSilence(t *testing.T) {
+	w, err := newWatch(stale{newReplay("test", flowtest.Sequence(sample(t)), 0, 0)}, flowscope.Config{})
+	require.NoError(t, err)
+	for view := range w.source.Packets(context.Background()) {
+		w.take(w.driver.Track(view))
+		w.snapshot(query{}, 0)
+	}
+	require.Zero(t, w.driver.Stats().ClockBackward)
+}
+
 func TestAnErrorIsShownAfterThePacketsBeforeIt(t *testing.T) {
 	file := captures.Sessions[:len(captures.Sessions)/2]
 	w, err := newWatch(newReplay("cut", flowscope.ReadCapture(bytes.NewReader(file)), 0, 0), flowscope.Config{})

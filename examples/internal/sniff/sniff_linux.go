@@ -1,4 +1,6 @@
-package main
+// Package sniff reads the packets of an interface, for examples that are about what is done with them; examples/live is the
+// one to copy. It is a module of its own, so that the library does not depend on a packet socket's.
+package sniff
 
 import (
 	"context"
@@ -19,10 +21,9 @@ import (
 	"github.com/flowscope-go/flowscope"
 )
 
-// live reads the packets of an interface. The kernel fills a ring of blocks that is shared with the process; a block is handed
+// Socket reads the packets of an interface. The kernel fills a ring of blocks that is shared with the process; a block is handed
 // over when it is full, or after blockTimeout.
-type live struct {
-	device string
+type Socket struct {
 	link   flowscope.LinkType
 	socket *afpacket.TPacket
 	empty  atomic.Int64  // when the ring was last empty
@@ -41,28 +42,29 @@ const (
 	settle = 4 * blockTimeout
 )
 
-func listen(device string) (source, func(), error) {
+// Open opens a packet socket on an interface. It needs CAP_NET_RAW.
+func Open(device string) (*Socket, error) {
 	link, loopback, err := linkOf(device)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	socket, err := afpacket.NewTPacket(afpacket.OptInterface(device), afpacket.TPacketVersion3,
 		afpacket.OptFrameSize(blockSize), afpacket.OptBlockSize(blockSize), afpacket.OptNumBlocks(ringBlocks),
 		afpacket.OptBlockTimeout(blockTimeout), afpacket.OptPollTimeout(pollTimeout))
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return nil, nil, errors.New("no right to open packet sockets: start it as root, or once do " +
+		return nil, errors.New("no right to open packet sockets: start it as root, or once do " +
 			"setcap cap_net_raw+ep on the program")
 	case err != nil:
-		return nil, nil, fmt.Errorf("%s: %w", device, err)
+		return nil, fmt.Errorf("%s: %w", device, err)
 	}
 	if loopback {
 		if err := once(socket); err != nil {
 			socket.Close()
-			return nil, nil, fmt.Errorf("%s: %w", device, err)
+			return nil, fmt.Errorf("%s: %w", device, err)
 		}
 	}
-	return &live{device: device, link: link, socket: socket}, socket.Close, nil
+	return &Socket{link: link, socket: socket}, nil
 }
 
 // linkOf says with which header the frames of an interface begin, by its ARP hardware type.
@@ -102,17 +104,19 @@ func once(socket *afpacket.TPacket) error {
 	return socket.SetBPF(program)
 }
 
-func (l *live) packets(ctx context.Context) iter.Seq2[flowscope.PacketView, error] {
+// Packets are those of the interface until ctx is done, or it goes down. A frame is valid until the loop asks for the next one. Dropped
+// and Silent can be asked meanwhile by others.
+func (s *Socket) Packets(ctx context.Context) iter.Seq2[flowscope.PacketView, error] {
 	return func(yield func(flowscope.PacketView, error) bool) {
 		n := 0
-		for view, err := range flowscope.FromZeroCopySource(ctx, l.socket, l.link) {
+		for view, err := range flowscope.FromZeroCopySource(ctx, s.socket, s.link) {
 			if errors.Is(err, afpacket.ErrTimeout) || errors.Is(err, unix.EINTR) {
-				l.empty.Store(time.Now().UnixNano())
-				l.count()
+				s.empty.Store(time.Now().UnixNano())
+				s.count()
 				continue
 			}
 			if n++; n%10_000 == 0 {
-				l.count()
+				s.count()
 			}
 			if !yield(view, err) || err != nil {
 				return
@@ -123,21 +127,23 @@ func (l *live) packets(ctx context.Context) iter.Seq2[flowscope.PacketView, erro
 
 // count reads the drops. The kernel sets its counter to zero with each reading, and afpacket adds them up in 32 bits,
 // which days may fill.
-func (l *live) count() {
-	if _, stats, err := l.socket.SocketStats(); err == nil {
+func (s *Socket) count() {
+	if _, stats, err := s.socket.SocketStats(); err == nil {
 		all := uint32(stats.Drops())
-		l.lost.Add(uint64(all - l.counted))
-		l.counted = all
+		s.lost.Add(uint64(all - s.counted))
+		s.counted = all
 	}
 }
 
-func (l *live) now() (flowscope.Timestamp, bool) {
-	empty := l.empty.Load()
+// Silent is a time before which all packets have been given: a while before the ring was found empty last. It is false if that was
+// never so.
+func (s *Socket) Silent() (flowscope.Timestamp, bool) {
+	empty := s.empty.Load()
 	return flowscope.Timestamp(empty - int64(settle)), empty != 0
 }
 
-func (l *live) dropped() (uint64, bool) { return l.lost.Load(), true }
+// Dropped is how many packets the kernel has dropped, because the ring was full.
+func (s *Socket) Dropped() uint64 { return s.lost.Load() }
 
-func (l *live) name() string { return clean(l.device, maxText) }
-
-func (l *live) pace() string { return "live" }
+// Close closes the socket. No loop over Packets may go on.
+func (s *Socket) Close() { s.socket.Close() }
