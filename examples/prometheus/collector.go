@@ -1,28 +1,13 @@
 package main
 
 import (
-	"sync"
-
 	"github.com/flowscope-go/flowscope"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// collector exports the counters that replay has set last.
+// collector exports the counters of a driver, as they are when Prometheus asks.
 type collector struct {
-	mu    sync.Mutex
-	stats flowscope.DriverStats
-}
-
-func (c *collector) set(s flowscope.DriverStats) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.stats = s
-}
-
-func (c *collector) get() flowscope.DriverStats {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.stats
+	stats func() flowscope.DriverStats
 }
 
 // Describe sends nothing, since the labels are not known in advance.
@@ -30,7 +15,7 @@ func (c *collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(out chan<- prometheus.Metric) {
-	stats := c.get()
+	stats := c.stats()
 	for m := range stats.Metrics {
 		kind := prometheus.CounterValue
 		if m.Gauge {
