@@ -43,11 +43,15 @@ func (r *row) age() time.Duration {
 	return max(r.now.Sub(r.stats.Start()), 0)
 }
 
-// condition is the state of a live flow, or why it ended.
+// condition is the state of a live flow, or why it ended, in the words of examples/flows.
 func (r *row) condition() string {
 	switch r.reason {
 	case 0:
 		return r.state.String()
+	case flowscope.EndFIN:
+		return "closed"
+	case flowscope.EndRST:
+		return "reset"
 	case flowscope.EndFinished:
 		return "open" // when the watch ended
 	}

@@ -118,7 +118,7 @@ func TestInATerminal(t *testing.T) {
 	term.keys("Space")
 	term.shows(`FROZEN`)
 	term.keys("Space", "1")
-	term.shows(`the capture is over`, `all flows by bytes ↓  17`, `(?m)^ tcp +192\.0\.2\.10:58666 +192\.0\.2\.20:80 +8\.7kB .* fin`)
+	term.shows(`the capture is over`, `all flows by bytes ↓  17`, `(?m)^ tcp +192\.0\.2\.10:58666 +192\.0\.2\.20:80 +8\.7kB .* closed`)
 	term.keys("Down", "Up", "Enter")
 	term.shows(`192\.0\.2\.10:58666 -> 192\.0\.2\.20:80 +www\.example\.net`, `from the initiator +from the responder`, `█+ 100%`, `1\.4kB in 1 gap`)
 	term.tmux("resize-window", "-x", "160", "-y", "50")
