@@ -49,6 +49,21 @@ func TestAMeterFindsASteadyRateAndForgetsIt(t *testing.T) {
 	require.Zero(t, mean(7, 0))
 }
 
+// A flow that comes and goes between two readings shows as much as one that is read when it ends.
+func TestARateFadesAfterTheEnd(t *testing.T) {
+	var m meter
+	require.InDelta(t, 500, m.at(1000), 1e-9, "a thousand bytes, remembered for two seconds")
+	require.InDelta(t, 500*math.Exp(-1), faded(m.at(1000), meterMemory), 1e-9)
+	require.InDelta(t, faded(500, time.Second), faded(faded(500, 300*time.Millisecond), 700*time.Millisecond), 1e-9)
+	require.Zero(t, faded(500, time.Minute))
+	require.Equal(t, 500.0, faded(500, -time.Hour))
+	m.read(1000, meterEvery)
+	require.InDelta(t, m.rate, m.at(1000), 1e-9)
+	require.InDelta(t, m.rate, m.at(900), 1e-9, "a counter that went back")
+	before := m.rate
+	require.Less(t, m.read(900, meterEvery), before)
+}
+
 func TestACurveCountsEachSecond(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	var c curve
@@ -72,6 +87,10 @@ func TestACurveCountsEachSecond(t *testing.T) {
 	last := c.values[len(c.values)-1]
 	c.add(flowscope.NewTimestamp(now-100, 0), 5)
 	require.Equal(t, last+5, c.values[len(c.values)-1], "a time that was put back counts in the last second")
+	seconds := len(c.values)
+	c.values = c.values[:seconds/2]
+	c.until(flowscope.NewTimestamp(now+1, 0))
+	require.Len(t, c.values, seconds/2+1, "and the next second is one later")
 	c.until(flowscope.Timestamp(math.MaxInt64))
 	require.Equal(t, make([]float64, curveSeconds), c.values)
 }

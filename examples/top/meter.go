@@ -34,13 +34,30 @@ func mean(counter uint64, since time.Duration) float64 {
 
 // read takes the counter after the time since the last reading.
 func (m *meter) read(counter uint64, since time.Duration) float64 {
-	now := float64(counter-m.seen) / since.Seconds()
+	now := m.unread(counter) / since.Seconds()
 	m.seen = counter
 	m.rate += (now - m.rate) * (1 - math.Exp(-float64(since)/float64(meterMemory)))
 	if m.rate < 0.5 {
 		m.rate = 0
 	}
 	return m.rate
+}
+
+// at is the rate with what was counted since the last reading, as if it all came now: of a flow that ends between two readings.
+func (m *meter) at(counter uint64) float64 {
+	return m.rate + m.unread(counter)/meterMemory.Seconds()
+}
+
+// unread is what was counted since the last reading. A flow's counters may go back: packets turn out to be those of the flow
+// that follows on its ports.
+func (m *meter) unread(counter uint64) float64 { return float64(max(int64(counter-m.seen), 0)) }
+
+// faded is what is left of a rate after a time without packets.
+func faded(rate float64, since time.Duration) float64 {
+	if rate *= math.Exp(-float64(max(since, 0)) / float64(meterMemory)); rate < 0.5 {
+		return 0
+	}
+	return rate
 }
 
 // curveSeconds is how far back a curve reaches.

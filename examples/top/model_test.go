@@ -141,9 +141,12 @@ func TestNoLineIsWiderThanTheScreen(t *testing.T) {
 		for _, width := range []int{20, 21, 34, 60, 79, 80, 100, 133, 200, 300} {
 			for _, height := range []int{5, 6, 11, 12, 16, 24, 40, 50, 100} {
 				m := resized(m, width, height)
-				for _, keys := range [][]string{
-					nil, {"2"}, {"3"}, {"3", "down", "end"}, {"?"}, {"/", "a"}, {"enter"}, {"down", "end"}, {"2", "end", "enter"}, {"space"},
-				} {
+				views := [][]string{nil, {"2"}, {"3"}, {"enter"}}
+				if height == 24 { // the others differ in single lines
+					views = append(views, []string{"3", "down", "end"}, []string{"?"}, []string{"/", "a"}, []string{"down", "end"},
+						[]string{"2", "end", "enter"}, []string{"space"})
+				}
+				for _, keys := range views {
 					require.NotPanics(t, func() { screen(t, press(m, keys...)) }, "%s %dx%d %v", name, width, height, keys)
 				}
 				page := resized(m, width, height).page()
@@ -364,7 +367,7 @@ func TestRandomKeys(t *testing.T) {
 	}
 	slices.Sort(keys)
 	m := seen(t, hostile())
-	for i := range 3000 {
+	for i := range 1000 {
 		if random.IntN(20) == 0 {
 			m = resized(m, 20+random.IntN(281), 5+random.IntN(96))
 		}

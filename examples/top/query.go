@@ -85,8 +85,7 @@ func matches(words, text string) bool {
 	return true
 }
 
-// apply gives the rows that the query asks for, in its order. Equal ones are in the order in which they began, so that a
-// screen does not flicker.
+// apply gives the rows that the query asks for, in its order.
 func (q *query) apply(rows []row) []row {
 	var out []row
 	for i := range rows {
@@ -94,15 +93,15 @@ func (q *query) apply(rows []row) []row {
 			out = append(out, rows[i])
 		}
 	}
-	slices.SortStableFunc(out, func(a, b row) int { return q.compare(q.order.value(&a), q.order.value(&b), a.id, b.id) })
+	slices.SortFunc(out, func(a, b row) int { return q.compare(q.order.value(&a), q.order.value(&b), a.id, b.id) })
 	return out
 }
 
-// compare compares two flows by what they are sorted by, then by number.
+// compare compares two flows by what they are sorted by. Of equal ones, such as all that are silent, the newest comes first.
 func (q *query) compare(x, y float64, a, b flowscope.FlowID) int {
 	c := cmp.Compare(y, x)
 	if q.reverse {
 		c = -c
 	}
-	return cmp.Or(c, cmp.Compare(a, b))
+	return cmp.Or(c, cmp.Compare(b, a))
 }

@@ -55,7 +55,8 @@ func TestRowsAreChosenAndSorted(t *testing.T) {
 						want = append(want, r.id)
 					}
 				}
-				// Selection by repeated search of the best, which keeps the order of equal ones.
+				// Selection by repeated search of the best, from the newest on.
+				slices.Reverse(want)
 				for i, r := range got {
 					best := -1
 					for k, id := range want {

@@ -19,9 +19,9 @@ type row struct {
 	state   flowscope.FlowState
 	reason  flowscope.EndReason // none while it lives
 	history flowscope.History
-	name    string // what a session called the server: clean
-	now     flowscope.Timestamp
-	rate    [2]float64 // bytes a second, by side
+	name    string              // what a session called the server: clean
+	now     flowscope.Timestamp // of the snapshot
+	rate    [2]float64          // bytes a second, by side
 	stats   flowscope.FlowStats
 }
 

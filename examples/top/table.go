@@ -33,12 +33,12 @@ func layout(columns []column, width int) {
 	}
 	slices.SortStableFunc(ranked, func(a, b *column) int { return a.rank - b.rank })
 	left := width - 1 // a column is free on the left
-	for _, c := range ranked {
-		if left < c.min {
+	for i, c := range ranked {
+		if left < c.min && i > 0 {
 			break
 		}
-		c.use = c.min
-		left -= c.min + 1
+		c.use = min(c.min, left) // the first one is always there
+		left -= c.use + 1
 	}
 	left++ // nothing stands behind the last one
 	for left > 0 {
@@ -171,7 +171,7 @@ func messageColumns() []column {
 		{title: "KIND", min: 4, max: 4, rank: 2},
 		{title: "CLIENT", min: 15, max: 47, rank: 5, short: middle, share: 2},
 		{title: "SERVER", min: 15, max: 47, rank: 6, short: middle, share: 2},
-		{title: "REQUEST", min: 14, max: 100, rank: 0, short: cut, share: 4},
+		{title: "REQUEST", min: 30, max: 100, rank: 0, short: cut, share: 4},
 		{title: "RESULT", min: 9, max: 80, rank: 1, short: cut, share: 3},
 		{title: "LATENCY", min: 9, max: 9, right: true, rank: 3},
 	}

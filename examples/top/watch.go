@@ -130,6 +130,7 @@ func (w *watch) take(events []event) {
 			}
 			if s := w.driver.State(ev); s != nil {
 				r.name = s.name
+				r.rate = [2]float64{s.meters[0].at(r.stats.Bytes[0]), s.meters[1].at(r.stats.Bytes[1])}
 			}
 			w.repeats[0] += r.stats.Retransmitted[0] + r.stats.Retransmitted[1]
 			w.repeats[1] += r.stats.RetransmittedBytes[0] + r.stats.RetransmittedBytes[1]
@@ -173,8 +174,8 @@ type candidate struct {
 func (w *watch) snapshot(q query, traced flowscope.FlowID) snapshot {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	// A busy source moves time by its packets, and what it says of the last silence is behind them.
-	if now, ok := w.source.now(); ok && !w.over && now > w.driver.Now() {
+	// A busy source moves time by its packets, and its last silence lies behind them: then Sweep does nothing.
+	if now, ok := w.source.now(); ok && !w.over {
 		w.take(w.driver.Sweep(now))
 		if w.packets > 0 {
 			w.last = w.driver.Now()
@@ -254,6 +255,10 @@ func (w *watch) choose(s *snapshot, q query, traced flowscope.FlowID) {
 		}
 	}
 	for r := range w.ended.all() {
+		for side := range r.rate {
+			r.rate[side] = faded(r.rate[side], s.now.Sub(r.now))
+		}
+		r.now = s.now
 		if r.id == traced {
 			last := *r
 			s.traced = &last
