@@ -10,7 +10,7 @@ import (
 type span struct{ from, to int64 }
 
 const (
-	maxFolds  = 10
+	maxFolds  = 8
 	foldShare = 1.6 // width of a fold in percent
 	minShare  = 1.5 // and the least of a piece between folds
 )
@@ -74,7 +74,7 @@ func (a *axis) choose(spans []span) []int {
 	left := reach - spans[0].from
 	var cuts []int
 	for _, g := range gaps[:min(len(gaps), maxFolds)] {
-		if g.size < left/6 || g.size/10 < usual || g.size < int64(len(gaps)) {
+		if g.size < left/5 || g.size/10 < usual || g.size < int64(len(gaps)) {
 			break
 		}
 		left -= g.size

@@ -83,7 +83,7 @@ func newTimeline(b *bins) *timeline {
 // plot draws two numbers of each column on top of each other.
 func (t *timeline) plot(name string, height float64, of func(*column) [2]float64, text func(float64) string, classes [2]string, whole bool) *plot {
 	p := &plot{Height: height, Name: name, Folds: t.axis.folds, Caption: t.folded()}
-	p.Labels, p.Lines = t.axis.labels()
+	p.Labels, p.Lines = t.axis.labels(widePixels)
 	most := 0.0
 	for i := range t.all {
 		v := of(&t.all[i])
@@ -165,13 +165,13 @@ func (t *timeline) rows(heaviest []scored[flow]) (rows []row) {
 	for _, fl := range flows {
 		r := row{Title: fl.Proto.String() + " " + arrow(&fl.Record)}
 		r.Name = fl.Proto.String() + " " + shortEnd(fl.Initiator) + " → " + shortEnd(fl.Responder)
-		how := howEnded(fl.Proto, fl.Reason)
+		how := howEnded(fl.Proto, fl.Reason, isRefused(fl))
 		r.Class = how.class
 		r.Note = size(fl.WireBytes[0]+fl.WireBytes[1]) + ", " + how.text
 		x0, x1 := t.axis.x(int64(inReach(fl.Start))), t.axis.x(int64(inReach(fl.End)))
 		r.Bar = band{min(x0, 99.6), max(x1-x0, 0.4)}
 		for _, at := range fl.holes {
-			r.Path += fmt.Sprintf("M%.1f 8h0", 10*t.axis.x(int64(at)))
+			r.Path += fmt.Sprintf("M%.1f 9h0", 10*t.axis.x(int64(at)))
 		}
 		rows = append(rows, r)
 	}
@@ -189,7 +189,7 @@ func rowKinds(rows []row) (kinds []kindOfRow) {
 		seen["dot"] = seen["dot"] || r.Path != ""
 	}
 	for _, k := range []kindOfRow{
-		{"ok", "closed"}, {"bad", "reset"}, {"idle", "fell silent, or replaced"}, {"open", "until the end"}, {"warn", "ended for want of room"},
+		{"ok", "closed"}, {"bad", "reset or refused"}, {"idle", "fell silent, or replaced"}, {"open", "until the end"}, {"warn", "ended for want of room"},
 		{"dot", "bytes that were never seen"},
 	} {
 		if seen[k.Class] {
@@ -202,7 +202,10 @@ func rowKinds(rows []row) (kinds []kindOfRow) {
 // way is how a flow ended, in words and in a colour.
 type way struct{ text, class string }
 
-func howEnded(proto flowscope.L4Proto, reason flowscope.EndReason) way {
+func howEnded(proto flowscope.L4Proto, reason flowscope.EndReason, isRefused bool) way {
+	if isRefused {
+		return way{"refused", "bad"}
+	}
 	switch reason {
 	case flowscope.EndFIN:
 		return way{"closed", "ok"}
@@ -249,6 +252,11 @@ func durationPlot(name string, classes []string, kinds ...*durations) *plot {
 			p.Lines = append(p.Lines, x)
 		}
 	}
+	for k := lo; k < hi; k++ {
+		for _, m := range []float64{2, 5} {
+			labels.add(100*(float64(k-lo)+math.Log10(m))/float64(hi-lo), lasting(time.Duration(m*math.Pow(10, float64(k)))))
+		}
+	}
 	p.Labels = labels.sorted()
 	step := 100 / float64((hi-lo)*barsPerDecade)
 	for j, d := range kinds {
@@ -274,7 +282,7 @@ func (s *series) plot() *plot {
 	const height = 260
 	a := s.axis()
 	p := &plot{Height: height, Name: "Bytes of the stream by time", Folds: a.folds, Caption: a.caption()}
-	p.Labels, p.Lines = a.labels()
+	p.Labels, p.Lines = a.labels(widePixels)
 	var top float64
 	p.Marks, top = marks(float64(s.top), height, func(v float64) string { return size(int64(v)) }, true)
 	y := func(v int64) float64 { return height * (1 - min(max(float64(v)/top, 0), 1)) }

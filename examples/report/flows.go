@@ -55,9 +55,10 @@ type flowFacts struct {
 
 // ending is how flows end.
 type ending struct {
-	proto  flowscope.L4Proto
-	reason flowscope.EndReason
-	state  flowscope.FlowState
+	proto   flowscope.L4Proto
+	reason  flowscope.EndReason
+	state   flowscope.FlowState
+	refused bool
 }
 
 // kind is a kind of what deserves a look, with some examples.
@@ -140,7 +141,7 @@ func (f *flowFacts) released(ev *event) {
 		delete(f.noted, ev.Flow)
 	}
 	f.n++
-	e := ending{fl.Proto, fl.Reason, 0}
+	e := ending{proto: fl.Proto, reason: fl.Reason, refused: isRefused(&fl)}
 	if fl.Proto == flowscope.L4TCP {
 		f.tcp++
 		if fl.Reason != flowscope.EndFIN && fl.Reason != flowscope.EndRST {

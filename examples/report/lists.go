@@ -27,12 +27,12 @@ type part struct {
 	Class string
 }
 
-// heading is a title with the number of entries that are not shown.
-func (l *list) cutTo(shown int, all uint64, more bool) {
+// cutTo tells how many of all entries are shown, unless all are.
+func (l *list) cutTo(shown int, all uint64, isAbout bool) {
 	if uint64(shown) < all {
 		of := count(all)
-		if more {
-			of = "more than " + of
+		if isAbout {
+			of = "about " + of // one that was forgotten and came again counts twice
 		}
 		l.Cut = fmt.Sprintf("%d of %s", shown, of)
 	}
@@ -113,7 +113,7 @@ func endings(by map[ending]uint64) *list {
 	}
 	merged := map[string]*line{}
 	for e, n := range by {
-		how := howEnded(e.proto, e.reason)
+		how := howEnded(e.proto, e.reason, e.refused)
 		name := e.proto.String() + " " + how.text
 		if e.state != 0 && e.proto == flowscope.L4TCP {
 			name += ", in state " + words(e.state.String())
@@ -173,8 +173,16 @@ func (f *httpFacts) page() *protocol {
 		names, classes, numbers = append(names, status(code)), append(classes, class), append(numbers, f.statuses[code])
 	}
 	p.Lists = lists(single("Responses by status", names, numbers, classes), top("Hosts", f.hosts, "a", listRows))
-	p.Latency, p.Two = durationPlot("Latency of HTTP", []string{"a", "bad"}, &f.good, &f.bad), true
-	p.LatencyText = "Median " + median(&f.good) + " of responses below 400, " + median(&f.bad) + " of the others."
+	p.Latency = durationPlot("Latency of HTTP", []string{"a", "bad"}, &f.good, &f.bad)
+	p.Two = f.bad.n > 0
+	switch {
+	case f.bad.n == 0:
+		p.LatencyText = "Median " + median(&f.good) + "."
+	case f.good.n == 0:
+		p.LatencyText = "Median " + median(&f.bad) + "."
+	default:
+		p.LatencyText = "Median " + median(&f.good) + " of responses below 400, " + median(&f.bad) + " of the others."
+	}
 	failed := table{Title: "Requests that failed", Heads: []head{{"request and status", false}, {"times", true}}}
 	ranked := f.failed.ranked()
 	for _, e := range ranked[:min(len(ranked), listRows)] {

@@ -107,13 +107,13 @@ func (f *httpFacts) add(ev *event, m *http1.Exchange) {
 		sum.bad++
 		f.failed.of(request+" → "+status(m.Status)).n++
 	}
-	if d, ok := m.Latency(); ok {
+	if d, ok := m.Latency(); ok && d >= 0 { // timestamps may go back
 		if isBad(m.Status) {
 			f.bad.add(d)
 		} else {
 			f.good.add(d)
 		}
-		if score := uint64(max(d, 0)); f.slowest.wants(score) {
+		if score := uint64(d); f.slowest.wants(score) {
 			f.slowest.add(score, exchange{request, m.Status, lasting(d)})
 		}
 	}
@@ -168,7 +168,7 @@ func (f *tlsFacts) add(ev *event, m *tls.Handshake) {
 	if p := clean(short(m.ServerALPN)); p != "" {
 		f.protocols.of(p).n++
 	}
-	if m.ClientTime != 0 && m.ServerTime != 0 {
+	if m.ClientTime != 0 && m.ServerTime >= m.ClientTime {
 		f.latency.add(m.ServerTime.Sub(m.ClientTime))
 	}
 }
@@ -199,7 +199,7 @@ func (f *dnsFacts) add(m *dns.Transaction) {
 		sum.bad++
 		f.failed.of(cmp.Or(name, ".")+" → "+how).n++
 	}
-	if d, ok := m.Latency(); ok {
+	if d, ok := m.Latency(); ok && d >= 0 { // timestamps may go back
 		f.latency.add(d)
 	}
 }

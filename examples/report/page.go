@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/flowscope-go/flowscope"
@@ -40,6 +41,7 @@ type page struct {
 	HTTP, TLS, DNS         *protocol
 	Trouble                *plot
 	TroubleTitle, TroubleS string
+	TroubleKinds           []kindOfRow
 	Tables                 []table
 	Limits                 []string
 }
@@ -84,7 +86,7 @@ func (f *facts) page() *page {
 	p.Rows = t.rows(fl.heaviest.items)
 	p.RowKinds = rowKinds(p.Rows)
 	p.RowAxis = &plot{Folds: t.axis.folds}
-	p.RowAxis.Labels, p.RowAxis.Lines = t.axis.labels()
+	p.RowAxis.Labels, p.RowAxis.Lines = t.axis.labels(rowPixels)
 	p.Talkers = talkers(fl.conversations)
 	p.Endings = endings(fl.endings)
 	p.RoundTrips = durationPlot("Round trip of the handshake", []string{"a", "b"}, &fl.toServer, &fl.toClient)
@@ -150,7 +152,7 @@ func (f *facts) warnings() (all []string) {
 		var damage *flowscope.CaptureError
 		if errors.As(f.err, &damage) && f.packets > 0 {
 			all = append(all, fmt.Sprintf("The file is damaged: %s. The page shows all of the %s before that place.",
-				cleanTo(f.err.Error(), 400), some(f.packets, "packet")))
+				cleanTo(damage.Err.Error(), 400), some(f.packets, "packet")))
 		} else {
 			all = append(all, "The capture could not be read: "+cleanTo(f.err.Error(), 400)+".")
 		}
@@ -160,20 +162,20 @@ func (f *facts) warnings() (all []string) {
 			"Bytes and packets count both; where segments were sent again, copies are left out.", count(f.copies), some(f.packets, "packet")))
 	}
 	if f.cut > 0 {
-		all = append(all, some(f.cut, "packet")+" were longer than what the capture kept of them. What is missing of their payload counts as never seen.")
+		all = append(all, fmt.Sprintf("Of %s the capture has only the beginning. What it lacks of their payload counts as never seen.", some(f.cut, "packet")))
 	}
 	if n := f.stats.FlowsEvicted; n > 0 {
-		all = append(all, some(n, "flow")+" had to make room for others in the table of flows, and may be here as several.")
+		all = append(all, fmt.Sprintf("The table of flows was full, so that %s ended early, and may be here as several.", some(n, "flow")))
 	}
 	if n := f.stats.ClockSuspects; n > 0 {
-		all = append(all, some(n, "timestamp")+" lie far ahead of the others, and nothing confirms them.")
+		all = append(all, fmt.Sprintf("Nothing confirms %s far ahead of the others.", some(n, "timestamp")))
 	}
 	return all
 }
 
 func (f *facts) setTrouble(p *page) {
 	s := f.trouble
-	if s == nil || len(s.segments) == 0 {
+	if s == nil || len(s.segments) < 3 && trouble(&s.flow) == 0 || len(s.segments) == 0 {
 		return
 	}
 	p.Trouble = s.plot()
@@ -188,6 +190,13 @@ func (f *facts) setTrouble(p *page) {
 	}
 	p.TroubleS = fmt.Sprintf("What %s sent to %s: %s of payload, %s sent again, %s.", from, to,
 		size(s.PayloadBytes[i]), some(s.repeats(i), "segment"), some(s.Gaps[i], "hole"))
+	p.TroubleKinds = []kindOfRow{{"a", "segment"}, {"ok", "acknowledged up to here"}}
+	if slices.ContainsFunc(s.segments, func(g segment) bool { return g.again }) {
+		p.TroubleKinds = append(p.TroubleKinds, kindOfRow{"bad", "sent again, or late"})
+	}
+	if s.Gaps[i] > 0 {
+		p.TroubleKinds = append(p.TroubleKinds, kindOfRow{"hole", "bytes that were never seen"})
+	}
 	if s.joined > 0 {
 		p.TroubleS += " Segments that are nearer than " + lasting(time.Duration(s.joined)) + " are joined."
 	}

@@ -34,9 +34,9 @@ func (t *table) row(cells ...string) {
 	t.Rows = append(t.Rows, row)
 }
 
-func (t *table) cutTo(all uint64, more bool) {
+func (t *table) cutTo(all uint64, isAbout bool) {
 	l := list{}
-	l.cutTo(len(t.Rows), all, more)
+	l.cutTo(len(t.Rows), all, isAbout)
 	t.Cut = l.Cut
 }
 
@@ -67,7 +67,7 @@ func (f *flowFacts) troubleTable() table {
 	}}
 	for i := range f.trouble.items {
 		fl := &f.trouble.items[i].value
-		how := howEnded(fl.Proto, fl.Reason)
+		how := howEnded(fl.Proto, fl.Reason, false)
 		t.row(end(fl.Initiator), end(fl.Responder), fl.History.String(), how.text,
 			count(fl.repeats(0)+fl.repeats(1)), count(fl.Gaps[0]+fl.Gaps[1]), size(fl.GapBytes[0]+fl.GapBytes[1]))
 		if last := t.Rows[len(t.Rows)-1]; how.class == "bad" {

@@ -144,15 +144,12 @@ func shortEnd(e flowscope.Endpoint) string {
 	head, tail := addr, addr
 	for i, colons := 0, 0; i < len(addr); i++ {
 		if addr[i] == ':' {
-			if colons++; colons == 2 {
+			if colons++; colons == 1 {
 				head = addr[:i+1]
 			}
 		}
 	}
 	if at := strings.LastIndexByte(addr, ':'); at >= 0 {
-		if before := strings.LastIndexByte(addr[:at], ':'); before >= 0 {
-			at = before
-		}
 		tail = addr[at:]
 	}
 	if e.Port == 0 {

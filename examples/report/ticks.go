@@ -21,6 +21,7 @@ const (
 	narrowPixels = 236
 	widePixels   = 590
 	halfPixels   = 320
+	rowPixels    = 460 // beside names
 )
 
 // placed are the labels that do not touch one another.
@@ -93,12 +94,13 @@ func (p *placed) sorted() []label {
 
 // labels are the texts of a time axis, and the places of its vertical lines. In the first piece they are the time
 // since the beginning. A piece behind a fold begins with that, and goes on with the time since the fold.
-func (a *axis) labels() (labels []label, lines []float64) {
-	p := newPlaced(widePixels)
+func (a *axis) labels(pixels float64) (labels []label, lines []float64) {
+	p := newPlaced(pixels)
 	p.add(0, "0")
+	heads := a.heads()
 	for _, i := range a.bySize() {
-		if piece := a.pieces[i]; i > 0 {
-			p.add(piece.x0, lasting(time.Duration(piece.from-a.start)))
+		if i > 0 {
+			p.add(a.pieces[i].x0, heads[i])
 		}
 	}
 	for _, i := range a.bySize() {
@@ -117,6 +119,22 @@ func (a *axis) labels() (labels []label, lines []float64) {
 	}
 	slices.Sort(lines)
 	return p.sorted(), lines
+}
+
+// heads are the texts at the beginnings of the pieces. Where the time since the beginning has too few digits to show
+// how much was folded, that is the text.
+func (a *axis) heads() []string {
+	heads := make([]string, len(a.pieces))
+	last := "0"
+	for i, p := range a.pieces[1:] {
+		heads[i+1] = lasting(time.Duration(p.from - a.start))
+		if heads[i+1] == last {
+			heads[i+1] = "+" + lasting(time.Duration(p.from-a.pieces[i].from))
+		} else {
+			last = heads[i+1]
+		}
+	}
+	return heads
 }
 
 // bySize are the numbers of the pieces, the widest first.
