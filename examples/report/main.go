@@ -91,7 +91,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 func source(arg string, stdin io.Reader) (title string, views sequence, remove func(), err error) {
 	switch arg {
 	case "":
-		return sample.Name, sample.Sessions(), func() {}, nil
+		return sample.Name, func(yield func(flowscope.PacketView, error) bool) {
+			sample.Sessions()(yield) // anew each time: what it gives can be read once
+		}, func() {}, nil
 	case "-":
 		file, err := os.CreateTemp("", "report-*.capture")
 		if err != nil {

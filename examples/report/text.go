@@ -122,8 +122,10 @@ func lasting(d time.Duration) string {
 		return pair(time.Minute, time.Second, "m", "s")
 	case d < 48*time.Hour:
 		return pair(time.Hour, time.Minute, "h", "m")
+	case d < 2*365*24*time.Hour:
+		return pair(24*time.Hour, time.Hour, "d", "h")
 	}
-	return pair(24*time.Hour, time.Hour, "d", "h")
+	return pair(365*24*time.Hour, 24*time.Hour, "y", "d")
 }
 
 // end is an end of a flow. Ports that a protocol has not are left out.

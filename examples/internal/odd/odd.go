@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/flowscope-go/flowscope"
@@ -31,8 +32,8 @@ func (c Capture) Views() func(yield func(flowscope.PacketView, error) bool) {
 
 type views = []flowscope.PacketView
 
-// All are all of them, in a fixed order.
-func All() []Capture {
+// All are all of them, in a fixed order. They are made once.
+var All = sync.OnceValue(func() []Capture {
 	sessions := read(captures.Sessions)
 	all := []Capture{
 		file("empty", nil),
@@ -49,13 +50,20 @@ func All() []Capture {
 		file("long", long()),
 		file("ipv6", ipv6()),
 		file("trouble", trouble()),
-		file("scan", scan(30_000)),
+		file("scan", scan(21_000)),
 		file("snapped", flowtest.Snap(sessions, 96)),
 	}
 	for i := range all {
 		all[i].Name += ".pcap"
 	}
 	return all
+})
+
+// Named is one of them.
+func Named(name string) Capture {
+	all := All()
+	i := slices.IndexFunc(all, func(c Capture) bool { return c.Name == name+".pcap" })
+	return all[i]
 }
 
 func file(name string, packets views) Capture {
