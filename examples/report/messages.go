@@ -86,7 +86,7 @@ func (f *httpFacts) add(ev *event, m *http1.Exchange) {
 	f.statuses[m.Status]++
 	f.missing += uint64(max(m.Request.Missing+m.Response.Missing, 0))
 	_, server := ev.Ends(m.Client)
-	host := clean(short(m.Host))
+	host := peer(m.Host)
 	if host == "" {
 		host = clean(server.String())
 	}
@@ -96,12 +96,11 @@ func (f *httpFacts) add(ev *event, m *http1.Exchange) {
 	sum.bytes[1] += uint64(max(m.Response.Body, 0))
 	request := "a request that was not seen, of " + host
 	if m.Flags&http1.NoRequest == 0 {
-		target := short(m.Target)
-		if len(target) == 0 || target[0] == '/' || target[0] == '*' {
-			request = clean(short(m.Method)) + " " + host + clean(target)
-		} else {
-			request = clean(short(m.Method)) + " " + clean(target)
+		request = peer(m.Method) + " "
+		if len(m.Target) == 0 || m.Target[0] == '/' || m.Target[0] == '*' {
+			request += host
 		}
+		request += peer(m.Target)
 	}
 	if isBad(m.Status) || m.Status == 0 {
 		sum.bad++
@@ -117,14 +116,6 @@ func (f *httpFacts) add(ev *event, m *http1.Exchange) {
 			f.slowest.add(score, exchange{request, m.Status, lasting(d)})
 		}
 	}
-}
-
-// short is the beginning of bytes of a peer, as text, with as much as is shown.
-func short(b []byte) string {
-	if len(b) > 4*maxName {
-		return http1.Text(b[:2*maxName]).String() + fmt.Sprintf("… of %d", len(b))
-	}
-	return http1.Text(b).String()
 }
 
 func status(code uint16) string {
@@ -146,7 +137,7 @@ func (f *tlsFacts) add(ev *event, m *tls.Handshake) {
 		}
 	}
 	_, server := ev.Ends(m.Client)
-	name := clean(short(m.SNI))
+	name := peer(m.SNI)
 	if name == "" {
 		name = "no name, " + clean(server.String())
 	}
@@ -165,7 +156,7 @@ func (f *tlsFacts) add(ev *event, m *tls.Handshake) {
 	if m.ServerHello == nil && m.ClientHello != nil && len(m.Alerts) == 0 {
 		f.trouble.of(name+": no answer to the ClientHello").n++
 	}
-	if p := clean(short(m.ServerALPN)); p != "" {
+	if p := peer(m.ServerALPN); p != "" {
 		f.protocols.of(p).n++
 	}
 	if m.ClientTime != 0 && m.ServerTime >= m.ClientTime {

@@ -152,9 +152,9 @@ func (f *facts) warnings() (all []string) {
 		var damage *flowscope.CaptureError
 		if errors.As(f.err, &damage) && f.packets > 0 {
 			all = append(all, fmt.Sprintf("The file is damaged: %s. The page shows all of the %s before that place.",
-				cleanTo(damage.Err.Error(), 400), some(f.packets, "packet")))
+				cleanTo(damage.Err.Error(), 400, len(damage.Err.Error())), some(f.packets, "packet")))
 		} else {
-			all = append(all, "The capture could not be read: "+cleanTo(f.err.Error(), 400)+".")
+			all = append(all, "The capture could not be read: "+cleanTo(f.err.Error(), 400, len(f.err.Error()))+".")
 		}
 	}
 	if f.isTwice() {

@@ -65,7 +65,7 @@ func TestHostileNamesAreShown(t *testing.T) {
 	page := pageOf(t, factsOf(t, odd.Named("hostile")))
 	for _, want := range []string{
 		"&lt;script&gt;alert(1)&lt;/script&gt;", "&#34;&gt;&lt;img&#43;src=x&#43;onerror=alert(1)&gt;", `\x1b[31mred\x00\x07\x7f`,
-		"longlong", " bytes)",
+		"longlong", "… (10,000 bytes)",
 	} {
 		requireText(t, page, want)
 	}

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/flowscope-go/flowscope"
+	"github.com/flowscope-go/flowscope/protocol/http1"
 )
 
 // maxName is the length at which text from the network is cut.
@@ -17,9 +18,15 @@ const maxName = 120
 
 // clean makes text from a peer harmless to look at: what cannot be seen, changes the direction of writing or is piled
 // on other characters is shown as its code, and long text is cut. html/template does the rest.
-func clean(s string) string { return cleanTo(s, maxName) }
+func clean(s string) string { return cleanTo(s, maxName, len(s)) }
 
-func cleanTo(s string, limit int) string {
+// peer is clean of bytes of a peer, which may be many: no more of them are looked at than can be shown.
+func peer(b []byte) string {
+	return cleanTo(http1.Text(b[:min(len(b), maxName+1)]).String(), maxName, len(b))
+}
+
+// cleanTo cuts at a number of characters. all is how many bytes the text has, of which s may be the beginning.
+func cleanTo(s string, limit, all int) string {
 	var b strings.Builder
 	n := 0
 	for i, r := range s {
@@ -32,7 +39,7 @@ func cleanTo(s string, limit int) string {
 			piece = fmt.Sprintf(`\u{%x}`, r)
 		}
 		if n += utf8.RuneCountInString(piece); n > limit {
-			return b.String() + "… (" + count(uint64(len(s))) + " bytes)"
+			return b.String() + "… (" + count(uint64(all)) + " bytes)"
 		}
 		b.WriteString(piece)
 	}
