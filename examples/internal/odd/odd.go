@@ -59,7 +59,7 @@ var All = sync.OnceValue(func() []Capture {
 	return all
 })
 
-// Named is one of them.
+// Named is the one of that name, without ".pcap".
 func Named(name string) Capture {
 	all := All()
 	i := slices.IndexFunc(all, func(c Capture) bool { return c.Name == name+".pcap" })

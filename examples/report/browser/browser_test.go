@@ -65,11 +65,11 @@ func chromium(t *testing.T) context.Context {
 	return ctx
 }
 
-// report makes the page of a capture file with the program, as a user does.
-func report(t *testing.T, capture string) string {
+// report makes the page of a capture file, or of the built-in one, with the program, as a user does.
+func report(t *testing.T, capture ...string) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "page.html")
-	text, err := exec.Command(program(t), "-o", out, capture).CombinedOutput()
+	text, err := exec.Command(program(t), append([]string{"-o", out}, capture...)...).CombinedOutput()
 	if _, missing := os.Stat(out); missing != nil {
 		require.NoError(t, err, "%s", text)
 	}
