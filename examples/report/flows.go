@@ -50,7 +50,6 @@ type flowFacts struct {
 	toServer, toClient durations // halves of the handshake
 	handshakes         map[string]*kind
 	anomalies          map[flowscope.AnomalyKind]*kind
-	suppressed         uint64
 }
 
 // ending is how flows end.

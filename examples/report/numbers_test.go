@@ -214,6 +214,7 @@ func TestNumbersOnThePageAreThoseOfASecondComputation(t *testing.T) {
 			require.Equal(t, size(want.bytes), got.cards[1].Number)
 			require.Equal(t, count(want.flows), got.cards[2].Number)
 			require.Contains(t, got.cards[2].Text, "flows, "+count(want.tcp)+" of TCP")
+			require.Equal(t, c.Name == "twice.pcap", f.isTwice())
 			if !f.isTwice() {
 				require.Equal(t, count(want.again), got.cards[3].Number)
 			}

@@ -124,7 +124,7 @@ func TestBinsAreBoundedAndLoseNothing(t *testing.T) {
 	require.Greater(t, b.width, int64(1000))
 	coarse := map[int64]uint64{}
 	for at, n := range exact {
-		coarse[int64(math.Floor(float64(at/b.width)))+min(0, sign(at%b.width))] += n
+		coarse[at/b.width+min(0, sign(at%b.width))] += n
 	}
 	for n, one := range b.at {
 		require.Equal(t, coarse[n], one.packets)

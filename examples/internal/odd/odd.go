@@ -100,10 +100,12 @@ func later(packets views, d time.Duration) views {
 	return moved
 }
 
-// twice is a capture at two places, some microseconds apart.
+// twice is a capture before and behind a router, some microseconds apart.
 func twice(packets views) (all views) {
 	for _, v := range packets {
 		again := v
+		again.Frame = bytes.Clone(v.Frame)
+		again.Frame[0] ^= 2 // of the Ethernet addresses
 		again.Timestamp = v.Timestamp.Add(7 * time.Microsecond)
 		all = append(all, v, again)
 	}

@@ -24,7 +24,8 @@ func TestPictureOfREADME(t *testing.T) {
 	if os.Getenv("FLOWSCOPE_PICTURE") != "" {
 		ctx := chromium(t)
 		show(t, ctx, report(t), view{"picture", "light", "screen", 1120})
-		do(t, ctx, chromedp.EmulateViewport(1120, 1030))
+		end := do(t, ctx, chromedp.Evaluate[float64](`document.querySelector(".pair").getBoundingClientRect().bottom`))
+		do(t, ctx, chromedp.EmulateViewport(1120, int64(end)))
 		require.NoError(t, os.WriteFile(picture, fewColours(t, do(t, ctx, chromedp.CaptureScreenshot())), 0o644))
 	}
 	file, err := os.ReadFile(picture)
