@@ -9,9 +9,10 @@ import (
 // tenth of them, if the traffic was dense.
 const maxBins = 16384
 
-// bin is what came in a short time. Bytes are those of TCP and of everything else.
+// bin is what came in a short time. Bytes are those of TCP and of everything else; one of them is below zero if
+// a datagram of TCP was complete in this bin, and some of its fragments came in others.
 type bin struct {
-	bytes   [2]uint64
+	bytes   [2]int64
 	packets uint64
 	flows   uint64 // begun
 }

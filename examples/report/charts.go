@@ -111,7 +111,7 @@ func (t *timeline) plot(name string, height float64, of func(*column) [2]float64
 
 func (t *timeline) title(c *column) string {
 	return fmt.Sprintf("%s: %s, %s of TCP, %s of other traffic, %s begun", lasting(time.Duration(max(c.from-t.axis.start, 0))),
-		some(c.packets, "packet"), size(c.bytes[0]), size(c.bytes[1]), some(c.flows, "flow"))
+		some(c.packets, "packet"), size(max(c.bytes[0], 0)), size(max(c.bytes[1], 0)), some(c.flows, "flow"))
 }
 
 // folded says what of the time axis is left out.
@@ -131,7 +131,7 @@ func (a *axis) caption() string {
 func (t *timeline) throughput() *plot {
 	perSecond := 8 * 1e9 / float64(t.width)
 	return t.plot("Throughput by time", 170, func(c *column) [2]float64 {
-		return [2]float64{float64(c.bytes[0]) * perSecond, float64(c.bytes[1]) * perSecond}
+		return [2]float64{float64(max(c.bytes[0], 0)) * perSecond, float64(max(c.bytes[1], 0)) * perSecond}
 	}, func(v float64) string { return scaled(v, "bit/s") }, [2]string{"a", "c"}, false)
 }
 

@@ -28,7 +28,7 @@ func newCopies() *copies { return &copies{seed: maphash.MakeSeed()} }
 
 // is reports whether the packet is a copy of one before.
 func (c *copies) is(at flowscope.Timestamp, x *extracted) bool {
-	b, _ := x.Key.AppendText(c.head[:0])
+	b := binary.BigEndian.AppendUint64(c.head[:0], x.Key.Hash(0))
 	b = append(b, byte(x.Orientation), byte(x.TCP.Flags))
 	for _, n := range []uint32{x.TCP.Seq, x.TCP.Ack, uint32(x.TCP.Window), x.TCP.Timestamp, x.TCP.TimestampEcho, uint32(len(x.Payload)), uint32(x.Missing)} {
 		b = binary.BigEndian.AppendUint32(b, n)

@@ -42,6 +42,8 @@ type current struct {
 	x    extracted
 	copy bool
 	flow flowscope.FlowID // that it begins
+
+	counted bool // among the bytes of TCP
 }
 
 func (f *facts) config(cfg flowscope.Config) flowscope.Config {
@@ -109,12 +111,8 @@ func (f *facts) packet(v *flowscope.PacketView) {
 	now := &f.now
 	*now = current{id: v.ID, at: at, x: extracted{Key: now.x.Key}}
 	ok := f.ex.Extract(*v, &now.x)
-	other := 1
-	if ok && now.x.HasTCP {
-		other = 0
-	}
 	b := f.bins.of(int64(at))
-	b.bytes[other] += wire
+	b.bytes[1] += int64(wire)
 	b.packets++
 	if now.copy = ok && f.copied.is(v.Timestamp, &now.x); now.copy {
 		f.copies++
@@ -133,9 +131,17 @@ func (f *facts) event(ev *event) {
 		f.now.flow = ev.Flow
 		f.bins.of(int64(inReach(ev.Timestamp))).flows++
 	case flowscope.EventPacket, flowscope.EventLate:
-		if ev.Packet == f.now.id {
-			f.flows.packet(ev, &f.now)
+		if ev.Packet != f.now.id {
+			return
 		}
+		if ev.L4 == flowscope.L4TCP && !f.now.counted {
+			// With the bytes of fragments that came before, maybe in another bin, which then has more than all of it.
+			f.now.counted = true
+			b := f.bins.of(int64(f.now.at))
+			b.bytes[0] += ev.Len
+			b.bytes[1] -= ev.Len
+		}
+		f.flows.packet(ev, &f.now)
 	case flowscope.EventGap:
 		f.flows.gap(ev)
 	case flowscope.EventAnomaly:

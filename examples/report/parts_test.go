@@ -47,7 +47,11 @@ func TestAxesKeepTheOrderOfTime(t *testing.T) {
 		require.LessOrEqual(t, len(a.folds), maxFolds)
 		require.InDelta(t, 100, a.pieces[len(a.pieces)-1].x1, 1e-6)
 		last := 0.0
-		for _, s := range spans {
+		for i, s := range spans {
+			if i > 0 { // in a silence
+				x := a.x(spans[i-1].to + (s.from-spans[i-1].to)/2)
+				require.True(t, x >= last-1e-9 && x <= a.x(s.from)+1e-9, "seed %d", seed)
+			}
 			for _, at := range []int64{s.from, s.to} {
 				x := a.x(at)
 				require.True(t, x >= last-1e-9 && x <= 100+1e-9, "seed %d: %v then %v", seed, last, x)
