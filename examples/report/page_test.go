@@ -142,6 +142,12 @@ func TestTroubleIsDrawn(t *testing.T) {
 	require.Equal(t, 14, again, "one of each turn")
 	require.Equal(t, int64(140_000), s.top)
 	require.Equal(t, s.top+1, s.acks[len(s.acks)-1].at, "the ACK of the FIN")
+
+	var row []string // of the one with the most segments sent again
+	for _, c := range f.flows.troubleTable().Rows[4] {
+		row = append(row, c.Text)
+	}
+	require.Equal(t, []string{"192.0.2.12:40011", "198.51.100.1:80", "ShADadtt", "open at the end", "16", "0", "0 B"}, row)
 }
 
 // TestOddHandshakes: a kind of each is found.
