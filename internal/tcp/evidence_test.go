@@ -477,6 +477,16 @@ func TestEvidenceWhileOpening(t *testing.T) {
 			> A 9000 5000 +5 ; OutOfWindow rival nowhere
 			< A 5000 9005 +5 ; OutOfWindow rival nowhere
 			> A 9005 5005 ; OutOfWindow leaps @0 @0`},
+		{"data that begins at the number of its sender's SYN", `
+			> S 0 ; SynSent
+			> A 1 2 ; rival
+			< A 1 2 ; rival
+			> R 2 0 ; ImplausibleRST
+			< SA 0 1 ; SynReceived
+			< A 0 1 +2 ; @-1
+			> A 1 1 ; est Established
+			> A 1 2
+			< A 2 1 +5 ; @1`},
 		{"a SYN+ACK with data at the number of the next byte", `
 			> SA 10 700 +3 ; turned SynReceived @0
 			< A 700 10 ; turned ImplausibleACK rival

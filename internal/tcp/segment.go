@@ -85,8 +85,10 @@ func (c *Conn) accept(i Side, g *Segment, o *Outcome, ds *Doubts) {
 	pos, ack := s.pos(g.Seq), p.pos(g.Ack)
 	end := pos + int64(g.Len)
 	o.Pos, o.End = pos, end
-	if c.Opening() && pos < 0 && g.Len > 1 {
-		o.Notes |= OutOfWindow // its sender's SYN lies behind its first byte
+	if c.Opening() && g.Len > 1 && (pos < -1 || pos < 0 && !p.has(synSeen)) {
+		// Its sender's SYN lies behind its first byte. Where both SYNs were seen, each in answer to the other, it may be
+		// that of the SYN itself, which a receiver cuts off (RFC 9293 section 3.10.7.4).
+		o.Notes |= OutOfWindow
 		o.Hold = end > 0
 		c.offer(i, g, o, ds)
 		return
