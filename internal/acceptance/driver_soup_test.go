@@ -42,11 +42,7 @@ func TestBytesKeepTheirPromisesForAnySequenceOfCalls(t *testing.T) {
 }
 
 func TestBytesKeepTheirPromisesInTheTrackersSoup(t *testing.T) {
-	rounds := uint64(200)
-	if testing.Short() {
-		rounds = 20
-	}
-	for seed := range race.Seeds(rounds) {
+	for seed := range race.Seeds(uint64(sized(20, 100, 1000))) {
 		var all []testkit.DriverCall
 		for _, c := range testkit.Calls(testkit.RandomBytes(seed, 1500)) {
 			all = append(all, testkit.DriverCall{Kind: c.Kind, View: c.View, At: c.At, Key: c.Key, N: c.N})

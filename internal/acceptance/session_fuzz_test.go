@@ -265,7 +265,7 @@ func FuzzSessions(f *testing.F) {
 
 // What FuzzSessions checks, for random bytes.
 func TestAnyPacketsKeepThePromisesOfSessions(t *testing.T) {
-	compared, rounds := 0, race.Seeds(sized(150, 600, 20_000))
+	compared, rounds := 0, race.Seeds(sized(150, 300, 20_000))
 	for seed := range uint64(rounds) {
 		views := sessionScriptOf(testkit.RandomBytes(seed+1000, 50+int(seed%40)*20))
 		compared += checkSessions(t, views)

@@ -17,7 +17,7 @@ import (
 // factories are named, the messages are the same for all cuts.
 func TestSoupOfProtocols(t *testing.T) {
 	talks := sessionTalks(t)
-	rounds := race.Seeds(sized(1500, 8000, 100_000))
+	rounds := race.Seeds(sized(1500, 4000, 100_000))
 	said, silent := 0, 0
 	for i := range rounds {
 		r := rand.New(rand.NewPCG(uint64(i), 11))

@@ -102,11 +102,7 @@ func playTurns(f *flowscope.PlayedFlow, all []turn, cut cut) string {
 
 // However the bytes are cut, the parsers that are chosen and what they say are the same.
 func TestSoupOfSessions(t *testing.T) {
-	rounds := 20000
-	if testing.Short() {
-		rounds = 4000
-	}
-	rounds = race.Seeds(rounds)
+	rounds := race.Seeds(sized(4000, 10_000, 40_000))
 	said := 0
 	for i := range rounds {
 		r := rand.New(rand.NewPCG(uint64(i), 1))
