@@ -266,3 +266,28 @@ func TestFinishConfirmsTheLastTimestamp(t *testing.T) {
 	assert.Equal(t, []string{"0-0 1 idle", "3660-3660 1 finished"}, s.ended)
 	assert.Equal(t, uint64(0), s.Tracker.Stats().ClockSuspects)
 }
+
+// A damaged packet counts in its flow as any other does, whatever its timestamp says.
+func TestADamagedPacketsTimestampEndsNoConnection(t *testing.T) {
+	tr, err := flowscope.NewFlowTracker(flowscope.FiveTuple{}, flowscope.Config{Checksums: flowscope.ChecksumVerify})
+	require.NoError(t, err)
+	ended := 0
+	track := func(frame []byte, at float64) {
+		ended += testkit.Count(tr.Track(flowscope.PacketView{Frame: frame, Timestamp: testkit.Seconds(at)}), flowscope.EventEnded)
+	}
+	track(testkit.TCP(testkit.Client, testkit.Server, "S", 100, 0, ""), 1)
+	track(testkit.TCP(testkit.Server, testkit.Client, "SA", 900, 101, ""), 1.1)
+	track(testkit.TCP(testkit.Client, testkit.Server, "A", 101, 901, ""), 1.2)
+	damaged := testkit.TCP(testkit.Client, testkit.Server, "A", 101, 901, "abcde")
+	damaged[len(damaged)-1] ^= 1
+	track(damaged, 7200)
+	track(testkit.TCP(testkit.Client, testkit.Server, "A", 101, 901, "abcde"), 1.4)
+	track(testkit.TCP(testkit.Server, testkit.Client, "A", 901, 106, ""), 1.5)
+	require.EqualValues(t, 1, tr.Stats().Anomalies[flowscope.AnomalyBadChecksum])
+	assert.Zero(t, ended)
+	assert.Equal(t, 1, tr.Len())
+	for f := range tr.Flows() {
+		assert.EqualValues(t, 4, f.Stats.Packets[flowscope.Initiator])
+		assert.Equal(t, testkit.Seconds(1.4), f.Stats.Last[flowscope.Initiator])
+	}
+}

@@ -685,9 +685,14 @@ func (t *FlowTracker[K, S]) tellState(s *slot[K, S], from, to tcp.State, establi
 func (t *FlowTracker[K, S]) countOnly(wire int, create bool) bool {
 	hash := t.hash(&t.x.Key)
 	s := t.table.Find(hash, &t.x.Key)
-	if s != nil && t.silent(s) {
-		t.endAndRelease(hash, s, EndIdleTimeout)
-		s = nil
+	if s != nil { // as in resolveFlow
+		switch f := &s.Value; {
+		case t.silent(s) && (t.timedOut(s) || !t.fitsUnbelieved(s)):
+			t.endAndRelease(hash, s, EndIdleTimeout)
+			s = nil
+		case f.bits&lingering == 0 && !f.ending() && f.lastSeen() > t.until() && t.clock.Ahead(f.lastSeen()):
+			t.takeBack(s)
+		}
 	}
 	if t.reports != nil && s != nil {
 		t.report(s, t.until())
@@ -708,7 +713,11 @@ func (t *FlowTracker[K, S]) countOnly(wire int, create bool) bool {
 	if t.unconfirmed.active {
 		t.unconfirmed.slot, t.unconfirmed.flow = s.ID(), f.id
 	}
-	if f.countPacket(side, t.at, t.frames, wire, 0) {
+	first := f.countPacket(side, t.at, t.frames, wire, 0)
+	if t.at < t.clock.Now() || f.lags() {
+		t.noteLag(&f.record)
+	}
+	if first {
 		t.file(s)
 	}
 	t.stats.Bytes[side&1] += uint64(wire)
