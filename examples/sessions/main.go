@@ -111,7 +111,7 @@ func (p *program) capture(name string, views iter.Seq2[flowscope.PacketView, err
 		return // the output cannot be written, which was reported
 	}
 	bar := progress.New(p.stderr, name)
-	n, losses, err := p.messages(bar.Of(views))
+	n, other, losses, err := p.messages(bar.Of(views))
 	bar.Clear()
 	p.print.Flush()
 	if err := p.out.Flush(); err != nil {
@@ -120,7 +120,10 @@ func (p *program) capture(name string, views iter.Seq2[flowscope.PacketView, err
 	if text := losses.String(); text != "" {
 		fmt.Fprintf(p.stderr, "sessions: %s: not all could be read: %s\n", name, text)
 	}
-	if n == 0 && err == nil {
+	if other > 0 {
+		fmt.Fprintf(p.stderr, "sessions: %s: %d messages have no record in this format\n", name, other)
+	}
+	if n+other == 0 && err == nil {
 		fmt.Fprintf(p.stderr, "sessions: %s: no messages\n", name)
 	}
 	if err != nil {
@@ -133,9 +136,10 @@ func (p *program) fail(err error) {
 	p.status = 1
 }
 
-// messages prints the messages of a capture, and returns their number and what could not be read. Of
+// messages prints the messages of a capture, and returns their number, that of those which have no record in the
+// format, and what could not be read. Of
 // a damaged file it prints those of the packets before the damage, and returns the error too.
-func (p *program) messages(views iter.Seq2[flowscope.PacketView, error]) (n int, lost sessionlog.Losses, err error) {
+func (p *program) messages(views iter.Seq2[flowscope.PacketView, error]) (n, other int, lost sessionlog.Losses, err error) {
 	lost = sessionlog.Losses{}
 	web := http1.Factory{}
 	if p.append != nil {
@@ -144,11 +148,11 @@ func (p *program) messages(views iter.Seq2[flowscope.PacketView, error]) (n int,
 	drv, err := flowscope.NewFlowSessionDriver(p.ex, p.cfg,
 		web, tls.Factory{}, tls.StartTLS{}, dns.Factory{})
 	if err != nil {
-		return n, lost, err
+		return n, other, lost, err
 	}
 	for ev, err := range drv.Events(views) {
 		if err != nil {
-			return n, lost, err
+			return n, other, lost, err
 		}
 		if p.append != nil {
 			if p.line = p.append(p.line[:0], drv.UID(ev), ev); len(p.line) > 0 {
@@ -157,12 +161,15 @@ func (p *program) messages(views iter.Seq2[flowscope.PacketView, error]) (n int,
 				continue
 			}
 		}
-		if r := sessionlog.Of(ev); r != nil {
+		switch r := sessionlog.Of(ev); {
+		case r == nil:
+			lost.Add(ev)
+		case p.append != nil:
+			other++ // such as mDNS, which Suricata does not log
+		default:
 			n++
 			p.print.Record(r)
-		} else {
-			lost.Add(ev)
 		}
 	}
-	return n, lost, nil
+	return n, other, lost, nil
 }

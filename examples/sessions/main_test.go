@@ -305,3 +305,27 @@ func TestAFullDiskIsAnErrorSaidOnce(t *testing.T) {
 		require.Equal(t, 1, strings.Count(stderr.String(), "no space left"))
 	}
 }
+
+// A query of the sample, sent to the port of mDNS: Suricata writes no record of it.
+func TestAMessageWithoutARecordInTheFormatIsCounted(t *testing.T) {
+	whole, err := os.ReadFile(captures("sessions.pcap"))
+	require.NoError(t, err)
+	at, made := 24, whole[:24:24]
+	for n := 1; n <= 11; n++ {
+		end := at + 16 + int(binary.LittleEndian.Uint32(whole[at+8:]))
+		if n == 11 {
+			frame := bytes.Clone(whole[at:end])
+			copy(frame[16+34:], "\x14\xe9\x14\xe9") // both ports
+			made = append(made, frame...)
+		}
+		at = end
+	}
+	name := filepath.Join(t.TempDir(), "made.pcap")
+	require.NoError(t, os.WriteFile(name, made, 0o600))
+	_, stdout, _ := call(t, name)
+	require.Contains(t, stdout, "mdns")
+	status, stdout, stderr := call(t, "-format", "eve", name)
+	require.Zero(t, status)
+	require.Empty(t, stdout)
+	require.Equal(t, "sessions: "+name+": 1 messages have no record in this format\n", stderr)
+}
