@@ -634,9 +634,34 @@ func (f FiveTuple) readSimple(v *PacketView, d *decoder, x *Extracted[FiveTupleK
 	return true
 }
 
-// mayBeTCP4 reports whether a frame is worth a try of readSimpleTCP4.
-func mayBeTCP4(v *PacketView) bool {
-	return len(v.Frame) >= len(decode.SimpleTCP4{}) && v.Frame[23] == uint8(L4TCP) && v.LinkType <= LinkTypeEthernet
+// readUsual is readSimple for the frames that are most: IPv4 with TCP or UDP.
+func (f FiveTuple) readUsual(v *PacketView, d *decoder, x *Extracted[FiveTupleKey]) bool {
+	if len(v.Frame) < len(decode.SimpleIPv4{}) || v.LinkType > LinkTypeEthernet {
+		return false
+	}
+	switch L4Proto(v.Frame[23]) {
+	case L4TCP:
+		return f.readSimpleTCP4(v, x)
+	case L4UDP:
+		return f.readSimpleUDP4(v, d, x)
+	}
+	return false
+}
+
+// readSimpleUDP4 is readSimple for IPv4 and UDP, as readSimpleTCP4 for TCP.
+func (f FiveTuple) readSimpleUDP4(v *PacketView, d *decoder, x *Extracted[FiveTupleKey]) bool {
+	h := (*decode.SimpleIPv4)(v.Frame)
+	from, to, ok := h.UDPPayload(v.Frame)
+	if !ok || d != nil && d.peeler != nil && d.peeler.PortsMayMeanTunnel(h.Ports()) {
+		return false
+	}
+	x.Orientation = x.Key.setIPv4(h.Src(), h.Dst(), uint8(L4UDP), f.Directional)
+	x.L4, x.HasTCP = L4UDP, false
+	x.Payload, x.Missing = v.Frame[from:to:to], 0
+	x.Refused, x.slow, x.status = 0, 0, decode.OK
+	x.packet.Tunnel, x.packet.TunnelID, x.packet.IPLen = decode.NoTunnel, 0, h.IPLen()
+	x.TCP.Flags = 0
+	return true
 }
 
 // readSimpleTCP4 is readSimple for IPv4 and TCP, in one function without calls: most frames are such. It

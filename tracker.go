@@ -264,7 +264,7 @@ func (t *FlowTracker[K, S]) beginPacket(v *PacketView) {
 func (t *FlowTracker[K, S]) extract(v *PacketView) (ok, direct bool) {
 	x := t.x
 	if t.fast.x != nil {
-		if t.fast.simpleFrames && (mayBeTCP4(v) && t.fast.extractor.readSimpleTCP4(v, t.fast.x) ||
+		if t.fast.simpleFrames && (t.fast.extractor.readUsual(v, t.fast.decoder, t.fast.x) ||
 			t.fast.extractor.readSimple(v, t.fast.decoder, t.fast.x)) {
 			if invariants.Enabled {
 				t.fast.extractor.checkSimple(v, t.fast.decoder, t.fast.x)

@@ -193,7 +193,7 @@ func TestASimpleFrameIsReadAsAnyOther(t *testing.T) {
 		return s
 	}
 	var x, y Extracted[FiveTupleKey]
-	simple, ipv4 := 0, 0
+	simple, usual := 0, map[L4Proto]int{}
 	for range 60_000 {
 		end := ends[r.IntN(len(ends))]
 		f := frames.TCP{
@@ -201,6 +201,9 @@ func TestASimpleFrameIsReadAsAnyOther(t *testing.T) {
 			Flags: flags(), Options: options[r.IntN(len(options))],
 			Payload: []byte("some bytes of a stream")[:r.IntN(20)],
 		}.Ethernet()
+		if r.IntN(3) == 0 {
+			f = frames.UDP{Src: end[0], Dst: end[1], Payload: []byte("some bytes of a datagram")[:r.IntN(24)]}.Ethernet()
+		}
 		switch r.IntN(4) {
 		case 0:
 			f[r.IntN(len(f))] ^= byte(1 << r.IntN(8))
@@ -214,16 +217,19 @@ func TestASimpleFrameIsReadAsAnyOther(t *testing.T) {
 			continue
 		}
 		simple++
-		if ex.readSimpleTCP4(&v, &x) {
-			ipv4++
-		}
 		ex.checkSimple(&v, nil, &x)
+		if x = (Extracted[FiveTupleKey]{}); ex.readUsual(&v, nil, &x) {
+			usual[x.L4]++
+			ex.checkSimple(&v, nil, &x)
+		} else if ok := ex.readSimple(&v, nil, &x); !ok {
+			t.Fatal("it is simple once, and not a second time")
+		}
 		if !ex.extract(&v, nil, &y) || string(y.Payload) != string(x.Payload) {
 			t.Fatalf("the payload is %q, not %q", x.Payload, y.Payload)
 		}
 	}
-	if simple < 30_000 || ipv4 < 20_000 || simple == ipv4 {
-		t.Fatalf("%d simple frames, %d of IPv4", simple, ipv4)
+	if simple < 30_000 || usual[L4TCP] < 12_000 || usual[L4UDP] < 6_000 || simple == usual[L4TCP]+usual[L4UDP] {
+		t.Fatalf("%d simple frames, of IPv4 %v", simple, usual)
 	}
 }
 

@@ -77,6 +77,24 @@ func ParseSimple(frame []byte) (f SimpleFrame, ok bool) {
 	return SimpleFrame{}, false
 }
 
+// UDPPayload is where the payload of a frame that begins with these headers begins and ends. ok is false if it is no
+// simple frame of IPv4 and UDP.
+func (f *SimpleIPv4) UDPPayload(frame []byte) (from, to int, ok bool) {
+	from, to = len(f), transport4+int(binary.BigEndian.Uint16(f[transport4+4:]))
+	end := ethernetHeader + int(binary.BigEndian.Uint16(f[16:]))
+	ok = binary.BigEndian.Uint16(f[12:]) == typeIPv4 && simpleIPv4(binary.BigEndian.Uint64(f[14:])) &&
+		f[23] == protoUDP && from <= to && to <= end && end <= len(frame)
+	return from, to, ok
+}
+
+// IPLen is the length of the IP packet.
+func (f *SimpleIPv4) IPLen() uint32 { return uint32(binary.BigEndian.Uint16(f[16:])) }
+
+// Ports are the source port and the destination port.
+func (f *SimpleIPv4) Ports() (src, dst uint16) {
+	return binary.BigEndian.Uint16(f[34:]), binary.BigEndian.Uint16(f[36:])
+}
+
 // SimpleTCP4 are the headers of a simple frame of IPv4 and TCP, up to the options of TCP.
 type SimpleTCP4 [transport4 + tcpHeader]byte
 
