@@ -211,6 +211,9 @@ func TestASimpleFrameIsReadAsAnyOther(t *testing.T) {
 			f = f[:r.IntN(len(f)+1)]
 		case 2:
 			f = append(f, make([]byte, r.IntN(10))...)
+			if f[23] == uint8(L4UDP) {
+				f[39] += uint8(r.IntN(8)) // a length that reaches into the padding
+			}
 		}
 		v, ex := PacketView{Frame: f, WireLen: len(f)}, FiveTuple{Directional: r.IntN(2) == 0}
 		if !ex.readSimple(&v, nil, &x) {
