@@ -217,6 +217,9 @@ func TestASimpleFrameIsReadAsAnyOther(t *testing.T) {
 		}
 		v, ex := PacketView{Frame: f, WireLen: len(f)}, FiveTuple{Directional: r.IntN(2) == 0}
 		if !ex.readSimple(&v, nil, &x) {
+			if ex.readUsual(&v, nil, &x) {
+				t.Fatalf("%x is no simple frame, and read as one", f)
+			}
 			continue
 		}
 		simple++
