@@ -202,7 +202,8 @@ type PacketView struct {
 	// pcapng file, of the operating system in a live capture. 0 too if there is only one, or none is
 	// known. It changes nothing but FlowStats.Interface.
 	Interface uint32
-	// ID is the caller's own number for the packet. Events give it back.
+	// ID is the caller's own number for the packet. Events give it back. Parsers may compare it, to tell which of two
+	// packets came first: so give numbers that rise, or 0 to all without parsers.
 	ID uint64
 
 	decoder *decoder // nil: frame, with no tunnel peeled off
